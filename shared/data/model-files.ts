@@ -1,0 +1,68 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { encodeSafetensors, type TensorData } from "../prompt/safetensors.ts";
+import { ProblemError } from "../protocol/errors.ts";
+import { isModelFile, modelDigest } from "../protocol/model-digest.ts";
+import { readBytes } from "./files.ts";
+import { MAX_TOKENIZER_BYTES } from "./tokenizer.ts";
+
+export interface HashedFile {
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly sha256: string;
+}
+
+/** SHA-256 and size of a file of any size, read as a stream. */
+export async function hashFile(path: string): Promise<Omit<HashedFile, "name">> {
+  const hash = createHash("sha256");
+  let size = 0;
+  await pipeline(createReadStream(path), async (chunks: AsyncIterable<Buffer>) => {
+    for await (const chunk of chunks) {
+      hash.update(chunk);
+      size += chunk.length;
+    }
+  });
+  return { size, sha256: hash.digest("hex") };
+}
+
+/**
+ * The files that make a model, by name, and the model's digest.
+ *
+ * @throws ProblemError if the folder can't be read
+ */
+export async function hashModel(folder: string): Promise<{ files: HashedFile[]; digest: string }> {
+  try {
+    const names = (await readdir(folder)).filter(isModelFile).sort();
+    const files = await Promise.all(names.map(async (name) => ({ name, ...(await hashFile(join(folder, name))) })));
+    return { files, digest: await modelDigest(files) };
+  } catch (cause) {
+    if (!(cause instanceof Error && "code" in cause)) throw cause;
+    throw new ProblemError("The model can't be read", `${folder} can't be read (${cause.code}).`, { cause });
+  }
+}
+
+/**
+ * Writes a model folder that transformers loads too.
+ *
+ * @param folder an existing folder
+ * @param config what `config.json` is to say
+ * @param tokenizerFolder where the tokenizer's files are copied from
+ * @throws ProblemError if a tokenizer file can't be read
+ */
+export async function writeModel(
+  folder: string,
+  config: Readonly<Record<string, unknown>>,
+  weights: readonly TensorData[],
+  tokenizerFolder: string,
+): Promise<void> {
+  for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
+    await writeFile(join(folder, name), await readBytes(join(tokenizerFolder, name), MAX_TOKENIZER_BYTES));
+  }
+  await writeFile(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
+  // transformers refuses weights whose metadata don't name the framework's format.
+  await writeFile(join(folder, "model.safetensors"), encodeSafetensors(weights, { format: "pt" }));
+}
