@@ -2,9 +2,10 @@ import { dirname } from "node:path";
 import type { Command } from "commander";
 import { readCorpus } from "../../shared/data/corpus.ts";
 import { readText } from "../../shared/data/files.ts";
-import { writeModel } from "../../shared/data/model-files.ts";
+import { copyTokenizer } from "../../shared/data/model-files.ts";
 import { loadTokenizer, type Tokenizer } from "../../shared/data/tokenizer.ts";
 import { configureModel } from "../../shared/models/configure.ts";
+import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseJson } from "../../shared/protocol/json.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
@@ -77,11 +78,10 @@ async function run(options: Options, io: Io): Promise<void> {
     };
     return { ...(await pretrain(request, watch)), tokens: tokens.length };
   });
-  const weights = Object.entries(trained.weights).map(([name, { shape, data }]) => ({
-    ...{ name, shape },
-    data: data as Float32Array,
-  }));
-  await out.finish((folder) => writeModel(folder, json, weights, tokenizerFolder));
+  await out.finish(async (folder) => {
+    await writeCheckpoint(folder, json, trained.weights);
+    await copyTokenizer(tokenizerFolder, folder);
+  });
   const { loss, heldOutLoss, tokens } = trained;
   const perplexity = Math.exp(heldOutLoss);
   io.result(

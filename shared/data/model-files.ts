@@ -3,7 +3,6 @@ import { createReadStream } from "node:fs";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { encodeSafetensors, type TensorData } from "../prompt/safetensors.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { isModelFile, modelDigest } from "../protocol/model-digest.ts";
 import { readBytes } from "./files.ts";
@@ -45,24 +44,17 @@ export async function hashModel(folder: string): Promise<{ files: HashedFile[]; 
   }
 }
 
+/** The files of a tokenizer; transformers reads the last two, and a folder may lack them. */
+const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+
 /**
- * Writes a model folder that transformers loads too.
+ * Copies a model's tokenizer into another model's folder.
  *
- * @param folder an existing folder
- * @param config what `config.json` is to say
- * @param tokenizerFolder where the tokenizer's files are copied from
- * @throws ProblemError if a tokenizer file can't be read
+ * @throws ProblemError if the first has no tokenizer.json or it can't be read
  */
-export async function writeModel(
-  folder: string,
-  config: Readonly<Record<string, unknown>>,
-  weights: readonly TensorData[],
-  tokenizerFolder: string,
-): Promise<void> {
-  for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
-    await writeFile(join(folder, name), await readBytes(join(tokenizerFolder, name), MAX_TOKENIZER_BYTES));
+export async function copyTokenizer(from: string, to: string): Promise<void> {
+  const present = new Set(await readdir(from));
+  for (const name of TOKENIZER_FILES.filter((file) => file === "tokenizer.json" || present.has(file))) {
+    await writeFile(join(to, name), await readBytes(join(from, name), MAX_TOKENIZER_BYTES));
   }
-  await writeFile(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
-  // transformers refuses weights whose metadata don't name the framework's format.
-  await writeFile(join(folder, "model.safetensors"), encodeSafetensors(weights, { format: "pt" }));
 }
