@@ -3,6 +3,7 @@ import { type Encoded, encoder } from "../shared/data/encode.ts";
 import { hubOf, resolveModel } from "../shared/data/hub.ts";
 import { readExamples, readTexts } from "../shared/data/jsonl.ts";
 import { hashModel } from "../shared/data/model-files.ts";
+import { type PromptFolder, readPromptFolder, requireFit } from "../shared/data/prompt-folder.ts";
 import { loadTokenizer, type Tokenizer } from "../shared/data/tokenizer.ts";
 import { type Checkpoint, openCheckpoint } from "../shared/models/checkpoint.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
@@ -65,6 +66,13 @@ interface Encoding {
 
 function encodeAll(texts: readonly string[], { path, task, tokenizer, io }: Encoding): Encoded[] {
   const encoded = texts.map(encoder(task, tokenizer));
+  const empty = encoded.findIndex(({ ids }) => ids.length === 0);
+  if (empty >= 0) {
+    throw new ProblemError(
+      "The data file is not valid",
+      `${path}: text ${empty + 1} and the template together have no token. Remove the text or add words to the template.`,
+    );
+  }
   const shortened = encoded.filter((example) => example.shortened).length;
   if (shortened > 0) {
     io.message(
@@ -89,4 +97,16 @@ export function requireRoom(task: Task, rows: number, { checkpoint, folder }: Lo
       `but ${folder} has ${positions} positions. Lower --prompt-tokens or maxLength.`,
     { status: 422 },
   );
+}
+
+/**
+ * Reads the soft prompt that an option names, for this model.
+ *
+ * @throws ProblemError if it isn't valid or is for another model (by dimension, or by the digest in its manifest)
+ */
+export async function loadPrompt(folder: string, model: LoadedModel): Promise<PromptFolder> {
+  const prompt = await readPromptFolder(folder);
+  const { checkpoint, record } = model;
+  requireFit(prompt, folder, { name: model.folder, dimension: checkpoint.config.width, digest: record.digest });
+  return prompt;
 }
