@@ -1,7 +1,7 @@
 import type { Bpe } from "./train-bpe.ts";
 
 /** The context of the demo's model, in tokens. */
-const CONTEXT = 256;
+const CONTEXT = 128;
 
 /** A tokenizer as the two files that transformers and `@huggingface/tokenizers` load, by file name. */
 export function tokenizerFiles({ special, tokens, merges }: Bpe): Record<string, string> {
