@@ -54,7 +54,7 @@ const errorBar: echarts.CustomSeriesRenderItem = (_, api) => {
 export function lossChart(title: string, curves: readonly Curve[]): string {
   return draw(300, {
     title: { text: title },
-    legend: { top: 26, left: 40, icon: "roundRect", itemHeight: 3, textStyle: { color: "#222" } },
+    legend: { top: 28, left: 40, itemGap: 24, icon: "roundRect", itemHeight: 3, textStyle: { color: "#222" } },
     grid: { left: 56, right: 20, top: 64, bottom: 44 },
     xAxis: { type: "value", name: "step", nameLocation: "middle", nameGap: 26 },
     yAxis: { type: "value", scale: true },
@@ -75,7 +75,7 @@ function draw(height: number, option: echarts.EChartsOption): string {
     backgroundColor: "#fff",
     textStyle: { fontFamily: "system-ui, sans-serif" },
     ...option,
-    title: { left: 0, textStyle: { fontSize: 14, color: "#222" }, ...option.title },
+    title: { left: 0, top: 0, textStyle: { fontSize: 14, color: "#222" }, ...option.title },
   });
   const svg = chart.renderToSVGString();
   chart.dispose();
