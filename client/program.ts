@@ -26,7 +26,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C (a run goes
  */
 export async function runProgram(argv: readonly string[], stdout: Sink, stderr: Sink): Promise<number> {
   const program = new Command("softpost");
-  const io = createIo(stdout, stderr, () => program.opts().json === true);
+  const io = createIo(stdout, stderr, () => program.opts());
   configure(program, io, stdout, stderr);
   try {
     await program.parseAsync(argv, { from: "user" });
@@ -45,6 +45,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     )
     .version(manifest.version, "-V, --version", "print the version")
     .option("--json", "print one JSON object as the result on stdout")
+    .option("--metrics <file>", "append the loss of every step to a file, one JSON object a line")
     .helpOption("-h, --help", "show help")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) })
