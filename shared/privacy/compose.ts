@@ -103,7 +103,10 @@ function tiltTable({ table, steps }: RepeatedTable, tilt: number): TiltedTable {
  * P(S ≥ c + r) ≤ E[e^(μ(S − c))]·e^(−μr), minimised over some μ.
  */
 function windowOf(parts: readonly TiltedTable[]): [number, number] {
-  const centre = parts.reduce((sum, { steps, offset, first, centre, step }) => sum + steps * (offset + (first + centre) * step), 0);
+  const centre = parts.reduce(
+    (sum, { steps, offset, first, centre, step }) => sum + steps * (offset + (first + centre) * step),
+    0,
+  );
   const deviation = Math.sqrt(parts.reduce((sum, { steps, variance }) => sum + steps * variance, 0));
   const reach = (sign: 1 | -1) => {
     let best = Number.POSITIVE_INFINITY;

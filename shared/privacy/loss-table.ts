@@ -152,6 +152,9 @@ export function lowerTable(pair: GaussianPair, grid: LossGrid, range: OutcomeRan
 /** Nodes below a bin that it may be merged with; further ones have hardly anything left. */
 const BORROW_REACH = 8;
 
+/** What rounding makes of an excess of 0, relative to the bin's probability, with a margin. */
+const ROUNDING = 1e-14;
+
 /** P's mass at each node, after merging bins as {@link lowerTable} says; uses up its arguments. */
 function contractToNodes(p: Float64Array, q: Float64Array, step: number, firstLoss: number): Float64Array {
   const mass = new Float64Array(p.length);
@@ -174,7 +177,7 @@ function contractToNodes(p: Float64Array, q: Float64Array, step: number, firstLo
       q[j]! *= 1 - share;
       excess = share < 1 && surplus > 0 ? 0 : excess + surplus * share;
     }
-    if (excess < 0) {
+    if (excess < -ROUNDING * mass[i]!) {
       if (i > 0) mass[i - 1]! += mass[i]!;
       mass[i] = 0;
     }

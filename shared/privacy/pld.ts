@@ -1,6 +1,7 @@
 import { type ComposedLoss, compose } from "./compose.ts";
 import { lossGrid, lowerTable, outcomeRange, upperTable } from "./loss-table.ts";
-import { type RepeatedPair, type Tilt, tiltForDelta, tiltForEpsilon } from "./tilt.ts";
+import { lossAt } from "./pair.ts";
+import { type RepeatedPair, type Tilt, tiltForDelta, tiltForEpsilon, trimLow } from "./tilt.ts";
 
 /** A number that is known to lie between two bounds. */
 export interface Bounds {
@@ -21,7 +22,7 @@ const MAX_WINDOW = 2 ** 22;
 /** A δ that nobody asks to tell from 0. */
 const SMALLEST_DELTA = 1e-15;
 /** Share of δ that may be spent on outcomes whose loss counts as infinite. */
-const INFINITE_SHARE = 1e-7;
+const INFINITE_SHARE = 1e-4;
 
 /** What is composed: pairs of one direction, each as often as it has steps. */
 export type PairRun = Pick<RepeatedPair, "pair" | "steps">;
@@ -40,7 +41,11 @@ export function composedEpsilon(runs: readonly PairRun[], delta: number, enough 
 /** Bounds on δ(ε) of a composition of pairs, in their one direction; ε ≥ 0. */
 export function composedDelta(runs: readonly PairRun[], epsilon: number): Bounds {
   const guess = tiltForEpsilon(withRanges(runs, SMALLEST_DELTA), epsilon);
-  const pairs = withRanges(runs, Math.max(Math.min(Math.exp(guess.log - guess.tilt * epsilon), 1), SMALLEST_DELTA));
+  // Chernoff's bound is above δ, by less than a hundred times where it matters.
+  const pairs = withRanges(
+    runs,
+    Math.max(Math.min(Math.exp(guess.log - guess.tilt * epsilon), 1) / 100, SMALLEST_DELTA),
+  );
   const tilt = tiltForEpsilon(pairs, epsilon);
   const excess = ({ lower, upper }: Bounds) => (upper - lower) / (DELTA_TOLERANCE * upper + SMALLEST_DELTA);
   return refine(pairs, tilt, toleranceAt(epsilon), excess, (composed, side) => deltaAt(composed, epsilon, side));
@@ -52,19 +57,21 @@ function withRanges(runs: readonly PairRun[], delta: number): RepeatedPair[] {
 }
 
 /** How close the two bounds on an ε shall be. */
-export const toleranceAt = (epsilon: number) => EPSILON_TOLERANCE.relative * Math.abs(epsilon) + EPSILON_TOLERANCE.absolute;
+export const toleranceAt = (epsilon: number) =>
+  EPSILON_TOLERANCE.relative * Math.abs(epsilon) + EPSILON_TOLERANCE.absolute;
 
 /** Rounds of refinement; the window's limit ends it earlier unless something is wrong. */
 const MAX_ROUNDS = 24;
 
 /** Refines the grid until the two bounds are close enough or the window is too large; keeps the best of all bounds. */
 function refine(
-  pairs: readonly RepeatedPair[],
+  untrimmed: readonly RepeatedPair[],
   { tilt, deviation }: Tilt,
   tolerance: number,
   excessOf: (bounds: Bounds) => number,
   answer: (composed: ComposedLoss, side: Side) => number,
 ): Bounds {
+  const pairs = untrimmed.map((pair) => trimLow(pair, tilt));
   const steps = pairs.reduce((sum, pair) => sum + pair.steps, 0);
   // A step that moves the composed loss by less than the tolerance, five standard deviations out, is fine enough in any case.
   let step = Math.max((FIRST_STEP * deviation) / Math.sqrt(steps), tolerance / (2 * Math.sqrt(steps)));
@@ -95,10 +102,11 @@ function composeTables(
   tilt: number,
   makeTable: typeof upperTable,
 ): ComposedLoss | undefined {
-  const tables = pairs.map(({ pair, range, steps }) => ({
-    table: makeTable(pair, lossGrid(pair, step, range), range),
-    steps,
-  }));
+  const tables = [];
+  for (const { pair, range, steps } of pairs) {
+    if (lossAt(pair, range.high) - lossAt(pair, range.low) > MAX_WINDOW * step) return undefined;
+    tables.push({ table: makeTable(pair, lossGrid(pair, step, range), range), steps });
+  }
   return compose(tables, tilt, MAX_WINDOW);
 }
 

@@ -1,5 +1,5 @@
 import type { OutcomeRange } from "./loss-table.ts";
-import { type GaussianPair, logDensity, lossAt } from "./pair.ts";
+import { type GaussianPair, logDensity, lossAt, massBetween } from "./pair.ts";
 
 /** A pair of output distributions, the range of outcomes that counts, and how often it is composed with itself. */
 export interface RepeatedPair {
@@ -63,6 +63,22 @@ function tiltedMoments(pairs: readonly RepeatedPair[], tilt: number): Tilt {
     variance += steps * moments.variance;
   }
   return { tilt, log, mean, deviation: Math.sqrt(variance) };
+}
+
+/** Share of the tilted distribution of one step that is not worth a place in its table. */
+const TRIMMED_SHARE = 1e-20;
+
+/**
+ * Raises the low end of the range to where the tilted distribution begins. An upper table puts what lies below at the end itself,
+ * a lower one drops it: the bounds stay valid.
+ */
+export function trimLow({ pair, range, steps }: RepeatedPair, tilt: number): RepeatedPair {
+  const threshold = Math.log(TRIMMED_SHARE) + lossMoments(pair, range, tilt).log;
+  const tooMuchBelow = (x: number) =>
+    Math.log(massBetween(pair.p, pair.sigma, Number.NEGATIVE_INFINITY, x)) + tilt * lossAt(pair, x) > threshold;
+  let low = range.low;
+  while (low + pair.sigma < range.high && !tooMuchBelow(low + pair.sigma / 8)) low += pair.sigma / 8;
+  return { pair, steps, range: { ...range, low } };
 }
 
 /** Nodes a standard deviation; the figures only choose tilts and grids, no bound rests on them. */
