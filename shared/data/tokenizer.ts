@@ -5,7 +5,7 @@ import { parseJson } from "../protocol/json.ts";
 import { readText } from "./files.ts";
 
 /** The largest vocabularies (256 000 tokens with merges) make files of 35 MB. */
-const MAX_TOKENIZER_BYTES = 128 * 1024 * 1024;
+export const MAX_TOKENIZER_BYTES = 128 * 1024 * 1024;
 
 /** What is used of the library's class; the types that it ships can't be resolved by TypeScript's NodeNext rules. */
 interface Hub {

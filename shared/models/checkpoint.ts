@@ -1,12 +1,11 @@
 import { open, readFile, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { ZodError } from "zod";
 import { cast } from "../graph/operators/layout.ts";
 import type { DType, Tensor, WeightLocation } from "../graph/tensor.ts";
 import { type FloatDtype, toFloat32 } from "../prompt/dtype.ts";
 import { headerBytes, parseHeader, type TensorEntry } from "../prompt/safetensors.ts";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
-import { families } from "./families.ts";
+import { configureModel } from "./configure.ts";
 import type { Family, ModelConfig, Parameters } from "./model.ts";
 
 const TITLE = "The model can't be read";
@@ -40,16 +39,7 @@ interface LocatedWeight {
  */
 export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const json = await readJson(join(folder, "config.json"));
-  const architecture = String(json.model_type);
-  const family = families[architecture];
-  if (!family) {
-    const known = Object.keys(families).join(", ");
-    throw new ProblemError(
-      TITLE,
-      `${join(folder, "config.json")}: model_type is "${architecture}"; supported: ${known}.`,
-    );
-  }
-  const config = configure(family, json, join(folder, "config.json"));
+  const { architecture, family, config } = configureModel(json, join(folder, "config.json"));
   const files = await weightFiles(folder);
   const found = new Map<string, LocatedWeight>();
   for (const file of files) for (const [name, weight] of await readWeights(file)) found.set(name, weight);
@@ -116,16 +106,6 @@ async function readJson(file: string): Promise<Record<string, unknown>> {
     throw new ProblemError(TITLE, `${file} is not JSON: ${(cause as Error).message}`, { cause });
   }
   throw new ProblemError(TITLE, `${file} is not a JSON object.`);
-}
-
-function configure(family: Family, json: unknown, file: string): ModelConfig {
-  try {
-    return family.configure(json);
-  } catch (error) {
-    if (!(error instanceof ZodError)) throw error;
-    const faults = error.issues.map((issue) => ({ at: `${file}: ${issue.path.join(".")}`, message: issue.message }));
-    throw new ProblemError(TITLE, `${file} describes a model that can't be computed`, { status: 422, faults });
-  }
 }
 
 /** Absolute paths of the weight files. Symbolic links (a hub cache's snapshot) are resolved: ONNX Runtime refuses them. */

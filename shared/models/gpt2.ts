@@ -73,6 +73,8 @@ export const gpt2: Family<Gpt2Config> = {
 
   layerOf: (name) => /^(transformer\.h\.)(\d+)(\..*)$/.exec(name),
 
+  withLayers: (json, layers) => ({ ...json, n_layer: layers }),
+
   embeddings: ["transformer.wte.weight", "transformer.wpe.weight"],
 
   build(config: Gpt2Config, weight: Parameters): Model {
@@ -96,7 +98,10 @@ export const gpt2: Family<Gpt2Config> = {
         return add(attended, project(`${at}.mlp.c_proj`, inner));
       },
       finalNorm: (x) => norm("transformer.ln_f", x),
-      logits: (hidden) => linear(hidden, weight("transformer.wte.weight"), { transposed: true }),
+      logits(hidden, tokens) {
+        const head = weight("transformer.wte.weight");
+        return linear(hidden, tokens ? gather(head, tokens) : head, { transposed: true });
+      },
     };
   },
 };

@@ -31,8 +31,8 @@ export interface Model {
   /** The rest of a layer after its attention, whose result is `context`, `[…, H·d]`: residuals and feed-forward. */
   finish(layer: number, x: Tensor, context: Tensor): Tensor;
   finalNorm(x: Tensor): Tensor;
-  /** Logits `[…, V]` of final hidden states. */
-  logits(hidden: Tensor): Tensor;
+  /** Logits of final hidden states: of the whole vocabulary `[…, V]`, or of some tokens (int64 `[n]`) `[…, n]`. */
+  logits(hidden: Tensor, tokens?: Tensor): Tensor;
 }
 
 /** A model's float32 weights by their names in the checkpoint. */
@@ -49,6 +49,8 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
   parameters(config: Config): ParameterShapes;
   /** Splits the name of a layer's weight into what is before its index, the index, and what is after; null for others. */
   layerOf(name: string): readonly (string | undefined)[] | null;
+  /** config.json of a model that differs in its number of layers only. */
+  withLayers(json: Readonly<Record<string, unknown>>, layers: number): Record<string, unknown>;
   /** Weights that a student copies from its teacher and never trains: token and position embeddings, and the head. */
   readonly embeddings: readonly string[];
   build(config: Config, weight: Parameters): Model;
