@@ -1,5 +1,5 @@
 import { gaussianDelta, gaussianEpsilon, oneStepDelta, oneStepEpsilon } from "./gaussian.ts";
-import { type Neighbouring, neighbouringPairs } from "./pair.ts";
+import { groupPairs, type Neighbouring, neighbouringPairs } from "./pair.ts";
 import { type Bounds, composedDelta, composedEpsilon, type PairRun } from "./pld.ts";
 import { rdpDelta, rdpEpsilon } from "./rdp.ts";
 import type { GaussianRun } from "./run.ts";
@@ -53,6 +53,15 @@ export function deltaBounds(
   if (single !== undefined) return exactly(oneStepDelta(single.sampleRate, single.noiseMultiplier, epsilon));
   return directionsOf(runs, neighbouring)
     .map((direction) => composedDelta(direction, epsilon))
+    .reduce(larger);
+}
+
+/** Bounds on ε for someone who has up to `group` of the records; see {@link groupPairs}. */
+export function groupEpsilonBounds(run: GaussianRun, group: number, delta: number): Bounds {
+  const { sampleRate, noiseMultiplier, steps } = run;
+  if (sampleRate === 1) return exactly(gaussianEpsilon((group * Math.sqrt(steps)) / noiseMultiplier, delta));
+  return groupPairs(sampleRate, noiseMultiplier, group)
+    .map((pair) => composedEpsilon([{ pair, steps }], delta))
     .reduce(larger);
 }
 

@@ -20,8 +20,8 @@ export const NEIGHBOURING = ["add-or-remove-one", "replace-one"] as const;
 export type Neighbouring = (typeof NEIGHBOURING)[number];
 
 /**
- * The dominating pairs of one Poisson-subsampled Gaussian step with sensitivity 1, one a direction (Zhu, Dong and Wang 2022,
- * Theorem 11). For add-or-remove: a record is removed, or added; their compositions must be bounded separately. For
+ * The dominating pairs of one Poisson-subsampled Gaussian step with sensitivity 1, one a direction (Zhu, Dong and
+ * Wang 2022, section 3). For add-or-remove: a record is removed, or added; their compositions must be bounded separately. For
  * replace-one the record's vector turns into its opposite, a change of 2, in either direction alike.
  */
 export function neighbouringPairs(
@@ -33,6 +33,27 @@ export function neighbouringPairs(
   const still: Mixture = { weights: [1], means: [0] };
   const sigma = noiseMultiplier;
   if (neighbouring === "replace-one") return [{ sigma, p: moved(1), q: moved(-1) }];
+  return [
+    { sigma, p: moved(1), q: still },
+    { sigma, p: still, q: moved(-1) },
+  ];
+}
+
+/**
+ * The dominating pairs of one step for someone who has `group` records, all added or removed together: how many of them are
+ * sampled is binomial, and in the worst case their vectors point the same way (the mixture of Gaussians mechanism of Ganesh 2024, arXiv 2401.10294).
+ * @param group k ≥ 1; with k = 1 the same as {@link neighbouringPairs} for add-or-remove-one
+ */
+export function groupPairs(sampleRate: number, noiseMultiplier: number, group: number): readonly GaussianPair[] {
+  const weights: number[] = [];
+  let logBinomial = 0;
+  for (let i = 0; i <= group; i++) {
+    if (i > 0) logBinomial += Math.log((group - i + 1) / i);
+    weights.push(Math.exp(logBinomial) * sampleRate ** i * (1 - sampleRate) ** (group - i));
+  }
+  const still: Mixture = { weights: [1], means: [0] };
+  const moved = (sign: 1 | -1): Mixture => ({ weights, means: weights.map((_, i) => sign * i) });
+  const sigma = noiseMultiplier;
   return [
     { sigma, p: moved(1), q: still },
     { sigma, p: still, q: moved(-1) },

@@ -116,7 +116,7 @@ function leftover({ logMoment, tilt, outside, infinite }: ComposedLoss, epsilon:
   return side === "upper" ? folded + infinite : -folded;
 }
 
-/** δ(ε) = E_P[(1 − e^(ε − L))⁺] (Dwork and Rothblum; e.g. Zhu, Dong and Wang 2022, Lemma 5). */
+/** δ(ε) = E_P[(1 − e^(ε − L))⁺] (Zhu, Dong and Wang 2022). */
 function deltaAt(composed: ComposedLoss, epsilon: number, side: Side): number {
   const { first, step, tilted, tilt, logMoment } = composed;
   let delta = leftover(composed, epsilon, side);

@@ -25,7 +25,7 @@ const BISECTIONS = 12;
 
 /**
  * The λ whose tilted mean is about the ε of a δ: the saddle point (Alghamdi et al. 2023, "The saddle-point method in
- * differential privacy", section 4), where log δ ≈ log E[e^(λ(L − ε))] − log(λ(1 + λ)√(2π)·deviation) with ε the mean.
+ * differential privacy"), where log δ ≈ log E[e^(λ(L − ε))] − log(λ(1 + λ)√(2π)·deviation) with ε the mean.
  */
 export function tiltForDelta(pairs: readonly RepeatedPair[], delta: number): Tilt {
   return firstTilt(pairs, ({ tilt, log, mean, deviation }) => {
