@@ -1,0 +1,116 @@
+import { z } from "zod";
+import { parseJson, validate } from "./json.ts";
+import { taskSchema } from "./task.ts";
+
+/** The manifest's file in a soft prompt's folder, beside the two of PEFT. */
+export const MANIFEST_FILE = "softpost.json";
+/** The largest task has a thousand labels with a word or two each. */
+export const MAX_MANIFEST_BYTES = 256 * 1024;
+
+export const digestSchema = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/, "Must be a SHA-256 digest: 64 lower-case hexadecimal digits.");
+
+/** An id that a tenant or provider chose: it says nothing by itself. */
+export const idSchema = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/,
+    "Must be 1 to 128 letters, digits, dots, dashes, underscores or slashes.",
+  );
+
+const modelSchema = z.strictObject({
+  /** What the provider or the hub calls it. */
+  id: idSchema,
+  /** SHA-256 over the digests of its files (`modelDigest`). */
+  digest: digestSchema,
+  architecture: z.enum(["gpt2", "llama", "roberta"]),
+});
+
+/** The guarantee of a private run, with everything that is needed to compute it again. */
+export const privacyRecordSchema = z.strictObject({
+  sampler: z.literal("poisson"),
+  neighbouring: z.literal("add-or-remove-one"),
+  accountant: z.enum(["pld", "rdp"]),
+  epsilon: z.number().positive(),
+  delta: z.number().gt(0).lt(1),
+  noiseMultiplier: z.number().positive(),
+  /** Exactly batchSize / records. */
+  sampleRate: z.number().gt(0).lte(1),
+  steps: z.int().positive(),
+  clip: z.number().positive(),
+  /** How many private records there are, or the rounded figure that the user states: it is public. */
+  records: z.int().positive(),
+  /** The expected batch size, the fixed normaliser. */
+  batchSize: z.number().positive(),
+});
+
+export type PrivacyRecord = z.output<typeof privacyRecordSchema>;
+
+const trainingSchema = z.strictObject({
+  optimizer: z.enum(["adam", "adamw", "sgd"]),
+  learningRate: z.number().positive(),
+  steps: z.int().nonnegative(),
+  batchSize: z.int().positive(),
+});
+
+const transferSchema = z.strictObject({
+  student: modelSchema,
+  /** Digest of the student's prompt file that was transferred. */
+  promptDigest: digestSchema,
+  publicSet: z.strictObject({ id: idSchema, digest: digestSchema, examples: z.int().positive() }),
+  alpha: z.number().min(0).max(1),
+  temperature: z.number().positive(),
+  training: trainingSchema,
+});
+
+/**
+ * `softpost.json`. Every object is strict, so that nothing can ride along: no example, no text but the task's own, and no
+ * figure that was measured on private data (a loss or an accuracy would be a release that nobody accounted for).
+ */
+export const manifestSchema = z.strictObject({
+  format: z.literal("softpost/1"),
+  task: taskSchema,
+  /** The model that the prompt is for. */
+  model: modelSchema,
+  prompt: z.strictObject({
+    virtualTokens: z.int().positive(),
+    dimension: z.int().positive(),
+    /** SHA-256 of `adapter_model.safetensors`. */
+    digest: digestSchema,
+  }),
+  initialisation: z.strictObject({
+    /** The instruction whose token embeddings, repeated, the prompt started from. */
+    text: z.string().max(2000),
+    /** Digest of the prompt file it started from instead, where `tune --prompt` gave one. */
+    promptDigest: digestSchema.optional(),
+  }),
+  /** How the prompt was tuned on private data. */
+  training: trainingSchema,
+  /** Null where the tuning was not private. */
+  privacy: privacyRecordSchema.nullable(),
+  /** There if the prompt came out of a transfer; `model` is then the target. */
+  transfer: transferSchema.optional(),
+});
+
+export type Manifest = z.output<typeof manifestSchema>;
+
+/**
+ * @param name of the file, for messages
+ * @throws ProblemError with every fault and its JSON pointer
+ */
+export function parseManifest(text: string, name: string): Manifest {
+  const title = "The manifest is not valid";
+  return validate(manifestSchema, parseJson(text, name, title), name, title);
+}
+
+/** The manifest as the file's text. */
+export function encodeManifest(manifest: Manifest): string {
+  return `${JSON.stringify(manifestSchema.parse(manifest), null, 2)}\n`;
+}
+
+/** SHA-256 as lower-case hexadecimal digits. */
+export async function sha256(bytes: Uint8Array): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(bytes));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
