@@ -1,0 +1,102 @@
+import type { Fault } from "../protocol/errors.ts";
+import { type Accountant, epsilonOf } from "./accountant.ts";
+import { noiseFor } from "./calibrate.ts";
+import { deltaFaults, refuseFaults, runFaults } from "./run.ts";
+
+/**
+ * Everything that a DP-SGD run's guarantee depends on, in one object. Tuning takes its numbers from here and from nowhere
+ * else, so what is run is what was accounted.
+ */
+export interface PrivacyPlan {
+  readonly sampler: "poisson";
+  /** N, the number of records; public. */
+  readonly records: number;
+  /** B, the expected batch size: the fixed number by which noised sums are divided. */
+  readonly batchSize: number;
+  /** Exactly batchSize / records. */
+  readonly sampleRate: number;
+  /** Optimiser steps, those with an empty sample included. */
+  readonly steps: number;
+  /** C, the L2 norm that a record's gradient is clipped to. */
+  readonly clip: number;
+  /** σ: the noise's standard deviation a coordinate is σ·C. */
+  readonly noiseMultiplier: number;
+  readonly delta: number;
+  /** Upper bound at `delta` by `accountant`. */
+  readonly epsilon: number;
+  readonly neighbouring: "add-or-remove-one";
+  readonly accountant: Accountant;
+}
+
+/** What a plan is made from: either the ε to reach or the noise to use. */
+export interface PlanRequest {
+  readonly records: number;
+  readonly batchSize: number;
+  readonly steps: number;
+  readonly clip: number;
+  readonly delta: number;
+  readonly epsilon?: number | undefined;
+  readonly noiseMultiplier?: number | undefined;
+  readonly accountant?: Accountant | undefined;
+  /** Only Poisson sampling has an accountant; the name is here so that a caller who shuffles is told so. */
+  readonly sampler?: string | undefined;
+}
+
+/** Largest N: the sampler's probability is a fraction of 32-bit whole numbers. */
+const MAX_RECORDS = 2 ** 32;
+
+/**
+ * Couples all parameters of a private run and accounts it.
+ * @throws ProblemError with every fault: what the accountant doesn't describe (another sampler, a fractional batch size), a δ
+ * above 1/N (it would allow publishing a record outright), or not exactly one of `epsilon` and `noiseMultiplier`
+ */
+export function createPlan(request: PlanRequest): PrivacyPlan {
+  refuseFaults(requestFaults(request));
+  const { records, batchSize, steps, clip, delta, accountant = "rdp" } = request;
+  const sampleRate = batchSize / records;
+  const { noiseMultiplier, epsilon } =
+    request.noiseMultiplier === undefined
+      ? noiseFor({ epsilon: request.epsilon!, delta, sampleRate, steps }, accountant)
+      : {
+          noiseMultiplier: request.noiseMultiplier,
+          epsilon: epsilonOf([{ sampleRate, steps, noiseMultiplier: request.noiseMultiplier }], delta, accountant),
+        };
+  return {
+    sampler: "poisson",
+    ...{ records, batchSize, sampleRate, steps, clip, noiseMultiplier, delta, epsilon },
+    neighbouring: "add-or-remove-one",
+    accountant,
+  };
+}
+
+function requestFaults(request: PlanRequest): Fault[] {
+  const { records, batchSize, steps, clip, delta, epsilon, noiseMultiplier, sampler = "poisson" } = request;
+  const faults: Fault[] = [];
+  const refuse = (wrong: boolean, at: string, message: string) => {
+    if (wrong) faults.push({ at, message });
+  };
+  refuse(
+    sampler !== "poisson",
+    "sampler",
+    `the accountants describe Poisson sampling only, not "${sampler}": shuffled or fixed-size batches get no amplification`,
+  );
+  const wholeRecords = Number.isInteger(records) && records >= 1 && records <= MAX_RECORDS;
+  refuse(!wholeRecords, "records", `${records} is not a whole number from 1 to ${MAX_RECORDS}`);
+  const wholeBatch = Number.isInteger(batchSize) && batchSize >= 1;
+  refuse(!wholeBatch, "batchSize", `${batchSize} is not a whole number of records, at least 1`);
+  refuse(wholeBatch && batchSize > records, "batchSize", `${batchSize} is more than the ${records} records`);
+  refuse(!(clip > 0 && Number.isFinite(clip)), "clip", `${clip} is not a norm above 0`);
+  refuse(
+    delta > 1 / records,
+    "delta",
+    `${delta} is above 1/N = ${1 / records}, which would allow publishing a whole record`,
+  );
+  refuse(
+    (epsilon === undefined) === (noiseMultiplier === undefined),
+    "epsilon",
+    "give either epsilon or noiseMultiplier, and not both",
+  );
+  refuse(epsilon !== undefined && !(epsilon > 0), "epsilon", `${epsilon} is not above 0`);
+  const run = { sampleRate: 1, steps, noiseMultiplier: noiseMultiplier ?? 1 };
+  return [...faults, ...runFaults(run), ...deltaFaults(delta)];
+}
