@@ -18,7 +18,7 @@ export const studentSchema = z
     digest: digestSchema.describe("What a manifest's model.digest must be."),
     architecture: z.enum(["gpt2", "llama", "roberta"]),
     dimension: z.int().positive().describe("Width D of the embeddings."),
-    maxVirtualTokens: z.int().positive().describe("Rows a prompt may have, so that a text still fits beside it."),
+    positions: z.int().positive().describe("Positions that prompt and text may have together."),
     embeddingNorms: z
       .object({ mean: z.number().positive(), max: z.number().positive() })
       .describe("Euclidean norms of the rows of the token embeddings; uploads are compared with them."),

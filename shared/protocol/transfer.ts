@@ -136,7 +136,9 @@ export const transferSchema = z
     promptDigest: z.string(),
     options: optionsSchema,
     progress: progressSchema.nullable(),
-    losses: z.array(z.tuple([z.int(), z.number()])).describe("Some steps with their loss, thinned out evenly."),
+    losses: z
+      .array(z.object({ step: z.int(), loss: z.number() }))
+      .describe("Some steps with their loss, thinned out evenly."),
     reserved: costSchema,
     cost: costSchema.nullable().describe("Null until the transfer has finished."),
     problem: z.string().nullable().describe("Why it failed."),
@@ -151,8 +153,8 @@ export const ledgerEntrySchema = z
     sequence: z.int(),
     at: z.iso.datetime(),
     transfer: z.string(),
-    kind: z.enum(["reserve", "settle", "refund", "release"]),
-    micros: z.int().describe("Change of what is spent or reserved."),
+    kind: z.enum(["reserve", "settle", "refund"]),
+    micros: z.int().describe("Change of what is spent or reserved: the sum over all entries is what the budget shows."),
     deviceSeconds: z.int(),
     virtualTokens: z.int(),
     note: z.string(),
