@@ -11,7 +11,7 @@ import { ProblemError } from "../shared/protocol/errors.ts";
 import type { Env } from "./env.ts";
 
 /** Batch answers within a second; who waits longer is better served by another try. */
-const REQUEST_MS = 4000;
+const REQUEST_MS = 2500;
 /** With the pauses between them, well within a lease (`LEASE_MS`). */
 const TRIES = 3;
 const PAUSE_MS = 200;
