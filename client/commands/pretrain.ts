@@ -1,0 +1,109 @@
+import { dirname } from "node:path";
+import type { Command } from "commander";
+import { readCorpus } from "../../shared/data/corpus.ts";
+import { readText } from "../../shared/data/files.ts";
+import { copyTokenizer } from "../../shared/data/model-files.ts";
+import { loadTokenizer, type Tokenizer } from "../../shared/data/tokenizer.ts";
+import { configureModel } from "../../shared/models/configure.ts";
+import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { parseJson } from "../../shared/protocol/json.ts";
+import { sha256 } from "../../shared/protocol/manifest.ts";
+import type { Watch } from "../../shared/training/events.ts";
+import { type PretrainOptions, pretrain } from "../../shared/training/pretrain.ts";
+import { longRun } from "../long-run.ts";
+import { positiveNumber, wholeNumber } from "../options.ts";
+import { openOut } from "../out-folder.ts";
+import type { Io } from "../output.ts";
+
+/** Of a corpus without a held-out file, the part at its end that is held out. */
+const HELD_OUT = 0.01;
+
+interface Options {
+  corpus: string[];
+  heldOut?: string[];
+  config: string;
+  tokenizer?: string;
+  out: string;
+  steps: number;
+  batchSize: number;
+  maxLength: number;
+  lr: number;
+  seed: number;
+  resume?: boolean;
+}
+
+/** `softpost pretrain`: a small language model from random weights. */
+export function registerPretrain(program: Command, io: Io): void {
+  program
+    .command("pretrain")
+    .description("train a small language model from text")
+    .requiredOption("--corpus <file...>", 'text files or .jsonl files of {"text"}')
+    .option("--held-out <file...>", "files to measure the loss on (default: the last 1 % of the corpus)")
+    .requiredOption("--config <file>", "config.json of the model to make")
+    .option("--tokenizer <dir>", "folder with tokenizer.json (default: the config's)")
+    .requiredOption("--out <dir>", "new folder for the model")
+    .option("--steps <n>", "optimiser steps", wholeNumber(1), 1000)
+    .option("--batch-size <n>", "rows a step", wholeNumber(1), 16)
+    .option("--max-length <n>", "tokens a row", wholeNumber(2), 128)
+    .option("--lr <x>", "peak learning rate", positiveNumber, 3e-3)
+    .option("--seed <n>", "seed of weights and order", wholeNumber(0), 0)
+    .option("--resume", "go on with an unfinished run")
+    .action((options: Options) => run(options, io));
+}
+
+async function run(options: Options, io: Io): Promise<void> {
+  const out = await openOut(options.out, options);
+  const json = parseJson(await readText(options.config), options.config) as Record<string, unknown>;
+  const model = configureModel(json, options.config);
+  const tokenizerFolder = options.tokenizer ?? dirname(options.config);
+  const tokenizer = await loadTokenizer(tokenizerFolder);
+  const trained = await longRun(io, async (watch) => {
+    const { tokens, heldOut } = await readTokens(options, tokenizer, model.config.vocabulary, watch);
+    const { steps, batchSize, maxLength: length, lr: learningRate, seed, resume = false } = options;
+    const corpus = await sha256(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
+    const settings = {
+      command: "pretrain",
+      corpus,
+      config: JSON.stringify(json),
+      steps,
+      batchSize,
+      length,
+      learningRate,
+      seed,
+    };
+    const request: PretrainOptions = {
+      ...{ ...model, tokens, heldOut, steps, batchSize, length, learningRate, seed, settings, resume },
+      statePath: out.statePath,
+    };
+    return { ...(await pretrain(request, watch)), tokens: tokens.length };
+  });
+  await out.finish(async (folder) => {
+    await writeCheckpoint(folder, json, trained.weights);
+    await copyTokenizer(tokenizerFolder, folder);
+  });
+  const { loss, heldOutLoss, tokens } = trained;
+  const perplexity = Math.exp(heldOutLoss);
+  io.result(
+    { steps: options.steps, tokens, loss, heldOutLoss, perplexity, out: options.out },
+    `${options.out}: held-out loss ${heldOutLoss.toFixed(4)} nats a token (perplexity ${perplexity.toFixed(1)})`,
+  );
+}
+
+async function readTokens(
+  { corpus, heldOut }: Options,
+  tokenizer: Tokenizer,
+  vocabulary: number,
+  { onEvent }: Watch,
+): Promise<{ tokens: Int32Array; heldOut: Int32Array }> {
+  onEvent?.({ kind: "note", text: `Tokenising ${corpus.length} files.` });
+  const tokens = await readCorpus(corpus, tokenizer);
+  const largest = tokens.reduce((a, b) => Math.max(a, b), 0);
+  if (largest >= vocabulary) {
+    const detail = `The tokenizer has a token ${largest}, but config.json says a vocabulary of ${vocabulary}.`;
+    throw new ProblemError("The tokenizer does not fit the model", detail);
+  }
+  if (heldOut) return { tokens, heldOut: await readCorpus(heldOut, tokenizer) };
+  const cut = Math.floor(tokens.length * (1 - HELD_OUT));
+  return { tokens: tokens.subarray(0, cut), heldOut: tokens.subarray(cut) };
+}

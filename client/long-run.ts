@@ -1,0 +1,24 @@
+import type { Watch } from "../shared/training/events.ts";
+import type { Io } from "./output.ts";
+import { showProgress } from "./progress.ts";
+
+/**
+ * Runs a long function with its progress on stderr. The first Ctrl-C (or SIGTERM) asks it to save its state and stop; a
+ * second one ends the program at once.
+ */
+export async function longRun<T>(io: Io, run: (watch: Watch) => Promise<T>): Promise<T> {
+  const abort = new AbortController();
+  const progress = showProgress(io.stderr);
+  const interrupt = () => {
+    if (abort.signal.aborted) process.exit(130);
+    progress.onEvent({ kind: "note", text: "Stopping after this step; once more to stop at once." });
+    abort.abort();
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, interrupt);
+  try {
+    return await run({ signal: abort.signal, onEvent: progress.onEvent });
+  } finally {
+    progress.stop();
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, interrupt);
+  }
+}

@@ -1,0 +1,46 @@
+import { InvalidArgumentError } from "commander";
+
+/** Option parsers for commander: they give the value or say what it must be, which ends the program with exit code 2. */
+
+/** A whole number in decimal digits, at least `least`. */
+export function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) {
+      throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
+    }
+    return value;
+  };
+}
+
+/** A finite number above 0, such as 1e-3. */
+export function positiveNumber(text: string): number {
+  const value = parseNumber(text);
+  if (!(value > 0)) throw new InvalidArgumentError("It must be a number above 0, such as 1e-3.");
+  return value;
+}
+
+/** A number of `least` or more, and `most` or less. */
+export function numberBetween(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = parseNumber(text);
+    if (!(value >= least && value <= most)) {
+      throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
+    }
+    return value;
+  };
+}
+
+/** Layer indices with commas between them; negative ones count from the end. */
+export function layerList(text: string): number[] {
+  if (!/^-?\d{1,4}(,-?\d{1,4})*$/.test(text)) {
+    throw new InvalidArgumentError("It must be layer indices with commas between them, such as 0,-1.");
+  }
+  return text.split(",").map(Number);
+}
+
+/** NaN for anything but a finite decimal number: `Number` would take the empty text for 0 and 0x10 for 16. */
+function parseNumber(text: string): number {
+  const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
+  return Number.isFinite(value) ? value : Number.NaN;
+}

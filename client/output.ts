@@ -1,0 +1,65 @@
+import { ProblemError } from "../shared/protocol/errors.ts";
+import { InterruptedError } from "../shared/training/loop.ts";
+
+/** A stream as far as output needs it. */
+export interface Sink {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+}
+
+/** How commands talk: results on stdout, everything else on stderr. */
+export interface Io {
+  /** The command's result: `value` as one line of JSON with --json, else `text`. */
+  result(value: unknown, text: string): void;
+  /** A line of a result that consists of lines. */
+  row(line: string): void;
+  /** A line for the user. */
+  message(text: string): void;
+  /** Whether results are JSON. */
+  readonly json: boolean;
+  /** Where progress is shown. */
+  readonly stderr: Sink;
+}
+
+/** @param json asked at every result, since options are parsed after this is made */
+export function createIo(stdout: Sink, stderr: Sink, json: () => boolean): Io {
+  return {
+    result: (value, text) => stdout.write(`${json() ? JSON.stringify(value) : text}\n`),
+    row: (line) => stdout.write(`${line}\n`),
+    message: (text) => stderr.write(`${printable(text)}\n`),
+    get json() {
+      return json();
+    },
+    stderr,
+  };
+}
+
+/** Messages may quote names from files of others: control characters are written as escapes, so they can't act. */
+function printable(text: string): string {
+  return text.replace(
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is replaced
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/**
+ * Tells the user why a command failed: a problem with every fault, or that it is a bug.
+ *
+ * @returns the exit code
+ */
+export function reportFailure(error: unknown, io: Io): number {
+  if (error instanceof InterruptedError) {
+    io.message(`Stopped after step ${error.step}. The same command with --resume goes on from there.`);
+    return 130;
+  }
+  if (error instanceof ProblemError) {
+    const { title, detail, faults } = error;
+    if (io.json) io.result({ error: { title, detail, faults } }, "");
+    io.message(`${title}: ${detail}`);
+    for (const { at, message } of faults) io.message(`  ${at}: ${message}`);
+    return 1;
+  }
+  io.message(`This is a bug in softpost; please report it with what you did.\n${(error as Error)?.stack ?? error}`);
+  return 1;
+}

@@ -1,0 +1,51 @@
+import { Command, CommanderError } from "commander";
+import manifest from "../package.json" with { type: "json" };
+import { registerPretrain } from "./commands/pretrain.ts";
+import { createIo, type Io, reportFailure, type Sink } from "./output.ts";
+
+const EXAMPLES = `
+Examples:
+  softpost distill --teacher models/target --corpus public.txt --layers 0,-1 --out models/student
+  softpost tune --model models/student --task task.json --train private.jsonl --out prompt
+  softpost tune --model models/student --task task.json --train private.jsonl --epsilon 8 --delta 1e-5 --out prompt
+  softpost transfer --target models/target --student models/student --prompt prompt --public public.jsonl --out moved
+  softpost evaluate --model models/target --task task.json --data test.jsonl --prompt moved
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C (a run goes on with --resume).`;
+
+/**
+ * Runs the command line once.
+ *
+ * @param argv the arguments after the program's name
+ * @returns the exit code
+ */
+export async function runProgram(argv: readonly string[], stdout: Sink, stderr: Sink): Promise<number> {
+  const program = new Command("softpost");
+  const io = createIo(stdout, stderr, () => program.opts().json === true);
+  configure(program, io, stdout, stderr);
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return 0;
+  } catch (error) {
+    // Help and version end commander with 0, everything that it finds wrong with the arguments with another code.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    return reportFailure(error, io);
+  }
+}
+
+function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
+  program
+    .description(
+      "Adapt a large language model that somebody else hosts to private data that never leaves your machine.",
+    )
+    .version(manifest.version, "-V, --version", "print the version")
+    .option("--json", "print one JSON object as the result on stdout")
+    .helpOption("-h, --help", "show help")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) })
+    .showHelpAfterError("(see --help)")
+    .addHelpText("after", EXAMPLES)
+    .exitOverride();
+  // Subcommands take over the settings made above, so they are registered after them.
+  for (const register of [registerPretrain]) register(program, io);
+}

@@ -1,0 +1,90 @@
+import { Draws, type RandomSource } from "../protocol/random.ts";
+
+/** Batches of this many shuffled batches' examples are sorted by length together: enough to save most padding. */
+const BATCHES_PER_BUCKET = 32;
+
+/** Rows of token ids, padded on the right with 0 to the longest of them. */
+export interface Batch {
+  /** `[rows, length]`, row-major. */
+  readonly ids: Int32Array;
+  readonly rows: number;
+  readonly length: number;
+  /** `[rows]`: how many ids of each row are real. */
+  readonly lengths: Int32Array;
+  /** `[rows]`: which example each row is. */
+  readonly examples: Int32Array;
+}
+
+/** What batching needs of an example. */
+interface HasIds {
+  readonly ids: Int32Array;
+}
+
+/**
+ * One batch.
+ *
+ * @param examples `[B]` indices into `encoded`; none gives a batch of no rows and length 0
+ */
+export function makeBatch(encoded: readonly HasIds[], examples: Int32Array): Batch {
+  const lengths = examples.map((example) => encoded[example]!.ids.length);
+  const length = lengths.reduce((longest, each) => Math.max(longest, each), 0);
+  const ids = new Int32Array(examples.length * length);
+  examples.forEach((example, row) => {
+    ids.set(encoded[example]!.ids, row * length);
+  });
+  return { ids, rows: examples.length, length, lengths, examples };
+}
+
+/** All examples once in file order: `[B]` indices a batch, the last one shorter. */
+export function fileOrder(count: number, batchSize: number): Int32Array[] {
+  return cut(
+    Int32Array.from({ length: count }, (_, i) => i),
+    batchSize,
+  );
+}
+
+/**
+ * All examples once in an order that depends on nothing but `random` and the lengths: shuffled, then sorted by length
+ * within buckets of some batches so that a batch's rows are alike, then the batches shuffled.
+ *
+ * @returns `[B]` indices a batch; one of them is shorter if the batch size doesn't divide the count
+ */
+export function shuffled(encoded: readonly HasIds[], batchSize: number, random: RandomSource): Int32Array[] {
+  const draws = new Draws(random);
+  const order = shuffle(
+    Int32Array.from(encoded, (_, i) => i),
+    draws,
+  );
+  const buckets = cut(order, batchSize * BATCHES_PER_BUCKET);
+  const byLength = (a: number, b: number) => encoded[a]!.ids.length - encoded[b]!.ids.length;
+  return shuffle(
+    buckets.flatMap((bucket) => cut(bucket.sort(byLength), batchSize)),
+    draws,
+  );
+}
+
+/**
+ * All examples once, shortest first: the fewest padded positions where the order doesn't matter (evaluation).
+ *
+ * @returns `[B]` indices a batch
+ */
+export function byLength(encoded: readonly HasIds[], batchSize: number): Int32Array[] {
+  const order = Int32Array.from(encoded, (_, i) => i);
+  return cut(
+    order.sort((a, b) => encoded[a]!.ids.length - encoded[b]!.ids.length),
+    batchSize,
+  );
+}
+
+function cut(order: Int32Array, size: number): Int32Array[] {
+  return Array.from({ length: Math.ceil(order.length / size) }, (_, i) => order.subarray(i * size, (i + 1) * size));
+}
+
+/** Fisher-Yates, in place. */
+function shuffle<T extends Int32Array | Int32Array[]>(items: T, draws: Draws): T {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = draws.integer(i + 1);
+    [items[i], items[j]] = [items[j]!, items[i]!];
+  }
+  return items;
+}

@@ -1,0 +1,96 @@
+import { ProblemError } from "../protocol/errors.ts";
+import { readLines, readTexts } from "./jsonl.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** A line that ends a document in a plain-text corpus, as GPT-2's and TinyStories' corpora have it. */
+export const DOCUMENT_END = "<|endoftext|>";
+
+/**
+ * Text is tokenised in pieces of about this many characters: tokenising a whole book at once takes memory many times
+ * its size. A piece ends before a space, where the tokenizers of all supported families split anyway.
+ */
+const PIECE_CHARACTERS = 20_000;
+
+/**
+ * The token ids of a public corpus, in file order, a document's end token after every document.
+ *
+ * @param files `.jsonl` files hold a document a row (`{"text"}`); others are plain text, whose documents end at a line
+ *   `<|endoftext|>` or with the file
+ * @param onDocument called after every document, with how many tokens there are by now
+ * @throws ProblemError if a file can't be read or isn't UTF-8, or the tokenizer has no end token
+ */
+export async function readCorpus(
+  files: readonly string[],
+  tokenizer: Tokenizer,
+  onDocument?: (tokens: number) => void,
+): Promise<Int32Array> {
+  const { endId } = tokenizer;
+  if (endId === undefined) {
+    throw new ProblemError("The tokenizer can't be used", "It has no eos_token, which marks the end of a document.");
+  }
+  const blocks: Int32Array[] = [];
+  let tokens = 0;
+  for (const file of files) {
+    for await (const document of readDocuments(file)) {
+      const ids = Int32Array.from([...pieces(document)].flatMap((piece) => tokenizer.encodePiece(piece)).concat(endId));
+      blocks.push(ids);
+      tokens += ids.length;
+      onDocument?.(tokens);
+    }
+  }
+  const all = new Int32Array(tokens);
+  let position = 0;
+  for (const block of blocks) {
+    all.set(block, position);
+    position += block.length;
+  }
+  return all;
+}
+
+/** The documents of one corpus file that are more than white space. */
+async function* readDocuments(path: string): AsyncGenerator<string> {
+  if (path.endsWith(".jsonl")) {
+    yield* (await readTexts(path)).filter((text) => text.trim() !== "");
+    return;
+  }
+  let lines: string[] = [];
+  let number = 0;
+  for await (const line of readLines(path)) {
+    number += 1;
+    if (typeof line !== "string") {
+      throw new ProblemError("The corpus is not valid", `${path}:${number}: ${line.fault}`);
+    }
+    if (line.trim() !== DOCUMENT_END) {
+      lines.push(line);
+      continue;
+    }
+    const document = lines.join("\n").trim();
+    lines = [];
+    if (document !== "") yield document;
+  }
+  const rest = lines.join("\n").trim();
+  if (rest !== "") yield rest;
+}
+
+/** The text in pieces, each cut before a single space between two other characters if there is one in reach. */
+function* pieces(text: string): Generator<string> {
+  let start = 0;
+  while (text.length - start > PIECE_CHARACTERS) {
+    const window = text.slice(start, start + PIECE_CHARACTERS);
+    const cut = window.search(/\S \S[^ ]*$/) + 1 || window.length;
+    yield window.slice(0, cut);
+    start += cut;
+  }
+  yield text.slice(start);
+}
+
+/**
+ * The rows `[length]` that a stream is cut into, without overlap; what is left at the end is dropped.
+ *
+ * @returns views into `tokens`, not copies
+ */
+export function chunks(tokens: Int32Array, length: number): { readonly ids: Int32Array }[] {
+  return Array.from({ length: Math.floor(tokens.length / length) }, (_, i) => ({
+    ids: tokens.subarray(i * length, (i + 1) * length),
+  }));
+}

@@ -1,0 +1,81 @@
+import { ProblemError } from "../protocol/errors.ts";
+import type { Task } from "../protocol/task.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** An example as the model reads it. */
+export interface Encoded {
+  /** Token ids of the filled template, special tokens included. */
+  readonly ids: Int32Array;
+  /** Whether the text had to be shortened to fit the task's `maxLength`. */
+  readonly shortened: boolean;
+}
+
+const TITLE = "The task does not fit the model";
+
+/**
+ * A function that fills the task's template with a text and tokenises it as one string. If that has more than
+ * `task.maxLength` tokens, the text loses characters at its end until it fits; the template never does.
+ *
+ * @throws ProblemError (at once) if the template alone is too long or needs a mask that the tokenizer doesn't have
+ */
+export function encoder(task: Task, tokenizer: Tokenizer): (text: string) => Encoded {
+  const fill = templateFiller(task, tokenizer);
+  const room = task.maxLength - tokenizer.encode(fill("")).length;
+  if (room < 0) {
+    throw new ProblemError(
+      TITLE,
+      `The template alone has ${task.maxLength - room} tokens, maxLength is ${task.maxLength}. Raise it or shorten the template.`,
+      { faults: [{ at: "task#/maxLength", message: `Must be at least ${task.maxLength - room}.` }] },
+    );
+  }
+  return (text) => {
+    const ids = tokenizer.encode(fill(text));
+    if (ids.length <= task.maxLength) return { ids: Int32Array.from(ids), shortened: false };
+    return { ids: longestFit((cut) => tokenizer.encode(fill(cut)), text, task.maxLength), shortened: true };
+  };
+}
+
+/** A function that puts a text into the task's template. */
+export function templateFiller(task: Task, tokenizer: Tokenizer): (text: string) => string {
+  if (task.template.includes("{mask}") && tokenizer.maskToken === undefined) {
+    throw new ProblemError(TITLE, "The template has a {mask}, but the model's tokenizer has no mask token.", {
+      faults: [{ at: "task#/template", message: "Remove {mask}: only a masked model has one." }],
+    });
+  }
+  // A function as the replacement: in a string "$&" and the like would be expanded.
+  const template = task.template.replace("{mask}", () => tokenizer.maskToken ?? "");
+  return (text) => template.replace("{text}", () => text);
+}
+
+/** The token ids of the longest beginning of `text` that fits, by bisection; the empty text is known to fit. */
+function longestFit(encode: (text: string) => number[], text: string, maxLength: number): Int32Array {
+  let best = encode("");
+  let fits = 0;
+  let tooLong = text.length;
+  while (tooLong - fits > 1) {
+    const middle = (fits + tooLong) >> 1;
+    const ids = encode(text.slice(0, wholeCharacters(text, middle)));
+    if (ids.length <= maxLength) [best, fits] = [ids, middle];
+    else tooLong = middle;
+  }
+  return Int32Array.from(best);
+}
+
+/** `length`, or one less if it would cut a surrogate pair in two. */
+function wholeCharacters(text: string, length: number): number {
+  const last = text.charCodeAt(length - 1);
+  return last >= 0xd800 && last < 0xdc00 ? length - 1 : length;
+}
+
+/**
+ * The tokens whose embeddings a prompt of `rows` rows starts from: the instruction's, special tokens included, repeated
+ * and cut, as PEFT's TEXT initialisation does.
+ *
+ * @throws ProblemError if the instruction has no token
+ */
+export function initialisationIds(tokenizer: Tokenizer, text: string, rows: number): Int32Array {
+  const ids = tokenizer.encode(text);
+  if (ids.length === 0)
+    throw new ProblemError(TITLE, "The instruction that the prompt starts from (init) has no token.");
+  return Int32Array.from({ length: rows }, (_, row) => ids[row % ids.length]!);
+}

@@ -1,0 +1,102 @@
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { serialise } from "./serialise.ts";
+import type { Reply, Request } from "./session-worker.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** A tensor's value. */
+export interface Value {
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Int32Array;
+}
+
+/** What a graph computes. */
+export interface Graph {
+  /** Results that every run returns. */
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  /** Variables that every run replaces, and by what. */
+  readonly updates?: readonly { readonly variable: Tensor; readonly next: Tensor }[];
+}
+
+/** A loaded graph. */
+export interface Session {
+  /**
+   * Runs the graph once.
+   * @param feeds a value for every input of the graph
+   * @throws Error naming an input that is missing, or what ONNX Runtime found wrong
+   */
+  run(feeds: Readonly<Record<string, Value>>): Promise<Record<string, Value>>;
+}
+
+/**
+ * ONNX Runtime in a thread of its own, so that progress, Ctrl-C and heartbeats live while a graph runs. Variables
+ * belong to the engine, not to a graph: every graph that is loaded sees them by their names.
+ */
+export class Engine {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  #failure: Error | undefined;
+  #next = 0;
+
+  /** @param threads CPU threads within an operator; all cores by default */
+  constructor({ threads = availableParallelism() }: { threads?: number } = {}) {
+    const file = import.meta.url.endsWith(".ts") ? "./session-worker.ts" : "./session-worker.js";
+    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: { threads }, execArgv: [] });
+    this.#worker.unref();
+    this.#worker.on("message", (reply: Reply) => this.#settle(reply));
+    this.#worker.on("error", (error) => this.#fail(error));
+    this.#worker.on("exit", (code) => this.#fail(new Error(`the engine's thread ended (${code})`)));
+  }
+
+  /** Makes a graph ready to run. */
+  async load(graph: Graph): Promise<Session> {
+    const updates = (graph.updates ?? []).map(({ variable, next }) => {
+      if (variable.source.kind !== "variable") throw new Error("only variables can be updated");
+      return { name: variable.source.name, next };
+    });
+    const updated = Object.fromEntries(updates.map(({ name, next }) => [`next.${name}`, next]));
+    const onnx = serialise({ ...graph.outputs, ...updated });
+    const handle = this.#next;
+    await this.#call({ type: "load", handle, onnx, updates: updates.map(({ name }) => name) });
+    return { run: (feeds) => this.#call({ type: "run", handle, feeds }) };
+  }
+
+  /** Sets variables. */
+  set(variables: Readonly<Record<string, Value>>): Promise<void> {
+    return this.#call({ type: "set", variables });
+  }
+
+  /** Copies of variables. */
+  get(names: readonly string[]): Promise<Record<string, Value>> {
+    return this.#call({ type: "get", names });
+  }
+
+  /** Ends the thread and frees all memory. */
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #call<T>(request: Request): Promise<T> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const id = this.#next++;
+    this.#worker.ref();
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, request });
+    });
+  }
+
+  #settle({ id, value, error }: Reply): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (this.#waiting.size === 0) this.#worker.unref();
+    if (error !== undefined) waiting?.reject(new Error(error));
+    else waiting?.resolve(value as never);
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#failure);
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,65 @@
+import protobuf from "protobufjs";
+
+/**
+ * The part of ONNX's protobuf definitions (onnx.proto3, IR version 10) that softpost writes: messages as
+ * `field name: [field number, type, repeated?]`.
+ */
+const MESSAGES: Readonly<Record<string, Readonly<Record<string, readonly [number, string, "repeated"?]>>>> = {
+  ModelProto: {
+    irVersion: [1, "int64"],
+    producerName: [2, "string"],
+    graph: [7, "GraphProto"],
+    opsetImport: [8, "OperatorSetIdProto", "repeated"],
+  },
+  OperatorSetIdProto: { domain: [1, "string"], version: [2, "int64"] },
+  GraphProto: {
+    node: [1, "NodeProto", "repeated"],
+    name: [2, "string"],
+    initializer: [5, "TensorProto", "repeated"],
+    input: [11, "ValueInfoProto", "repeated"],
+    output: [12, "ValueInfoProto", "repeated"],
+  },
+  NodeProto: {
+    input: [1, "string", "repeated"],
+    output: [2, "string", "repeated"],
+    name: [3, "string"],
+    opType: [4, "string"],
+    attribute: [5, "AttributeProto", "repeated"],
+  },
+  AttributeProto: {
+    name: [1, "string"],
+    f: [2, "float"],
+    i: [3, "int64"],
+    s: [4, "bytes"],
+    ints: [8, "int64", "repeated"],
+    type: [20, "int32"],
+  },
+  TensorProto: {
+    dims: [1, "int64", "repeated"],
+    dataType: [2, "int32"],
+    name: [8, "string"],
+    rawData: [9, "bytes"],
+    externalData: [13, "StringStringEntryProto", "repeated"],
+    dataLocation: [14, "int32"],
+  },
+  StringStringEntryProto: { key: [1, "string"], value: [2, "string"] },
+  ValueInfoProto: { name: [1, "string"], type: [2, "TypeProto"] },
+  TypeProto: { tensorType: [1, "TensorTypeProto"] },
+  TensorTypeProto: { elemType: [1, "int32"], shape: [2, "TensorShapeProto"] },
+  TensorShapeProto: { dim: [1, "DimensionProto", "repeated"] },
+  DimensionProto: { dimValue: [1, "int64"], dimParam: [2, "string"] },
+};
+
+const root = new protobuf.Root();
+for (const [name, fields] of Object.entries(MESSAGES)) {
+  const message = new protobuf.Type(name);
+  for (const [field, [id, type, rule]] of Object.entries(fields))
+    message.add(new protobuf.Field(field, id, type, rule));
+  root.add(message);
+}
+
+/** Encodes an ONNX model given as a plain object in the shape of ModelProto. */
+export function encodeModel(model: Record<string, unknown>): Uint8Array {
+  const type = root.lookupType("ModelProto");
+  return type.encode(type.fromObject(model)).finish();
+}

@@ -1,0 +1,109 @@
+import { broadcast } from "../shape.ts";
+import { apply1, type Backward, constant, type Operator, type Tensor } from "../tensor.ts";
+import { unbroadcast } from "./reduction.ts";
+
+type Unary = (backward: { gradient: Tensor; x: Tensor; y: Tensor }) => Tensor;
+
+function unary(type: string, rule: Unary): (x: Tensor) => Tensor {
+  const operator: Operator = {
+    type,
+    infer: ([x]) => [x!],
+    gradient: ({ gradient, inputs: [x], outputs: [y] }) => [() => rule({ gradient, x: x!, y: y! })],
+  };
+  return (x) => apply1(operator, [x]);
+}
+
+type Binary = (backward: {
+  gradient: Tensor;
+  a: Tensor;
+  b: Tensor;
+  y: Tensor;
+}) => readonly [() => Tensor, () => Tensor];
+
+function binary(type: string, rule: Binary): (a: Tensor, b: Tensor | number) => Tensor {
+  const operator: Operator = {
+    type,
+    infer: ([a, b]) => [{ dtype: a!.dtype, shape: broadcast(a!.shape, b!.shape) }],
+    gradient: ({ gradient, inputs: [a, b], outputs: [y] }: Backward) =>
+      rule({ gradient, a: a!, b: b!, y: y! }).map((make, i) => () => unbroadcast(make(), [a!, b!][i]!.shape)),
+  };
+  return (a, b) => apply1(operator, [a, typeof b === "number" ? constant(b) : b]);
+}
+
+/** a + b, broadcasting. */
+export const add = binary("Add", ({ gradient }) => [() => gradient, () => gradient]);
+
+/** a − b, broadcasting. */
+export const sub = binary("Sub", ({ gradient }) => [() => gradient, () => neg(gradient)]);
+
+/** a · b elementwise, broadcasting. */
+export const mul = binary("Mul", ({ gradient, a, b }) => [() => mul(gradient, b), () => mul(gradient, a)]);
+
+/** a / b elementwise, broadcasting. */
+export const div = binary("Div", ({ gradient, b, y }) => [() => div(gradient, b), () => neg(div(mul(gradient, y), b))]);
+
+/** −x. */
+export const neg = unary("Neg", ({ gradient }) => neg(gradient));
+
+/** eˣ. */
+export const exp = unary("Exp", ({ gradient, y }) => mul(gradient, y));
+
+/** √x. */
+export const sqrt = unary("Sqrt", ({ gradient, y }) => div(mul(gradient, 0.5), y));
+
+/** 1 / (1 + e⁻ˣ). */
+export const sigmoid = unary("Sigmoid", ({ gradient, y }) => mul(gradient, mul(y, sub(constant(1), y))));
+
+const ROOT = 2 * Math.sqrt(2 / Math.PI);
+const CUBIC = 0.044715;
+
+const geluOperator: Operator = {
+  type: "Gelu",
+  infer: ([x]) => [x!],
+  gradient: ({ gradient, inputs: [x] }) => [() => mul(gradient, geluSlope(x!))],
+};
+
+/** The tanh form of GELU, 0.5 x (1 + tanh(√(2/π)(x + 0.044715 x³))) (Hendrycks and Gimpel 2016, section 2). */
+export function gelu(x: Tensor): Tensor {
+  return apply1(geluOperator, [x], { approximate: "tanh" });
+}
+
+/** With u = √(2/π)(x + 0.044715 x³) and s = σ(2u), gelu(x) = x s and its slope is s (1 + x (1 − s) 2u'). */
+function geluSlope(x: Tensor): Tensor {
+  const square = mul(x, x);
+  const s = sigmoid(mul(x, add(mul(square, ROOT * CUBIC), ROOT)));
+  const slope = add(mul(square, 3 * ROOT * CUBIC), ROOT);
+  return mul(s, add(mul(mul(x, sub(constant(1), s)), slope), 1));
+}
+
+const minOperator: Operator = {
+  type: "Min",
+  infer: ([a, b]) => [{ dtype: a!.dtype, shape: broadcast(a!.shape, b!.shape) }],
+};
+
+/** The smaller of a and b. No gradient is defined. */
+export function minimum(a: Tensor, b: Tensor | number): Tensor {
+  return apply1(minOperator, [a, typeof b === "number" ? constant(b) : b]);
+}
+
+const lessOrEqualOperator: Operator = {
+  type: "LessOrEqual",
+  infer: ([a, b]) => [{ dtype: "bool", shape: broadcast(a!.shape, b!.shape) }],
+};
+
+/** a ≤ b, as bool. */
+export function lessOrEqual(a: Tensor, b: Tensor): Tensor {
+  return apply1(lessOrEqualOperator, [a, b]);
+}
+
+const whereOperator: Operator = {
+  type: "Where",
+  infer: ([condition, a, b]) => [
+    { dtype: a!.dtype, shape: broadcast(broadcast(condition!.shape, a!.shape), b!.shape) },
+  ],
+};
+
+/** a where the condition holds, b elsewhere. For masks of constants: no gradient is defined. */
+export function where(condition: Tensor, a: Tensor, b: Tensor): Tensor {
+  return apply1(whereOperator, [condition, a, b]);
+}

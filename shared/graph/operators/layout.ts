@@ -1,0 +1,131 @@
+import { type Dim, positiveAxis, type Shape, sum } from "../shape.ts";
+import { apply, apply1, type DType, integers, type Operator, sizes, type Tensor } from "../tensor.ts";
+
+const shapeOperator: Operator = {
+  type: "Shape",
+  infer: ([x]) => [{ dtype: "int64", shape: [x!.shape.length] }],
+};
+
+/** The run-time shape of x, as int64 `[rank]`. */
+export function shapeOf(x: Tensor): Tensor {
+  return apply1(shapeOperator, [x]);
+}
+
+/** Shapes that follow a tensor operand of the node can't be inferred from it alone: they ride on the operator. */
+const toShape = (type: string, shape: Shape, gradient: Operator["gradient"]): Operator => ({
+  type,
+  infer: ([x]) => [{ dtype: x!.dtype, shape }],
+  ...(gradient && { gradient }),
+});
+
+/** x with another shape of the same size, in row-major order. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  if (x.shape.length === shape.length && x.shape.every((dim, i) => dim === shape[i])) return x;
+  const operator = toShape("Reshape", shape, ({ gradient, inputs: [from] }) => [
+    () => reshape(gradient, from!.shape),
+    null,
+  ]);
+  return apply1(operator, [x, sizes(shape)]);
+}
+
+/** x broadcast to a run-time shape (an int64 tensor) that is known to be `shape`. For gradients only: it has none. */
+export function expand(x: Tensor, runtimeShape: Tensor, shape: Shape): Tensor {
+  return apply1(toShape("Expand", shape, undefined), [x, runtimeShape]);
+}
+
+/** Zeros with a run-time shape (an int64 tensor) that is known to be `shape`. */
+export function zeros(runtimeShape: Tensor, shape: Shape): Tensor {
+  const operator: Operator = { type: "ConstantOfShape", infer: () => [{ dtype: "float32", shape }] };
+  return apply1(operator, [runtimeShape]);
+}
+
+const transposeOperator: Operator = {
+  type: "Transpose",
+  infer: ([x], { perm }) => [{ dtype: x!.dtype, shape: (perm as readonly number[]).map((axis) => x!.shape[axis]!) }],
+  gradient: ({ gradient, attributes: { perm } }) => [
+    () => {
+      const order = perm as readonly number[];
+      return transpose(
+        gradient,
+        order.map((_, i) => order.indexOf(i)),
+      );
+    },
+  ],
+};
+
+/** Axis i of the result is axis `order[i]` of x. */
+export function transpose(x: Tensor, order: readonly number[]): Tensor {
+  return apply1(transposeOperator, [x], { perm: order });
+}
+
+const concatOperator: Operator = {
+  type: "Concat",
+  infer: (inputs, { axis }) => [
+    {
+      dtype: inputs[0]!.dtype,
+      shape: inputs[0]!.shape.map((dim, i) => (i === axis ? sum(inputs.map((x) => x.shape[i]!)) : dim)),
+    },
+  ],
+  gradient: ({ gradient, inputs, attributes: { axis } }) => {
+    let parts: readonly Tensor[] | undefined;
+    return inputs.map((_, i) => () => {
+      parts ??= split(
+        gradient,
+        axis as number,
+        inputs.map((x) => x.shape[axis as number]!),
+      );
+      return parts[i]!;
+    });
+  },
+};
+
+/** The tensors one behind the other along an axis. */
+export function concat(tensors: readonly Tensor[], axis: number): Tensor {
+  return apply1(concatOperator, tensors, { axis: positiveAxis(axis, tensors[0]!.shape.length) });
+}
+
+/** x cut along an axis into pieces of the given lengths. */
+export function split(x: Tensor, axis: number, lengths: readonly Dim[]): readonly Tensor[] {
+  const at = positiveAxis(axis, x.shape.length);
+  const shapes = lengths.map((length) => x.shape.map((dim, i) => (i === at ? length : dim)));
+  const operator: Operator = {
+    type: "Split",
+    infer: () => shapes.map((shape) => ({ dtype: x.dtype, shape })),
+    gradient: ({ gradients, outputs }) => [
+      () =>
+        concat(
+          outputs.map((piece, i) => gradients[i] ?? zeros(shapeOf(piece), piece.shape)),
+          at,
+        ),
+      null,
+    ],
+  };
+  return apply(operator, [x, sizes(lengths)], { axis: at });
+}
+
+const ONNX_TYPE: Readonly<Record<DType, number>> = {
+  float32: 1,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  bfloat16: 16,
+};
+
+/** x converted to another dtype. For weights and integers: no gradient is defined. */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  if (x.dtype === dtype) return x;
+  const operator: Operator = { type: "Cast", infer: ([from]) => [{ dtype, shape: from!.shape }] };
+  return apply1(operator, [x], { to: ONNX_TYPE[dtype] });
+}
+
+const rangeOperator = (length: Dim): Operator => ({
+  type: "Range",
+  infer: () => [{ dtype: "int64", shape: [length] }],
+});
+
+/** start, start + 1, …, as int64 `[length]`. */
+export function range(start: number, length: Dim): Tensor {
+  const end = reshape(sizes([sum([start, length])]), []);
+  return apply1(rangeOperator(length), [integers(start), end, integers(1)]);
+}

@@ -1,0 +1,27 @@
+import { apply, type Operator, type Tensor } from "../tensor.ts";
+import { mul, sub } from "./elementwise.ts";
+import { meanLast, unbroadcast } from "./reduction.ts";
+
+const layerNormOperator: Operator = {
+  type: "LayerNormalization",
+  infer: ([x]) => {
+    const reduced = { dtype: x!.dtype, shape: [...x!.shape.slice(0, -1), 1] };
+    return [x!, reduced, reduced];
+  },
+  gradient: ({ gradient, inputs: [x, scale, bias], outputs: [, mean, inverse] }) => {
+    const normal = () => mul(sub(x!, mean!), inverse!);
+    return [
+      () => {
+        const [n, g] = [normal(), mul(gradient, scale!)];
+        return mul(inverse!, sub(sub(g, meanLast(g)), mul(n, meanLast(mul(g, n)))));
+      },
+      () => unbroadcast(mul(gradient, normal()), scale!.shape),
+      () => unbroadcast(gradient, bias!.shape),
+    ];
+  },
+};
+
+/** Layer normalisation over the last axis (Ba et al. 2016, equation 4). Its mean and inverse deviation serve the gradient. */
+export function layerNorm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: number): Tensor {
+  return apply(layerNormOperator, [x, scale, bias], { axis: -1, epsilon })[0]!;
+}

@@ -1,0 +1,249 @@
+import { dirname, relative } from "node:path";
+import { encodeModel } from "./onnx.ts";
+import { type Dim, PER_EXAMPLE, type Shape, terms } from "./shape.ts";
+import type { Attributes, DType, Node, Tensor } from "./tensor.ts";
+
+const OPSET = 20;
+const IR_VERSION = 10;
+const ELEMENT_TYPE: Readonly<Record<DType, number>> = {
+  float32: 1,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  bfloat16: 16,
+};
+/** AttributeProto.AttributeType */
+const ATTRIBUTE = { FLOAT: 1, INT: 2, STRING: 3, INTS: 7 } as const;
+/** Attributes that only the rules read. ONNX takes these axes as a tensor. */
+const RULES_ONLY: Readonly<Record<string, readonly string[]>> = { ReduceSum: ["axes"] };
+/** Attributes that ONNX types as floats even when their value is whole. */
+const FLOATS = new Set(["epsilon"]);
+
+/** A graph as ONNX Runtime reads it, and what the engine must feed. */
+export interface OnnxGraph {
+  readonly bytes: Uint8Array;
+  /** Names and dtypes of the inputs that every run must give. */
+  readonly inputs: readonly { readonly name: string; readonly dtype: DType }[];
+  /** Names and dtypes of the variables that the graph reads. */
+  readonly variables: readonly string[];
+  /** Folder that the weights' locations are relative to; undefined if there are none. */
+  readonly weightFolder: string | undefined;
+}
+
+type Message = Record<string, unknown>;
+
+/**
+ * Writes the part of the graph that named outputs reach as an ONNX model. Weights stay in their files (external data).
+ * @throws Error if weights lie in files without a common folder that ONNX Runtime may read
+ */
+export function serialise(outputs: Readonly<Record<string, Tensor>>): OnnxGraph {
+  return new Writer().write(outputs);
+}
+
+class Writer {
+  readonly #nodes: Message[] = [];
+  readonly #initializers: Message[] = [];
+  readonly #inputs = new Map<string, Tensor>();
+  readonly #weights: { readonly name: string; readonly tensor: Tensor }[] = [];
+  readonly #names = new Map<Tensor | Node, string>();
+  readonly #constants = new Map<string, string>();
+  #count = 0;
+
+  write(outputs: Readonly<Record<string, Tensor>>): OnnxGraph {
+    this.#findInputs(Object.values(outputs));
+    const results = Object.entries(outputs).map(([name, tensor]) => {
+      this.#emit("Identity", [this.#name(tensor)], [name]);
+      return valueInfo(name, tensor);
+    });
+    const weightFolder = this.#placeWeights();
+    const inputs = [...this.#inputs.values()];
+    const bytes = encodeModel({
+      irVersion: IR_VERSION,
+      producerName: "softpost",
+      opsetImport: [{ domain: "", version: OPSET }],
+      graph: {
+        name: "softpost",
+        node: this.#nodes,
+        initializer: this.#initializers,
+        input: inputs.map((tensor) => valueInfo(leafName(tensor), tensor)),
+        output: results,
+      },
+    });
+    const given = inputs.filter((tensor) => tensor.source.kind === "input");
+    const kept = inputs.filter((tensor) => tensor.source.kind === "variable");
+    return {
+      bytes,
+      inputs: given.map((tensor) => ({ name: leafName(tensor), dtype: tensor.dtype })),
+      variables: kept.map(leafName),
+      weightFolder,
+    };
+  }
+
+  /** Inputs are found before anything is written, since run-time sizes are read off them. */
+  #findInputs(outputs: readonly Tensor[]): void {
+    const seen = new Set<Tensor>();
+    const stack = [...outputs];
+    for (let tensor = stack.pop(); tensor; tensor = stack.pop()) {
+      if (seen.has(tensor)) continue;
+      seen.add(tensor);
+      if (tensor.source.kind === "node") stack.push(...tensor.source.node.inputs);
+      if (tensor.source.kind === "input" || tensor.source.kind === "variable") {
+        const name = leafName(tensor);
+        const other = this.#inputs.get(name);
+        if (other && other !== tensor) throw new Error(`two inputs are called ${name}`);
+        this.#inputs.set(name, tensor);
+      }
+    }
+  }
+
+  #name(tensor: Tensor): string {
+    const known = this.#names.get(tensor);
+    if (known !== undefined) return known;
+    const name = this.#define(tensor);
+    this.#names.set(tensor, name);
+    return name;
+  }
+
+  #define(tensor: Tensor): string {
+    const { source } = tensor;
+    switch (source.kind) {
+      case "input":
+      case "variable":
+        return source.name;
+      case "weight": {
+        this.#weights.push({ name: source.name, tensor });
+        return source.name;
+      }
+      case "constant":
+        return this.#constant(tensor.dtype, tensor.shape, source.data);
+      case "sizes":
+        return this.#sizes(source.dims);
+      case "node":
+        return this.#node(source.node, source.output);
+    }
+  }
+
+  #node(node: Node, output: number): string {
+    if (!this.#names.has(node)) {
+      const inputs = node.inputs.map((tensor) => this.#name(tensor));
+      const base = this.#fresh();
+      this.#names.set(node, base);
+      this.#emit(
+        node.operator.type,
+        inputs,
+        node.outputs.map((_, i) => `${base}.${i}`),
+        node.attributes,
+      );
+    }
+    return `${this.#names.get(node)}.${output}`;
+  }
+
+  #constant(dtype: DType, shape: Shape, data: Float32Array | BigInt64Array): string {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const key = `${dtype}[${shape.join()}]${Buffer.from(bytes).toString("base64")}`;
+    const known = this.#constants.get(key);
+    if (known) return known;
+    const name = this.#fresh();
+    this.#constants.set(key, name);
+    this.#initializers.push({ name, dataType: ELEMENT_TYPE[dtype], dims: shape, rawData: bytes });
+    return name;
+  }
+
+  /**
+   * Run-time sizes as an int64 list. One unknown size is left to Reshape (−1), which also holds for `PER_EXAMPLE`;
+   * more are computed from the inputs' shapes.
+   */
+  #sizes(dims: Shape): string {
+    const unknown = dims.filter((dim) => typeof dim !== "number");
+    if (unknown.length === 0 || (unknown.length === 1 && dims.length > 1) || unknown.includes(PER_EXAMPLE)) {
+      const values = BigInt64Array.from(dims, (dim) => (typeof dim === "number" ? BigInt(dim) : -1n));
+      return this.#constant("int64", [dims.length], values);
+    }
+    const parts = dims.map((dim) => this.#size(dim));
+    if (parts.length === 1) return parts[0]!;
+    return this.#emit("Concat", parts, [this.#fresh()], { axis: 0 });
+  }
+
+  /** One run-time size as an int64 list of one. */
+  #size(dim: Dim): string {
+    const sums = terms(dim).map(({ coefficient, names }) => {
+      const factors = names.map((name) => this.#inputSize(name));
+      if (coefficient !== 1 || factors.length === 0) {
+        factors.push(this.#constant("int64", [1], BigInt64Array.of(BigInt(coefficient))));
+      }
+      return factors.reduce((a, b) => this.#emit("Mul", [a, b], [this.#fresh()]));
+    });
+    return sums.reduce((a, b) => this.#emit("Add", [a, b], [this.#fresh()]));
+  }
+
+  #inputSize(dimension: string): string {
+    for (const tensor of this.#inputs.values()) {
+      const axis = tensor.shape.indexOf(dimension);
+      if (axis < 0) continue;
+      return this.#emit("Shape", [leafName(tensor)], [this.#fresh()], { start: axis, end: axis + 1 });
+    }
+    throw new Error(`no input has a dimension called ${dimension}`);
+  }
+
+  #emit(opType: string, input: readonly string[], output: readonly string[], attributes: Attributes = {}): string {
+    const attribute = Object.entries(attributes)
+      .filter(([name]) => !RULES_ONLY[opType]?.includes(name))
+      .map(([name, value]) => attributeProto(name, value));
+    this.#nodes.push({ opType, name: output[0], input, output, attribute });
+    return output[0]!;
+  }
+
+  #placeWeights(): string | undefined {
+    const folders = new Set(this.#weights.map(({ tensor }) => dirname(locationOf(tensor).file)));
+    const folder = [...folders].reduce<string | undefined>(
+      (a, b) => (a === undefined ? b : commonFolder(a, b)),
+      undefined,
+    );
+    for (const { name, tensor } of this.#weights) {
+      const { file, offset, length } = locationOf(tensor);
+      const entries = { location: relative(folder!, file), offset: String(offset), length: String(length) };
+      this.#initializers.push({
+        name,
+        dataType: ELEMENT_TYPE[tensor.dtype],
+        dims: tensor.shape,
+        dataLocation: 1,
+        externalData: Object.entries(entries).map(([key, value]) => ({ key, value })),
+      });
+    }
+    return folder;
+  }
+
+  #fresh(): string {
+    return `_${this.#count++}`;
+  }
+}
+
+function locationOf(tensor: Tensor) {
+  if (tensor.source.kind !== "weight") throw new Error("not a weight");
+  return tensor.source.location;
+}
+
+function leafName(tensor: Tensor): string {
+  if (tensor.source.kind !== "input" && tensor.source.kind !== "variable") throw new Error("not an input");
+  return tensor.source.name;
+}
+
+/** The deepest folder above two folders. ONNX Runtime refuses weights outside of the folder that it is given. */
+function commonFolder(a: string, b: string): string {
+  const [x, y] = [a.split("/"), b.split("/")];
+  const differs = x.findIndex((part, i) => part !== y[i]);
+  return x.slice(0, differs < 0 ? x.length : differs).join("/") || "/";
+}
+
+function valueInfo(name: string, tensor: Tensor): Message {
+  const dim = tensor.shape.map((size) => (typeof size === "number" ? { dimValue: size } : { dimParam: size }));
+  return { name, type: { tensorType: { elemType: ELEMENT_TYPE[tensor.dtype], shape: { dim } } } };
+}
+
+function attributeProto(name: string, value: number | string | readonly number[]): Message {
+  if (typeof value === "string") return { name, type: ATTRIBUTE.STRING, s: Buffer.from(value) };
+  if (typeof value !== "number") return { name, type: ATTRIBUTE.INTS, ints: value };
+  if (FLOATS.has(name)) return { name, type: ATTRIBUTE.FLOAT, f: value };
+  return { name, type: ATTRIBUTE.INT, i: value };
+}

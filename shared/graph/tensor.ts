@@ -1,0 +1,110 @@
+import type { Shape } from "./shape.ts";
+
+export type DType = "float32" | "float16" | "bfloat16" | "int32" | "int64" | "bool";
+
+/** Where the bytes of a weight lie. */
+export interface WeightLocation {
+  /** Absolute path of the safetensors file. */
+  readonly file: string;
+  /** Bytes from the start of the file. */
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What makes a tensor's value. */
+export type Source =
+  /** The output of an operator. */
+  | { readonly kind: "node"; readonly node: Node; readonly output: number }
+  /** Given anew at every run. */
+  | { readonly kind: "input"; readonly name: string }
+  /** Kept by the engine between runs; graphs may replace it (see `Graph.updates`). */
+  | { readonly kind: "variable"; readonly name: string }
+  /** A frozen weight, read from its file where it lies. */
+  | { readonly kind: "weight"; readonly name: string; readonly location: WeightLocation }
+  | { readonly kind: "constant"; readonly data: Float32Array | BigInt64Array }
+  /** The run-time values of dimensions, as int64 `[n]`. */
+  | { readonly kind: "sizes"; readonly dims: Shape };
+
+/** A symbolic tensor: what it is, and what makes it. It never holds activations. */
+export interface Tensor {
+  readonly dtype: DType;
+  readonly shape: Shape;
+  readonly source: Source;
+}
+
+export type Attributes = Readonly<Record<string, number | string | readonly number[]>>;
+
+/** One operator applied to inputs. Its outputs refer to it, so that a graph is whatever its outputs reach. */
+export interface Node {
+  readonly operator: Operator;
+  readonly inputs: readonly Tensor[];
+  readonly attributes: Attributes;
+  readonly outputs: readonly Tensor[];
+}
+
+/** What a gradient rule may use. */
+export interface Backward {
+  /** Gradient of the first output. */
+  readonly gradient: Tensor;
+  /** Gradients of all outputs; undefined where none flows back. */
+  readonly gradients: readonly (Tensor | undefined)[];
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly attributes: Attributes;
+}
+
+/** An ONNX operator with its two rules. */
+export interface Operator {
+  /** ONNX operator name in the standard domain. */
+  readonly type: string;
+  /** The type of every output. Throws an Error that says what does not fit. */
+  infer(inputs: readonly Tensor[], attributes: Attributes): readonly { readonly dtype: DType; readonly shape: Shape }[];
+  /** For each input, how to build its gradient (only called where it is wanted), or null where none is defined. */
+  gradient?(backward: Backward): readonly ((() => Tensor) | null)[];
+}
+
+/** Applies an operator: checks the types, makes the node, returns its outputs. */
+export function apply(operator: Operator, inputs: readonly Tensor[], attributes: Attributes = {}): readonly Tensor[] {
+  const outputs: Tensor[] = [];
+  const node: Node = { operator, inputs, attributes, outputs };
+  operator.infer(inputs, attributes).forEach(({ dtype, shape }, output) => {
+    outputs.push({ dtype, shape, source: { kind: "node", node, output } });
+  });
+  return outputs;
+}
+
+/** `apply` for an operator with one output. */
+export function apply1(operator: Operator, inputs: readonly Tensor[], attributes: Attributes = {}): Tensor {
+  return apply(operator, inputs, attributes)[0]!;
+}
+
+/** A tensor that is given at every run. Named dimensions get their size from it. */
+export function input(name: string, dtype: DType, shape: Shape): Tensor {
+  return { dtype, shape, source: { kind: "input", name } };
+}
+
+/** A float32 tensor that the engine keeps between runs. */
+export function variable(name: string, shape: Shape): Tensor {
+  return { dtype: "float32", shape, source: { kind: "variable", name } };
+}
+
+/** A float32 constant; a number makes a scalar. */
+export function constant(value: number | readonly number[], shape?: Shape): Tensor {
+  const data = Float32Array.from(typeof value === "number" ? [value] : value);
+  return {
+    dtype: "float32",
+    shape: shape ?? (typeof value === "number" ? [] : [data.length]),
+    source: { kind: "constant", data },
+  };
+}
+
+/** An int64 constant: a list, or a scalar for a number. */
+export function integers(value: number | readonly number[]): Tensor {
+  const data = BigInt64Array.from((typeof value === "number" ? [value] : value).map(BigInt));
+  return { dtype: "int64", shape: typeof value === "number" ? [] : [data.length], source: { kind: "constant", data } };
+}
+
+/** The run-time values of dimensions as an int64 tensor `[dims.length]`. */
+export function sizes(dims: Shape): Tensor {
+  return { dtype: "int64", shape: [dims.length], source: { kind: "sizes", dims } };
+}

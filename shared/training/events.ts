@@ -1,0 +1,15 @@
+/** What a long function tells while it runs. Only the command line prints. */
+export type TrainingEvent =
+  /** A stretch of work of known size begins. */
+  | { readonly kind: "phase"; readonly name: string; readonly total: number; readonly unit: "steps" | "examples" }
+  /** So much of the stretch is done; the loss is that of the newest step. */
+  | { readonly kind: "progress"; readonly done: number; readonly loss?: number }
+  | { readonly kind: "note"; readonly text: string }
+  /** Everything up to this step is safe on disk. */
+  | { readonly kind: "checkpoint"; readonly step: number };
+
+/** How a long function is watched and stopped. */
+export interface Watch {
+  readonly signal?: AbortSignal | undefined;
+  readonly onEvent?: ((event: TrainingEvent) => void) | undefined;
+}

@@ -1,0 +1,75 @@
+/** The losses of the design as graph nodes. B rows, T positions, N = B·T, V vocabulary, D width. */
+import { add, div, exp, mul, neg, sqrt, sub } from "../graph/operators/elementwise.ts";
+import { crossEntropy } from "../graph/operators/indexing.ts";
+import { logSoftmax, reduceSum } from "../graph/operators/reduction.ts";
+import { constant, type Tensor } from "../graph/tensor.ts";
+
+/** T of distillation and transfer (Hinton et al. 2015, section 2; POST's code). */
+export const TEMPERATURE = 2;
+
+/**
+ * T²·KL(softmax(wanted/T) ‖ softmax(actual/T)) of every row.
+ * @param wanted logits `[N, V]` that no gradient flows to; `actual` likewise shaped
+ * @returns `[N]`
+ */
+export function softKl(wanted: Tensor, actual: Tensor): Tensor {
+  const p = logSoftmax(mul(wanted, 1 / TEMPERATURE));
+  const q = logSoftmax(mul(actual, 1 / TEMPERATURE));
+  return mul(reduceSum(mul(exp(p), sub(p, q)), [-1]), TEMPERATURE ** 2);
+}
+
+/** 1 − cos(a, b) of every row: `[N, D]` each, result `[N]`. */
+export function cosineDistance(a: Tensor, b: Tensor): Tensor {
+  const dot = (x: Tensor, y: Tensor) => reduceSum(mul(x, y), [-1]);
+  return add(neg(div(dot(a, b), sqrt(mul(dot(a, a), dot(b, b))))), 1);
+}
+
+/** The mean of `[N]` values, each counted with a weight `[N]`. */
+export function weightedMean(values: Tensor, weights: Tensor): Tensor {
+  return div(reduceSum(mul(values, weights)), reduceSum(weights));
+}
+
+/** Weights of the three terms of distillation (POST, table 8). */
+const DISTILL = { kl: 5, lm: 2, cosine: 1 } as const;
+
+/** What the loss of distillation compares, at all positions. */
+export interface Distilled {
+  /** Logits `[N, V]`. */
+  readonly logits: Tensor;
+  /** Final hidden states `[N, D]`. */
+  readonly hidden: Tensor;
+}
+
+/**
+ * 5·T²·KL(teacher ‖ student) + 2·next-token loss + (1 − cos of the final hidden states), averaged over real positions.
+ * @param labels the next token of every position, int32 `[N]`
+ * @param real 1 for a real position, `[N]`; `predicted` 1 for a position whose next token is real
+ */
+export function distillLoss(
+  teacher: Distilled,
+  student: Distilled,
+  { labels, real, predicted }: { readonly labels: Tensor; readonly real: Tensor; readonly predicted: Tensor },
+): Tensor {
+  const imitation = weightedMean(softKl(teacher.logits, student.logits), real);
+  const language = weightedMean(crossEntropy(student.logits, labels), predicted);
+  const direction = weightedMean(cosineDistance(student.hidden, teacher.hidden), real);
+  return add(add(mul(imitation, DISTILL.kl), mul(language, DISTILL.lm)), mul(direction, DISTILL.cosine));
+}
+
+/** Logits `[B, V]` that a transfer compares. */
+export interface Transferred {
+  readonly prompted: Tensor;
+  readonly bare: Tensor;
+}
+
+/**
+ * The loss of a transfer for every example: (1 − α) times how far the prompted target is from the prompted student, plus α
+ * times how differently the prompts move them (POST, equations 3 to 5).
+ * @param alpha scalar
+ * @returns `[B]`
+ */
+export function transferLoss(student: Transferred, target: Transferred, alpha: Tensor): Tensor {
+  const imitation = softKl(student.prompted, target.prompted);
+  const movement = softKl(sub(student.prompted, student.bare), sub(target.prompted, target.bare));
+  return add(mul(imitation, sub(constant(1), alpha)), mul(movement, alpha));
+}

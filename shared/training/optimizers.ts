@@ -1,0 +1,95 @@
+import type { Value } from "../graph/engine.ts";
+import { add, div, minimum, mul, sqrt, sub } from "../graph/operators/elementwise.ts";
+import { reduceSum } from "../graph/operators/reduction.ts";
+import { constant, input, type Tensor, variable } from "../graph/tensor.ts";
+
+export type Optimizer =
+  | { readonly name: "sgd" }
+  | {
+      readonly name: "adam" | "adamw";
+      readonly betas: readonly [number, number];
+      readonly epsilon: number;
+      /** Decoupled weight decay (adamw only). */
+      readonly weightDecay: number;
+    };
+
+/** Adam with PyTorch's defaults. */
+export const ADAM: Optimizer = { name: "adam", betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0 };
+
+/** A variable that is trained, and its gradient. */
+export interface Trained {
+  readonly variable: Tensor;
+  readonly gradient: Tensor;
+  /** Whether weight decay applies; true unless told. */
+  readonly decay?: boolean;
+}
+
+/** An optimiser's step as graph nodes. */
+export interface OptimizerStep {
+  readonly updates: readonly { readonly variable: Tensor; readonly next: Tensor }[];
+  /** The optimiser's own variables, with what they start from. */
+  readonly initial: Readonly<Record<string, Value>>;
+}
+
+/**
+ * One step of SGD, Adam (Kingma and Ba 2015, algorithm 1) or AdamW (Loshchilov and Hutter 2019, algorithm 2), as
+ * torch.optim computes it. The graph gets the inputs that {@link optimizerFeeds} makes.
+ */
+export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[]): OptimizerStep {
+  const rate = input("optimizer.rate", "float32", []);
+  if (optimizer.name === "sgd") {
+    const updates = trained.map(({ variable: v, gradient }) => ({ variable: v, next: sub(v, mul(gradient, rate)) }));
+    return { updates, initial: {} };
+  }
+  const root = input("optimizer.root", "float32", []);
+  const [beta1, beta2] = optimizer.betas;
+  const initial: Record<string, Value> = {};
+  const moment = (prefix: string, of: Tensor): Tensor => {
+    if (of.source.kind !== "variable") throw new Error("only variables can be trained");
+    const name = `${prefix}.${of.source.name}`;
+    const shape = of.shape as readonly number[];
+    initial[name] = { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) };
+    return variable(name, shape);
+  };
+  const keep = optimizer.name === "adamw" ? input("optimizer.keep", "float32", []) : undefined;
+  const updates = trained.flatMap(({ variable: v, gradient, decay = true }) => {
+    const [mean, square] = [moment("adam.mean", v), moment("adam.square", v)];
+    const nextMean = add(mul(mean, beta1), mul(gradient, 1 - beta1));
+    const nextSquare = add(mul(square, beta2), mul(mul(gradient, gradient), 1 - beta2));
+    const direction = div(nextMean, add(mul(sqrt(nextSquare), root), optimizer.epsilon));
+    const kept = keep && decay ? mul(v, keep) : v;
+    return [
+      { variable: mean, next: nextMean },
+      { variable: square, next: nextSquare },
+      { variable: v, next: sub(kept, mul(direction, rate)) },
+    ];
+  });
+  return { updates, initial };
+}
+
+/**
+ * What an {@link optimizerStep} needs at a step: the rates with Adam's corrections of its young averages.
+ * @param step counted from 1
+ */
+export function optimizerFeeds(optimizer: Optimizer, step: number, learningRate: number): Record<string, Value> {
+  if (optimizer.name === "sgd") return { "optimizer.rate": scalar(learningRate) };
+  const [beta1, beta2] = optimizer.betas;
+  return {
+    "optimizer.rate": scalar(learningRate / (1 - beta1 ** step)),
+    "optimizer.root": scalar(1 / Math.sqrt(1 - beta2 ** step)),
+    ...(optimizer.name === "adamw" && { "optimizer.keep": scalar(1 - learningRate * optimizer.weightDecay) }),
+  };
+}
+
+/** Gradients scaled down together so that their joint norm is at most `limit`, as torch's clip_grad_norm_ does. */
+export function clipGlobalNorm(gradients: readonly Tensor[], limit: number): readonly Tensor[] {
+  const squares = gradients.map((gradient) => reduceSum(mul(gradient, gradient)));
+  const norm = sqrt(squares.reduce((a, b) => add(a, b)));
+  const factor = minimum(div(constant(limit), add(norm, 1e-6)), 1);
+  return gradients.map((gradient) => mul(gradient, factor));
+}
+
+/** A scalar as a feed. */
+export function scalar(value: number): Value {
+  return { shape: [], data: Float32Array.of(value) };
+}

@@ -1,0 +1,105 @@
+import { Engine, type Value } from "../graph/engine.ts";
+import { mul } from "../graph/operators/elementwise.ts";
+import { crossEntropy } from "../graph/operators/indexing.ts";
+import { reshape } from "../graph/operators/layout.ts";
+import { reduceSum } from "../graph/operators/reduction.ts";
+import { input, type Tensor, variable } from "../graph/tensor.ts";
+import { allHidden } from "../models/causal.ts";
+import type { Family, ModelConfig } from "../models/model.ts";
+import { Draws, seededRandom } from "../protocol/random.ts";
+import type { Watch } from "./events.ts";
+import type { Optimizer } from "./optimizers.ts";
+import { TokenRows } from "./rows.ts";
+import type { RunSettings } from "./run-state.ts";
+import { trainWeights } from "./weight-training.ts";
+
+const ADAMW: Optimizer = { name: "adamw", betas: [0.9, 0.95], epsilon: 1e-8, weightDecay: 0.1 };
+/** Deviation of GPT-2's first weights (Radford et al. 2019), and part of the steps that warm up. */
+const INITIAL_DEVIATION = 0.02;
+const WARMUP = 0.05;
+const CLIP = 1;
+
+export interface PretrainOptions {
+  readonly family: Family;
+  readonly config: ModelConfig;
+  readonly tokens: Int32Array;
+  /** Tokens that are not trained on, at least one batch of them. */
+  readonly heldOut: Int32Array;
+  readonly steps: number;
+  readonly batchSize: number;
+  readonly length: number;
+  readonly learningRate: number;
+  readonly seed: number;
+  readonly statePath: string;
+  readonly settings: RunSettings;
+  readonly resume: boolean;
+}
+
+export interface Pretrained {
+  /** Mean loss of the last steps, in nats a token. */
+  readonly loss: number;
+  /** Loss on the held-out tokens, in nats a token. */
+  readonly heldOutLoss: number;
+  readonly weights: Readonly<Record<string, Value>>;
+}
+
+/** Trains a small language model from random weights with AdamW. */
+export async function pretrain(options: PretrainOptions, watch: Watch): Promise<Pretrained> {
+  const { family, config, batchSize, length } = options;
+  const variables = new Map<string, Tensor>();
+  for (const [name, shape] of Object.entries(family.parameters(config))) variables.set(name, variable(name, shape));
+  const model = family.build(config, (name) => variables.get(name)!);
+  const tokens = batchSize * length;
+  const ids = input("ids", "int32", [batchSize, length]);
+  const labels = input("labels", "int32", [batchSize, length]);
+  const logits = model.logits(reshape(allHidden(model, ids), [tokens, config.width]));
+  const loss = mul(reduceSum(crossEntropy(logits, reshape(labels, [tokens]))), 1 / tokens);
+
+  const first = initialWeights(family, config, options.seed);
+  const engine = new Engine();
+  try {
+    const trained = await trainWeights(
+      {
+        ...options,
+        name: "pretraining",
+        engine,
+        loss,
+        weights: [...variables].map(([name, v]) => ({ variable: v, value: first[name]!, decay: v.shape.length > 1 })),
+        optimizer: ADAMW,
+        warmup: WARMUP,
+        clip: CLIP,
+        state: { path: options.statePath, settings: options.settings, resume: options.resume },
+      },
+      watch,
+    );
+    const held = new TokenRows(options.heldOut, { length, batchSize, seed: 0 });
+    const evaluate = await engine.load({ outputs: { loss } });
+    const batches = Math.max(1, Math.floor(held.count / batchSize));
+    let total = 0;
+    for (let i = 0; i < batches; i++) total += (await evaluate.run(held.batch(i))).loss!.data[0]!;
+    return { ...trained, heldOutLoss: total / batches, weights: await engine.get([...variables.keys()]) };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** GPT-2's first weights: matrices normal, those that write to the residual stream smaller, norms 1, biases 0. */
+function initialWeights(family: Family, config: ModelConfig, seed: number): Record<string, Value> {
+  const weights: Record<string, Value> = {};
+  for (const [index, [name, shape]] of Object.entries(family.parameters(config)).entries()) {
+    const count = shape.reduce((a, b) => a * b, 1);
+    const data = new Float32Array(count);
+    if (shape.length > 1) {
+      const deviation = INITIAL_DEVIATION / (/c_proj/.test(name) ? Math.sqrt(2 * config.layers) : 1);
+      const draws = new Draws(seededRandom(seed, 1, index));
+      for (let i = 0; i < count; i++) data[i] = deviation * normal(draws);
+    } else if (name.endsWith("weight")) data.fill(1);
+    weights[name] = { shape, data };
+  }
+  return weights;
+}
+
+/** A standard normal draw (Box and Muller 1958). */
+function normal(draws: Draws): number {
+  return Math.sqrt(-2 * Math.log(1 - draws.uniform53())) * Math.cos(2 * Math.PI * draws.uniform53());
+}

@@ -1,0 +1,60 @@
+import type { Value } from "../graph/engine.ts";
+import { ProblemError } from "../protocol/errors.ts";
+import { Draws, seededRandom } from "../protocol/random.ts";
+
+/**
+ * Batches of a token stream that is cut into rows of `length` tokens, each with its next tokens as labels. Every epoch takes
+ * all rows once, in an order that depends on seed and epoch only: a step's batch is the same whenever it is asked for.
+ */
+export class TokenRows {
+  readonly #tokens: Int32Array;
+  readonly #length: number;
+  readonly #batchSize: number;
+  readonly #seed: number;
+  #epoch = -1;
+  #order = new Int32Array();
+
+  /** @throws ProblemError if the stream has no full row */
+  constructor(tokens: Int32Array, { length, batchSize, seed }: { length: number; batchSize: number; seed: number }) {
+    this.#tokens = tokens;
+    this.#length = length;
+    this.#batchSize = batchSize;
+    this.#seed = seed;
+    if (this.count < 1) {
+      throw new ProblemError("The corpus is too short", `it has ${tokens.length} tokens; a row takes ${length + 1}.`);
+    }
+  }
+
+  /** Rows in the stream. */
+  get count(): number {
+    return Math.floor((this.#tokens.length - 1) / this.#length);
+  }
+
+  /** The inputs `ids` and `labels`, int32 `[B, T]`, of a step counted from 0. */
+  batch(step: number): { ids: Value; labels: Value } {
+    const shape = [this.#batchSize, this.#length];
+    const ids = new Int32Array(this.#batchSize * this.#length);
+    const labels = new Int32Array(ids.length);
+    for (let i = 0; i < this.#batchSize; i++) {
+      const start = this.#row(step * this.#batchSize + i) * this.#length;
+      ids.set(this.#tokens.subarray(start, start + this.#length), i * this.#length);
+      labels.set(this.#tokens.subarray(start + 1, start + 1 + this.#length), i * this.#length);
+    }
+    return { ids: { shape, data: ids }, labels: { shape, data: labels } };
+  }
+
+  #row(index: number): number {
+    const epoch = Math.floor(index / this.count);
+    if (epoch !== this.#epoch) {
+      const draws = new Draws(seededRandom(this.#seed, epoch));
+      const order = Int32Array.from({ length: this.count }, (_, i) => i);
+      for (let i = order.length - 1; i > 0; i--) {
+        const j = draws.integer(i + 1);
+        [order[i], order[j]] = [order[j]!, order[i]!];
+      }
+      this.#order = order;
+      this.#epoch = epoch;
+    }
+    return this.#order[index % this.count]!;
+  }
+}

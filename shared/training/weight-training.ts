@@ -1,0 +1,82 @@
+import type { Engine, Value } from "../graph/engine.ts";
+import { gradients } from "../graph/gradients.ts";
+import type { Tensor } from "../graph/tensor.ts";
+import type { Watch } from "./events.ts";
+import { runSteps } from "./loop.ts";
+import { clipGlobalNorm, type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
+import { TokenRows } from "./rows.ts";
+import { loadRun, type RunSettings, saveRun } from "./run-state.ts";
+import { linearSchedule } from "./schedule.ts";
+
+/** Training of weights on a token stream: what pretraining and distillation have in common. */
+export interface WeightTraining {
+  readonly name: string;
+  readonly engine: Engine;
+  /** Scalar loss on the int32 inputs `ids` and `labels`, `[batchSize, length]` each. */
+  readonly loss: Tensor;
+  /** The variables to train, and their first values. */
+  readonly weights: readonly { readonly variable: Tensor; readonly value: Value; readonly decay: boolean }[];
+  readonly optimizer: Optimizer;
+  readonly tokens: Int32Array;
+  readonly steps: number;
+  readonly batchSize: number;
+  /** Tokens a row. */
+  readonly length: number;
+  /** Peak of the learning rate. */
+  readonly learningRate: number;
+  /** Part of the steps over which the learning rate rises. */
+  readonly warmup: number;
+  /** Limit of the joint norm of all gradients. */
+  readonly clip: number;
+  readonly seed: number;
+  /** Where the state of an unfinished run is kept, and what makes it this run. */
+  readonly state: { readonly path: string; readonly settings: RunSettings; readonly resume: boolean };
+}
+
+/**
+ * Trains weights; they stay in the engine's variables.
+ * @returns the mean loss of the last steps (at most 50)
+ * @throws InterruptedError when stopped, after the state was saved; ProblemError for a state of another run
+ */
+export async function trainWeights(training: WeightTraining, watch: Watch): Promise<{ readonly loss: number }> {
+  const { engine, weights, optimizer, steps, state } = training;
+  const variables = weights.map(({ variable }) => variable);
+  const clipped = clipGlobalNorm(gradients(training.loss, variables), training.clip);
+  const update = optimizerStep(
+    optimizer,
+    weights.map(({ variable, decay }, i) => ({ variable, gradient: clipped[i]!, decay })),
+  );
+  const session = await engine.load({ outputs: { loss: training.loss }, updates: update.updates });
+  const initial: Record<string, Value> = { ...update.initial };
+  for (const { variable, value } of weights) initial[nameOf(variable)] = value;
+  const before = state.resume ? await loadRun(state.path, state.settings) : undefined;
+  await engine.set(before?.variables ?? initial);
+
+  const rows = new TokenRows(training.tokens, training);
+  const recent: number[] = [];
+  await runSteps(
+    {
+      name: training.name,
+      done: before?.step ?? 0,
+      total: steps,
+      async step(index) {
+        const rate = linearSchedule(index, steps, training.learningRate, training.warmup);
+        const result = await session.run({ ...rows.batch(index), ...optimizerFeeds(optimizer, index + 1, rate) });
+        const loss = result.loss!.data[0]!;
+        recent.push(loss);
+        if (recent.length > 50) recent.shift();
+        return loss;
+      },
+      async save(step) {
+        await saveRun(state.path, state.settings, { step, variables: await engine.get(Object.keys(initial)) });
+      },
+    },
+    watch,
+  );
+  return { loss: recent.reduce((a, b) => a + b, 0) / recent.length };
+}
+
+function nameOf(variable: Tensor): string {
+  if (variable.source.kind !== "variable") throw new Error("only variables can be trained");
+  return variable.source.name;
+}

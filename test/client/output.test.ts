@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import { createIo, reportFailure } from "../../client/output.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { InterruptedError } from "../../shared/training/loop.ts";
+
+function setUp(json: boolean) {
+  const written = { out: "", err: "" };
+  const io = createIo(
+    { write: (text) => (written.out += text) },
+    { write: (text) => (written.err += text) },
+    () => json,
+  );
+  return { io, written };
+}
+
+const problem = new ProblemError("The task is not valid", "task.json has a fault.", {
+  faults: [{ at: "task.json#/name", message: "Must be \u001b[31mtext." }],
+});
+
+test("a problem is told with its faults, and can't act on the terminal", () => {
+  const { io, written } = setUp(false);
+  expect(reportFailure(problem, io)).toBe(1);
+  expect(written).toEqual({
+    out: "",
+    err: "The task is not valid: task.json has a fault.\n  task.json#/name: Must be \\u001b[31mtext.\n",
+  });
+});
+
+test("with --json it is an object on stdout too", () => {
+  const { io, written } = setUp(true);
+  expect(reportFailure(problem, io)).toBe(1);
+  expect(JSON.parse(written.out).error.faults).toEqual(problem.faults);
+});
+
+test("an interrupted run says how to go on", () => {
+  const { io, written } = setUp(false);
+  expect(reportFailure(new InterruptedError(7), io)).toBe(130);
+  expect(written.err).toMatch(/after step 7\. .*--resume/);
+});
+
+test("any other error is a bug of ours", () => {
+  const { io, written } = setUp(true);
+  expect(reportFailure(new TypeError("x is undefined"), io)).toBe(1);
+  expect(written.out).toBe("");
+  expect(written.err).toMatch(/bug in softpost(.|\n)*TypeError: x is undefined\n\s+at /);
+});
+
+test("a result is text or one line of JSON", () => {
+  const [text, json] = [setUp(false), setUp(true)];
+  for (const { io } of [text, json]) io.result({ a: 1 }, "a is 1");
+  expect(text.written.out).toBe("a is 1\n");
+  expect(json.written.out).toBe('{"a":1}\n');
+});
