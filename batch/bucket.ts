@@ -4,7 +4,13 @@ import { mkdir, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { GetObjectCommand, ListObjectsV2Command, NoSuchKey, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
 import { ProblemError } from "../shared/protocol/errors.ts";
 
 export interface BucketOptions {
@@ -44,6 +50,16 @@ export class Bucket {
     const bytes = await this.read(key);
     if (!bytes) throw new ProblemError("The bucket lacks an object", `${key} is not there.`, { status: 404 });
     return JSON.parse(new TextDecoder().decode(bytes));
+  }
+
+  async has(key: string): Promise<boolean> {
+    try {
+      await this.client.send(new HeadObjectCommand({ Bucket: this.name, Key: key }));
+      return true;
+    } catch (error) {
+      if (statusOf(error) === 404) return false;
+      throw error;
+    }
   }
 
   async write(key: string, body: Uint8Array | string): Promise<void> {
@@ -111,7 +127,7 @@ export class Bucket {
     try {
       return (await this.client.send(new GetObjectCommand({ Bucket: this.name, Key: key }))).Body;
     } catch (error) {
-      if (error instanceof NoSuchKey || statusOf(error) === 404) return undefined;
+      if (statusOf(error) === 404) return undefined;
       throw error;
     }
   }

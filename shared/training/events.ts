@@ -1,7 +1,7 @@
 /** What a long function tells while it runs. Only the command line prints. */
 export type TrainingEvent =
   /** A stretch of work of known size begins. */
-  | { readonly kind: "phase"; readonly name: string; readonly total: number; readonly unit: "steps" | "examples" }
+  | { readonly kind: "phase"; readonly name: string; readonly total: number; readonly unit: "steps" | "examples" | "bytes" }
   /** So much of the stretch is done; the loss is that of the newest step. */
   | { readonly kind: "progress"; readonly done: number; readonly loss?: number }
   | { readonly kind: "note"; readonly text: string }
