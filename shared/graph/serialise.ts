@@ -1,6 +1,6 @@
 import { dirname, relative } from "node:path";
 import { encodeModel } from "./onnx.ts";
-import { type Dim, PER_EXAMPLE, type Shape, terms } from "./shape.ts";
+import { type Dim, type Shape, terms } from "./shape.ts";
 import type { Attributes, DType, Node, Tensor } from "./tensor.ts";
 
 const OPSET = 20;
@@ -118,7 +118,7 @@ class Writer {
       case "constant":
         return this.#constant(tensor.dtype, tensor.shape, source.data);
       case "sizes":
-        return this.#sizes(source.dims);
+        return this.#sizes(source.dims, source.oneInferred);
       case "node":
         return this.#node(source.node, source.output);
     }
@@ -150,13 +150,10 @@ class Writer {
     return name;
   }
 
-  /**
-   * Run-time sizes as an int64 list. One unknown size is left to Reshape (−1), which also holds for `PER_EXAMPLE`;
-   * more are computed from the inputs' shapes.
-   */
-  #sizes(dims: Shape): string {
-    const unknown = dims.filter((dim) => typeof dim !== "number");
-    if (unknown.length === 0 || (unknown.length === 1 && dims.length > 1) || unknown.includes(PER_EXAMPLE)) {
+  /** Run-time sizes as an int64 list: constants, one −1 for Reshape (which also holds for `PER_EXAMPLE`), or computed. */
+  #sizes(dims: Shape, oneInferred: boolean): string {
+    const unknown = dims.filter((dim) => typeof dim !== "number").length;
+    if (unknown === 0 || (unknown === 1 && oneInferred)) {
       const values = BigInt64Array.from(dims, (dim) => (typeof dim === "number" ? BigInt(dim) : -1n));
       return this.#constant("int64", [dims.length], values);
     }

@@ -22,8 +22,8 @@ export type Source =
   /** A frozen weight, read from its file where it lies. */
   | { readonly kind: "weight"; readonly name: string; readonly location: WeightLocation }
   | { readonly kind: "constant"; readonly data: Float32Array | BigInt64Array }
-  /** The run-time values of dimensions, as int64 `[n]`. */
-  | { readonly kind: "sizes"; readonly dims: Shape };
+  /** The run-time values of dimensions, as int64 `[n]`; where one may be left to the operator, −1 stands for it. */
+  | { readonly kind: "sizes"; readonly dims: Shape; readonly oneInferred: boolean };
 
 /** A symbolic tensor: what it is, and what makes it. It never holds activations. */
 export interface Tensor {
@@ -104,7 +104,7 @@ export function integers(value: number | readonly number[]): Tensor {
   return { dtype: "int64", shape: typeof value === "number" ? [] : [data.length], source: { kind: "constant", data } };
 }
 
-/** The run-time values of dimensions as an int64 tensor `[dims.length]`. */
-export function sizes(dims: Shape): Tensor {
-  return { dtype: "int64", shape: [dims.length], source: { kind: "sizes", dims } };
+/** The run-time values of dimensions as an int64 tensor `[dims.length]`. Reshape can infer one of them itself. */
+export function sizes(dims: Shape, { oneInferred = false } = {}): Tensor {
+  return { dtype: "int64", shape: [dims.length], source: { kind: "sizes", dims, oneInferred } };
 }

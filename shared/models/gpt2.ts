@@ -96,7 +96,10 @@ export const gpt2: Family<Gpt2Config> = {
         return add(attended, project(`${at}.mlp.c_proj`, inner));
       },
       finalNorm: (x) => norm("transformer.ln_f", x),
-      logits: (hidden) => linear(hidden, weight("transformer.wte.weight"), { transposed: true }),
+      logits(hidden, tokens) {
+        const head = weight("transformer.wte.weight");
+        return linear(hidden, tokens ? gather(head, tokens) : head, { transposed: true });
+      },
     };
   },
 };

@@ -31,8 +31,8 @@ export interface Model {
   /** The rest of a layer after its attention, whose result is `context`, `[…, H·d]`: residuals and feed-forward. */
   finish(layer: number, x: Tensor, context: Tensor): Tensor;
   finalNorm(x: Tensor): Tensor;
-  /** Logits `[…, V]` of final hidden states. */
-  logits(hidden: Tensor): Tensor;
+  /** Logits of final hidden states: of the whole vocabulary `[…, V]`, or of some tokens (int64 `[n]`) `[…, n]`. */
+  logits(hidden: Tensor, tokens?: Tensor): Tensor;
 }
 
 /** A model's float32 weights by their names in the checkpoint. */

@@ -27,6 +27,8 @@ const modelSchema = z.strictObject({
   architecture: z.enum(["gpt2", "llama", "roberta"]),
 });
 
+export type ModelRecord = z.output<typeof modelSchema>;
+
 /** The guarantee of a private run, with everything that is needed to compute it again. */
 export const privacyRecordSchema = z.strictObject({
   sampler: z.literal("poisson"),

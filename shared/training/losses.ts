@@ -1,8 +1,10 @@
 /** The losses of the design as graph nodes. B rows, T positions, N = B·T, V vocabulary, D width. */
 import { add, div, exp, mul, neg, sqrt, sub } from "../graph/operators/elementwise.ts";
 import { crossEntropy } from "../graph/operators/indexing.ts";
+import { matmul } from "../graph/operators/matrix.ts";
 import { logSoftmax, reduceSum } from "../graph/operators/reduction.ts";
-import { constant, type Tensor } from "../graph/tensor.ts";
+import { constant, integers, type Tensor } from "../graph/tensor.ts";
+import type { Model } from "../models/model.ts";
 
 /** T of distillation and transfer (Hinton et al. 2015, section 2; POST's code). */
 export const TEMPERATURE = 2;
@@ -72,4 +74,19 @@ export function transferLoss(student: Transferred, target: Transferred, alpha: T
   const imitation = softKl(student.prompted, target.prompted);
   const movement = softKl(sub(student.prompted, student.bare), sub(target.prompted, target.bare));
   return add(mul(imitation, sub(constant(1), alpha)), mul(movement, alpha));
+}
+
+/**
+ * The score of every class: the mean of the logits of its verbalizer tokens. Only those tokens' logits are computed.
+ * @param hidden final hidden states `[B, D]`
+ * @param classes token ids of each of K classes
+ * @returns `[B, K]`
+ */
+export function classScores(model: Model, hidden: Tensor, classes: readonly ArrayLike<number>[]): Tensor {
+  const tokens = classes.flatMap((words) => Array.from(words));
+  const average = classes.flatMap((words, k) =>
+    Array.from(words, () => classes.map((_, column) => (column === k ? 1 / words.length : 0))),
+  );
+  const logits = model.logits(hidden, integers(tokens));
+  return matmul(logits, constant(average.flat(), [tokens.length, classes.length]));
 }

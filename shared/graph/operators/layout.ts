@@ -3,12 +3,12 @@ import { apply, apply1, type DType, integers, type Operator, sizes, type Tensor 
 
 const shapeOperator: Operator = {
   type: "Shape",
-  infer: ([x]) => [{ dtype: "int64", shape: [x!.shape.length] }],
+  infer: (_, { start, end }) => [{ dtype: "int64", shape: [(end as number) - (start as number)] }],
 };
 
-/** The run-time shape of x, as int64 `[rank]`. */
-export function shapeOf(x: Tensor): Tensor {
-  return apply1(shapeOperator, [x]);
+/** The run-time shape of x, or of its axes from `start` up to `end`, as int64 `[end − start]`. */
+export function shapeOf(x: Tensor, start = 0, end = x.shape.length): Tensor {
+  return apply1(shapeOperator, [x], { start, end });
 }
 
 /** Shapes that follow a tensor operand of the node can't be inferred from it alone: they ride on the operator. */
@@ -25,7 +25,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
     () => reshape(gradient, from!.shape),
     null,
   ]);
-  return apply1(operator, [x, sizes(shape)]);
+  return apply1(operator, [x, sizes(shape, { oneInferred: true })]);
 }
 
 /** x broadcast to a run-time shape (an int64 tensor) that is known to be `shape`. For gradients only: it has none. */
@@ -91,16 +91,30 @@ export function split(x: Tensor, axis: number, lengths: readonly Dim[]): readonl
   const operator: Operator = {
     type: "Split",
     infer: () => shapes.map((shape) => ({ dtype: x.dtype, shape })),
-    gradient: ({ gradients, outputs }) => [
+    gradient: ({ gradient, gradients }) => [
       () =>
         concat(
-          outputs.map((piece, i) => gradients[i] ?? zeros(shapeOf(piece), piece.shape)),
+          lengths.map((length, i) => gradients[i] ?? zeroPiece(gradient, at, length)),
           at,
         ),
       null,
     ],
   };
   return apply(operator, [x, sizes(lengths)], { axis: at });
+}
+
+/** Zeros that fit beside another piece's gradient, whose other axes are as long as they turn out to be. */
+function zeroPiece(beside: Tensor, axis: number, length: Dim): Tensor {
+  const rank = beside.shape.length;
+  const around = [shapeOf(beside, 0, axis), sizes([length]), shapeOf(beside, axis + 1, rank)];
+  const shape = concat(
+    around.filter((part) => part.shape[0] !== 0),
+    0,
+  );
+  return zeros(
+    shape,
+    beside.shape.map((dim, i) => (i === axis ? length : dim)),
+  );
 }
 
 const ONNX_TYPE: Readonly<Record<DType, number>> = {

@@ -1,0 +1,41 @@
+import { expect, test } from "vitest";
+import manifest from "../../package.json" with { type: "json" };
+import { softpost, softpostProcess } from "../helpers/softpost.ts";
+
+test("--version and --help say what they say, on stdout", async () => {
+  expect(await softpost("--version")).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: "" });
+  const help = await softpost("--help");
+  expect(help).toMatchObject({ code: 0, stderr: "" });
+  expect(help.stdout).toMatch(/Commands:.*pretrain.*Examples:.*softpost tune --model/s);
+  expect((await softpost("pretrain", "--help")).stdout).toMatch(/--corpus <file\.\.\.>.*--json/s);
+});
+
+test("a process ends with the program's exit code", async () => {
+  expect(await softpostProcess(["--version"])).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: "" });
+  expect(await softpostProcess(["nix"])).toMatchObject({ code: 2, stdout: "" });
+  const missing = await softpostProcess([
+    "pretrain",
+    "--corpus",
+    "x",
+    "--config",
+    "/nowhere/config.json",
+    "--out",
+    "y",
+  ]);
+  expect(missing).toMatchObject({ code: 1, stdout: "" });
+  expect(missing.stderr).toMatch(/\/nowhere\/config\.json can't be read \(ENOENT\)/);
+});
+
+const pretrain = ["pretrain", "--corpus", "x", "--config", "x", "--out", "x"];
+
+test.each([
+  ["no command", [], /Usage: softpost/],
+  ["an unknown command", ["tunes"], /unknown command 'tunes'/],
+  ["an unknown option", [...pretrain, "--nix"], /unknown option '--nix'/],
+  ["a missing option", ["pretrain"], /required option '--corpus <file\.\.\.>'/],
+  ["a bad value", [...pretrain, "--steps", "0"], /'0' is invalid\. It must be a whole number of at least 1/],
+])("%s is wrong usage: exit code 2", async (_, args, message) => {
+  const { code, stdout, stderr } = await softpost(...args);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr).toMatch(message);
+});
