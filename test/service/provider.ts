@@ -74,7 +74,7 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
     folder: join(folder, "batch"),
     port: 0,
     queue: "softpost",
-    concurrency: 2,
+    concurrency: 50,
     accessKeyId: KEY_ID,
   });
   const door = await startDoor(batch.url);
