@@ -73,8 +73,8 @@ async function run(options: Options, io: Io): Promise<void> {
       seed,
     };
     const request: PretrainOptions = {
-      ...{ ...model, tokens, heldOut, steps, batchSize, length, learningRate, seed, settings, resume },
-      statePath: out.statePath,
+      ...{ ...model, tokens, heldOut, steps, batchSize, length, learningRate, seed },
+      state: { path: out.statePath, settings, resume },
     };
     return { ...(await pretrain(request, watch)), tokens: tokens.length };
   });

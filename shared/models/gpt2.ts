@@ -73,6 +73,8 @@ export const gpt2: Family<Gpt2Config> = {
 
   layerOf: (name) => /^(transformer\.h\.)(\d+)(\..*)$/.exec(name),
 
+  withLayers: (json, layers) => ({ ...json, n_layer: layers }),
+
   embeddings: ["transformer.wte.weight", "transformer.wpe.weight"],
 
   build(config: Gpt2Config, weight: Parameters): Model {

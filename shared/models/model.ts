@@ -49,6 +49,8 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
   parameters(config: Config): ParameterShapes;
   /** Splits the name of a layer's weight into what is before its index, the index, and what is after; null for others. */
   layerOf(name: string): readonly (string | undefined)[] | null;
+  /** config.json of a model that differs in its number of layers only. */
+  withLayers(json: Readonly<Record<string, unknown>>, layers: number): Record<string, unknown>;
   /** Weights that a student copies from its teacher and never trains: token and position embeddings, and the head. */
   readonly embeddings: readonly string[];
   build(config: Config, weight: Parameters): Model;

@@ -10,7 +10,7 @@ import { Draws, seededRandom } from "../protocol/random.ts";
 import type { Watch } from "./events.ts";
 import type { Optimizer } from "./optimizers.ts";
 import { TokenRows } from "./rows.ts";
-import type { RunSettings } from "./run-state.ts";
+import type { ResumableRun } from "./variable-run.ts";
 import { trainWeights } from "./weight-training.ts";
 
 const ADAMW: Optimizer = { name: "adamw", betas: [0.9, 0.95], epsilon: 1e-8, weightDecay: 0.1 };
@@ -30,9 +30,7 @@ export interface PretrainOptions {
   readonly length: number;
   readonly learningRate: number;
   readonly seed: number;
-  readonly statePath: string;
-  readonly settings: RunSettings;
-  readonly resume: boolean;
+  readonly state: ResumableRun;
 }
 
 export interface Pretrained {
@@ -68,7 +66,6 @@ export async function pretrain(options: PretrainOptions, watch: Watch): Promise<
         optimizer: ADAMW,
         warmup: WARMUP,
         clip: CLIP,
-        state: { path: options.statePath, settings: options.settings, resume: options.resume },
       },
       watch,
     );

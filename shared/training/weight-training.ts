@@ -2,11 +2,10 @@ import type { Engine, Value } from "../graph/engine.ts";
 import { gradients } from "../graph/gradients.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { Watch } from "./events.ts";
-import { runSteps } from "./loop.ts";
 import { clipGlobalNorm, type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { TokenRows } from "./rows.ts";
-import { loadRun, type RunSettings, saveRun } from "./run-state.ts";
 import { linearSchedule } from "./schedule.ts";
+import { type ResumableRun, runVariables } from "./variable-run.ts";
 
 /** Training of weights on a token stream: what pretraining and distillation have in common. */
 export interface WeightTraining {
@@ -29,8 +28,7 @@ export interface WeightTraining {
   /** Limit of the joint norm of all gradients. */
   readonly clip: number;
   readonly seed: number;
-  /** Where the state of an unfinished run is kept, and what makes it this run. */
-  readonly state: { readonly path: string; readonly settings: RunSettings; readonly resume: boolean };
+  readonly state: ResumableRun;
 }
 
 /**
@@ -39,7 +37,7 @@ export interface WeightTraining {
  * @throws InterruptedError when stopped, after the state was saved; ProblemError for a state of another run
  */
 export async function trainWeights(training: WeightTraining, watch: Watch): Promise<{ readonly loss: number }> {
-  const { engine, weights, optimizer, steps, state } = training;
+  const { engine, weights, optimizer, steps } = training;
   const variables = weights.map(({ variable }) => variable);
   const clipped = clipGlobalNorm(gradients(training.loss, variables), training.clip);
   const update = optimizerStep(
@@ -47,33 +45,21 @@ export async function trainWeights(training: WeightTraining, watch: Watch): Prom
     weights.map(({ variable, decay }, i) => ({ variable, gradient: clipped[i]!, decay })),
   );
   const session = await engine.load({ outputs: { loss: training.loss }, updates: update.updates });
-  const initial: Record<string, Value> = { ...update.initial };
-  for (const { variable, value } of weights) initial[nameOf(variable)] = value;
-  const before = state.resume ? await loadRun(state.path, state.settings) : undefined;
-  await engine.set(before?.variables ?? initial);
-
+  const first = Object.fromEntries(weights.map(({ variable, value }) => [nameOf(variable), value]));
   const rows = new TokenRows(training.tokens, training);
-  const recent: number[] = [];
-  await runSteps(
+  const loss = await runVariables(
     {
-      name: training.name,
-      done: before?.step ?? 0,
-      total: steps,
+      ...{ name: training.name, engine, steps, state: training.state },
+      variables: { ...first, ...update.initial },
       async step(index) {
         const rate = linearSchedule(index, steps, training.learningRate, training.warmup);
         const result = await session.run({ ...rows.batch(index), ...optimizerFeeds(optimizer, index + 1, rate) });
-        const loss = result.loss!.data[0]!;
-        recent.push(loss);
-        if (recent.length > 50) recent.shift();
-        return loss;
-      },
-      async save(step) {
-        await saveRun(state.path, state.settings, { step, variables: await engine.get(Object.keys(initial)) });
+        return result.loss!.data[0]!;
       },
     },
     watch,
   );
-  return { loss: recent.reduce((a, b) => a + b, 0) / recent.length };
+  return { loss };
 }
 
 function nameOf(variable: Tensor): string {

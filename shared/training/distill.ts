@@ -1,0 +1,131 @@
+import type { Engine, Value } from "../graph/engine.ts";
+import { reshape } from "../graph/operators/layout.ts";
+import { constant, input, type Tensor, variable } from "../graph/tensor.ts";
+import { allHidden } from "../models/causal.ts";
+import { type Checkpoint, frozenWeights, readWeight } from "../models/checkpoint.ts";
+import type { Model } from "../models/model.ts";
+import { ProblemError } from "../protocol/errors.ts";
+import type { Watch } from "./events.ts";
+import { type Distilled, distillLoss } from "./losses.ts";
+import type { Optimizer } from "./optimizers.ts";
+import type { ResumableRun } from "./variable-run.ts";
+import { trainWeights } from "./weight-training.ts";
+
+/** As DistilBERT's and POST's distillation (design: The methods, exactly). */
+export const DISTILL_OPTIMIZER: Optimizer = { name: "adamw", betas: [0.9, 0.98], epsilon: 1e-6, weightDecay: 0 };
+const WARMUP = 0.05;
+export const DISTILL_CLIP = 5;
+
+export interface Distillation {
+  readonly engine: Engine;
+  readonly teacher: Checkpoint;
+  /** Which of the teacher's layers the student starts from, in this order. */
+  readonly layers: readonly number[];
+  readonly tokens: Int32Array;
+  readonly steps: number;
+  readonly batchSize: number;
+  /** Tokens a row. */
+  readonly length: number;
+  readonly learningRate: number;
+  readonly seed: number;
+  readonly state: ResumableRun;
+}
+
+export interface Distillate {
+  /** Mean loss of the last steps. */
+  readonly loss: number;
+  /** config.json of the student. */
+  readonly json: Readonly<Record<string, unknown>>;
+  /** All weights of the student. */
+  readonly weights: Readonly<Record<string, Value>>;
+}
+
+/**
+ * Makes a student of some of a teacher's layers and trains it to imitate the teacher on public text. Embeddings and head are
+ * the teacher's and stay so: that is what lets a prompt be transferred.
+ * @throws InterruptedError when stopped, after the state was saved
+ */
+export async function distill(options: Distillation, watch: Watch): Promise<Distillate> {
+  const { engine, teacher, batchSize, length } = options;
+  const student = studentOf(teacher, resolveLayers(options.layers, teacher.config.layers));
+  const ids = input("ids", "int32", [batchSize, length]);
+  const labels = reshape(input("labels", "int32", [batchSize, length]), [batchSize * length]);
+  const every = constant(new Array(batchSize * length).fill(1));
+  const loss = distillLoss(
+    outputs(teacher.family.build(teacher.config, frozenWeights(teacher)), ids),
+    outputs(student.model, ids),
+    { labels, real: every, predicted: every },
+  );
+  const weights = await Promise.all(
+    [...student.trained].map(async ([name, tensor]) => ({
+      variable: tensor,
+      value: { shape: tensor.shape as number[], data: await readWeight(teacher, student.origin(name)) },
+      decay: false,
+    })),
+  );
+  const training = {
+    name: "distilling",
+    loss,
+    weights,
+    optimizer: DISTILL_OPTIMIZER,
+    warmup: WARMUP,
+    clip: DISTILL_CLIP,
+  };
+  const result = await trainWeights({ ...options, ...training }, watch);
+  const copied: Record<string, Value> = {};
+  for (const name of teacher.family.embeddings) {
+    copied[name] = { shape: teacher.weights.get(name)!.shape, data: await readWeight(teacher, name) };
+  }
+  return { ...result, json: student.json, weights: { ...copied, ...(await engine.get([...student.trained.keys()])) } };
+}
+
+/** A student before its training: its layers are variables that start from the teacher's. */
+export interface Student {
+  readonly model: Model;
+  readonly json: Readonly<Record<string, unknown>>;
+  /** What is trained, by the student's names. */
+  readonly trained: ReadonlyMap<string, Tensor>;
+  /** The teacher's name of a student's weight. */
+  origin(name: string): string;
+}
+
+/** @param layers indices of the teacher's layers, from 0 */
+export function studentOf(teacher: Checkpoint, layers: readonly number[]): Student {
+  const { family } = teacher;
+  const json = family.withLayers(teacher.json, layers.length);
+  const config = family.configure(json);
+  const frozen = frozenWeights(teacher);
+  const trained = new Map(
+    Object.entries(family.parameters(config))
+      .filter(([name]) => !family.embeddings.includes(name))
+      .map(([name, shape]) => [name, variable(name, shape)]),
+  );
+  const model = family.build(config, (name) => trained.get(name) ?? frozen(name));
+  const origin = (name: string) => {
+    const parts = family.layerOf(name);
+    return parts ? `${parts[1]}${layers[Number(parts[2])]}${parts[3]}` : name;
+  };
+  return { model, json, trained, origin };
+}
+
+/** Logits `[N, V]` and final hidden states `[N, D]` at all positions. */
+function outputs(model: Model, ids: Tensor): Distilled {
+  const [rows, length] = ids.shape as readonly [number, number];
+  const hidden = reshape(allHidden(model, ids), [rows * length, model.config.width]);
+  return { hidden, logits: model.logits(hidden) };
+}
+
+/** Indices from 0, negative ones counted from the end. */
+function resolveLayers(layers: readonly number[], count: number): number[] {
+  const resolved = layers.map((layer) => (layer < 0 ? layer + count : layer));
+  const outside = layers.filter((_, i) => !(resolved[i]! >= 0 && resolved[i]! < count));
+  const twice = layers.filter((_, i) => resolved.indexOf(resolved[i]!) !== i);
+  if (outside.length > 0 || twice.length > 0) {
+    const faults = [
+      ...outside.map((layer) => ({ at: "--layers", message: `there is no layer ${layer}: the teacher has ${count}` })),
+      ...twice.map((layer) => ({ at: "--layers", message: `layer ${layer} is named twice` })),
+    ];
+    throw new ProblemError("The student can't be made", "the layers do not fit the teacher", { faults });
+  }
+  return resolved;
+}

@@ -1,0 +1,52 @@
+import { type Batch, byLength, makeBatch } from "../data/batches.ts";
+import type { Engine, Graph, Session, Value } from "../graph/engine.ts";
+import { input } from "../graph/tensor.ts";
+import type { Texts } from "../models/causal.ts";
+import type { Watch } from "./events.ts";
+import { InterruptedError } from "./loop.ts";
+
+/** An example as the model reads it. */
+export interface EncodedText {
+  readonly ids: Int32Array;
+}
+
+/** The graph inputs of a batch of right-padded texts. */
+export function textInputs(): Texts {
+  return { ids: input("ids", "int32", ["B", "T"]), lengths: input("lengths", "int32", ["B"]) };
+}
+
+/** The values of {@link textInputs}. */
+export function textFeeds({ ids, rows, length, lengths }: Batch): Record<string, Value> {
+  return { ids: { shape: [rows, length], data: ids }, lengths: { shape: [rows], data: lengths } };
+}
+
+/** Rows that are run at once where nothing depends on it. */
+const ROWS_AT_ONCE = 32;
+
+/**
+ * Runs a graph on {@link textInputs} over all texts, shortest first, and gathers an output `[B, W]` in the texts' order.
+ * @returns `[texts, W]`, row-major
+ */
+export async function mapTexts(
+  engine: Engine,
+  name: string,
+  outputs: Graph["outputs"] & { readonly result: Graph["outputs"][string] },
+  texts: readonly EncodedText[],
+  { signal, onEvent }: Watch,
+): Promise<{ readonly width: number; readonly data: Float32Array }> {
+  const session: Session = await engine.load({ outputs });
+  const width = outputs.result.shape[1] as number;
+  const data = new Float32Array(texts.length * width);
+  onEvent?.({ kind: "phase", name, total: texts.length, unit: "examples" });
+  let done = 0;
+  for (const examples of byLength(texts, ROWS_AT_ONCE)) {
+    if (signal?.aborted) throw new InterruptedError(0);
+    const { result } = await session.run(textFeeds(makeBatch(texts, examples)));
+    examples.forEach((example, row) => {
+      data.set((result!.data as Float32Array).subarray(row * width, (row + 1) * width), example * width);
+    });
+    done += examples.length;
+    onEvent?.({ kind: "progress", done });
+  }
+  return { width, data };
+}

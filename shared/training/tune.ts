@@ -1,0 +1,118 @@
+import { fileOrder, makeBatch, shuffled } from "../data/batches.ts";
+import type { Engine, Value } from "../graph/engine.ts";
+import { gradients } from "../graph/gradients.ts";
+import { div } from "../graph/operators/elementwise.ts";
+import { crossEntropy } from "../graph/operators/indexing.ts";
+import { cast, reshape } from "../graph/operators/layout.ts";
+import { reduceSum } from "../graph/operators/reduction.ts";
+import { input, sizes, type Tensor, variable } from "../graph/tensor.ts";
+import { readHidden } from "../models/causal.ts";
+import type { Model } from "../models/model.ts";
+import { seededRandom } from "../protocol/random.ts";
+import { sharedPrompt } from "./evaluate.ts";
+import type { Watch } from "./events.ts";
+import { classScores } from "./losses.ts";
+import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
+import { type EncodedText, textFeeds, textInputs } from "./texts.ts";
+import { type ResumableRun, runVariables } from "./variable-run.ts";
+
+/** An example with its class. */
+export interface LabelledText extends EncodedText {
+  readonly label: number;
+}
+
+/** What tuning needs, private or not. */
+export interface Tuning {
+  readonly engine: Engine;
+  readonly model: Model;
+  /** Verbalizer tokens of each class. */
+  readonly classes: readonly ArrayLike<number>[];
+  readonly examples: readonly LabelledText[];
+  /** Where the prompt starts, `[P, D]`. */
+  readonly start: Value;
+  readonly optimizer: Optimizer;
+  readonly learningRate: number;
+  readonly state: ResumableRun;
+}
+
+export interface Tuned {
+  /** The last iterate, `[P, D]`. */
+  readonly prompt: Value;
+  /** Mean loss of the last steps, on the private data: it stays on this machine. */
+  readonly loss: number;
+}
+
+/** The order of the batches: shuffled anew in every epoch by a seed, or as the file has them. */
+export type Order = { readonly kind: "shuffled"; readonly seed: number } | { readonly kind: "file" };
+
+/** Tunes a soft prompt without privacy: the mean class cross-entropy of a batch, step by step. */
+export async function tune(
+  tuning: Tuning & { readonly steps: number; readonly batchSize: number; readonly order: Order },
+  watch: Watch,
+): Promise<Tuned> {
+  const { engine, model, classes, examples, start, optimizer, steps } = tuning;
+  const prompt = variable("prompt", start.shape);
+  const losses = exampleLosses(model, classes, sharedPrompt(prompt));
+  const loss = batchMean(losses);
+  const gradient = gradients(loss, [prompt])[0]!;
+  const update = optimizerStep(optimizer, [{ variable: prompt, gradient }]);
+  const session = await engine.load({ outputs: { loss }, updates: update.updates });
+  const batches = new EpochBatches(examples, tuning.batchSize, tuning.order);
+  const mean = await runVariables(
+    {
+      name: "tuning",
+      engine,
+      variables: { prompt: start, ...update.initial },
+      steps,
+      state: tuning.state,
+      async step(index) {
+        const batch = makeBatch(examples, batches.at(index));
+        const labels = { shape: [batch.rows], data: batch.examples.map((example) => examples[example]!.label) };
+        const rate = optimizerFeeds(optimizer, index + 1, tuning.learningRate);
+        return (await session.run({ ...textFeeds(batch), labels, ...rate })).loss!.data[0]!;
+      },
+    },
+    watch,
+  );
+  return { prompt: (await engine.get(["prompt"])).prompt!, loss: mean };
+}
+
+/** The class cross-entropy `[B]` of every text, with the graph inputs `ids`, `lengths` and `labels`. */
+export function exampleLosses(model: Model, classes: readonly ArrayLike<number>[], prompt: Tensor): Tensor {
+  const hidden = readHidden(model, textInputs(), prompt);
+  return crossEntropy(classScores(model, hidden, classes), input("labels", "int32", ["B"]));
+}
+
+/** The mean of `[B]` values, as a scalar. */
+export function batchMean(values: Tensor): Tensor {
+  return div(reduceSum(values), reshape(cast(sizes(["B"]), "float32"), []));
+}
+
+/** The batch of any step: a step's batch depends on nothing but the order and its number. */
+export class EpochBatches {
+  readonly #texts: readonly EncodedText[];
+  readonly #batchSize: number;
+  readonly #order: Order;
+  #epoch = -1;
+  #batches: readonly Int32Array[] = [];
+
+  constructor(texts: readonly EncodedText[], batchSize: number, order: Order) {
+    this.#texts = texts;
+    this.#batchSize = batchSize;
+    this.#order = order;
+  }
+
+  /** Indices of the examples of a step counted from 0, `[B]`. */
+  at(step: number): Int32Array {
+    const perEpoch = Math.ceil(this.#texts.length / this.#batchSize);
+    const epoch = Math.floor(step / perEpoch);
+    if (epoch !== this.#epoch) {
+      this.#epoch = epoch;
+      this.#batches =
+        this.#order.kind === "file"
+          ? fileOrder(this.#texts.length, this.#batchSize)
+          : shuffled(this.#texts, this.#batchSize, seededRandom(this.#order.seed, epoch));
+    }
+    return this.#batches[step % perEpoch]!;
+  }
+}
