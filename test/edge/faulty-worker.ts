@@ -1,11 +1,27 @@
-/** The Worker with a bucket that fails or hangs where a request's header asks for it. */
+/** The Worker with a bucket that fails or hangs where a request's header asks for it, and with ledgers whose time can be moved. */
 import type { Env } from "../../edge/env.ts";
+import { Tenant as RealTenant } from "../../edge/ledger/tenant.ts";
 import worker from "../../edge/main.ts";
 
-export { Tenant } from "../../edge/main.ts";
+export class Tenant extends RealTenant {
+  /** Makes all transfers older, and all leases end sooner. */
+  age(milliseconds: number): void {
+    this.ctx.storage.sql.exec(
+      "UPDATE transfers SET created = created - ?, leased_until = leased_until - ?",
+      milliseconds,
+      milliseconds,
+    );
+  }
+}
 
 export default {
-  fetch: (request, env, ctx) => worker.fetch(request, withFault(env, request.headers.get("x-test-fault")), ctx),
+  async fetch(request, env, ctx) {
+    const [, tenant, age] = /^\/test\/age\/(\w+)\/(\d+)$/.exec(new URL(request.url).pathname) ?? [];
+    if (tenant === undefined) return worker.fetch(request, withFault(env, request.headers.get("x-test-fault")), ctx);
+    const ledger = env.TENANTS.get(env.TENANTS.idFromName(tenant)) as unknown as Pick<Tenant, "age">;
+    await ledger.age(Number(age));
+    return Response.json({});
+  },
   scheduled: worker.scheduled,
 } satisfies ExportedHandler<Env>;
 

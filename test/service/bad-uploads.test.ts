@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
 import { OPTIONS, type Provider, promptOf, startProvider, type TenantClient, uploadOf } from "./provider.ts";
 
-const RUNS = Number(process.env.SOFTPOST_BAD_UPLOADS ?? 400);
+const RUNS = Number(process.env.SOFTPOST_BAD_UPLOADS ?? 300);
 /** As many at once as a busy provider sees. */
 const AT_ONCE = 8;
 
@@ -137,11 +137,14 @@ test(`${RUNS} bad uploads are refused with a problem, and nothing is left of the
   const statuses: Record<number, number> = {};
   const send = async (upload: (typeof uploads)[number]) => {
     const { type, body } = await upload;
-    const response = await fetch(`${provider.url}/v1/transfers`, {
-      method: "POST",
-      headers: { ...tenant.headers, "content-type": type },
-      body: new Uint8Array(body),
-    });
+    const post = () =>
+      fetch(`${provider.url}/v1/transfers`, {
+        method: "POST",
+        headers: { ...tenant.headers, "content-type": type },
+        body: new Uint8Array(body),
+      });
+    // After a body that it didn't read to its end workerd closes the connection, maybe just when fetch uses it again.
+    const response = await post().catch(post);
     const answer = await response.text();
     expect([response.status, answer]).toSatisfy(([status]) => status >= 400 && status < 500);
     expect(response.headers.get("content-type")).toBe("application/problem+json");

@@ -178,33 +178,56 @@ test("server-sent events tell every change until the end, and go on where a clie
   expect((await stream(String(versions.at(-2)))).map(({ version }) => version)).toEqual([versions.at(-1)]);
 });
 
-test("a Worker that is restarted between reserving and submitting loses nothing", async () => {
-  const hanging = await tenantWithHungUpload("hang spec.json");
-  // The client's connection breaks with the Worker, and it sends the same again when the lease of the first try is over.
-  const { tenant, key, form } = hanging;
-  const before = (await tenant.get("/v1/transfers")).body.transfers;
-  expect(before.map(({ state }: { state: string }) => state)).toEqual(["accepted"]);
-  expect(await tenant.ledgerAddsUp()).toBe(true);
-  // While somebody may still be at it, a repeated request only shows what is there.
-  const { status, body } = await tenant.submit(form(), key);
-  expect([status, body.state, body.id]).toEqual([202, "accepted", before[0].id]);
-  expect((await tenant.get("/v1/budget")).body.daily.used).toBe(1);
+describe("a Worker that is restarted between reserving and submitting", () => {
+  test("lets the client's next try go on, once nobody else can be at it", async () => {
+    const { tenant, key, form, id } = await hungUpload("hang spec.json");
+    await provider.restartWorker();
+    const show = async () => (await tenant.submit(form(), key)).body;
+    expect(await show()).toMatchObject({ id, state: "accepted" });
+    await age(tenant, 61_000);
+    expect(await show()).toMatchObject({ id, state: "queued" });
+    expect((await tenant.get("/v1/budget")).body.daily.used).toBe(1);
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+  });
+
+  test("refunds what no client comes back for", async () => {
+    const { tenant, key, form, id } = await hungUpload("hang softpost.json");
+    await provider.restartWorker();
+    await provider.worker.reconcile();
+    expect((await tenant.get(`/v1/transfers/${id}`)).body.state).toBe("accepted");
+    await age(tenant, 130_000);
+    await provider.worker.reconcile();
+    expect((await tenant.get(`/v1/transfers/${id}`)).body).toMatchObject({ state: "failed", cost: { micros: 0 } });
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+    expect((await tenant.submit(form(), key)).body.id).not.toBe(id);
+  });
+
+  test("submits by itself what was stored", async () => {
+    const tenant = await provider.tenant();
+    provider.door.mode = "cut";
+    const { body } = await tenant.submit(uploadOf(promptOf(13)));
+    await provider.restartWorker();
+    provider.door.mode = "open";
+    await provider.worker.reconcile();
+    expect(["queued", "running"]).toContain((await tenant.get(`/v1/transfers/${body.id}`)).body.state);
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+  });
 });
 
-async function tenantWithHungUpload(fault: string) {
+/** A submission whose request ends with the Worker while the bucket doesn't answer. */
+async function hungUpload(fault: string) {
   const tenant: TenantClient = await provider.tenant();
   const key = newKey();
   const form = () => uploadOf(promptOf(12));
-  const abort = new AbortController();
   const headers = { ...tenant.headers, ...key, "x-test-fault": fault };
-  const sending = fetch(`${provider.url}/v1/transfers`, {
-    method: "POST",
-    headers,
-    body: form(),
-    signal: abort.signal,
-  });
-  await expect.poll(async () => (await tenant.get("/v1/transfers")).body.transfers.length).toBe(1);
-  abort.abort();
-  await sending.catch(() => {});
-  return { tenant, key, form };
+  const sending = fetch(`${provider.url}/v1/transfers`, { method: "POST", headers, body: form() }).catch(() => {});
+  const transfers = async () => (await tenant.get("/v1/transfers")).body.transfers;
+  await expect.poll(async () => (await transfers()).length).toBe(1);
+  const [{ id, state }] = await transfers();
+  expect(state).toBe("accepted");
+  expect(await tenant.ledgerAddsUp()).toBe(true);
+  return { tenant, key, form, id: id as string, sending };
 }
+
+const age = (tenant: TenantClient, milliseconds: number) =>
+  provider.fetchJson(`/test/age/${tenant.id}/${milliseconds}`);

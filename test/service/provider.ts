@@ -79,22 +79,24 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
   });
   const door = await startDoor(batch.url);
   const credentials = { accessKeyId: KEY_ID, secretAccessKey: "test-secret" };
-  const worker = await startWorker({
-    bundle,
-    folder,
-    port: 0,
-    vars: {
-      PEPPER: "pepper",
-      ADMIN_SECRET: ADMIN,
-      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-      BATCH_ENDPOINT: door.url,
-      PUBLIC_URL: "http://127.0.0.1:1",
-      RATE_PER_SECOND: "100000",
-      CORS_ORIGINS: "https://console.example",
-    },
-    credentials,
-  });
+  const startIt = (port: number) =>
+    startWorker({
+      bundle,
+      folder,
+      port,
+      vars: {
+        PEPPER: "pepper",
+        ADMIN_SECRET: ADMIN,
+        AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+        BATCH_ENDPOINT: door.url,
+        PUBLIC_URL: "http://127.0.0.1:1",
+        RATE_PER_SECOND: "100000",
+        CORS_ORIGINS: "https://console.example",
+      },
+      credentials,
+    });
+  let worker = await startIt(0);
   const store = new Bucket({ name: worker.bucketName, endpoint: worker.s3, credentials });
   const client = new BatchClient({ region: "local", endpoint: batch.url, credentials });
   await store.write(bucket.catalogue, JSON.stringify(catalogue));
@@ -105,8 +107,16 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
     return { status: response.status, headers: response.headers, body: await response.json() };
   };
   return {
-    ...{ worker, batch, door, store, client, folder, fetchJson },
+    ...{ batch, door, store, client, folder, fetchJson },
     url: worker.url,
+    get worker() {
+      return worker;
+    },
+    /** Ends the Worker in the middle of what it does, and starts it again on what it left. */
+    async restartWorker(): Promise<void> {
+      await worker.close();
+      worker = await startIt(Number(new URL(worker.url).port));
+    },
     /** The command that transfers run; by default one that ends well and leaves nothing. */
     async define(command: readonly string[]): Promise<void> {
       await client.send(
