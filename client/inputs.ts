@@ -1,19 +1,26 @@
 import { basename, resolve } from "node:path";
+import { readCorpus } from "../shared/data/corpus.ts";
 import { type Encoded, encoder } from "../shared/data/encode.ts";
 import { hubOf, resolveModel } from "../shared/data/hub.ts";
 import { readExamples, readTexts } from "../shared/data/jsonl.ts";
 import { hashModel } from "../shared/data/model-files.ts";
+import { type PromptFolder, readPromptFolder, requireFit } from "../shared/data/prompt-folder.ts";
 import { loadTokenizer, type Tokenizer } from "../shared/data/tokenizer.ts";
-import { type Checkpoint, openCheckpoint } from "../shared/models/checkpoint.ts";
+import { type Verbalizer, verbalizer } from "../shared/data/verbalizer.ts";
+import type { Value } from "../shared/graph/engine.ts";
+import { type Checkpoint, frozenWeights, openCheckpoint } from "../shared/models/checkpoint.ts";
+import type { Model } from "../shared/models/model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import type { ModelRecord } from "../shared/protocol/manifest.ts";
 import type { Task } from "../shared/protocol/task.ts";
+import type { LabelledText } from "../shared/training/tune.ts";
 import type { Io } from "./output.ts";
 
-/** A model folder that is ready to be used. */
+/** A model that is ready to be used. */
 export interface LoadedModel {
   readonly folder: string;
   readonly checkpoint: Checkpoint;
+  readonly model: Model;
   readonly tokenizer: Tokenizer;
   /** What a manifest says of it. */
   readonly record: ModelRecord;
@@ -27,51 +34,89 @@ export interface LoadedModel {
 export async function loadModel(name: string, io: Io): Promise<LoadedModel> {
   const folder = await resolveModel(name, hubOf(process.env), io.message);
   const checkpoint = await openCheckpoint(folder);
+  const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
   const tokenizer = await loadTokenizer(folder);
   const { digest } = await hashModel(folder);
-  // A folder is called by its last part; what isn't allowed in an id is left out of it.
-  const id = (folder === name ? basename(resolve(folder)) : name).replace(/[^A-Za-z0-9._/-]/g, "").slice(0, 128);
+  const id = asId(folder === name ? basename(resolve(folder)) : name);
   const architecture = checkpoint.architecture as ModelRecord["architecture"];
-  return { folder, checkpoint, tokenizer, record: { id: /^\w/.test(id) ? id : "model", digest, architecture } };
+  return { folder, checkpoint, model, tokenizer, record: { id, digest, architecture } };
 }
 
-/** Examples as the model reads them, and their labels as indices. */
-export interface LabelledData {
-  readonly encoded: readonly Encoded[];
-  readonly labels: Int32Array;
+/** A file's or folder's name as a manifest's id: what isn't allowed in one is left out. */
+export function asId(name: string): string {
+  const id = name.replace(/[^A-Za-z0-9._/-]/g, "").slice(0, 128);
+  return /^[A-Za-z0-9]/.test(id) ? id : `x${id.slice(0, 127)}`;
+}
+
+/** The verbalizer of a task; what the user should know about its words is told. */
+export function loadVerbalizer(task: Task, { tokenizer }: LoadedModel, io: Io): Verbalizer["classes"] {
+  const { classes, notes } = verbalizer(task, tokenizer);
+  for (const note of notes) io.message(note);
+  return classes;
 }
 
 /** Reads and tokenises labelled rows; says how many texts were shortened. */
-export async function loadLabelled(path: string, task: Task, tokenizer: Tokenizer, io: Io): Promise<LabelledData> {
+export async function loadLabelled(path: string, task: Task, model: LoadedModel, io: Io): Promise<LabelledText[]> {
   const examples = await readExamples(path, task);
-  const encoded = encodeAll(
-    examples.map(({ text }) => text),
-    { path, task, tokenizer, io },
-  );
-  return { encoded, labels: Int32Array.from(examples, ({ label }) => label) };
+  const texts = examples.map(({ text }) => text);
+  return encodeAll(texts, path, task, model, io).map(({ ids }, i) => ({ ids, label: examples[i]!.label }));
 }
 
 /** Reads and tokenises the texts of rows; says how many were shortened. */
-export async function loadTexts(path: string, task: Task, tokenizer: Tokenizer, io: Io): Promise<Encoded[]> {
-  return encodeAll(await readTexts(path), { path, task, tokenizer, io });
+export async function loadTexts(path: string, task: Task, model: LoadedModel, io: Io): Promise<Encoded[]> {
+  return encodeAll(await readTexts(path), path, task, model, io);
 }
 
-interface Encoding {
-  readonly path: string;
-  readonly task: Task;
-  readonly tokenizer: Tokenizer;
-  readonly io: Io;
-}
-
-function encodeAll(texts: readonly string[], { path, task, tokenizer, io }: Encoding): Encoded[] {
+function encodeAll(texts: readonly string[], path: string, task: Task, { tokenizer }: LoadedModel, io: Io): Encoded[] {
   const encoded = texts.map(encoder(task, tokenizer));
+  const empty = encoded.findIndex(({ ids }) => ids.length === 0);
+  if (empty >= 0) {
+    const detail = `${path}: text ${empty + 1} and the template together have no token. Remove it or add words to the template.`;
+    throw new ProblemError("The data file is not valid", detail);
+  }
   const shortened = encoded.filter((example) => example.shortened).length;
   if (shortened > 0) {
     io.message(
-      `${path}: ${shortened} of ${encoded.length} texts were shortened to fit ${task.maxLength} tokens (maxLength).`,
+      `${path}: ${shortened} of ${encoded.length} texts were shortened to ${task.maxLength} tokens (maxLength).`,
     );
   }
   return encoded;
+}
+
+/** Reads and tokenises a corpus for a model of so many tokens. */
+export async function loadCorpus(
+  files: readonly string[],
+  tokenizer: Tokenizer,
+  vocabulary: number,
+): Promise<Int32Array> {
+  const tokens = await readCorpus(files, tokenizer);
+  const largest = tokens.reduce((a, b) => Math.max(a, b), 0);
+  if (largest >= vocabulary) {
+    const detail = `The tokenizer has a token ${largest}, but config.json says a vocabulary of ${vocabulary}.`;
+    throw new ProblemError("The tokenizer does not fit the model", detail);
+  }
+  return tokens;
+}
+
+/** A prompt folder with the prompt as a value `[P, D]`. */
+export interface LoadedPrompt extends PromptFolder {
+  readonly value: Value;
+}
+
+/**
+ * Reads the soft prompt that an option names, for this model; says if it was tuned for another task than the one it is
+ * used for.
+ *
+ * @throws ProblemError if it isn't valid or is for another model (by dimension, or by the digest in its manifest)
+ */
+export async function loadPrompt(folder: string, model: LoadedModel, io: Io, task?: Task): Promise<LoadedPrompt> {
+  const prompt = await readPromptFolder(folder);
+  const { checkpoint, record } = model;
+  requireFit(prompt, folder, { name: model.folder, dimension: checkpoint.config.width, digest: record.digest });
+  if (task && prompt.manifest && JSON.stringify(prompt.manifest.task) !== JSON.stringify(task)) {
+    io.message(`${folder} was tuned for another task (${prompt.manifest.task.name}) or other words or template.`);
+  }
+  return { ...prompt, value: { shape: [prompt.virtualTokens, prompt.dimension], data: prompt.prompt } };
 }
 
 /**
@@ -84,9 +129,9 @@ export function requireRoom(task: Task, rows: number, { checkpoint, folder }: Lo
   const { positions } = checkpoint.config;
   if (rows + task.maxLength <= positions) return;
   throw new ProblemError(
-    "The prompt is too long",
+    "The prompt and the texts are too long",
     `${rows} virtual tokens and ${task.maxLength} tokens of text (the task's maxLength) make ${rows + task.maxLength}, ` +
-      `but ${folder} has ${positions} positions. Lower --prompt-tokens or maxLength.`,
+      `but ${folder} has ${positions} positions. Use fewer virtual tokens or lower maxLength.`,
     { status: 422 },
   );
 }

@@ -1,3 +1,4 @@
+import { Engine } from "../shared/graph/engine.ts";
 import type { Watch } from "../shared/training/events.ts";
 import type { Io } from "./output.ts";
 import { showProgress } from "./progress.ts";
@@ -21,4 +22,16 @@ export async function longRun<T>(io: Io, run: (watch: Watch) => Promise<T>): Pro
     progress.stop();
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, interrupt);
   }
+}
+
+/** A long run with an engine of its own, which is closed when it ends. */
+export function engineRun<T>(io: Io, run: (engine: Engine, watch: Watch) => Promise<T>): Promise<T> {
+  return longRun(io, async (watch) => {
+    const engine = new Engine();
+    try {
+      return await run(engine, watch);
+    } finally {
+      await engine.close();
+    }
+  });
 }

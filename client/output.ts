@@ -50,7 +50,10 @@ function printable(text: string): string {
  */
 export function reportFailure(error: unknown, io: Io): number {
   if (error instanceof InterruptedError) {
-    io.message(`Stopped after step ${error.step}. The same command with --resume goes on from there.`);
+    const { step } = error;
+    io.message(
+      step === 0 ? "Stopped." : `Stopped after step ${step}. The same command with --resume goes on from there.`,
+    );
     return 130;
   }
   if (error instanceof ProblemError) {

@@ -1,6 +1,11 @@
 import { Command, CommanderError } from "commander";
 import manifest from "../package.json" with { type: "json" };
+import { registerDistill } from "./commands/distill.ts";
+import { registerEvaluate } from "./commands/evaluate.ts";
+import { registerPredict } from "./commands/predict.ts";
 import { registerPretrain } from "./commands/pretrain.ts";
+import { registerTransfer } from "./commands/transfer.ts";
+import { registerTune } from "./commands/tune.ts";
 import { createIo, type Io, reportFailure, type Sink } from "./output.ts";
 
 const EXAMPLES = `
@@ -47,5 +52,13 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     .addHelpText("after", EXAMPLES)
     .exitOverride();
   // Subcommands take over the settings made above, so they are registered after them.
-  for (const register of [registerPretrain]) register(program, io);
+  const commands = [
+    registerDistill,
+    registerTune,
+    registerTransfer,
+    registerEvaluate,
+    registerPredict,
+    registerPretrain,
+  ];
+  for (const register of commands) register(program, io);
 }

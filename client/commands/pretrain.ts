@@ -1,16 +1,15 @@
 import { dirname } from "node:path";
 import type { Command } from "commander";
-import { readCorpus } from "../../shared/data/corpus.ts";
 import { readText } from "../../shared/data/files.ts";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
 import { loadTokenizer, type Tokenizer } from "../../shared/data/tokenizer.ts";
 import { configureModel } from "../../shared/models/configure.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
-import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseJson } from "../../shared/protocol/json.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { type PretrainOptions, pretrain } from "../../shared/training/pretrain.ts";
+import { loadCorpus } from "../inputs.ts";
 import { longRun } from "../long-run.ts";
 import { positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
@@ -97,13 +96,8 @@ async function readTokens(
   { onEvent }: Watch,
 ): Promise<{ tokens: Int32Array; heldOut: Int32Array }> {
   onEvent?.({ kind: "note", text: `Tokenising ${corpus.length} files.` });
-  const tokens = await readCorpus(corpus, tokenizer);
-  const largest = tokens.reduce((a, b) => Math.max(a, b), 0);
-  if (largest >= vocabulary) {
-    const detail = `The tokenizer has a token ${largest}, but config.json says a vocabulary of ${vocabulary}.`;
-    throw new ProblemError("The tokenizer does not fit the model", detail);
-  }
-  if (heldOut) return { tokens, heldOut: await readCorpus(heldOut, tokenizer) };
+  const tokens = await loadCorpus(corpus, tokenizer, vocabulary);
+  if (heldOut) return { tokens, heldOut: await loadCorpus(heldOut, tokenizer, vocabulary) };
   const cut = Math.floor(tokens.length * (1 - HELD_OUT));
   return { tokens: tokens.subarray(0, cut), heldOut: tokens.subarray(cut) };
 }

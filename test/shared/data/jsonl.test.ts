@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { MAX_LINE_BYTES, readExamples, readLines, readTexts } from "../../../shared/data/jsonl.ts";
+import { ProblemError } from "../../../shared/protocol/errors.ts";
 import { rejection } from "../../helpers/problem.ts";
 import { temporaryFile } from "../../helpers/temporary.ts";
 import { sentiment } from "./task.ts";
@@ -69,4 +71,19 @@ test("lines that span many reads are put together", async () => {
   const read: unknown[] = [];
   for await (const line of readLines(temporaryFile("long.txt", lines.join("\n")))) read.push(line);
   expect(read).toEqual(lines);
+});
+
+test("whatever bytes come, only a ProblemError is thrown", async () => {
+  const valid = '{"text": "a", "label": 0}\n{"text": "b", "label": "positive"}\n';
+  const edits = fc.array(fc.tuple(fc.nat(valid.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 });
+  await fc.assert(
+    fc.asyncProperty(edits, async (changes) => {
+      const bytes = Buffer.from(valid);
+      for (const [at, byte] of changes) bytes[at] = byte;
+      const rows = await readExamples(temporaryFile("fuzz.jsonl", bytes), sentiment).catch((error) => error);
+      if (Array.isArray(rows)) for (const { label } of rows) expect([0, 1]).toContain(label);
+      else expect(rows).toBeInstanceOf(ProblemError);
+    }),
+    { numRuns: 200 },
+  );
 });

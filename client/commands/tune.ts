@@ -1,0 +1,206 @@
+import { type Command, Option } from "commander";
+import { initialisationIds } from "../../shared/data/encode.ts";
+import { readTask } from "../../shared/data/files.ts";
+import { hashFile } from "../../shared/data/model-files.ts";
+import { writePromptFolder } from "../../shared/data/prompt-folder.ts";
+import type { Accountant } from "../../shared/privacy/accountant.ts";
+import { createPlan, type PrivacyPlan } from "../../shared/privacy/plan.ts";
+import { cryptoRandom } from "../../shared/protocol/random.ts";
+import type { Task } from "../../shared/protocol/task.ts";
+import { dpTune } from "../../shared/training/dp-tune.ts";
+import { figures, predict } from "../../shared/training/evaluate.ts";
+import type { Watch } from "../../shared/training/events.ts";
+import { initialPrompt } from "../../shared/training/initial-prompt.ts";
+import { ADAM } from "../../shared/training/optimizers.ts";
+import type { RunSettings } from "../../shared/training/run-state.ts";
+import { type LabelledText, type Order, type Tuning, tune } from "../../shared/training/tune.ts";
+import {
+  type LoadedModel,
+  type LoadedPrompt,
+  loadLabelled,
+  loadModel,
+  loadPrompt,
+  loadVerbalizer,
+  requireRoom,
+} from "../inputs.ts";
+import { engineRun } from "../long-run.ts";
+import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
+import { openOut } from "../out-folder.ts";
+import type { Io } from "../output.ts";
+
+/** The paper's prompts have 100 rows, tuned for 20 epochs (POST, table 10). */
+const PROMPT_TOKENS = 100;
+const EPOCHS = 20;
+/** The reference implementation's clip norm. */
+const CLIP = 1;
+
+interface Options {
+  model: string;
+  task: string;
+  train: string;
+  eval?: string;
+  prompt?: string;
+  out: string;
+  promptTokens?: number;
+  epochs?: number;
+  steps?: number;
+  batchSize: number;
+  optimizer: "adam" | "sgd";
+  lr: number;
+  seed: number;
+  shuffle: boolean;
+  epsilon?: number;
+  noiseMultiplier?: number;
+  delta?: number;
+  clip?: number;
+  accountant?: Accountant;
+  resume?: boolean;
+}
+
+/** `softpost tune`: a soft prompt for a task, from private data, on this machine. */
+export function registerTune(program: Command, io: Io): void {
+  const epsilon = new Option("--epsilon <e>", "tune with differential privacy of at most this ε");
+  program
+    .command("tune")
+    .description("tune a soft prompt on private data, which never leaves this machine")
+    .requiredOption("--model <dir>", "model folder or hub id")
+    .requiredOption("--task <file>", "task.json")
+    .requiredOption("--train <file>", "labelled private rows (JSONL)")
+    .option("--eval <file>", "labelled rows to measure the accuracy on afterwards")
+    .option("--prompt <dir>", "soft prompt to start from (default: the task's init text)")
+    .requiredOption("--out <dir>", "new folder for the prompt")
+    .option("--prompt-tokens <n>", `virtual tokens (default: ${PROMPT_TOKENS})`, wholeNumber(1))
+    .option("--epochs <n>", `passes over the data (default: ${EPOCHS})`, positiveNumber)
+    .addOption(new Option("--steps <n>", "optimiser steps").argParser(wholeNumber(1)).conflicts("epochs"))
+    .option("--batch-size <n>", "examples a step; with differential privacy the expected number", wholeNumber(1), 32)
+    .addOption(new Option("--optimizer <name>", "optimiser").choices(["adam", "sgd"]).default("adam"))
+    .option("--lr <x>", "learning rate", positiveNumber, 1e-3)
+    .option("--seed <n>", "seed of the order; noise never has a seed", wholeNumber(0), 0)
+    .option("--no-shuffle", "take the examples in file order")
+    .addOption(epsilon.argParser(positiveNumber).conflicts("noiseMultiplier"))
+    .option("--noise-multiplier <s>", "noise in units of the clip norm, instead of --epsilon", positiveNumber)
+    .option("--delta <d>", "δ of the guarantee, at most 1 / examples", numberBetween(0, 1))
+    .option("--clip <c>", `norm that an example's gradient is clipped to (default: ${CLIP})`, positiveNumber)
+    .addOption(new Option("--accountant <name>", "accountant").choices(["pld", "rdp"]))
+    .option("--resume", "go on with an unfinished run")
+    .action((options: Options, command: Command) => {
+      refuseContradictions(options, command);
+      return run(options, io);
+    });
+}
+
+/** Ends with exit code 2 where flags need or exclude each other. */
+function refuseContradictions(options: Options, command: Command): void {
+  const { epsilon, noiseMultiplier, delta, shuffle } = options;
+  if (epsilon !== undefined || noiseMultiplier !== undefined) {
+    if (delta === undefined) command.error("error: differential privacy needs --delta, at most 1 / examples");
+    if (!shuffle) command.error("error: --no-shuffle contradicts the random sampling of differential privacy");
+  } else {
+    const lonely = (["delta", "clip", "accountant"] as const).find((name) => options[name] !== undefined);
+    if (lonely) command.error(`error: --${lonely} needs --epsilon or --noise-multiplier`);
+  }
+}
+
+/** All that a run is made of, read and checked. */
+interface Inputs {
+  readonly task: Task;
+  readonly loaded: LoadedModel;
+  readonly classes: readonly Int32Array[];
+  readonly given: LoadedPrompt | undefined;
+  readonly virtualTokens: number;
+  readonly train: readonly LabelledText[];
+  readonly test: readonly LabelledText[] | undefined;
+  readonly steps: number;
+  readonly plan: PrivacyPlan | null;
+}
+
+async function run(options: Options, io: Io): Promise<void> {
+  const out = await openOut(options.out, options);
+  const inputs = await loadInputs(options, io);
+  const { task, loaded, given, virtualTokens, steps, plan } = inputs;
+  const settings = await settingsOf(options, inputs);
+  const state = { path: out.statePath, settings, resume: options.resume === true };
+  const { tuned, accuracy } = await tuneAndMeasure(options, inputs, state, io);
+  const training = { optimizer: options.optimizer, learningRate: options.lr, steps, batchSize: options.batchSize };
+  await out.finish(async (folder) => {
+    const prompt = {
+      prompt: tuned.prompt.data as Float32Array,
+      virtualTokens,
+      dimension: loaded.checkpoint.config.width,
+    };
+    const text = given?.manifest?.initialisation.text ?? task.init;
+    const initialisation = given ? { text, promptDigest: given.digest } : { text };
+    await writePromptFolder(folder, prompt, { task, model: loaded.record, initialisation, training, privacy: plan });
+  });
+  const guarantee = plan ? `, ε ${plan.epsilon.toPrecision(4)} at δ ${plan.delta}` : "";
+  const measured = accuracy === null ? "" : `, accuracy ${(100 * accuracy).toFixed(1)} %`;
+  io.result(
+    { steps, loss: tuned.loss, accuracy, privacy: plan, out: options.out },
+    `${options.out}: loss ${tuned.loss.toFixed(4)}${measured}${guarantee}`,
+  );
+}
+
+async function loadInputs(options: Options, io: Io): Promise<Inputs> {
+  const task = await readTask(options.task);
+  const loaded = await loadModel(options.model, io);
+  const classes = loadVerbalizer(task, loaded, io);
+  const given = options.prompt === undefined ? undefined : await loadPrompt(options.prompt, loaded, io, task);
+  const virtualTokens = given?.virtualTokens ?? options.promptTokens ?? PROMPT_TOKENS;
+  requireRoom(task, virtualTokens, loaded);
+  const train = await loadLabelled(options.train, task, loaded, io);
+  const test = options.eval === undefined ? undefined : await loadLabelled(options.eval, task, loaded, io);
+  const steps = options.steps ?? Math.ceil(((options.epochs ?? EPOCHS) * train.length) / options.batchSize);
+  const plan = planOf(options, train.length, steps);
+  return { task, loaded, classes, given, virtualTokens, train, test, steps, plan };
+}
+
+function planOf(options: Options, records: number, steps: number): PrivacyPlan | null {
+  const { epsilon, noiseMultiplier, delta, clip = CLIP, batchSize, accountant } = options;
+  if (delta === undefined) return null;
+  return createPlan({ records, batchSize, steps, clip, delta, epsilon, noiseMultiplier, accountant });
+}
+
+/** What must be equal for a run to be resumed. */
+async function settingsOf(options: Options, inputs: Inputs): Promise<RunSettings> {
+  const { task, loaded, given, virtualTokens, steps, plan } = inputs;
+  const train = await hashFile(options.train);
+  return {
+    ...{ command: "tune", model: loaded.record.digest, task: JSON.stringify(task), train: train.sha256 },
+    ...{ start: given?.digest ?? "init", virtualTokens, steps, batchSize: options.batchSize },
+    ...{ optimizer: options.optimizer, learningRate: options.lr, seed: options.seed, shuffle: options.shuffle },
+    privacy: plan && JSON.stringify(plan),
+  };
+}
+
+function tuneAndMeasure(options: Options, inputs: Inputs, state: Tuning["state"], io: Io) {
+  const { task, loaded, classes, given, virtualTokens, train, test, steps, plan } = inputs;
+  const { model } = loaded;
+  const optimizer = options.optimizer === "sgd" ? ({ name: "sgd" } as const) : ADAM;
+  return engineRun(io, async (engine, watch) => {
+    const ids = () => initialisationIds(loaded.tokenizer, task.init, virtualTokens);
+    const start = given?.value ?? (await initialPrompt(engine, model, ids()));
+    const tuning = { engine, model, classes, examples: train, start, optimizer, learningRate: options.lr, state };
+    const tuned = plan
+      ? await privately(tuning, plan, io, watch)
+      : await tune({ ...tuning, ...openly(options, steps) }, watch);
+    if (!test) return { tuned, accuracy: null };
+    const labels = test.map(({ label }) => label);
+    const probabilities = await predict({ engine, model, classes, prompt: tuned.prompt }, test, watch);
+    return { tuned, accuracy: figures(probabilities, labels, classes.length).accuracy };
+  });
+}
+
+function openly({ shuffle, seed, batchSize }: Options, steps: number) {
+  const order: Order = shuffle ? { kind: "shuffled", seed } : { kind: "file" };
+  return { steps, batchSize, order };
+}
+
+async function privately(tuning: Tuning, plan: PrivacyPlan, io: Io, watch: Watch) {
+  io.message(
+    `Differential privacy: ε ${plan.epsilon.toPrecision(4)} at δ ${plan.delta} (${plan.accountant}), noise multiplier ` +
+      `${plan.noiseMultiplier.toPrecision(4)}, sample rate ${plan.sampleRate.toPrecision(4)}, ${plan.steps} steps.`,
+  );
+  const tuned = await dpTune({ ...tuning, plan, random: cryptoRandom }, watch);
+  if (tuned.leftOut > 0) io.message(`${tuned.leftOut} gradients were not finite and counted as zero.`);
+  return tuned;
+}
