@@ -45,11 +45,16 @@ export class Bucket {
     return body && (await body.transformToByteArray());
   }
 
-  /** @throws ProblemError if there is none */
-  async readJson(key: string): Promise<unknown> {
+  /** The object. @throws ProblemError if there is none */
+  async need(key: string): Promise<Uint8Array> {
     const bytes = await this.read(key);
     if (!bytes) throw new ProblemError("The bucket lacks an object", `${key} is not there.`, { status: 404 });
-    return JSON.parse(new TextDecoder().decode(bytes));
+    return bytes;
+  }
+
+  /** @throws ProblemError if there is none */
+  async readJson(key: string): Promise<unknown> {
+    return JSON.parse(new TextDecoder().decode(await this.need(key)));
   }
 
   async has(key: string): Promise<boolean> {

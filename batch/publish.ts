@@ -1,4 +1,4 @@
-import { basename, join, resolve } from "node:path";
+import { basename, join } from "node:path";
 import { readTexts } from "../shared/data/jsonl.ts";
 import { hashFile, hashModel } from "../shared/data/model-files.ts";
 import { type Checkpoint, openCheckpoint, readWeight } from "../shared/models/checkpoint.ts";
@@ -17,25 +17,33 @@ import type { Bucket } from "./bucket.ts";
 /** Operations a second that a transfer to a target of unknown speed is assumed to do: two cores. Finished jobs correct it. */
 const ASSUMED_FLOPS = 5e10;
 
+/** A model folder and its name in the catalogue. */
+export interface NamedModel {
+  readonly folder: string;
+  readonly name: string;
+}
+
 /**
  * Uploads a student and its target, and puts the student into the catalogue. A student of the same name with other content is
  * retired: clients that tuned on it are told so.
  *
- * @param name of the student; its folder's name by default
  * @throws ProblemError if a folder isn't a model, or the two don't belong together
  */
 export async function publishStudent(
   store: Bucket,
-  { student, target, name = basename(resolve(student)) }: { student: string; target: string; name?: string },
+  { student, target }: { student: NamedModel; target: NamedModel },
 ): Promise<Student> {
-  const [small, large] = await Promise.all([openCheckpoint(student), openCheckpoint(target)]);
+  const [small, large] = await Promise.all([openCheckpoint(student.folder), openCheckpoint(target.folder)]);
   if (small.architecture !== large.architecture || small.config.width !== large.config.width) {
-    throw new ProblemError("The student is of another target", `${student} and ${target} differ in family or width.`);
+    throw new ProblemError(
+      "The student is of another target",
+      `${student.name} and ${target.name} differ in family or width.`,
+    );
   }
-  const id = nameSchema.parse(name);
-  const hashes = { student: await hashModel(student), target: await hashModel(target) };
-  await uploadModel(store, student, hashes.student);
-  await uploadModel(store, target, hashes.target);
+  const id = nameSchema.parse(student.name);
+  const hashes = { student: await hashModel(student.folder), target: await hashModel(target.folder) };
+  await uploadModel(store, student.folder, hashes.student);
+  await uploadModel(store, target.folder, hashes.target);
   const record: Student = {
     id,
     digest: hashes.student.digest,
@@ -45,7 +53,7 @@ export async function publishStudent(
     embeddingNorms: await embeddingNorms(small),
     files: hashes.student.files,
     target: {
-      id: nameSchema.parse(basename(resolve(target))),
+      id: nameSchema.parse(target.name),
       digest: hashes.target.digest,
       files: hashes.target.files,
       layers: large.config.layers,

@@ -17,6 +17,9 @@ import { Reporter } from "./report.ts";
 /** Exit codes, as the job definitions' evaluateOnExit has them: a job that ends with FAILED is not tried again. */
 export const EXIT = { done: 0, crashed: 1, failed: 2, interrupted: 143 } as const;
 
+/** Machines that are lent cheaply may vanish at any moment; a prompt's state has a few megabytes. */
+const SAVE_EVERY_MS = 5000;
+
 /** What a kind of job works with. */
 export interface JobContext {
   readonly store: Bucket;
@@ -101,7 +104,7 @@ async function workOn(spec: Spec, { store, cache, work, reporter, signal }: Part
     output,
     statePath,
     resume: await checkpoint.restore(),
-    watch: { signal, onEvent },
+    watch: { signal, onEvent, saveEvery: SAVE_EVERY_MS },
   };
   try {
     await (handlers[spec.kind] as (spec: Spec, job: JobContext) => Promise<void>)(spec, context);

@@ -1,6 +1,6 @@
+import { basename, resolve } from "node:path";
 import type { Command } from "commander";
-import { publishPublicSet, publishStudent } from "../../batch/publish.ts";
-import { type Provider, startProvider } from "../../infra/local/provider.ts";
+import type { Provider } from "../../infra/local/provider.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
 import { numberBetween, wholeNumber } from "../options.ts";
@@ -54,6 +54,8 @@ async function run(options: Options, io: Io): Promise<void> {
   const { dir: folder, port, jobs: concurrency, epsilonLimit: epsilon, deltaLimit: delta } = options;
   const limits = { ...LIMITS, privacy: epsilon === undefined ? null : { epsilon, delta } };
   const stopped = stopSignal();
+  // Loaded only here: a client that talks to somebody else's provider needs none of it.
+  const { startProvider } = await import("../../infra/local/provider.ts");
   const provider = await startProvider({ folder, port, concurrency, limits });
   try {
     await publish(provider, options);
@@ -70,7 +72,11 @@ async function run(options: Options, io: Io): Promise<void> {
 }
 
 async function publish({ store }: Provider, { target, student, public: files }: Options): Promise<void> {
-  if (target !== undefined && student !== undefined) await publishStudent(store, { student, target });
+  const { publishPublicSet, publishStudent } = await import("../../batch/publish.ts");
+  const named = (folder: string) => ({ folder, name: basename(resolve(folder)) });
+  if (target !== undefined && student !== undefined) {
+    await publishStudent(store, { student: named(student), target: named(target) });
+  }
   for (const file of files) await publishPublicSet(store, { file, description: "" });
 }
 

@@ -60,7 +60,9 @@ async function run(options: Options, io: Io): Promise<void> {
   const connection = await connect(options);
   if (options.dryRun) return show(request, connection, io);
   const transfer = await new Api(connection).submit(request);
-  io.message(`Sent ${request.body.length} bytes: the manifest, the prompt and the options above.`);
+  io.message(
+    `Sent ${request.body.length} bytes: the manifest, the prompt and the options. (--dry-run shows them all.)`,
+  );
   io.result(transfer, `${transfer.id}: ${transfer.state}. Next: softpost wait ${transfer.id}`);
 }
 

@@ -40,6 +40,7 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
   const config = configSchema.parse(parse(bundle.config));
   const [bucket] = config.r2_buckets;
   const log = (line: string) => appendFileSync(join(folder, "worker.log"), `${line}\n`);
+  const restoreSignals = keepSignals();
   const miniflare = new Miniflare({
     name: "softpost",
     modules: [{ type: "ESModule", path: "worker.js", contents: bundle.script }],
@@ -56,6 +57,7 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
     log: new NoOpLog(),
     handleStructuredLogs: ({ message }: { message: string }) => log(message),
   });
+  restoreSignals();
   const url = (await miniflare.ready).origin;
   return {
     url,
@@ -67,4 +69,17 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
     },
     close: () => miniflare.dispose(),
   };
+}
+
+/**
+ * Miniflare ends the whole process at a signal, before jobs could write their last checkpoints into the bucket. Whoever starts a
+ * Worker here closes it, so the handlers that are added until the function that comes back is called are taken away.
+ */
+function keepSignals(): () => void {
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  const before = signals.map((signal) => process.listeners(signal));
+  return () =>
+    signals.forEach((signal, i) => {
+      for (const added of process.listeners(signal)) if (!before[i]!.includes(added)) process.off(signal, added);
+    });
 }
