@@ -4,6 +4,7 @@ import { Miniflare, NoOpLog } from "miniflare";
 import { parse } from "smol-toml";
 import { z } from "zod";
 import type { Bundle } from "./bundle.ts";
+import { endOrphan, noteWorkerd } from "./orphan.ts";
 
 /** What is read of `wrangler.toml`: the Worker here has the bindings that it has when it is deployed. */
 const configSchema = z.object({
@@ -40,6 +41,8 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
   const config = configSchema.parse(parse(bundle.config));
   const [bucket] = config.r2_buckets;
   const log = (line: string) => appendFileSync(join(folder, "worker.log"), `${line}\n`);
+  const pidFile = join(folder, "workerd.pid");
+  await endOrphan(pidFile);
   const restoreSignals = keepSignals();
   const miniflare = new Miniflare({
     name: "softpost",
@@ -58,7 +61,11 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
     handleStructuredLogs: ({ message }: { message: string }) => log(message),
   });
   restoreSignals();
-  const url = (await miniflare.ready).origin;
+  const { origin: url } = await miniflare.ready.catch(async (error) => {
+    await miniflare.dispose();
+    throw error;
+  });
+  await noteWorkerd(pidFile);
   return {
     url,
     s3: `${url}/cdn-cgi/local/r2/s3`,
