@@ -135,3 +135,14 @@ export function requireRoom(task: Task, rows: number, { checkpoint, folder }: Lo
     { status: 422 },
   );
 }
+
+/**
+ * Refuses results that are not numbers, as broken weights or a learning rate that is far too high give them.
+ *
+ * @param what the values are, for the message
+ */
+export function requireFinite(values: Float32Array | Int32Array, what: string): void {
+  if (values.every(Number.isFinite)) return;
+  const detail = `${what} hold NaN or infinity: the model's weights are broken, or the learning rate is too high.`;
+  throw new ProblemError("The result is not a number", detail);
+}

@@ -3,7 +3,7 @@ import { copyTokenizer } from "../../shared/data/model-files.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import { distill } from "../../shared/training/distill.ts";
-import { loadCorpus, loadModel } from "../inputs.ts";
+import { loadCorpus, loadModel, requireFinite } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { layerList, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
@@ -53,6 +53,7 @@ async function run(options: Options, io: Io): Promise<void> {
     const state = { path: out.statePath, settings, resume };
     return distill({ engine, teacher: checkpoint, layers, tokens, ...shared, state }, watch);
   });
+  for (const [name, { data }] of Object.entries(student.weights)) requireFinite(data, `The student's ${name}`);
   await out.finish(async (folder) => {
     await writeCheckpoint(folder, student.json, student.weights);
     await copyTokenizer(teacherFolder, folder);

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { readTask } from "../../shared/data/files.ts";
 import { figures, predict } from "../../shared/training/evaluate.ts";
-import { loadLabelled, loadModel, loadPrompt, loadVerbalizer, requireRoom } from "../inputs.ts";
+import { loadLabelled, loadModel, loadPrompt, loadVerbalizer, requireFinite, requireRoom } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
 
@@ -34,6 +34,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const probabilities = await engineRun(io, (engine, watch) =>
     predict({ engine, model: loaded.model, classes, prompt: prompt?.value }, examples, watch),
   );
+  requireFinite(probabilities, `The probabilities of ${options.model}`);
   const labels = examples.map(({ label }) => label);
   const result = figures(probabilities, labels, classes.length);
   const perClass = result.classes.map((each, index) => ({ name: task.labels[index]!.name, ...each }));

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { readTask } from "../../shared/data/files.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { predict } from "../../shared/training/evaluate.ts";
-import { loadModel, loadPrompt, loadTexts, loadVerbalizer, requireRoom } from "../inputs.ts";
+import { loadModel, loadPrompt, loadTexts, loadVerbalizer, requireFinite, requireRoom } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
 
@@ -42,6 +42,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const probabilities = await engineRun(io, (engine, watch) =>
     predict({ engine, model: loaded.model, classes, prompt: prompt.value }, texts, watch),
   );
+  requireFinite(probabilities, `The probabilities of ${options.model}`);
   const names = task.labels.map(({ name }) => name);
   for (let at = 0; at < probabilities.length; at += names.length) {
     const row = probabilities.subarray(at, at + names.length);

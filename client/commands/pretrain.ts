@@ -9,7 +9,7 @@ import { parseJson } from "../../shared/protocol/json.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { type PretrainOptions, pretrain } from "../../shared/training/pretrain.ts";
-import { loadCorpus } from "../inputs.ts";
+import { loadCorpus, requireFinite } from "../inputs.ts";
 import { longRun } from "../long-run.ts";
 import { positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
@@ -77,6 +77,7 @@ async function run(options: Options, io: Io): Promise<void> {
     };
     return { ...(await pretrain(request, watch)), tokens: tokens.length };
   });
+  for (const [name, { data }] of Object.entries(trained.weights)) requireFinite(data, `The model's ${name}`);
   await out.finish(async (folder) => {
     await writeCheckpoint(folder, json, trained.weights);
     await copyTokenizer(tokenizerFolder, folder);

@@ -22,6 +22,7 @@ import {
   loadPrompt,
   loadTexts,
   loadVerbalizer,
+  requireFinite,
   requireRoom,
 } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
@@ -131,6 +132,7 @@ async function run(options: Options, io: Io): Promise<void> {
     return { result: await transfer(request, watch), alpha };
   });
 
+  requireFinite(result.prompt.data, "The prompt's values");
   await out.finish(async (folder) => {
     const { virtualTokens, dimension } = prompt;
     const data = result.prompt.data as Float32Array;

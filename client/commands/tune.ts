@@ -21,6 +21,7 @@ import {
   loadModel,
   loadPrompt,
   loadVerbalizer,
+  requireFinite,
   requireRoom,
 } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
@@ -122,6 +123,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const state = { path: out.statePath, settings, resume: options.resume === true };
   const { tuned, accuracy } = await tuneAndMeasure(options, inputs, state, io);
   const training = { optimizer: options.optimizer, learningRate: options.lr, steps, batchSize: options.batchSize };
+  requireFinite(tuned.prompt.data, "The prompt's values");
   await out.finish(async (folder) => {
     const prompt = {
       prompt: tuned.prompt.data as Float32Array,

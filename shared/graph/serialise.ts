@@ -112,8 +112,10 @@ class Writer {
       case "variable":
         return source.name;
       case "weight": {
-        this.#weights.push({ name: source.name, tensor });
-        return source.name;
+        // A variable may have the name of a weight that it started from.
+        const name = `frozen/${source.name}`;
+        this.#weights.push({ name, tensor });
+        return name;
       }
       case "constant":
         return this.#constant(tensor.dtype, tensor.shape, source.data);

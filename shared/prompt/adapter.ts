@@ -65,9 +65,13 @@ export function parseAdapter(configText: string, weightBytes: Uint8Array, name: 
     prompt.virtualTokens !== config.num_virtual_tokens ||
     (config.token_dim != null && prompt.dimension !== config.token_dim)
   ) {
-    throw new ProblemError(TITLE, `${says}, but the tensor is ${prompt.virtualTokens} × ${prompt.dimension}.`, {
-      status: 422,
-    });
+    throw new ProblemError(
+      TITLE,
+      `${says}, but the tensor in ${WEIGHTS_FILE} is ${prompt.virtualTokens} × ${prompt.dimension}.`,
+      {
+        status: 422,
+      },
+    );
   }
   return { ...prompt, baseModel: config.base_model_name_or_path ?? null };
 }

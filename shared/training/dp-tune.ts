@@ -17,7 +17,7 @@ import { textFeeds } from "./texts.ts";
 import { exampleLosses, type Tuned, type Tuning } from "./tune.ts";
 import { runVariables } from "./variable-run.ts";
 
-/** Examples whose gradients are held at once. It changes memory and speed, never the result. */
+/** Examples whose gradients are held at once, unless told. */
 const PHYSICAL_BATCH = 32;
 /** The largest finite float32: what is above, or not a number, is no gradient. */
 const LARGEST = 3.4028234663852886e38;
@@ -33,14 +33,19 @@ export interface DpTuned extends Tuned {
  * Tunes a soft prompt with DP-SGD (Abadi et al. 2016, algorithm 1): Poisson sampling, each example's gradient `[P, D]` clipped
  * to norm C and put on an integer grid, summed exactly, discrete Gaussian noise of σ·C, divided by the fixed expected batch
  * size. An empty sample is a step like any other. All numbers of the mechanism come from the plan.
- * @param random a cryptographic generator, unless the result claims no privacy
+ * @param tuning.physicalBatch how many examples' gradients are held at once: it changes memory and speed, not the result
+ * @param tuning.random a cryptographic generator, unless the result claims no privacy
  * @throws ProblemError if the plan is for another number of examples
  */
 export async function dpTune(
-  tuning: Tuning & { readonly plan: PrivacyPlan; readonly random: RandomSource },
+  tuning: Tuning & {
+    readonly plan: PrivacyPlan;
+    readonly random: RandomSource;
+    readonly physicalBatch?: number | undefined;
+  },
   watch: Watch,
 ): Promise<DpTuned> {
-  const { engine, examples, start, optimizer, plan, random } = tuning;
+  const { engine, examples, start, optimizer, plan, random, physicalBatch = PHYSICAL_BATCH } = tuning;
   if (plan.records !== examples.length) {
     const detail = `the plan is for ${plan.records} records, the data has ${examples.length}`;
     throw new ProblemError("The privacy plan does not fit the data", detail);
@@ -60,8 +65,8 @@ export async function dpTune(
         const sample = poissonSample(plan.records, plan.batchSize, random);
         const total = new Float64Array(start.data.length);
         let losses = 0;
-        for (let from = 0; from < sample.length; from += PHYSICAL_BATCH) {
-          const batch = makeBatch(examples, sample.subarray(from, from + PHYSICAL_BATCH));
+        for (let from = 0; from < sample.length; from += physicalBatch) {
+          const batch = makeBatch(examples, sample.subarray(from, from + physicalBatch));
           const labels = { shape: [batch.rows], data: batch.examples.map((example) => examples[example]!.label) };
           const clip = { shape: [], data: Float32Array.of(plan.clip) };
           const part = await sumSession.run({ ...textFeeds(batch), labels, clip });

@@ -93,7 +93,11 @@ describe("refuses, naming file and field or tensor", () => {
     ["another adapter", { peft_type: "LORA" }, /p\/adapter_config\.json#\/peft_type: Must be PROMPT_TUNING/],
     ["no rows", { num_virtual_tokens: 0 }, /#\/num_virtual_tokens/],
     ["an encoder-decoder prompt", { num_transformer_submodules: 2 }, /encoder-decoder/],
-    ["another number of rows", { num_virtual_tokens: 6 }, /says 6 × 8, but the tensor is 5 × 8/],
+    [
+      "another number of rows",
+      { num_virtual_tokens: 6 },
+      /says 6 × 8, but the tensor in adapter_model.safetensors is 5 × 8/,
+    ],
     ["another dimension", { token_dim: 16 }, /says 5 × 16/],
   ])("%s", (_, config, message) => {
     expect(reject(config)).toMatch(message);

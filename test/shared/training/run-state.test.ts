@@ -1,0 +1,81 @@
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Engine } from "../../../shared/graph/engine.ts";
+import { frozenWeights, openCheckpoint } from "../../../shared/models/checkpoint.ts";
+import type { Model } from "../../../shared/models/model.ts";
+import { ProblemError } from "../../../shared/protocol/errors.ts";
+import { InterruptedError } from "../../../shared/training/loop.ts";
+import { ADAM } from "../../../shared/training/optimizers.ts";
+import { loadRun, saveRun } from "../../../shared/training/run-state.ts";
+import { tune } from "../../../shared/training/tune.ts";
+import { goldenTensors } from "../../helpers/golden.ts";
+
+const golden = JSON.parse(readFileSync(new URL("../models/golden/golden.json", import.meta.url), "utf8"));
+const tensor = goldenTensors(new URL("../models/golden/golden.safetensors", import.meta.url));
+const lengths: number[] = golden.batch.lengths;
+const examples = lengths.map((length, row) => ({
+  ids: Int32Array.from(golden.batch.ids[row].slice(0, length)),
+  label: golden.labels[row] as number,
+}));
+
+let engine: Engine;
+let model: Model;
+beforeAll(async () => {
+  engine = new Engine({ threads: 1 });
+  const checkpoint = await openCheckpoint(new URL("../../fixtures/tiny-gpt2", import.meta.url).pathname);
+  model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
+});
+afterAll(() => engine.close());
+
+const statePath = () => join(mkdtempSync(join(tmpdir(), "softpost-")), "state");
+
+function run(path: string, { resume = false, stopAfter = 99 } = {}) {
+  const stop = new AbortController();
+  return tune(
+    {
+      ...{ engine, model, classes: golden.classes, examples, start: tensor("classify.prompt") },
+      ...{ optimizer: ADAM, learningRate: 0.01, steps: 7, batchSize: 3, order: { kind: "shuffled", seed: 5 } },
+      state: { path, settings: { seed: 5, data: "abc" }, resume },
+    },
+    {
+      signal: stop.signal,
+      onEvent: (event) => {
+        if (event.kind === "progress" && event.done === stopAfter) stop.abort();
+      },
+    },
+  );
+}
+
+test("a run that was stopped and resumed ends bit for bit where an undisturbed one does", async () => {
+  const undisturbed = await run(statePath());
+  const path = statePath();
+  await expect(run(path, { stopAfter: 2 })).rejects.toThrow(InterruptedError);
+  await expect(run(path, { resume: true, stopAfter: 5 })).rejects.toThrow(InterruptedError);
+  const resumed = await run(path, { resume: true });
+  expect([...resumed.prompt.data]).toEqual([...undisturbed.prompt.data]);
+});
+
+test("a state of another run is refused, and every difference named", async () => {
+  const path = statePath();
+  const variables = { prompt: { shape: [2], data: Float32Array.of(1, 2) } };
+  await saveRun(path, { seed: 1, data: "abc" }, { step: 3, variables });
+  expect(await loadRun(path, { seed: 1, data: "abc" })).toEqual({ step: 3, variables });
+  const refused = loadRun(path, { seed: 2, data: "abd" });
+  await expect(refused).rejects.toMatchObject({
+    faults: [
+      { at: "seed", message: "was 1, is 2 now" },
+      { at: "data", message: "was abc, is abd now" },
+    ],
+  });
+});
+
+test("no state is no state, and a damaged one is an error that names the file", async () => {
+  const path = statePath();
+  expect(await loadRun(path, {})).toBeUndefined();
+  await saveRun(path, {}, { step: 1, variables: { prompt: { shape: [2], data: Float32Array.of(1, 2) } } });
+  writeFileSync(path, readFileSync(path).subarray(0, -3));
+  await expect(loadRun(path, {})).rejects.toThrow(ProblemError);
+  await expect(loadRun(path, {})).rejects.toThrow(path);
+});
