@@ -1,4 +1,4 @@
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import type { BucketOptions } from "./bucket.ts";
@@ -8,12 +8,14 @@ export interface Environment {
   readonly bucket: BucketOptions;
   /** Where models are kept between jobs of one machine. */
   readonly cache: string;
+  /** CPU threads that the job may use. */
+  readonly threads: number;
   /** Batch's count of attempts, from 1. */
   readonly attempt: number;
 }
 
 /**
- * Reads SOFTPOST_BUCKET, SOFTPOST_S3_ENDPOINT (R2's; AWS's own without it), SOFTPOST_CACHE, AWS_BATCH_JOB_ATTEMPT and, where they
+ * Reads SOFTPOST_BUCKET, SOFTPOST_S3_ENDPOINT (R2's; AWS's own without it), SOFTPOST_CACHE, SOFTPOST_THREADS, AWS_BATCH_JOB_ATTEMPT and, where they
  * are set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
  *
  * @throws ProblemError if no bucket is named
@@ -28,6 +30,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
   return {
     bucket: { name, endpoint: SOFTPOST_S3_ENDPOINT ?? null, credentials },
     cache: env.SOFTPOST_CACHE ?? join(tmpdir(), "softpost-models"),
+    threads: Number(env.SOFTPOST_THREADS ?? availableParallelism()),
     attempt: Number(env.AWS_BATCH_JOB_ATTEMPT ?? 1),
   };
 }

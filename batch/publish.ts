@@ -16,6 +16,8 @@ import type { Bucket } from "./bucket.ts";
 
 /** Operations a second that a transfer to a target of unknown speed is assumed to do: two cores. Finished jobs correct it. */
 const ASSUMED_FLOPS = 5e10;
+/** The smallest models are bound by what a step costs otherwise. */
+const MAX_ASSUMED_SPEED = 20_000;
 
 /** A model folder and its name in the catalogue. */
 export interface NamedModel {
@@ -58,7 +60,7 @@ export async function publishStudent(
       files: hashes.target.files,
       layers: large.config.layers,
     },
-    tokensPerSecond: ASSUMED_FLOPS / (2 * parameterCount(large)),
+    tokensPerSecond: Math.min(MAX_ASSUMED_SPEED, ASSUMED_FLOPS / (2 * parameterCount(large))),
     retired: false,
   };
   await changeCatalogue(store, ({ students, publicSets }) => {

@@ -17,14 +17,16 @@ import { Reporter } from "./report.ts";
 /** Exit codes, as the job definitions' evaluateOnExit has them: a job that ends with FAILED is not tried again. */
 export const EXIT = { done: 0, crashed: 1, failed: 2, interrupted: 143 } as const;
 
-/** Machines that are lent cheaply may vanish at any moment; a prompt's state has a few megabytes. */
-const SAVE_EVERY_MS = 5000;
+/** Machines that are lent cheaply may vanish at any moment, and a prompt's state has only a few megabytes. A student's is large. */
+const SAVE_EVERY_MS = { transfer: 2000, distill: 60_000, predict: 60_000 };
 
 /** What a kind of job works with. */
 export interface JobContext {
   readonly store: Bucket;
   /** Where models are kept. */
   readonly cache: string;
+  /** CPU threads to use. */
+  readonly threads: number;
   /** An empty folder for the job's own files. */
   readonly work: string;
   /** An empty folder whose files become the job's output. */
@@ -53,15 +55,16 @@ export async function runJob(
   handlers: Handlers,
   signal: AbortSignal,
 ): Promise<number> {
+  const { cache, threads, attempt } = environment;
   const store = new Bucket(environment.bucket);
   const spec = validate(specSchema, await store.readJson(key), key, "The job's spec is not valid");
   if (spec.kind !== kind) throw new ProblemError("The job's spec is not valid", `${key} is a ${spec.kind} job.`);
-  const reporter = new Reporter(spec.kind === "transfer" ? spec.report : undefined, environment.attempt);
+  const reporter = new Reporter(spec.kind === "transfer" ? spec.report : undefined, attempt);
   const work = await mkdtemp(join(tmpdir(), "softpost-job-"));
   try {
     // A job that was done when its machine was taken away has nothing left to do.
     if (!(await store.has(bucket.job(spec.job) + jobFiles.result))) {
-      await workOn(spec, { store, cache: environment.cache, work, reporter, signal }, handlers);
+      await workOn(spec, { store, cache, threads, work, reporter, signal }, handlers);
     }
     await reporter.end("succeeded");
     return EXIT.done;
@@ -83,12 +86,14 @@ export async function runJob(
 interface Parts {
   readonly store: Bucket;
   readonly cache: string;
+  readonly threads: number;
   readonly work: string;
   readonly reporter: Reporter;
   readonly signal: AbortSignal;
 }
 
-async function workOn(spec: Spec, { store, cache, work, reporter, signal }: Parts, handlers: Handlers): Promise<void> {
+async function workOn(spec: Spec, { reporter, signal, ...parts }: Parts, handlers: Handlers): Promise<void> {
+  const { store, work } = parts;
   const statePath = join(work, "state");
   const output = await mkdtemp(join(work, "output-"));
   const checkpoint = new Checkpoint(store, spec.job, statePath);
@@ -97,14 +102,12 @@ async function workOn(spec: Spec, { store, cache, work, reporter, signal }: Part
     // A checkpoint that can't be uploaded costs time if the machine goes away, but is no reason to stop.
     if (event.kind === "checkpoint") checkpoint.save().catch(() => {});
   };
-  const context = {
-    store,
-    cache,
-    work,
+  const context: JobContext = {
+    ...parts,
     output,
     statePath,
     resume: await checkpoint.restore(),
-    watch: { signal, onEvent, saveEvery: SAVE_EVERY_MS },
+    watch: { signal, onEvent, saveEvery: SAVE_EVERY_MS[spec.kind] },
   };
   try {
     await (handlers[spec.kind] as (spec: Spec, job: JobContext) => Promise<void>)(spec, context);

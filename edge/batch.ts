@@ -15,8 +15,12 @@ const REQUEST_MS = 2500;
 /** With the pauses between them, well within a lease (`LEASE_MS`). */
 const TRIES = 3;
 const PAUSE_MS = 200;
-/** The shortest timeout that Batch accepts. */
-const MIN_TIMEOUT_SECONDS = 60;
+/**
+ * A job that hangs is stopped after this many times what was reserved for it, and not before some minutes: it may also be that the
+ * machine is slow today, which costs the provider, not the client, who never pays more than the reservation.
+ */
+const TIMEOUT_FACTOR = 3;
+const MIN_TIMEOUT_SECONDS = 600;
 /** DescribeJobs takes as many at once. */
 const MAX_DESCRIBED = 100;
 
@@ -35,10 +39,11 @@ function clientOf(env: Env): BatchClient {
  * Submits a transfer's job unless it was submitted already: SubmitJob knows no idempotency token, so the job's name is what
  * it is recognised by.
  *
+ * @param reservedSeconds what the client pays for at most
  * @returns Batch's id of the job
  * @throws ProblemError (502) if Batch refuses it, (503) if it can't be reached
  */
-export function submitJob(env: Env, job: string, timeoutSeconds: number): Promise<string> {
+export function submitJob(env: Env, job: string, reservedSeconds: number): Promise<string> {
   const client = clientOf(env);
   return retry(async () => {
     const earlier = await findJob(env, job, client);
@@ -48,7 +53,7 @@ export function submitJob(env: Env, job: string, timeoutSeconds: number): Promis
       jobQueue: env.BATCH_QUEUE,
       jobDefinition: env.BATCH_TRANSFER_DEFINITION,
       parameters: { spec: bucket.job(job) + jobFiles.spec },
-      timeout: { attemptDurationSeconds: Math.max(MIN_TIMEOUT_SECONDS, timeoutSeconds) },
+      timeout: { attemptDurationSeconds: Math.max(MIN_TIMEOUT_SECONDS, TIMEOUT_FACTOR * reservedSeconds) },
     });
     return (await client.send(command)).jobId!;
   });

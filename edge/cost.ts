@@ -8,7 +8,7 @@ import type { Ask } from "./ledger/decide.ts";
 
 /** Node, the models and their sessions have to be loaded before the first step. */
 const START_SECONDS = 5;
-/** How far a job may exceed its estimate: it is stopped at the reservation, so this must forgive a slower machine. */
+/** How far a job may exceed its estimate: what it takes beyond the reservation is not paid for. */
 const RESERVE_FACTOR = 2;
 /** Older jobs may have run on other hardware. */
 const KEPT_SPEEDS = 20;

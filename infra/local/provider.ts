@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { BatchClient, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
 import { z } from "zod";
@@ -92,6 +93,7 @@ export async function startProvider({ folder: path, port, concurrency, limits }:
     AWS_ACCESS_KEY_ID: accessKeyId,
     AWS_SECRET_ACCESS_KEY: secretAccessKey,
     SOFTPOST_CACHE: join(folder, "models"),
+    SOFTPOST_THREADS: String(Math.max(1, Math.floor(availableParallelism() / concurrency))),
   });
   const key = identity.key ?? (await firstTenant(url, adminSecret, limits));
   await saveIdentity(folder, { ...identity, key });
