@@ -1,14 +1,16 @@
 import { Engine } from "../shared/graph/engine.ts";
-import type { Watch } from "../shared/training/events.ts";
+import type { TrainingEvent, Watch } from "../shared/training/events.ts";
+import { openMetrics } from "./metrics.ts";
 import type { Io } from "./output.ts";
 import { showProgress } from "./progress.ts";
 
 /**
- * Runs a long function with its progress on stderr. The first Ctrl-C (or SIGTERM) asks it to save its state and stop; a
- * second one ends the program at once.
+ * Runs a long function with its progress on stderr and its losses in the --metrics file. The first Ctrl-C (or SIGTERM)
+ * asks it to save its state and stop; a second one ends the program at once.
  */
 export async function longRun<T>(io: Io, run: (watch: Watch) => Promise<T>): Promise<T> {
   const abort = new AbortController();
+  const metrics = io.metrics === undefined ? undefined : openMetrics(io.metrics);
   const progress = showProgress(io.stderr);
   const interrupt = () => {
     if (abort.signal.aborted) process.exit(130);
@@ -17,9 +19,14 @@ export async function longRun<T>(io: Io, run: (watch: Watch) => Promise<T>): Pro
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, interrupt);
   try {
-    return await run({ signal: abort.signal, onEvent: progress.onEvent });
+    const onEvent = (event: TrainingEvent) => {
+      progress.onEvent(event);
+      metrics?.onEvent(event);
+    };
+    return await run({ signal: abort.signal, onEvent });
   } finally {
     progress.stop();
+    metrics?.close();
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, interrupt);
   }
 }

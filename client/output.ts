@@ -17,18 +17,29 @@ export interface Io {
   message(text: string): void;
   /** Whether results are JSON. */
   readonly json: boolean;
+  /** Where every step's loss is written, if anywhere. */
+  readonly metrics: string | undefined;
   /** Where progress is shown. */
   readonly stderr: Sink;
 }
 
-/** @param json asked at every result, since options are parsed after this is made */
-export function createIo(stdout: Sink, stderr: Sink, json: () => boolean): Io {
+/** The options that all commands have. */
+export interface CommonOptions {
+  readonly json?: boolean;
+  readonly metrics?: string;
+}
+
+/** @param options asked at every use, since they are parsed after this is made */
+export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOptions): Io {
   return {
-    result: (value, text) => stdout.write(`${json() ? JSON.stringify(value) : text}\n`),
+    result: (value, text) => stdout.write(`${options().json ? JSON.stringify(value) : text}\n`),
     row: (line) => stdout.write(`${line}\n`),
     message: (text) => stderr.write(`${printable(text)}\n`),
     get json() {
-      return json();
+      return options().json === true;
+    },
+    get metrics() {
+      return options().metrics;
     },
     stderr,
   };

@@ -7,6 +7,7 @@ import { registerDownload } from "./commands/download.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerPredict } from "./commands/predict.ts";
 import { registerPretrain } from "./commands/pretrain.ts";
+import { registerPrivacy } from "./commands/privacy.ts";
 import { registerQuote } from "./commands/quote.ts";
 import { registerServe } from "./commands/serve.ts";
 import { registerStatus } from "./commands/status.ts";
@@ -35,7 +36,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C (a run goes
  */
 export async function runProgram(argv: readonly string[], stdout: Sink, stderr: Sink): Promise<number> {
   const program = new Command("softpost");
-  const io = createIo(stdout, stderr, () => program.opts().json === true);
+  const io = createIo(stdout, stderr, () => program.opts());
   configure(program, io, stdout, stderr);
   try {
     await program.parseAsync(argv, { from: "user" });
@@ -54,6 +55,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     )
     .version(manifest.version, "-V, --version", "print the version")
     .option("--json", "print one JSON object as the result on stdout")
+    .option("--metrics <file>", "append the loss of every step to a file, one JSON object a line")
     .helpOption("-h, --help", "show help")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) })
@@ -77,6 +79,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerDownload,
     registerCancel,
     registerBudget,
+    registerPrivacy,
   ];
   for (const register of commands) register(program, io);
 }

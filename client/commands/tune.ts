@@ -3,7 +3,7 @@ import { initialisationIds } from "../../shared/data/encode.ts";
 import { readTask } from "../../shared/data/files.ts";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { writePromptFolder } from "../../shared/data/prompt-folder.ts";
-import type { Accountant } from "../../shared/privacy/accountant.ts";
+import { ACCOUNTANTS, type Accountant } from "../../shared/privacy/accountant.ts";
 import { createPlan, type PrivacyPlan } from "../../shared/privacy/plan.ts";
 import { cryptoRandom } from "../../shared/protocol/random.ts";
 import type { Task } from "../../shared/protocol/task.ts";
@@ -82,7 +82,7 @@ export function registerTune(program: Command, io: Io): void {
     .option("--noise-multiplier <s>", "noise in units of the clip norm, instead of --epsilon", positiveNumber)
     .option("--delta <d>", "δ of the guarantee, at most 1 / examples", numberBetween(0, 1))
     .option("--clip <c>", `norm that an example's gradient is clipped to (default: ${CLIP})`, positiveNumber)
-    .addOption(new Option("--accountant <name>", "accountant").choices(["pld", "rdp"]))
+    .addOption(new Option("--accountant <name>", "accountant").choices(ACCOUNTANTS))
     .option("--resume", "go on with an unfinished run")
     .action((options: Options, command: Command) => {
       refuseContradictions(options, command);

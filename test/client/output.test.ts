@@ -5,11 +5,9 @@ import { InterruptedError } from "../../shared/training/loop.ts";
 
 function setUp(json: boolean) {
   const written = { out: "", err: "" };
-  const io = createIo(
-    { write: (text) => (written.out += text) },
-    { write: (text) => (written.err += text) },
-    () => json,
-  );
+  const io = createIo({ write: (text) => (written.out += text) }, { write: (text) => (written.err += text) }, () => ({
+    json,
+  }));
   return { io, written };
 }
 

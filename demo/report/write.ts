@@ -1,0 +1,145 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { accuracyChart, lossChart } from "./charts.ts";
+import type { Results, SentFile } from "./results.ts";
+import { TABLE_HEAD, tableNotes, tableRows } from "./tables.ts";
+
+/**
+ * Writes `report.md` with its pictures beside it and `report.html`, which needs no other file.
+ *
+ * @returns the paths of the two
+ */
+export function writeReport(folder: string, results: Results): { markdown: string; html: string } {
+  mkdirSync(folder, { recursive: true });
+  const pictures = drawAll(results);
+  for (const { file, svg } of pictures) writeFileSync(join(folder, file), svg);
+  const blocks = describe(results);
+  const markdown = join(folder, "report.md");
+  const html = join(folder, "report.html");
+  writeFileSync(markdown, blocks.map(toMarkdown).join("\n\n").concat("\n"));
+  writeFileSync(html, page(blocks.map((block) => toHtml(block, pictures)).join("\n")));
+  return { markdown, html };
+}
+
+interface Picture {
+  readonly file: string;
+  readonly title: string;
+  readonly svg: string;
+}
+
+function drawAll({ tasks, distillation }: Results): Picture[] {
+  const loss = (file: string, title: string, curves: Parameters<typeof lossChart>[1]) => ({
+    file,
+    title,
+    svg: lossChart(title, curves),
+  });
+  return [
+    loss("distillation-loss.svg", "Distillation: loss", [distillation.curve]),
+    ...tasks.flatMap((task) => [
+      { file: `${task.name}-accuracy.svg`, title: `${task.name}: accuracy`, svg: accuracyChart(task) },
+      loss(`${task.name}-tuning-loss.svg`, `${task.name}: loss while tuning`, task.tuning),
+      loss(`${task.name}-transfer-loss.svg`, `${task.name}: loss while transferring`, task.transfer),
+    ]),
+  ];
+}
+
+/** A report is a list of these, whatever it is written as. */
+type Block =
+  | { readonly kind: "heading"; readonly level: 1 | 2; readonly text: string }
+  | { readonly kind: "paragraph"; readonly text: string }
+  | { readonly kind: "table"; readonly head: readonly string[]; readonly rows: readonly (readonly string[])[] }
+  | { readonly kind: "list"; readonly items: readonly string[] }
+  | { readonly kind: "picture"; readonly file: string };
+
+function describe({ tasks, distillation, sent, seconds }: Results): Block[] {
+  const total = sent.reduce((sum, { bytes }) => sum + bytes, 0);
+  return [
+    { kind: "heading", level: 1, text: "softpost demo" },
+    {
+      kind: "paragraph",
+      text:
+        "A provider hosts the target, a small language model, and publishes a student of two of its layers. A client tunes " +
+        "soft prompts on the student with private data, with and without differential privacy, and sends only these. The " +
+        `provider transfers them to the target with public texts. All of it ran on this machine in ${seconds.toFixed(0)} seconds.`,
+    },
+    { kind: "heading", level: 2, text: "What left the client" },
+    {
+      kind: "paragraph",
+      text: `Exactly the prompt folders, ${sent.length} files, ${total} bytes in all:`,
+    },
+    { kind: "table", head: ["file", "bytes"], rows: sent.map(({ name, bytes }: SentFile) => [name, String(bytes)]) },
+    ...tasks.flatMap((task): Block[] => [
+      { kind: "heading", level: 2, text: `Task: ${task.name}` },
+      { kind: "paragraph", text: `${task.about} Classes: ${task.classes.join(", ")}.` },
+      { kind: "table", head: TABLE_HEAD, rows: tableRows(task) },
+      { kind: "list", items: tableNotes(task) },
+      { kind: "picture", file: `${task.name}-accuracy.svg` },
+      { kind: "picture", file: `${task.name}-tuning-loss.svg` },
+      { kind: "picture", file: `${task.name}-transfer-loss.svg` },
+    ]),
+    { kind: "heading", level: 2, text: "The student" },
+    {
+      kind: "paragraph",
+      text: `Distilled for ${distillation.steps} steps in ${distillation.seconds.toFixed(0)} seconds, once for all tasks.`,
+    },
+    { kind: "picture", file: "distillation-loss.svg" },
+  ];
+}
+
+function toMarkdown(block: Block): string {
+  switch (block.kind) {
+    case "heading":
+      return `${"#".repeat(block.level)} ${block.text}`;
+    case "paragraph":
+      return block.text;
+    case "list":
+      return block.items.map((item) => `- ${item}`).join("\n");
+    case "picture":
+      return `![${block.file}](${block.file})`;
+    case "table": {
+      const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+      return [block.head, block.head.map(() => "---"), ...block.rows].map(line).join("\n");
+    }
+  }
+}
+
+function toHtml(block: Block, pictures: readonly Picture[]): string {
+  switch (block.kind) {
+    case "heading":
+      return `<h${block.level}>${escapeHtml(block.text)}</h${block.level}>`;
+    case "paragraph":
+      return `<p>${escapeHtml(block.text)}</p>`;
+    case "list":
+      return `<ul>${block.items.map((item) => `<li>${escapeHtml(item)}</li>`).join("")}</ul>`;
+    case "picture": {
+      const { svg, title } = pictures.find(({ file }) => file === block.file)!;
+      return `<figure role="img" aria-label="${escapeHtml(title)}">${svg}</figure>`;
+    }
+    case "table": {
+      const line = (cells: readonly string[], tag: string) =>
+        `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join("")}</tr>`;
+      return `<table><thead>${line(block.head, "th")}</thead><tbody>${block.rows.map((row) => line(row, "td")).join("")}</tbody></table>`;
+    }
+  }
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+function page(body: string): string {
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>softpost demo</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 800px; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff; }
+table { border-collapse: collapse; width: 100%; font-size: 14px; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid #ccc; text-align: left; }
+figure { margin: 1rem 0; overflow-x: auto; }
+</style>
+${body}
+</html>
+`;
+}

@@ -1,0 +1,50 @@
+/** How the demo distills, tunes and transfers; experiments.md tells where the figures are from. */
+export interface TaskSettings {
+  /** What the task is, for the report. */
+  readonly about: string;
+  readonly promptTokens: number;
+  readonly tune: Schedule;
+  readonly privateTune: Schedule & { readonly clip: number; readonly epsilon: number; readonly delta: number };
+  readonly transfer: Schedule & { readonly alpha: number };
+  /** Public texts that a transfer uses. */
+  readonly publicTexts: number;
+}
+
+export interface Schedule {
+  readonly steps: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+}
+
+export const DISTILLATION = {
+  layers: "0,-1",
+  steps: 400,
+  batchSize: 8,
+  length: 64,
+  learningRate: 1e-3,
+  documents: 20_000,
+};
+
+/** By the name of the task. */
+export const TASKS: Readonly<Record<string, TaskSettings>> = {
+  mailbox: {
+    about:
+      "Is a mail spam or ham? Private: mails that joined the SpamAssassin corpus with its build of 2003. Public: " +
+      "mails of the build of 2002, without labels.",
+    promptTokens: 20,
+    tune: { steps: 300, batchSize: 32, learningRate: 1e-2 },
+    privateTune: { steps: 150, batchSize: 128, learningRate: 1e-2, clip: 0.1, epsilon: 8, delta: 1e-4 },
+    transfer: { steps: 400, batchSize: 16, learningRate: 1e-2, alpha: 0.5 },
+    publicTexts: 2000,
+  },
+  topic: {
+    about:
+      "Which of eight topics is a WordNet definition about? Private: 1 000 definitions a topic that the target has " +
+      "never seen. Public: definitions of other words, without labels.",
+    promptTokens: 20,
+    tune: { steps: 400, batchSize: 32, learningRate: 1e-2 },
+    privateTune: { steps: 150, batchSize: 256, learningRate: 1e-2, clip: 0.1, epsilon: 8, delta: 1e-4 },
+    transfer: { steps: 600, batchSize: 16, learningRate: 1e-2, alpha: 0.5 },
+    publicTexts: 2000,
+  },
+};
