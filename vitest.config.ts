@@ -1,10 +1,14 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
+    // No test writes to the ledger of whoever runs it.
+    env: { SOFTPOST_HOME: join(tmpdir(), "softpost-test-home") },
     pool: "forks",
     maxWorkers: 2,
   },

@@ -4,6 +4,7 @@ import { registerDistill } from "./commands/distill.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerPredict } from "./commands/predict.ts";
 import { registerPretrain } from "./commands/pretrain.ts";
+import { registerPrivacy } from "./commands/privacy.ts";
 import { registerTransfer } from "./commands/transfer.ts";
 import { registerTune } from "./commands/tune.ts";
 import { createIo, type Io, reportFailure, type Sink } from "./output.ts";
@@ -60,6 +61,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerEvaluate,
     registerPredict,
     registerPretrain,
+    registerPrivacy,
   ];
   for (const register of commands) register(program, io);
 }
