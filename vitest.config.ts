@@ -1,3 +1,5 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -5,6 +7,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 240_000,
     hookTimeout: 240_000,
+    // No test writes to the ledger of whoever runs it.
+    env: { SOFTPOST_HOME: join(tmpdir(), "softpost-test-home") },
     pool: "forks",
     maxWorkers: 2,
   },

@@ -1,59 +1,228 @@
 import { type Command, Option } from "commander";
-import { ACCOUNTANTS, type Accountant, epsilonOf } from "../../shared/privacy/accountant.ts";
+import { hashFile } from "../../shared/data/model-files.ts";
+import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
+import {
+  type Accountant,
+  deltaBounds,
+  deltaOf,
+  epsilonBounds,
+  groupEpsilonBounds,
+} from "../../shared/privacy/accountant.ts";
 import { noiseFor } from "../../shared/privacy/calibrate.ts";
-import { deltaFaults, refuseFaults, runFaults } from "../../shared/privacy/run.ts";
+import { composeEntries, type LedgerEntry } from "../../shared/privacy/ledger.ts";
+import { NEIGHBOURING, type Neighbouring } from "../../shared/privacy/pair.ts";
+import { type Bounds, toleranceAt } from "../../shared/privacy/pld.ts";
+import { rdpEpsilon } from "../../shared/privacy/rdp.ts";
+import { repeatAndSelectEpsilon } from "../../shared/privacy/repeat-and-select.ts";
+import { deltaFaults, type GaussianRun, refuseFaults, runFaults } from "../../shared/privacy/run.ts";
+import { explainPrivacy, verifyRecord } from "../../shared/privacy/statement.ts";
+import { stepsFor } from "../../shared/privacy/steps.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
-
-interface Options {
-  sampleRate: number;
-  steps: number;
-  delta: number;
-  accountant: Accountant;
-}
+import { ledgerEntries, ledgerNames, openLedger } from "../privacy-ledger.ts";
 
 const EXAMPLES = `
 Examples:
-  softpost privacy epsilon --sample-rate 0.01 --noise-multiplier 1.1 --steps 1000 --delta 1e-5
-  softpost privacy noise --epsilon 8 --sample-rate 0.01 --steps 1000 --delta 1e-5`;
+  softpost privacy epsilon --sample-rate 0.01 --noise-multiplier 1 --steps 1000 --delta 1e-5
+  softpost privacy noise --epsilon 8 --sample-rate 0.01 --steps 1000 --delta 1e-5
+  softpost privacy steps --epsilon 8 --sample-rate 0.01 --noise-multiplier 1 --delta 1e-5
+  softpost privacy ledger --data private.jsonl --budget-epsilon 8
+  softpost privacy explain prompt`;
 
-/** `softpost privacy`: the accounting of DP-SGD as a tool of its own; it reads no data. */
+interface Options {
+  readonly sampleRate: number;
+  readonly noiseMultiplier: number;
+  readonly steps: number;
+  readonly delta: number;
+  readonly epsilon: number;
+  readonly accountant: Accountant;
+  readonly neighbouring: Neighbouring;
+  readonly group: number;
+  readonly meanTrials?: number;
+}
+
+interface LedgerOptions {
+  readonly data?: readonly string[];
+  readonly delta?: number;
+  readonly budgetEpsilon?: number;
+}
+
+/** `softpost privacy …`: the accountants, the ledger and the statements as tools of their own. */
 export function registerPrivacy(program: Command, io: Io): void {
   const privacy = program
     .command("privacy")
-    .description("compute what DP-SGD guarantees, or the noise that a guarantee takes")
+    .description("account for differential privacy")
     .addHelpText("after", EXAMPLES);
-  mechanism(privacy.command("epsilon").description("ε of DP-SGD with a given noise multiplier"))
-    .requiredOption("--noise-multiplier <s>", "noise in units of the clip norm", positiveNumber)
-    .action((options: Options & { noiseMultiplier: number }) => {
-      const { sampleRate, noiseMultiplier, steps, delta, accountant } = options;
-      const run = { sampleRate, noiseMultiplier, steps };
-      refuseFaults([...runFaults(run), ...deltaFaults(delta)]);
-      answer(io, { ...run, delta, accountant, epsilon: epsilonOf([run], delta, accountant) });
-    });
-  mechanism(privacy.command("noise").description("smallest noise multiplier whose ε is not above a given one"))
-    .requiredOption("--epsilon <e>", "the ε to reach", positiveNumber)
-    .action((options: Options & { epsilon: number }) => {
-      const { sampleRate, steps, delta, accountant } = options;
-      const found = noiseFor({ epsilon: options.epsilon, sampleRate, steps, delta }, accountant);
-      answer(io, { sampleRate, steps, delta, accountant, ...found });
-    });
+  const command = (name: keyof typeof HELP) =>
+    withFlags(privacy.command(name).description(HELP[name].text), HELP[name].flags);
+
+  command("epsilon")
+    .addOption(neighbouringOption())
+    .option("--group <k>", "for someone who has k of the records", wholeNumber(1), 1)
+    .option("--mean-trials <m>", "best of a geometric number of runs with mean m (RDP)", numberBetween(1, 1e6))
+    .action((options: Options) => printEpsilon(options, io));
+  command("delta")
+    .addOption(neighbouringOption())
+    .action((options: Options) => printDelta(options, io));
+  command("noise").action((options: Options) => printNoise(options, io));
+  command("steps").action((options: Options) => printSteps(options, io));
+  privacy
+    .command("ledger")
+    .description("show the private runs on a data set, what they compose to and what is left")
+    .option("--data <file...>", "the data set's file or files (default: every data set of this machine)")
+    .option("--delta <d>", "δ of the composition (default: the smallest of the runs)", numberBetween(0, 1))
+    .option("--budget-epsilon <e>", "the ε that may be spent in all", positiveNumber)
+    .action((options: LedgerOptions) => printLedger(options, io));
+  privacy
+    .command("explain")
+    .description("check a prompt's privacy record and print it as a statement")
+    .argument("<dir>", "soft prompt folder")
+    .action((folder: string) => printStatement(folder, io));
 }
 
-function mechanism(command: Command): Command {
-  return command
-    .requiredOption("--sample-rate <q>", "probability that a step takes an example", numberBetween(0, 1))
-    .requiredOption("--steps <n>", "optimiser steps", wholeNumber(1))
-    .requiredOption("--delta <d>", "δ of the guarantee", numberBetween(0, 1))
-    .addOption(new Option("--accountant <name>", "accountant").choices(ACCOUNTANTS).default(ACCOUNTANTS[0]));
+const HELP = {
+  epsilon: { text: "ε of a run at a δ", flags: ["sampleRate", "noiseMultiplier", "steps", "delta"] },
+  delta: { text: "δ of a run at an ε", flags: ["sampleRate", "noiseMultiplier", "steps", "epsilon"] },
+  noise: { text: "the noise multiplier for an ε", flags: ["epsilon", "sampleRate", "steps", "delta"] },
+  steps: { text: "the steps that an ε allows", flags: ["epsilon", "sampleRate", "noiseMultiplier", "delta"] },
+} as const;
+
+const FLAGS = {
+  sampleRate: new Option("--sample-rate <q>", "probability of a record at a step: batch size / records"),
+  noiseMultiplier: new Option("--noise-multiplier <s>", "noise in units of the clip norm"),
+  steps: new Option("--steps <n>", "optimiser steps"),
+  delta: new Option("--delta <d>", "δ of the guarantee, at most 1 / records"),
+  epsilon: new Option("--epsilon <e>", "ε of the guarantee"),
+} as const;
+FLAGS.sampleRate.argParser(numberBetween(0, 1));
+FLAGS.noiseMultiplier.argParser(positiveNumber);
+FLAGS.steps.argParser(wholeNumber(1));
+FLAGS.delta.argParser(numberBetween(0, 1));
+FLAGS.epsilon.argParser(positiveNumber);
+
+function withFlags(command: Command, flags: readonly (keyof typeof FLAGS)[]): Command {
+  for (const flag of flags) command.addOption(FLAGS[flag].makeOptionMandatory());
+  return command.addOption(new Option("--accountant <name>", "accountant").choices(["pld", "rdp"]).default("pld"));
 }
 
-function answer(io: Io, result: Options & { noiseMultiplier: number; epsilon: number }): void {
-  const { epsilon, delta, noiseMultiplier, sampleRate, steps, accountant } = result;
-  const parts = [
-    `ε ${epsilon.toPrecision(6)} at δ ${delta}`,
-    `noise multiplier ${noiseMultiplier.toPrecision(6)}, sample rate ${sampleRate}, ${steps} steps`,
-    `Poisson sampling, add or remove one example, accountant ${accountant}`,
-  ];
-  io.result(result, parts.join("\n"));
+function neighbouringOption(): Option {
+  return new Option("--neighbouring <relation>", "how neighbouring data sets differ")
+    .choices(NEIGHBOURING)
+    .default("add-or-remove-one");
 }
+
+function printEpsilon(options: Options, io: Io): void {
+  const { sampleRate, noiseMultiplier, steps, delta, accountant, neighbouring, group, meanTrials } = checked(options);
+  if (meanTrials !== undefined)
+    refuseUnlessPlain(accountant === "rdp", neighbouring, group, "--mean-trials", "--accountant rdp");
+  if (group > 1) refuseUnlessPlain(accountant === "pld", neighbouring, 1, "--group", "--accountant pld");
+  const bounds = boundsOf(options);
+  const epsilon = bounds.upper;
+  const exactness = accountant === "pld" ? { lower: bounds.lower } : {};
+  if (accountant === "pld" && epsilon - bounds.lower > toleranceAt(epsilon)) {
+    io.message(`No tighter answer was found than ε between ${bounds.lower} and ${epsilon}; the upper bound holds.`);
+  }
+  const about = { group: group > 1 ? group : undefined, meanTrials, accountant, neighbouring };
+  const run = { sampleRate, noiseMultiplier, steps, delta };
+  io.result({ epsilon, ...exactness, ...run, ...about }, `ε ${epsilon} at δ ${delta}${lowerText(bounds)}`);
+}
+
+function boundsOf(options: Options): Bounds {
+  const { accountant, neighbouring, group, meanTrials, delta } = options;
+  const exactly = (value: number) => ({ lower: value, upper: value });
+  if (meanTrials !== undefined) return exactly(repeatAndSelectEpsilon(options, meanTrials, delta));
+  if (group > 1) return groupEpsilonBounds(options, group, delta);
+  if (accountant === "pld") return epsilonBounds([options], delta, neighbouring);
+  refuseUnlessPlain(true, neighbouring, 1, "--neighbouring replace-one", "--accountant pld");
+  return exactly(rdpEpsilon([options], delta).epsilon);
+}
+
+function printDelta(options: Options, io: Io): void {
+  const { sampleRate, noiseMultiplier, steps, epsilon, accountant, neighbouring } = checked(options);
+  const run: GaussianRun = { sampleRate, noiseMultiplier, steps };
+  if (accountant === "rdp") refuseUnlessPlain(true, neighbouring, 1, "--neighbouring replace-one", "--accountant pld");
+  const bounds = accountant === "pld" ? deltaBounds([run], epsilon, neighbouring) : undefined;
+  const delta = bounds?.upper ?? deltaOf([run], epsilon, "rdp");
+  const exactness = bounds ? { lower: bounds.lower } : {};
+  io.result({ delta, ...exactness, ...run, epsilon, accountant, neighbouring }, `δ ${delta} at ε ${epsilon}`);
+}
+
+function printNoise(options: Options, io: Io): void {
+  const { sampleRate, steps, delta, accountant, epsilon: target } = options;
+  const { noiseMultiplier, epsilon } = noiseFor({ epsilon: target, delta, sampleRate, steps }, accountant);
+  const result = { noiseMultiplier, epsilon, target, sampleRate, steps, delta, accountant };
+  io.result(result, `noise multiplier ${noiseMultiplier}: ε ${epsilon} at δ ${delta}`);
+}
+
+function printSteps(options: Options, io: Io): void {
+  const { sampleRate, noiseMultiplier, delta, accountant, epsilon: target } = options;
+  const { steps, epsilon } = stepsFor({ epsilon: target, delta, sampleRate, noiseMultiplier }, accountant);
+  const result = { steps, epsilon, target, sampleRate, noiseMultiplier, delta, accountant };
+  io.result(result, `${steps} steps: ε ${epsilon} at δ ${delta}`);
+}
+
+async function printLedger({ data, delta, budgetEpsilon }: LedgerOptions, io: Io): Promise<void> {
+  const digests = await Promise.all((data ?? []).map(async (file) => (await hashFile(file)).sha256));
+  const names = data === undefined ? ledgerNames() : [openLedger(digests).name];
+  const ledgers = names.map((name) => summary(name, ledgerEntries(name), delta, budgetEpsilon));
+  const lines = ledgers.flatMap((ledger) => [
+    `Data set ${ledger.name}: ${ledger.runs.length} runs`,
+    ...ledger.runs.map(
+      (run) =>
+        `  ${run.time}  ${run.runId}  q ${run.sampleRate}  σ ${run.noiseMultiplier}  ${run.steps} steps  ε ${run.epsilon}`,
+    ),
+    `  together ε ${ledger.epsilon} at δ ${ledger.delta}${ledger.left === undefined ? "" : `, left ${ledger.left}`}`,
+  ]);
+  io.result({ ledgers }, lines.length > 0 ? lines.join("\n") : "No private run was charged on this machine.");
+}
+
+/** A data set's runs, each with its own ε, and their composition at one δ. */
+function summary(
+  name: string,
+  entries: readonly LedgerEntry[],
+  delta: number | undefined,
+  budgetEpsilon: number | undefined,
+) {
+  const at = delta ?? entries.reduce((least, entry) => Math.min(least, entry.delta), 1);
+  const runs = entries.map((entry) => ({ ...entry, epsilon: composeEntries([entry], at).upper }));
+  const epsilon = composeEntries(entries, at).upper;
+  const left = budgetEpsilon === undefined ? undefined : Math.max(0, budgetEpsilon - epsilon);
+  return { name, delta: at, epsilon, left, runs };
+}
+
+async function printStatement(folder: string, io: Io): Promise<void> {
+  const { manifest } = await readPromptFolder(folder);
+  const record = manifest?.privacy;
+  if (!record) {
+    const detail = `${folder} has no privacy record: it was tuned without differential privacy and guarantees nothing.`;
+    throw new ProblemError("The prompt is not private", detail);
+  }
+  const { epsilon, faults } = verifyRecord(record);
+  if (faults.length > 0) {
+    const detail = `${folder} claims what its own numbers don't give.`;
+    throw new ProblemError("The privacy record is not true", detail, { faults });
+  }
+  const statement = explainPrivacy(record);
+  io.result({ ...record, computedEpsilon: epsilon, statement }, statement);
+}
+
+/** @throws ProblemError with every number that is out of the accountants' range */
+function checked(options: Options): Options {
+  refuseFaults([...runFaults(options), ...(options.delta === undefined ? [] : deltaFaults(options.delta))]);
+  return options;
+}
+
+function refuseUnlessPlain(
+  accountantFits: boolean,
+  neighbouring: Neighbouring,
+  group: number,
+  flag: string,
+  needed: string,
+): void {
+  if (accountantFits && neighbouring === "add-or-remove-one" && group === 1) return;
+  const detail = `${flag} is described only with ${needed} and for records that are added or removed.`;
+  throw new ProblemError("The accountant does not describe this", detail);
+}
+
+const lowerText = ({ lower, upper }: Bounds) => (lower < upper ? ` (at least ${lower})` : "");

@@ -28,6 +28,8 @@ import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
+import { openLedger } from "../privacy-ledger.ts";
+import { forgetRunId, runIdOf } from "../run-id.ts";
 
 /** The paper's prompts have 100 rows, tuned for 20 epochs (POST, table 10). */
 const PROMPT_TOKENS = 100;
@@ -55,6 +57,7 @@ interface Options {
   delta?: number;
   clip?: number;
   accountant?: Accountant;
+  budgetEpsilon?: number;
   resume?: boolean;
 }
 
@@ -83,6 +86,7 @@ export function registerTune(program: Command, io: Io): void {
     .option("--delta <d>", "δ of the guarantee, at most 1 / examples", numberBetween(0, 1))
     .option("--clip <c>", `norm that an example's gradient is clipped to (default: ${CLIP})`, positiveNumber)
     .addOption(new Option("--accountant <name>", "accountant").choices(ACCOUNTANTS))
+    .option("--budget-epsilon <e>", "refuse if all runs on this data would compose to a larger ε", positiveNumber)
     .option("--resume", "go on with an unfinished run")
     .action((options: Options, command: Command) => {
       refuseContradictions(options, command);
@@ -97,8 +101,13 @@ function refuseContradictions(options: Options, command: Command): void {
     if (delta === undefined) command.error("error: differential privacy needs --delta, at most 1 / examples");
     if (!shuffle) command.error("error: --no-shuffle contradicts the random sampling of differential privacy");
   } else {
-    const lonely = (["delta", "clip", "accountant"] as const).find((name) => options[name] !== undefined);
-    if (lonely) command.error(`error: --${lonely} needs --epsilon or --noise-multiplier`);
+    const lonely = (["delta", "clip", "accountant", "budgetEpsilon"] as const).find(
+      (name) => options[name] !== undefined,
+    );
+    if (lonely)
+      command.error(
+        `error: --${lonely === "budgetEpsilon" ? "budget-epsilon" : lonely} needs --epsilon or --noise-multiplier`,
+      );
   }
 }
 
@@ -121,6 +130,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const { task, loaded, given, virtualTokens, steps, plan } = inputs;
   const settings = await settingsOf(options, inputs);
   const state = { path: out.statePath, settings, resume: options.resume === true };
+  if (plan) await chargeRun(options, plan, out.statePath, io);
   const { tuned, accuracy } = await tuneAndMeasure(options, inputs, state, io);
   const training = { optimizer: options.optimizer, learningRate: options.lr, steps, batchSize: options.batchSize };
   requireFinite(tuned.prompt.data, "The prompt's values");
@@ -134,12 +144,23 @@ async function run(options: Options, io: Io): Promise<void> {
     const initialisation = given ? { text, promptDigest: given.digest } : { text };
     await writePromptFolder(folder, prompt, { task, model: loaded.record, initialisation, training, privacy: plan });
   });
+  forgetRunId(out.statePath);
   const guarantee = plan ? `, ε ${plan.epsilon.toPrecision(4)} at δ ${plan.delta}` : "";
   const measured = accuracy === null ? "" : `, accuracy ${(100 * accuracy).toFixed(1)} %`;
   io.result(
     { steps, loss: tuned.loss, accuracy, privacy: plan, out: options.out },
     `${options.out}: loss ${tuned.loss.toFixed(4)}${measured}${guarantee}`,
   );
+}
+
+/** Writes the run to the private data's ledger before it starts: from here on it is spent, whatever becomes of the run. */
+async function chargeRun(options: Options, plan: PrivacyPlan, statePath: string, io: Io): Promise<void> {
+  const ledger = openLedger([(await hashFile(options.train)).sha256]);
+  const runId = runIdOf(statePath, options.resume === true);
+  const { sampleRate, noiseMultiplier, steps, delta } = plan;
+  const budget = options.budgetEpsilon === undefined ? undefined : { epsilon: options.budgetEpsilon, delta };
+  const entries = await ledger.charge({ runId, sampleRate, noiseMultiplier, steps, delta }, budget);
+  io.message(`Charged to the ledger of this data as run ${entries.length} (softpost privacy ledger shows all).`);
 }
 
 async function loadInputs(options: Options, io: Io): Promise<Inputs> {

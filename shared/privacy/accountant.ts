@@ -1,16 +1,97 @@
+import { gaussianDelta, gaussianEpsilon, oneStepDelta, oneStepEpsilon } from "./gaussian.ts";
+import { groupPairs, type Neighbouring, neighbouringPairs } from "./pair.ts";
+import { type Bounds, composedDelta, composedEpsilon, type PairRun } from "./pld.ts";
 import { rdpDelta, rdpEpsilon } from "./rdp.ts";
 import type { GaussianRun } from "./run.ts";
 
-/** The accountants by name: `rdp` is Rényi DP at 156 orders. */
-export const ACCOUNTANTS = ["rdp"] as const;
+/**
+ * The accountants by name: `pld` (the default) bounds the exact privacy-loss distribution from both sides, and uses a closed form
+ * where there is one; `rdp` is Rényi DP at 156 orders, looser and instant.
+ */
+export const ACCOUNTANTS = ["pld", "rdp"] as const;
 export type Accountant = (typeof ACCOUNTANTS)[number];
 
-/** An upper bound on ε of the composition of all runs, for a δ. */
-export function epsilonOf(runs: readonly GaussianRun[], delta: number, _accountant: Accountant): number {
-  return rdpEpsilon(runs, delta).epsilon;
+/** An upper bound on ε of the composition of all runs, for a δ and add-or-remove-one neighbours. */
+export function epsilonOf(runs: readonly GaussianRun[], delta: number, accountant: Accountant): number {
+  return accountant === "rdp" ? rdpEpsilon(runs, delta).epsilon : epsilonBounds(runs, delta).upper;
 }
 
-/** An upper bound on δ of the composition of all runs, for an ε ≥ 0. */
-export function deltaOf(runs: readonly GaussianRun[], epsilon: number, _accountant: Accountant): number {
-  return rdpDelta(runs, epsilon);
+/** An upper bound on δ of the composition of all runs, for an ε ≥ 0 and add-or-remove-one neighbours. */
+export function deltaOf(runs: readonly GaussianRun[], epsilon: number, accountant: Accountant): number {
+  return accountant === "rdp" ? rdpDelta(runs, epsilon) : deltaBounds(runs, epsilon).upper;
+}
+
+/**
+ * Bounds on the smallest ε ≥ 0 of the composition of all runs for a δ. They differ by at most `toleranceAt(upper)` (3e-4
+ * relative plus 3e-5); wider bounds are still valid and say that a tighter answer was out of reach. Equal where a closed form exists.
+ */
+export function epsilonBounds(
+  runs: readonly GaussianRun[],
+  delta: number,
+  neighbouring: Neighbouring = "add-or-remove-one",
+): Bounds {
+  const mu = gaussianMu(runs, neighbouring);
+  if (mu !== undefined) return exactly(gaussianEpsilon(mu, delta));
+  const single = singleStep(runs, neighbouring);
+  if (single !== undefined) return exactly(oneStepEpsilon(single.sampleRate, single.noiseMultiplier, delta));
+  let worst: Bounds = { lower: 0, upper: 0 };
+  for (const direction of directionsOf(runs, neighbouring)) {
+    worst = larger(worst, composedEpsilon(direction, delta, worst.upper));
+  }
+  return worst;
+}
+
+/** Bounds on δ of the composition of all runs for an ε ≥ 0, as {@link epsilonBounds}; 1e-3 relative apart. */
+export function deltaBounds(
+  runs: readonly GaussianRun[],
+  epsilon: number,
+  neighbouring: Neighbouring = "add-or-remove-one",
+): Bounds {
+  const mu = gaussianMu(runs, neighbouring);
+  if (mu !== undefined) return exactly(gaussianDelta(mu, epsilon));
+  const single = singleStep(runs, neighbouring);
+  if (single !== undefined) return exactly(oneStepDelta(single.sampleRate, single.noiseMultiplier, epsilon));
+  return directionsOf(runs, neighbouring)
+    .map((direction) => composedDelta(direction, epsilon))
+    .reduce(larger);
+}
+
+/** Bounds on ε for someone who has up to `group` of the records; see {@link groupPairs}. */
+export function groupEpsilonBounds(run: GaussianRun, group: number, delta: number): Bounds {
+  const { sampleRate, noiseMultiplier, steps } = run;
+  if (sampleRate === 1) return exactly(gaussianEpsilon((group * Math.sqrt(steps)) / noiseMultiplier, delta));
+  return groupPairs(sampleRate, noiseMultiplier, group)
+    .map((pair) => composedEpsilon([{ pair, steps }], delta))
+    .reduce(larger);
+}
+
+const exactly = (value: number): Bounds => ({ lower: value, upper: value });
+const larger = (a: Bounds, b: Bounds): Bounds => ({
+  lower: Math.max(a.lower, b.lower),
+  upper: Math.max(a.upper, b.upper),
+});
+
+/** Without subsampling all runs together are one Gaussian mechanism: its μ = √(Σ steps·(sensitivity/σ)²); else undefined. */
+function gaussianMu(runs: readonly GaussianRun[], neighbouring: Neighbouring): number | undefined {
+  if (!runs.every((run) => run.sampleRate === 1)) return undefined;
+  const sensitivity = neighbouring === "replace-one" ? 2 : 1;
+  return Math.sqrt(runs.reduce((sum, run) => sum + run.steps * (sensitivity / run.noiseMultiplier) ** 2, 0));
+}
+
+function singleStep(runs: readonly GaussianRun[], neighbouring: Neighbouring): GaussianRun | undefined {
+  return runs.length === 1 && runs[0]!.steps === 1 && neighbouring === "add-or-remove-one" ? runs[0] : undefined;
+}
+
+/** The pairs to compose, a list a direction; equal runs become one, so a resumed run costs what an uninterrupted one does. */
+function directionsOf(runs: readonly GaussianRun[], neighbouring: Neighbouring): PairRun[][] {
+  const merged = new Map<string, GaussianRun>();
+  for (const run of runs) {
+    const key = `${run.sampleRate} ${run.noiseMultiplier}`;
+    merged.set(key, { ...run, steps: run.steps + (merged.get(key)?.steps ?? 0) });
+  }
+  const pairs = [...merged.values()].map(({ sampleRate, noiseMultiplier, steps }) => ({
+    directions: neighbouringPairs(sampleRate, noiseMultiplier, neighbouring),
+    steps,
+  }));
+  return pairs[0]!.directions.map((_, i) => pairs.map(({ directions, steps }) => ({ pair: directions[i]!, steps })));
 }

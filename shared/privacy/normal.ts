@@ -27,6 +27,7 @@ function scaledErf(x: number): number {
  * (2x/π)∫₀^∞ e^(-t²)/(t² + x²) dt with the pole's residue (Chiarella and Reichel 1968, eq. 5).
  */
 function erfcx(x: number): number {
+  if (x === Number.POSITIVE_INFINITY) return 0;
   if (x < SERIES_END) return Math.exp(x * x) - scaledErf(x);
   let sum = 1 / (2 * x * x);
   for (let n = 1; n <= WEIGHTS.length; n++) sum += WEIGHTS[n - 1]! / ((n * STEP) ** 2 + x * x);

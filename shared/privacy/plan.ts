@@ -42,8 +42,8 @@ export interface PlanRequest {
   readonly sampler?: string | undefined;
 }
 
-/** Largest N: the sampler's probability is a fraction of 32-bit whole numbers. */
-const MAX_RECORDS = 2 ** 32;
+/** Largest N: an index is a 32-bit number. */
+const MAX_RECORDS = 2 ** 31 - 1;
 
 /**
  * Couples all parameters of a private run and accounts it.
@@ -52,7 +52,7 @@ const MAX_RECORDS = 2 ** 32;
  */
 export function createPlan(request: PlanRequest): PrivacyPlan {
   refuseFaults(requestFaults(request));
-  const { records, batchSize, steps, clip, delta, accountant = "rdp" } = request;
+  const { records, batchSize, steps, clip, delta, accountant = "pld" } = request;
   const sampleRate = batchSize / records;
   const { noiseMultiplier, epsilon } =
     request.noiseMultiplier === undefined

@@ -15,7 +15,7 @@ export const DEFAULT_ORDERS: readonly number[] = [
 /**
  * The Rényi divergence of one step at an order, for add-or-remove-one neighbours: log(A)/(α − 1) with
  * A = E_{x ~ N(0, σ²)} [((1 − q) + q e^((2x − 1)/(2σ²)))^α]. Removing a record is the worse direction
- * (Mironov et al. 2019, Theorem 5), so this covers adding too.
+ * (Mironov et al. 2019, section 3.1), so this covers adding too.
  * @param order α > 1
  * @returns 0 for q = 0; α/(2σ²) for q = 1
  */
@@ -29,8 +29,8 @@ export function renyiDivergence(sampleRate: number, noiseMultiplier: number, ord
 }
 
 /**
- * log(A − 1) at a whole order: A − 1 = Σ_{k=2}^α C(α, k) (1 − q)^(α−k) q^k (e^((k² − k)/(2σ²)) − 1), which is equation
- * (4) of Mironov et al. 2019 less Σ C(α, k)(1 − q)^(α−k) q^k = 1. All terms are positive, so nothing cancels.
+ * log(A − 1) at a whole order: A − 1 = Σ_{k=2}^α C(α, k) (1 − q)^(α−k) q^k (e^((k² − k)/(2σ²)) − 1), which is the
+ * expansion of Mironov et al. 2019, section 3.3, less Σ C(α, k)(1 − q)^(α−k) q^k = 1. All terms are positive, so nothing cancels.
  */
 function logMomentExcessByBinomial(q: number, sigma: number, order: number): number {
   const terms: number[] = [];

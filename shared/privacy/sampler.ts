@@ -4,7 +4,7 @@ import { Draws, type RandomSource } from "../protocol/random.ts";
  * A Poisson sample: every record independently with probability exactly batchSize / records. The probability is compared as a
  * fraction of whole numbers with random bits (see `Draws.bernoulli`), so no rounding changes it. A million records take about
  * one random byte each and some milliseconds.
- * @param records N, at most 2^32
+ * @param records N, at most 2^31 − 1
  * @param batchSize B, the expected size, a whole number from 0 to N
  * @returns the sampled indices, ascending, `[size]`; possibly none
  */

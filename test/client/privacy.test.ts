@@ -1,44 +1,86 @@
-/** `softpost privacy` against reference values: dp_accounting 0.6 with RDP by quadrature (test/shared/privacy/golden). */
-import { expect, test } from "vitest";
+import { readFileSync } from "node:fs";
+import { describe, expect, it, vi } from "vitest";
+import { openLedger } from "../../client/privacy-ledger.ts";
+import { sha256 } from "../../shared/protocol/manifest.ts";
 import { softpost } from "../helpers/softpost.ts";
+import { temporaryFile, temporaryFolder } from "../helpers/temporary.ts";
 
-async function json(...args: string[]) {
+const RUN = ["--sample-rate", "0.01", "--noise-multiplier", "1", "--steps", "1000"];
+
+async function result(...args: string[]) {
   const { code, stdout, stderr } = await softpost("privacy", ...args, "--json");
   expect(code, stderr).toBe(0);
   return JSON.parse(stdout);
 }
 
-const run = ["--sample-rate", "0.128", "--steps", "8", "--delta", "1e-6", "--accountant", "rdp"];
+describe("softpost privacy", () => {
+  it("epsilon, by both accountants (dp_accounting: 1.82824 and 2.10137)", async () => {
+    const pld = await result("epsilon", ...RUN, "--delta", "1e-5");
+    expect(pld).toMatchObject({ sampleRate: 0.01, noiseMultiplier: 1, steps: 1000, delta: 1e-5, accountant: "pld" });
+    expect(pld.epsilon).toBeGreaterThan(1.82823);
+    expect(pld.epsilon).toBeLessThan(1.8291);
+    expect(pld.lower).toBeLessThan(1.82824);
+    const rdp = await result("epsilon", ...RUN, "--delta", "1e-5", "--accountant", "rdp");
+    expect(rdp.epsilon).toBeCloseTo(2.1013652716484073, 8);
+  });
 
-test("epsilon is the reference's", async () => {
-  const result = await json("epsilon", "--noise-multiplier", "2.36", ...run);
-  expect(result).toMatchObject({ sampleRate: 0.128, noiseMultiplier: 2.36, steps: 8, delta: 1e-6, accountant: "rdp" });
-  expect(result.epsilon / 0.9943200729992872).toBeCloseTo(1, 8);
-});
+  it("epsilon for replaced records, groups and searches", async () => {
+    const replaced = await result("epsilon", ...RUN, "--delta", "1e-5", "--neighbouring", "replace-one");
+    expect(replaced.epsilon).toBeCloseTo(2.8434, 2);
+    const run = ["--sample-rate", "0.01", "--noise-multiplier", "1", "--steps", "100", "--delta", "1e-5"];
+    expect((await result("epsilon", ...run, "--group", "2")).epsilon).toBeCloseTo(1.5296, 3);
+    const search = await result("epsilon", ...run, "--mean-trials", "10", "--accountant", "rdp");
+    expect(search.epsilon).toBeGreaterThan((await result("epsilon", ...run, "--accountant", "rdp")).epsilon);
+  });
 
-test("noise reaches the target from below", async () => {
-  const result = await json("noise", "--epsilon", "0.9943200729992872", ...run);
-  expect(result.epsilon).toBeLessThanOrEqual(0.9943200729992872);
-  expect(Math.abs(result.noiseMultiplier / 2.36 - 1)).toBeLessThan(1e-3);
-});
+  it("delta, noise and steps", async () => {
+    const delta = await result("delta", ...RUN, "--epsilon", "0.5");
+    expect(delta.delta).toBeCloseTo(0.030568, 4);
+    const noise = await result("noise", "--epsilon", "3", "--sample-rate", "0.01", "--steps", "500", "--delta", "1e-5");
+    expect(noise.epsilon).toBeLessThanOrEqual(3);
+    expect(noise.noiseMultiplier).toBeCloseTo(0.7428, 3);
+    const flags = ["--epsilon", "3", "--sample-rate", "0.01", "--noise-multiplier", "1", "--delta", "1e-5"];
+    const steps = await result("steps", ...flags, "--accountant", "rdp");
+    expect(steps.epsilon).toBeLessThanOrEqual(3);
+    expect(steps.steps).toBeGreaterThan(1500);
+  });
 
-test("a missing flag is wrong usage, a number without meaning a failure that names it", async () => {
-  const missing = await softpost("privacy", "epsilon", "--sample-rate", "0.1");
-  expect(missing.code).toBe(2);
-  const never = await softpost(
-    "privacy",
-    "epsilon",
-    "--noise-multiplier",
-    "1",
-    "--sample-rate",
-    "0",
-    "--steps",
-    "1",
-    "--delta",
-    "1e-5",
-  );
-  expect(never.code).toBe(1);
-  expect(never.stderr).toContain("sampleRate");
-  const help = await softpost("privacy", "--help");
-  expect(help.stdout).toContain("softpost privacy noise --epsilon 8");
+  it.each<[number, RegExp, string[]]>([
+    [2, /required option/, ["epsilon", "--delta", "1e-5"]],
+    [2, /from 0 to 1/, ["epsilon", ...RUN.slice(2), "--sample-rate", "1.1", "--delta", "1e-5"]],
+    [2, /Allowed choices/, ["epsilon", ...RUN, "--delta", "1e-5", "--accountant", "prv"]],
+    [1, /delta: 0 is not between/, ["epsilon", ...RUN, "--delta", "0"]],
+    [
+      1,
+      /does not describe/,
+      ["epsilon", ...RUN, "--delta", "1e-5", "--accountant", "rdp", "--neighbouring", "replace-one"],
+    ],
+    [1, /does not describe/, ["epsilon", ...RUN, "--delta", "1e-5", "--mean-trials", "3"]],
+    [
+      1,
+      /can't be reached/,
+      ["noise", "--epsilon", "1e-9", "--sample-rate", "1", "--steps", "1000000", "--delta", "1e-300"],
+    ],
+  ])("ends with %d and says %s", async (code, message, args) => {
+    const finished = await softpost("privacy", ...args);
+    expect(finished.code, finished.stderr).toBe(code);
+    expect(finished.stderr).toMatch(message);
+    expect(finished.stdout).toBe("");
+  });
+
+  it("ledger shows the runs on a data set, their composition and what is left", async () => {
+    vi.stubEnv("SOFTPOST_HOME", temporaryFolder());
+    const data = temporaryFile("private.jsonl", '{"text":"a","label":0}\n');
+    expect((await result("ledger")).ledgers).toEqual([]);
+    const ledger = openLedger([await sha256(readFileSync(data))]);
+    for (const runId of ["first", "second"]) {
+      await ledger.charge({ runId, sampleRate: 1, noiseMultiplier: 10, steps: 10, delta: 1e-5 });
+    }
+    const [shown] = (await result("ledger", "--data", data, "--budget-epsilon", "3")).ledgers;
+    expect(shown.runs.map((run: { runId: string }) => run.runId)).toEqual(["first", "second"]);
+    expect(shown.epsilon).toBeGreaterThan(shown.runs[0].epsilon);
+    expect(shown.epsilon).toBeLessThan(2 * shown.runs[0].epsilon);
+    expect(shown.left).toBeCloseTo(3 - shown.epsilon, 12);
+    vi.unstubAllEnvs();
+  });
 });

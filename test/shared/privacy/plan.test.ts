@@ -10,7 +10,7 @@ const request: PlanRequest = { records: 6300, batchSize: 64, steps: 300, clip: 0
 
 function faultsOf(change: Partial<PlanRequest>): string[] {
   try {
-    createPlan({ ...request, ...change });
+    createPlan({ ...request, accountant: "rdp", ...change });
   } catch (error) {
     return (error as ProblemError).faults.map((fault) => fault.at);
   }

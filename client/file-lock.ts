@@ -1,0 +1,96 @@
+import { linkSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ProblemError } from "../shared/protocol/errors.ts";
+
+/** How long to wait for another process; what is done under the lock takes seconds at most. */
+const PATIENCE_MS = 30_000;
+const RETRY_MS = 25;
+/** Removing a dead owner's lock takes a millisecond: a guard that is older was left by a crash. */
+const GUARD_AGE_MS = 10_000;
+
+/**
+ * Runs `action` while no other process on this machine runs one under the same lock file. The file holds its owner's process
+ * id; a lock whose owner is dead is taken over.
+ * @throws ProblemError if the lock stays taken for 30 seconds
+ */
+export async function withFileLock<T>(path: string, action: () => T | Promise<T>): Promise<T> {
+  const own = `${path}.${process.pid}.${crypto.randomUUID()}`;
+  writeFileSync(own, String(process.pid), { flag: "wx", mode: 0o600 });
+  try {
+    const deadline = Date.now() + PATIENCE_MS;
+    // A hard link appears at once with its content, or fails because the lock is there.
+    while (!linked(own, path)) {
+      removeIfOwnerIsDead(path, own);
+      if (Date.now() > deadline) {
+        const detail = `Another softpost process (${ownerOf(path)}) holds ${path}. Wait for it, or remove the file if there is none.`;
+        throw new ProblemError("The ledger is in use", detail, { status: 409 });
+      }
+      await sleep(RETRY_MS);
+    }
+    try {
+      return await action();
+    } finally {
+      unlinkSync(path);
+    }
+  } finally {
+    unlinkSync(own);
+  }
+}
+
+function linked(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/**
+ * Only one process at a time may judge and remove a lock (a second lock guards that), else one could remove the lock that another
+ * has just taken over.
+ */
+function removeIfOwnerIsDead(path: string, own: string): void {
+  const guard = `${path}.guard`;
+  if (!linked(own, guard)) {
+    if (ageOf(guard) > GUARD_AGE_MS) discard(guard, `${own}.old`);
+    return;
+  }
+  try {
+    const owner = ownerOf(path);
+    if (owner !== undefined && !isAlive(owner)) discard(path, `${own}.old`);
+  } finally {
+    unlinkSync(guard);
+  }
+}
+
+function discard(path: string, away: string): void {
+  try {
+    renameSync(path, away);
+    unlinkSync(away);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
+function ageOf(path: string): number {
+  return Date.now() - (statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? Date.now());
+}
+
+function ownerOf(path: string): number | undefined {
+  try {
+    return Number(readFileSync(path, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

@@ -1,0 +1,65 @@
+import { z } from "zod";
+import { ProblemError } from "../protocol/errors.ts";
+import { epsilonBounds } from "./accountant.ts";
+import type { Bounds } from "./pld.ts";
+import { deltaFaults, runFaults } from "./run.ts";
+
+/** One charge: a run that may have seen the data, whether its result was released or not. */
+export const ledgerEntrySchema = z
+  .strictObject({
+    /** Names the run: a resumed run has the name that it started with. */
+    runId: z.string().min(1).max(128),
+    /** When the run was charged, ISO 8601. */
+    time: z.iso.datetime(),
+    sampleRate: z.number(),
+    noiseMultiplier: z.number(),
+    steps: z.number(),
+    delta: z.number(),
+  })
+  .superRefine((entry, context) => {
+    for (const { at, message } of [...runFaults(entry), ...deltaFaults(entry.delta)]) {
+      context.addIssue({ code: "custom", path: [at], message });
+    }
+  });
+
+export type LedgerEntry = z.output<typeof ledgerEntrySchema>;
+
+/** What may be spent on a data set in all: ε at a δ. */
+export interface Budget {
+  readonly epsilon: number;
+  readonly delta: number;
+}
+
+/** The ε of everything that was charged, composed, at a δ; 0 for nothing. */
+export function composeEntries(entries: readonly LedgerEntry[], delta: number): Bounds {
+  return entries.length === 0 ? { lower: 0, upper: 0 } : epsilonBounds(entries, delta);
+}
+
+/**
+ * Decides whether a run may start. A run that was charged before (the same name) is charged once.
+ * @returns the entries with the new one, or the same ones if the run is in them already
+ * @throws ProblemError if the composition would pass the budget, or if a charged run comes back with other parameters
+ */
+export function admit(entries: readonly LedgerEntry[], entry: LedgerEntry, budget?: Budget): readonly LedgerEntry[] {
+  const earlier = entries.find(({ runId }) => runId === entry.runId);
+  if (earlier !== undefined) {
+    const changed = (["sampleRate", "noiseMultiplier", "steps", "delta"] as const).filter(
+      (k) => earlier[k] !== entry[k],
+    );
+    if (changed.length === 0) return entries;
+    const detail = `Run ${entry.runId} was charged with other values of ${changed.join(", ")}. Start a new run.`;
+    throw new ProblemError("The run was charged with other parameters", detail, { status: 409 });
+  }
+  const after = [...entries, entry];
+  if (budget !== undefined) {
+    const { upper } = composeEntries(after, budget.delta);
+    if (upper > budget.epsilon) {
+      const spent = composeEntries(entries, budget.delta).upper;
+      const detail =
+        `All runs on this data would compose to epsilon ${upper.toPrecision(4)} at delta ${budget.delta}; the budget is ` +
+        `${budget.epsilon} and ${spent.toPrecision(4)} of it is spent. Take more noise or fewer steps, or raise the budget.`;
+      throw new ProblemError("The privacy budget does not allow the run", detail, { status: 409 });
+    }
+  }
+  return after;
+}

@@ -1,0 +1,47 @@
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, expect, test, vi } from "vitest";
+import { ledgerEntries, ledgerNames } from "../../client/privacy-ledger.ts";
+import { runIdOf } from "../../client/run-id.ts";
+import { fixture } from "../helpers/fixtures.ts";
+import { softpost } from "../helpers/softpost.ts";
+import { temporaryFolder } from "../helpers/temporary.ts";
+
+const inputs = ["--model", fixture("tiny-gpt2"), "--task", fixture("tiny-task/task.json"), "--prompt-tokens", "2"];
+const train = ["--train", fixture("tiny-task/train.jsonl"), "--steps", "2", "--batch-size", "4"];
+const noise = ["--noise-multiplier", "2", "--delta", "0.01"];
+const tune = (out: string, ...more: string[]) => softpost("tune", ...inputs, ...train, ...noise, "--out", out, ...more);
+
+afterEach(() => vi.unstubAllEnvs());
+
+test("every private run is charged to its data; the budget refuses the one that would pass it", async () => {
+  const folder = temporaryFolder();
+  vi.stubEnv("SOFTPOST_HOME", folder);
+  // Runs of 2 steps at q = 1/3 and sigma = 2: two compose to 0.645 at delta 0.01, three to 0.829.
+  const budget = ["--budget-epsilon", "0.7"];
+  const first = await tune(join(folder, "a"), ...budget);
+  expect(first.code, first.stderr).toBe(0);
+  expect(first.stderr).toMatch(/Charged to the ledger/);
+  expect(readdirSync(folder).filter((name) => name.includes("run-id"))).toEqual([]);
+
+  expect((await tune(join(folder, "b"), ...budget)).code).toBe(0);
+  const third = await tune(join(folder, "c"), ...budget);
+  expect(third.code).toBe(1);
+  expect(third.stderr).toMatch(/privacy budget does not allow/);
+  expect(ledgerEntries(ledgerNames()[0]!).length).toBe(2);
+  expect(existsSync(join(folder, "c"))).toBe(false);
+});
+
+test("a resumed run has the name that it began with, a new one another", () => {
+  const state = join(temporaryFolder(), ".out.unfinished");
+  const name = runIdOf(state, false);
+  expect(runIdOf(state, true)).toBe(name);
+  expect(runIdOf(state, false)).not.toBe(name);
+  writeFileSync(`${state}.run-id`, "kept");
+  expect(runIdOf(state, true)).toBe("kept");
+});
+
+test("a budget needs differential privacy", async () => {
+  const { code, stderr } = await softpost("tune", ...inputs, ...train, "--out", "nowhere", "--budget-epsilon", "3");
+  expect([code, stderr]).toEqual([2, expect.stringContaining("--budget-epsilon needs")]);
+});

@@ -1,0 +1,79 @@
+import { describe, expect, it } from "vitest";
+import { gdpMu, highestTruePositiveRate } from "../../../shared/privacy/attack.ts";
+import { gaussianDelta } from "../../../shared/privacy/gaussian.ts";
+import { createPlan } from "../../../shared/privacy/plan.ts";
+import { explainPrivacy, verifyRecord } from "../../../shared/privacy/statement.ts";
+import { privacyRecordSchema } from "../../../shared/protocol/manifest.ts";
+
+const plan = createPlan({ records: 6300, batchSize: 64, steps: 300, clip: 0.5, delta: 1e-5, noiseMultiplier: 0.9 });
+const record = privacyRecordSchema.parse(plan);
+const faultsOf = (change: Partial<typeof record>) => verifyRecord({ ...record, ...change }).faults.map(({ at }) => at);
+
+describe("verifyRecord", () => {
+  it("believes what a plan says, by either accountant", () => {
+    expect(verifyRecord(record)).toEqual({ epsilon: record.epsilon, faults: [] });
+    const byRdp = createPlan({ ...plan, epsilon: undefined, accountant: "rdp" });
+    expect(verifyRecord(privacyRecordSchema.parse(byRdp)).faults).toEqual([]);
+  });
+
+  it("lets a record promise less than it could", () => {
+    expect(verifyRecord({ ...record, epsilon: record.epsilon * 2 })).toEqual({ epsilon: record.epsilon, faults: [] });
+  });
+
+  it.each<[string, Partial<typeof record>, string[]]>([
+    ["too small an epsilon", { epsilon: record.epsilon * 0.99 }, ["epsilon"]],
+    ["more steps than accounted", { steps: record.steps + 30 }, ["epsilon"]],
+    ["less noise than accounted", { noiseMultiplier: 0.8 }, ["epsilon"]],
+    ["a rate that isn't B/N", { sampleRate: 0.01 }, ["sampleRate"]],
+    ["more records than sampled from", { records: 63_000 }, ["sampleRate"]],
+    ["a delta above 1/N", { delta: 1e-3 }, ["delta"]],
+    [
+      "noise out of range, and a fractional batch",
+      { noiseMultiplier: 1e-9, batchSize: 64.5 },
+      ["noiseMultiplier", "batchSize", "sampleRate"],
+    ],
+  ])("refuses %s", (_, change, faults) => {
+    expect(faultsOf(change)).toEqual(faults);
+  });
+});
+
+describe("explainPrivacy", () => {
+  it("says everything that a statement must say", () => {
+    const text = explainPrivacy(record);
+    for (const needed of [
+      /\(ε, δ\) = \([\d.]+, 0\.00001\)/,
+      /one record/,
+      /added or removed/,
+      /privacy-loss distribution/,
+      /N = 6300 records; N counts as public/,
+      /Poisson.*64\/6300/,
+      /300 steps.*norm 0\.5/,
+      /noise multiplier 0\.9; cryptographic/,
+      /Released/,
+      /Not covered/,
+      /μ = /,
+      /at 0\.100 % false positives.* at 1\.00 % false positives/,
+    ]) {
+      expect(text).toMatch(needed);
+    }
+  });
+});
+
+describe("what an attacker can do", () => {
+  it("gdpMu is the Gaussian mechanism with the same epsilon and delta", () => {
+    for (const [epsilon, delta] of [
+      [0.1, 1e-5],
+      [8, 1e-6],
+    ] as const) {
+      expect(gaussianDelta(gdpMu(epsilon, delta), epsilon) / delta).toBeCloseTo(1, 9);
+    }
+  });
+
+  it("the rate is e^ε times the false positives where that is small, and never more than 1", () => {
+    expect(highestTruePositiveRate(1, 1e-5, 0.001)).toBeCloseTo(Math.E * 0.001 + 1e-5, 12);
+    expect(highestTruePositiveRate(0, 0, 0.3)).toBeCloseTo(0.3, 12);
+    expect(highestTruePositiveRate(50, 0, 0.01)).toBeCloseTo(1, 12);
+    // On the flat side: FPR 0.5 at ε = ln 3 allows 1 − 0.5/3.
+    expect(highestTruePositiveRate(Math.log(3), 0, 0.5)).toBeCloseTo(1 - 0.5 / 3, 12);
+  });
+});
