@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import manifest from "../package.json" with { type: "json" };
+import { registerAudit } from "./commands/audit.ts";
 import { registerDistill } from "./commands/distill.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerPredict } from "./commands/predict.ts";
@@ -62,6 +63,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerPredict,
     registerPretrain,
     registerPrivacy,
+    registerAudit,
   ];
   for (const register of commands) register(program, io);
 }
