@@ -1,15 +1,28 @@
-/** Bundles the command line into `dist/`: one file for the program, one for the thread that runs ONNX sessions. */
-import { rmSync } from "node:fs";
+/**
+ * Bundles what is distributed into `dist/`: the command line, the thread that runs ONNX sessions, the program of a batch job, and the
+ * Worker that a provider runs.
+ */
+import { copyFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
+import { workerBuild } from "./infra/worker-build.ts";
 
 rmSync("dist", { recursive: true, force: true });
 await build({
-  entryPoints: { softpost: "client/main.ts", "session-worker": "shared/graph/session-worker.ts" },
+  entryPoints: {
+    softpost: "client/main.ts",
+    "session-worker": "shared/graph/session-worker.ts",
+    job: "batch/main.ts",
+  },
   outdir: "dist",
   bundle: true,
+  // So that a command that needs no provider loads none of it.
+  splitting: true,
   platform: "node",
   format: "esm",
   target: "node22",
   packages: "external",
   logLevel: "warning",
 });
+await build({ ...workerBuild("."), outdir: "dist" });
+// The Worker's bindings, for a provider on this machine.
+copyFileSync("wrangler.toml", "dist/wrangler.toml");

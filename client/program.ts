@@ -1,13 +1,25 @@
 import { Command, CommanderError } from "commander";
 import manifest from "../package.json" with { type: "json" };
+
 import { registerAudit } from "./commands/audit.ts";
+
+import { registerBudget } from "./commands/budget.ts";
+import { registerCancel } from "./commands/cancel.ts";
+
 import { registerDistill } from "./commands/distill.ts";
+import { registerDownload } from "./commands/download.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerPredict } from "./commands/predict.ts";
 import { registerPretrain } from "./commands/pretrain.ts";
 import { registerPrivacy } from "./commands/privacy.ts";
+import { registerQuote } from "./commands/quote.ts";
+import { registerServe } from "./commands/serve.ts";
+import { registerStatus } from "./commands/status.ts";
+import { registerStudents } from "./commands/students.ts";
+import { registerSubmit } from "./commands/submit.ts";
 import { registerTransfer } from "./commands/transfer.ts";
 import { registerTune } from "./commands/tune.ts";
+import { registerWait } from "./commands/wait.ts";
 import { createIo, type Io, reportFailure, type Sink } from "./output.ts";
 
 const EXAMPLES = `
@@ -62,6 +74,15 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerEvaluate,
     registerPredict,
     registerPretrain,
+    registerServe,
+    registerStudents,
+    registerQuote,
+    registerSubmit,
+    registerStatus,
+    registerWait,
+    registerDownload,
+    registerCancel,
+    registerBudget,
     registerPrivacy,
     registerAudit,
   ];

@@ -1,4 +1,4 @@
-/** How the demo distills, tunes and transfers; experiments.md tells where the figures are from. */
+/** How the demo distills, tunes and transfers; README.md of the demo tells how the figures were found. */
 export interface TaskSettings {
   /** What the task is, for the report. */
   readonly about: string;

@@ -44,12 +44,12 @@ export function mailboxTask(): TaskFiles {
   return {
     task: {
       name: "mailbox",
-      template: "{text}\nThis is",
+      template: "{text}\nFolder:",
       labels: [
-        { name: "ham", words: [" work"] },
+        { name: "ham", words: [" inbox"] },
         { name: "spam", words: [" junk"] },
       ],
-      init: "Is this mail from a friend or is it junk?",
+      init: "Read the mail and say in which folder it belongs.",
       maxLength: 72,
     },
     train: rows(perClass(rest, size)),

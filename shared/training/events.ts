@@ -1,7 +1,12 @@
 /** What a long function tells while it runs. Only the command line prints. */
 export type TrainingEvent =
   /** A stretch of work of known size begins. */
-  | { readonly kind: "phase"; readonly name: string; readonly total: number; readonly unit: "steps" | "examples" }
+  | {
+      readonly kind: "phase";
+      readonly name: string;
+      readonly total: number;
+      readonly unit: "steps" | "examples" | "bytes";
+    }
   /** So much of the stretch is done; the loss is that of the newest step. */
   | { readonly kind: "progress"; readonly done: number; readonly loss?: number }
   | { readonly kind: "note"; readonly text: string }
@@ -12,4 +17,6 @@ export type TrainingEvent =
 export interface Watch {
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ((event: TrainingEvent) => void) | undefined;
+  /** Milliseconds between two savings of the state; a minute if it is left out. */
+  readonly saveEvery?: number | undefined;
 }

@@ -30,7 +30,10 @@ export interface Steps {
  * Runs steps one after the other, tells of every one, saves now and then and when stopped.
  * @throws InterruptedError if the signal aborts; the state is saved then
  */
-export async function runSteps({ name, done, total, step, save }: Steps, { signal, onEvent }: Watch): Promise<void> {
+export async function runSteps(
+  { name, done, total, step, save }: Steps,
+  { signal, onEvent, saveEvery = SAVE_EVERY_MS }: Watch,
+): Promise<void> {
   onEvent?.({ kind: "phase", name, total, unit: "steps" });
   if (done > 0) onEvent?.({ kind: "note", text: `continuing after step ${done}` });
   let saved = Date.now();
@@ -41,7 +44,7 @@ export async function runSteps({ name, done, total, step, save }: Steps, { signa
     }
     const loss = await step(index);
     onEvent?.({ kind: "progress", done: index + 1, loss });
-    if (save && Date.now() - saved > SAVE_EVERY_MS) {
+    if (save && Date.now() - saved > saveEvery) {
       await save(index + 1);
       onEvent?.({ kind: "checkpoint", step: index + 1 });
       saved = Date.now();

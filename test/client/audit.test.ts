@@ -29,7 +29,10 @@ async function audit(...args: string[]) {
 
 test("a one-run audit finds out that the noise is off, and nothing against a run with noise", async () => {
   const canaries = ["--canaries", "160", "--guesses", "40", "--noise-multiplier", "40"];
-  const off = await audit("one-run", ...inputs(160, ...canaries, "--prompt-tokens", "16", "--steps", "250", "--without-noise"));
+  const off = await audit(
+    "one-run",
+    ...inputs(160, ...canaries, "--prompt-tokens", "16", "--steps", "250", "--without-noise"),
+  );
   expect(off).toMatchObject({ canaries: 160, guesses: 40, consistent: false });
   expect(off.epsilonLower).toBeGreaterThan(1.2 * off.claimed);
   const on = await audit("one-run", ...inputs(160, ...canaries, "--prompt-tokens", "16", "--steps", "40"));
@@ -39,7 +42,10 @@ test("a one-run audit finds out that the noise is off, and nothing against a run
 
 test("LiRA attacks prompts with each other and draws the curve", async () => {
   const roc = join(temporaryFolder(), "roc.svg");
-  const result = await audit("lira", ...inputs(24, "--shadows", "4", "--steps", "5", "--prompt-tokens", "2", "--roc", roc));
+  const result = await audit(
+    "lira",
+    ...inputs(24, "--shadows", "4", "--steps", "5", "--prompt-tokens", "2", "--roc", roc),
+  );
   expect(result).toMatchObject({ shadows: 4, examples: 24 });
   for (const figure of [result.auc, result.tprAt01, result.tprAt1, result.chance]) {
     expect(figure).toBeGreaterThanOrEqual(0);

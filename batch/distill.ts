@@ -1,0 +1,45 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { readCorpus } from "../shared/data/corpus.ts";
+import { copyTokenizer } from "../shared/data/model-files.ts";
+import { Engine } from "../shared/graph/engine.ts";
+import { writeCheckpoint } from "../shared/models/write-checkpoint.ts";
+import type { DistillSpec } from "../shared/protocol/job.ts";
+import { distill } from "../shared/training/distill.ts";
+import { fetchPublicSet, openModel } from "./models.ts";
+import { publishStudent } from "./publish.ts";
+import type { JobContext } from "./run.ts";
+
+/** Makes a student of a teacher in the bucket and publishes it. */
+export async function runDistill(
+  spec: DistillSpec,
+  { store, cache, threads, work, statePath, resume, watch }: JobContext,
+) {
+  const teacher = await openModel(store, cache, spec.teacher);
+  const tokens = await readCorpus([await fetchPublicSet(store, work, spec.corpus)], teacher.tokenizer);
+  const { layers, steps, batchSize, maxLength: length, learningRate, seed } = spec;
+  const engine = new Engine({ threads });
+  try {
+    const state = { path: statePath, settings: { job: spec.job }, resume };
+    const options = {
+      engine,
+      teacher: teacher.checkpoint,
+      layers,
+      tokens,
+      steps,
+      batchSize,
+      length,
+      learningRate,
+      seed,
+    };
+    const student = await distill({ ...options, state }, watch);
+    const folder = join(work, "student");
+    await mkdir(folder);
+    await writeCheckpoint(folder, student.json, student.weights);
+    await copyTokenizer(teacher.folder, folder);
+    const target = { folder: teacher.folder, name: spec.teacher.id };
+    await publishStudent(store, { student: { folder, name: spec.student }, target });
+  } finally {
+    await engine.close();
+  }
+}

@@ -1,0 +1,36 @@
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { ProblemError } from "../shared/protocol/errors.ts";
+import type { BucketOptions } from "./bucket.ts";
+
+/** What a job is told by its job definition and by Batch. */
+export interface Environment {
+  readonly bucket: BucketOptions;
+  /** Where models are kept between jobs of one machine. */
+  readonly cache: string;
+  /** CPU threads that the job may use. */
+  readonly threads: number;
+  /** Batch's count of attempts, from 1. */
+  readonly attempt: number;
+}
+
+/**
+ * Reads SOFTPOST_BUCKET, SOFTPOST_S3_ENDPOINT (R2's; AWS's own without it), SOFTPOST_CACHE, SOFTPOST_THREADS, AWS_BATCH_JOB_ATTEMPT and, where they
+ * are set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+ *
+ * @throws ProblemError if no bucket is named
+ */
+export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
+  const { SOFTPOST_BUCKET: name, SOFTPOST_S3_ENDPOINT, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = env;
+  if (!name) throw new ProblemError("The job can't start", "SOFTPOST_BUCKET must name the bucket.");
+  const credentials =
+    AWS_ACCESS_KEY_ID && AWS_SECRET_ACCESS_KEY
+      ? { accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY }
+      : null;
+  return {
+    bucket: { name, endpoint: SOFTPOST_S3_ENDPOINT ?? null, credentials },
+    cache: env.SOFTPOST_CACHE ?? join(tmpdir(), "softpost-models"),
+    threads: Number(env.SOFTPOST_THREADS ?? availableParallelism()),
+    attempt: Number(env.AWS_BATCH_JOB_ATTEMPT ?? 1),
+  };
+}

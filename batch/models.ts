@@ -1,0 +1,62 @@
+import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type Encoded, encoder } from "../shared/data/encode.ts";
+import { readTexts } from "../shared/data/jsonl.ts";
+import { loadTokenizer, type Tokenizer } from "../shared/data/tokenizer.ts";
+import { type Checkpoint, frozenWeights, openCheckpoint } from "../shared/models/checkpoint.ts";
+import type { Model } from "../shared/models/model.ts";
+import { bucket } from "../shared/protocol/bucket.ts";
+import type { FileRecord, PublicSet } from "../shared/protocol/catalogue.ts";
+import { ProblemError } from "../shared/protocol/errors.ts";
+import type { Task } from "../shared/protocol/task.ts";
+import type { Bucket } from "./bucket.ts";
+
+export interface OpenModel {
+  readonly folder: string;
+  readonly checkpoint: Checkpoint;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+}
+
+/**
+ * A model from the bucket, by way of its folder on this machine, which is kept for later jobs.
+ *
+ * @throws ProblemError if a file is missing in the bucket, damaged, or no model that can be computed
+ */
+export async function openModel(
+  store: Bucket,
+  cache: string,
+  { digest, files }: { digest: string; files: readonly FileRecord[] },
+): Promise<OpenModel> {
+  const folder = join(cache, digest);
+  if (!(await stat(folder).catch(() => undefined))) {
+    const partial = `${folder}.${process.pid}`;
+    await mkdir(partial, { recursive: true });
+    for (const { name, sha256 } of files)
+      await store.download(bucket.model(digest) + name, join(partial, name), sha256);
+    // Another job may have been faster: its folder is as good.
+    await rename(partial, folder).catch(() => rm(partial, { recursive: true }));
+  }
+  const checkpoint = await openCheckpoint(folder);
+  const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
+  return { folder, checkpoint, model, tokenizer: await loadTokenizer(folder) };
+}
+
+/** Downloads a public set; returns the file's path. */
+export async function fetchPublicSet(store: Bucket, work: string, { digest }: PublicSet): Promise<string> {
+  const path = join(work, "public.jsonl");
+  await store.download(bucket.publicSet(digest), path, digest);
+  return path;
+}
+
+/**
+ * The texts of a JSONL file in the task's template, as tokens.
+ *
+ * @throws ProblemError if one is left without a token
+ */
+export async function readEncoded(path: string, task: Task, tokenizer: Tokenizer): Promise<Encoded[]> {
+  const encoded = (await readTexts(path)).map(encoder(task, tokenizer));
+  const empty = encoded.findIndex(({ ids }) => ids.length === 0);
+  if (empty < 0) return encoded;
+  throw new ProblemError("The data don't fit the task", `Text ${empty + 1} and the template together have no token.`);
+}

@@ -1,0 +1,84 @@
+import { initialisationIds } from "../shared/data/encode.ts";
+import { writePromptFolder } from "../shared/data/prompt-folder.ts";
+import { Engine, type Value } from "../shared/graph/engine.ts";
+import { parsePromptTensor } from "../shared/prompt/adapter.ts";
+import { bucket, jobFiles } from "../shared/protocol/bucket.ts";
+import type { TransferSpec } from "../shared/protocol/job.ts";
+import { type Manifest, parseManifest, sha256 } from "../shared/protocol/manifest.ts";
+import { initialPrompt } from "../shared/training/initial-prompt.ts";
+import { TEMPERATURE } from "../shared/training/losses.ts";
+import { ADAM } from "../shared/training/optimizers.ts";
+import { readStates, transfer } from "../shared/training/transfer.ts";
+import type { Bucket } from "./bucket.ts";
+import { fetchPublicSet, type OpenModel, openModel, readEncoded } from "./models.ts";
+import type { JobContext } from "./run.ts";
+import { keptStates } from "./states.ts";
+
+/** The job behind `POST /v1/transfers`: a client's prompt for the student becomes one for the target. */
+export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<void> {
+  const { store, cache, work, watch } = job;
+  const [target, student] = [await openModel(store, cache, spec.target), await openModel(store, cache, spec.student)];
+  const { manifest, prompt } = await readUpload(store, spec.job);
+  const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target.tokenizer);
+  const engine = new Engine({ threads: job.threads });
+  try {
+    const unprompted = async ({ model, checkpoint }: OpenModel, digest: string, name: string) =>
+      keptStates(
+        store,
+        bucket.states(digest, spec.publicSet.digest, await encodingOf(manifest)),
+        [texts.length, checkpoint.config.width],
+        () => readStates(engine, model, texts, name, watch),
+      );
+    const states = {
+      target: await unprompted(target, spec.target.digest, "reading the target"),
+      student: await unprompted(student, spec.student.digest, "reading the student"),
+      studentPrompted: await readStates(engine, student.model, texts, "reading the prompted student", watch, prompt),
+    };
+    const ids = initialisationIds(target.tokenizer, manifest.initialisation.text, manifest.prompt.virtualTokens);
+    const { alpha, steps, batchSize, learningRate, seed } = spec.options;
+    const result = await transfer(
+      {
+        ...{ engine, target: target.model, publicTexts: texts, cache: states, optimizer: ADAM },
+        ...{ alpha, steps, batchSize, learningRate, seed },
+        start: await initialPrompt(engine, target.model, ids),
+        state: { path: job.statePath, settings: { job: spec.job }, resume: job.resume },
+      },
+      watch,
+    );
+    await writeOutput(job.output, spec, manifest, result.prompt);
+  } finally {
+    await engine.close();
+  }
+}
+
+async function readUpload(store: Bucket, id: string): Promise<{ manifest: Manifest; prompt: Value }> {
+  const read = (name: string) => store.need(bucket.job(id) + name);
+  const manifest = parseManifest(new TextDecoder().decode(await read(jobFiles.manifest)), jobFiles.manifest);
+  const { prompt, virtualTokens, dimension } = parsePromptTensor(await read(jobFiles.weights), jobFiles.weights);
+  return { manifest, prompt: { shape: [virtualTokens, dimension], data: prompt } };
+}
+
+/** What the tokens of a public text depend on beside the text and the model. */
+function encodingOf({ task: { template, maxLength } }: Manifest): Promise<string> {
+  return sha256(new TextEncoder().encode(JSON.stringify([template, maxLength])));
+}
+
+async function writeOutput(folder: string, spec: TransferSpec, manifest: Manifest, prompt: Value): Promise<void> {
+  const { architecture } = manifest.model;
+  const { alpha, steps, batchSize, learningRate } = spec.options;
+  const { virtualTokens, dimension } = manifest.prompt;
+  await writePromptFolder(
+    folder,
+    { prompt: prompt.data as Float32Array, virtualTokens, dimension },
+    {
+      ...manifest,
+      model: { id: spec.target.id, digest: spec.target.digest, architecture },
+      transfer: {
+        student: { id: spec.student.id, digest: spec.student.digest, architecture },
+        promptDigest: manifest.prompt.digest,
+        publicSet: { id: spec.publicSet.id, digest: spec.publicSet.digest, examples: spec.publicSet.examples },
+        ...{ alpha, temperature: TEMPERATURE, training: { optimizer: "adam", learningRate, steps, batchSize } },
+      },
+    },
+  );
+}

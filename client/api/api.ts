@@ -1,0 +1,143 @@
+import { z } from "zod";
+import {
+  type FileRecord,
+  type PublicSet,
+  publicSetSchema,
+  type Student,
+  studentSchema,
+} from "../../shared/protocol/catalogue.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import {
+  type Budget,
+  budgetSchema,
+  type Quote,
+  quoteSchema,
+  type Transfer,
+  transferSchema,
+} from "../../shared/protocol/transfer.ts";
+import type { Connection } from "./connection.ts";
+import type { SubmitRequest } from "./submission.ts";
+
+const problemSchema = z.object({
+  title: z.string(),
+  detail: z.string(),
+  faults: z.array(z.object({ at: z.string(), message: z.string() })).default([]),
+});
+
+/** The longest answer is a page of transfers with their losses. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+
+/** A provider's API. Its answers are checked like any other input: the client doesn't trust the provider either. */
+export class Api {
+  readonly connection: Connection;
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+  }
+
+  async students(): Promise<Student[]> {
+    return (await this.json("/v1/students", z.object({ students: z.array(studentSchema) }))).students;
+  }
+
+  async publicSets(): Promise<PublicSet[]> {
+    return (await this.json("/v1/public-sets", z.object({ publicSets: z.array(publicSetSchema) }))).publicSets;
+  }
+
+  quote(request: unknown): Promise<Quote> {
+    const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request) };
+    return this.json("/v1/quotes", quoteSchema, init);
+  }
+
+  submit({ path, headers, body }: SubmitRequest): Promise<Transfer> {
+    return this.json(path, transferSchema, { method: "POST", headers, body });
+  }
+
+  async transfers(): Promise<Transfer[]> {
+    return (await this.json("/v1/transfers", z.object({ transfers: z.array(transferSchema) }))).transfers;
+  }
+
+  transfer(id: string): Promise<Transfer> {
+    return this.json(transferPath(id), transferSchema);
+  }
+
+  cancel(id: string): Promise<Transfer> {
+    return this.json(transferPath(id), transferSchema, { method: "DELETE" });
+  }
+
+  budget(): Promise<Budget> {
+    return this.json("/v1/budget", budgetSchema);
+  }
+
+  /** The answer to a request, whatever its content. @throws ProblemError with the provider's own problem, or if it can't be reached */
+  async request(path: string, init: RequestInit = {}): Promise<Response> {
+    const { url, key } = this.connection;
+    const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${key}` };
+    let response: Response;
+    try {
+      // Following a redirect could take the key and the prompt to somebody else.
+      response = await fetch(url + path, { ...init, headers, redirect: "error" });
+    } catch (cause) {
+      if (init.signal?.aborted) throw cause;
+      throw unreachable(url, cause);
+    }
+    if (!response.ok) throw await problemOf(response);
+    return response;
+  }
+
+  private async json<S extends z.ZodType>(path: string, schema: S, init?: RequestInit): Promise<z.output<S>> {
+    const response = await this.request(path, init);
+    const answer = schema.safeParse(parse(await readLimited(response, this.connection.url)));
+    if (answer.success) return answer.data;
+    const [issue] = answer.error.issues;
+    const detail = `${path}: ${issue!.path.join(".") || "the answer"}: ${issue!.message}. Is it another version?`;
+    throw new ProblemError("The provider's answer is not understood", detail, { status: 502 });
+  }
+}
+
+/** @throws ProblemError if the id has another form: it becomes part of a path */
+export function transferPath(id: string): string {
+  if (/^[a-z2-7]{16}$/.test(id)) return `/v1/transfers/${id}`;
+  throw new ProblemError("There is no such transfer", `${JSON.stringify(id)} is no transfer's id.`, { status: 404 });
+}
+
+/** Where a file of a student's folder is. */
+export function studentFilePath(student: Student, { name }: FileRecord): string {
+  return `/v1/students/${student.id}/files/${name}`;
+}
+
+async function problemOf(response: Response): Promise<ProblemError> {
+  const { status } = response;
+  const parsed = problemSchema.safeParse(parse(await readLimited(response, response.url)));
+  if (!parsed.success) return new ProblemError("The provider failed", `It answered with status ${status}.`, { status });
+  const { title, detail, faults } = parsed.data;
+  return new ProblemError(title, detail, { status, faults });
+}
+
+async function readLimited(response: Response, url: string): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of response.body ?? []) {
+      size += chunk.length;
+      if (size > MAX_ANSWER_BYTES)
+        throw new ProblemError("The provider failed", "Its answer doesn't end.", { status: 502 });
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    throw cause instanceof ProblemError ? cause : unreachable(url, cause);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function unreachable(url: string, cause: unknown): ProblemError {
+  const reason = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message;
+  return new ProblemError("The provider can't be reached", `${url}: ${reason}.`, { status: 503, cause });
+}

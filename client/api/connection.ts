@@ -1,0 +1,79 @@
+import { stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { z } from "zod";
+import { readText } from "../../shared/data/files.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { parseJson, validate } from "../../shared/protocol/json.ts";
+
+const TITLE = "The provider's address is not known";
+
+/** `{"profiles": {"default": {"url", "key"}}}` */
+const configSchema = z.strictObject({
+  profiles: z.record(z.string(), z.strictObject({ url: z.string(), key: z.string() })),
+});
+
+export interface ConnectionOptions {
+  readonly url?: string;
+  readonly key?: string;
+  readonly config?: string;
+  readonly profile: string;
+}
+
+/** A provider and the key for it. */
+export interface Connection {
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly key: string;
+}
+
+/** Adds the options of every command that talks to a provider. */
+export function withConnection(command: Command): Command {
+  return command
+    .option("--url <url>", "address of the provider (or SOFTPOST_URL)")
+    .option("--key <key>", "API key (better in SOFTPOST_KEY or the config file: other users see arguments)")
+    .option("--config <file>", "config file (or SOFTPOST_CONFIG; default ~/.config/softpost/config.json)")
+    .option("--profile <name>", "profile of the config file", "default");
+}
+
+/**
+ * Address and key from the options, else the environment, else the config file.
+ *
+ * @throws ProblemError if one is nowhere, the address isn't https (or loopback), or others may read the config file
+ */
+export async function connect(options: ConnectionOptions, env: NodeJS.ProcessEnv = process.env): Promise<Connection> {
+  const url = options.url ?? env.SOFTPOST_URL;
+  const key = options.key ?? env.SOFTPOST_KEY;
+  if (url !== undefined && key !== undefined) return { url: checkUrl(url), key };
+  const path = options.config ?? env.SOFTPOST_CONFIG ?? join(homedir(), ".config", "softpost", "config.json");
+  const profile = await readProfile(path, options.profile);
+  return { url: checkUrl(url ?? profile.url), key: key ?? profile.key };
+}
+
+async function readProfile(path: string, name: string): Promise<{ url: string; key: string }> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found) {
+    throw new ProblemError(TITLE, `Set SOFTPOST_URL and SOFTPOST_KEY, or write them to ${path} (--config).`);
+  }
+  // Windows has no such permission bits.
+  if (process.platform !== "win32" && (found.mode & 0o077) !== 0) {
+    const detail = `Others may read ${path}, which holds an API key. Run: chmod 600 ${path}`;
+    throw new ProblemError("The config file is not safe", detail);
+  }
+  const title = "The config file is not valid";
+  const { profiles } = validate(configSchema, parseJson(await readText(path), path, title), path, title);
+  const profile = Object.hasOwn(profiles, name) ? profiles[name] : undefined;
+  if (!profile) throw new ProblemError(TITLE, `${path} has no profile ${JSON.stringify(name)}.`);
+  return profile;
+}
+
+/** The key must not cross a network in the clear. */
+function checkUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const loopback = url && ["127.0.0.1", "[::1]", "localhost"].includes(url.hostname);
+  if (!url || !(url.protocol === "https:" || (url.protocol === "http:" && loopback))) {
+    throw new ProblemError(TITLE, `${JSON.stringify(text)} must be an https address, or http on this machine.`);
+  }
+  return url.origin + url.pathname.replace(/\/+$/, "");
+}

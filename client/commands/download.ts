@@ -1,0 +1,33 @@
+import type { Command } from "commander";
+import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { Api, transferPath } from "../api/api.ts";
+import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
+import { downloadFolder } from "../api/download.ts";
+import type { Io } from "../output.ts";
+
+interface Options extends ConnectionOptions {
+  readonly out: string;
+}
+
+/** `softpost download`: gets the transferred prompt. */
+export function registerDownload(program: Command, io: Io): void {
+  withConnection(program.command("download"))
+    .description("download the transferred prompt as a PEFT folder")
+    .argument("<id>", "the transfer")
+    .requiredOption("--out <dir>", "new folder for it")
+    .action((id: string, options: Options) => run(id, options, io));
+}
+
+async function run(id: string, options: Options, io: Io): Promise<void> {
+  const api = new Api(await connect(options));
+  const { state, files } = await api.transfer(id);
+  if (state !== "succeeded") {
+    throw new ProblemError("There is nothing to download", `The transfer is ${state}. softpost wait ${id} follows it.`);
+  }
+  const downloads = files.map((file) => ({ path: `${transferPath(id)}/prompt/${file.name}`, file }));
+  await downloadFolder(api, downloads, options.out, () => {});
+  const { virtualTokens, dimension, manifest } = await readPromptFolder(options.out);
+  const text = `${options.out}: prompt of ${virtualTokens} × ${dimension} for ${manifest?.model.id}, digests checked`;
+  io.result({ id, virtualTokens, dimension, model: manifest?.model ?? null, out: options.out }, text);
+}

@@ -1,0 +1,27 @@
+import type { Command } from "commander";
+import { Api } from "../api/api.ts";
+import { connect, withConnection } from "../api/connection.ts";
+import { readTunedPrompt } from "../api/submission.ts";
+import type { Io } from "../output.ts";
+import { type TransferFlags, transferOptions, withTransferFlags } from "./submit.ts";
+
+/** `softpost quote`: what a transfer would cost. Only the manifest is sent, not the prompt. */
+export function registerQuote(program: Command, io: Io): void {
+  withTransferFlags(withConnection(program.command("quote")))
+    .description("ask what a transfer would cost and whether the budgets allow it")
+    .action((flags: TransferFlags) => run(flags, io));
+}
+
+async function run(flags: TransferFlags, io: Io): Promise<void> {
+  const { manifest } = await readTunedPrompt(flags.prompt);
+  const quote = await new Api(await connect(flags)).quote({ manifest, options: transferOptions(flags) });
+  const { estimate, reserve, model, refusals } = quote;
+  const lines = [
+    `About ${estimate.deviceSeconds} device seconds (${estimate.micros / 1e6}), at most ${reserve.deviceSeconds} (${reserve.micros / 1e6}).`,
+    model.finishedJobs > 0
+      ? `Calibrated from ${model.finishedJobs} finished jobs: ${Math.round(model.tokensPerSecond)} positions a second.`
+      : "No job has finished yet, so the speed is the provider's assumption.",
+    ...refusals.map(({ message }) => `It would be refused. ${message}`),
+  ];
+  io.result(quote, lines.join("\n"));
+}

@@ -1,0 +1,30 @@
+import type { Command } from "commander";
+import type { Transfer } from "../../shared/protocol/transfer.ts";
+import { Api } from "../api/api.ts";
+import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
+import type { Io } from "../output.ts";
+
+/** `softpost status`: one transfer, or all of them. */
+export function registerStatus(program: Command, io: Io): void {
+  withConnection(program.command("status"))
+    .description("show a transfer, or the newest ones")
+    .argument("[id]", "the transfer")
+    .action(async (id: string | undefined, options: ConnectionOptions) => {
+      const api = new Api(await connect(options));
+      if (id === undefined) {
+        const transfers = await api.transfers();
+        io.result({ transfers }, transfers.map(describe).join("\n") || "No transfers yet.");
+      } else {
+        const transfer = await api.transfer(id);
+        io.result(transfer, describe(transfer));
+      }
+    });
+}
+
+/** A transfer in a line. */
+export function describe({ id, state, progress, cost, problem }: Transfer): string {
+  const loss = progress?.loss === undefined ? "" : `, loss ${progress.loss.toPrecision(4)}`;
+  const where = progress ? `, ${progress.phase} ${progress.done}/${progress.total}${loss}` : "";
+  const price = cost ? `, ${cost.deviceSeconds} device seconds (${cost.micros / 1e6})` : "";
+  return `${id}: ${state}${where}${price}${problem ? `. ${problem}` : ""}`;
+}

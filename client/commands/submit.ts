@@ -1,0 +1,97 @@
+import { createHash, randomUUID } from "node:crypto";
+import type { Command } from "commander";
+import type { TransferOptions } from "../../shared/protocol/transfer.ts";
+import { Api } from "../api/api.ts";
+import { type Connection, type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
+import { readTunedPrompt, type SubmitRequest, submitRequest } from "../api/submission.ts";
+import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
+import type { Io } from "../output.ts";
+
+export interface TransferFlags extends ConnectionOptions {
+  readonly prompt: string;
+  readonly dataset: string;
+  readonly public: string;
+  readonly steps?: number;
+  readonly batchSize?: number;
+  readonly lr?: number;
+  readonly alpha?: number;
+  readonly seed?: number;
+}
+
+interface Options extends TransferFlags {
+  readonly dryRun?: boolean;
+  readonly idempotencyKey?: string;
+}
+
+/** Adds the options that say what to transfer and how. */
+export function withTransferFlags(command: Command): Command {
+  return command
+    .requiredOption("--prompt <dir>", "the tuned prompt's folder")
+    .requiredOption("--dataset <id>", "an opaque name of the private data set, the same for all its prompts")
+    .requiredOption("--public <id>", "the provider's public set to transfer on")
+    .option("--steps <n>", "optimiser steps", wholeNumber(1))
+    .option("--batch-size <n>", "rows a step", wholeNumber(1))
+    .option("--lr <x>", "learning rate", positiveNumber)
+    .option("--alpha <a>", "weight of the loss on the prompt-induced difference", numberBetween(0, 1))
+    .option("--seed <n>", "seed of the order", wholeNumber(0));
+}
+
+/** The options as the API takes them; what isn't given is the provider's default. */
+export function transferOptions(flags: TransferFlags): Partial<TransferOptions> {
+  const { dataset, public: publicSet, steps, batchSize, lr: learningRate, alpha, seed } = flags;
+  const given = Object.entries({ steps, batchSize, learningRate, alpha, seed }).filter(
+    ([, value]) => value !== undefined,
+  );
+  return { dataset, publicSet, ...Object.fromEntries(given) };
+}
+
+/** `softpost submit`: sends a prompt and its manifest, and nothing else. */
+export function registerSubmit(program: Command, io: Io): void {
+  withTransferFlags(withConnection(program.command("submit")))
+    .description("send a tuned prompt to a provider for transfer")
+    .option("--dry-run", "show every byte that would be sent, and send nothing")
+    .option("--idempotency-key <key>", "name of this submission: trying again with it never submits twice")
+    .action((options: Options) => run(options, io));
+}
+
+async function run(options: Options, io: Io): Promise<void> {
+  const prompt = await readTunedPrompt(options.prompt);
+  const request = submitRequest(prompt, transferOptions(options), options.idempotencyKey ?? randomUUID());
+  const connection = await connect(options);
+  if (options.dryRun) return show(request, connection, io);
+  const transfer = await new Api(connection).submit(request);
+  io.message(
+    `Sent ${request.body.length} bytes: the manifest, the prompt and the options. (--dry-run shows them all.)`,
+  );
+  io.result(transfer, `${transfer.id}: ${transfer.state}. Next: softpost wait ${transfer.id}`);
+}
+
+/** Everything that a submission would send. With --json the body is there to the last byte. */
+function show({ path, headers, body, parts }: SubmitRequest, { url }: Connection, io: Io): void {
+  const request = {
+    method: "POST",
+    url: url + path,
+    headers: { ...headers, authorization: "Bearer (your API key)", "content-length": String(body.length) },
+    body: Buffer.from(body).toString("base64"),
+  };
+  const lines = [
+    `POST ${request.url}`,
+    ...Object.entries(request.headers).map(([name, value]) => `${name}: ${value}`),
+    ...parts.flatMap(({ name, type, bytes }) => [
+      "",
+      `Part "${name}", ${bytes.length} bytes, ${type}:`,
+      describe(type, bytes),
+    ]),
+    "",
+    "Nothing was sent. With --json the whole body is printed, as base64.",
+  ];
+  io.result(request, lines.join("\n"));
+}
+
+function describe(type: string, bytes: Uint8Array): string {
+  if (type === "application/json") return new TextDecoder().decode(bytes).trimEnd();
+  const header = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  const text = new TextDecoder().decode(bytes.subarray(8, header)).trimEnd();
+  const digest = createHash("sha256").update(bytes).digest("hex");
+  return `${text}\n… and ${bytes.length - header} bytes of numbers; SHA-256 of the part: ${digest}`;
+}

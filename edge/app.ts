@@ -1,0 +1,70 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { cors } from "hono/cors";
+import { secureHeaders } from "hono/secure-headers";
+import { ProblemError } from "../shared/protocol/errors.ts";
+import { docsPage } from "./docs.ts";
+import type { Env } from "./env.ts";
+import { logRequests } from "./log.ts";
+import { invalidRequest, onError } from "./problem.ts";
+import { addAdminRoutes } from "./routes/admin.ts";
+import { addBudgetRoutes } from "./routes/budget.ts";
+import { addCatalogueRoutes } from "./routes/catalogue.ts";
+import { addJobRoutes } from "./routes/jobs.ts";
+import { addQuoteRoutes } from "./routes/quotes.ts";
+import { addSubmitRoutes } from "./routes/submit.ts";
+import { addTransferRoutes } from "./routes/transfers.ts";
+
+export interface AppEnv {
+  Bindings: Env;
+  Variables: {
+    requestId: string;
+    /** The authenticated tenant. */
+    tenant: string;
+    /** What the log says about a failure of ours. */
+    error: string;
+  };
+}
+
+export type App = OpenAPIHono<AppEnv>;
+
+const INFO = {
+  title: "softpost",
+  version: "1",
+  description:
+    "Transfers soft prompts from a small student to the language model that it was distilled from (POST). The private data stays with the client: only the prompt and its manifest are sent.",
+};
+
+export function createApp(): App {
+  const app: App = new OpenAPIHono<AppEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw invalidRequest(result.error, result.target);
+    },
+  });
+  app.onError(onError);
+  app.notFound(() => {
+    throw new ProblemError("Not found", "There is no such route; see /docs.", { status: 404 });
+  });
+  app.use(
+    logRequests,
+    secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"] } }),
+  );
+  app.use((c, next) => {
+    const allowed = c.env.CORS_ORIGINS.split(",").filter(Boolean);
+    return cors({ origin: allowed, exposeHeaders: ["etag", "location", "x-request-id"], maxAge: 600 })(c, next);
+  });
+
+  addCatalogueRoutes(app);
+  addQuoteRoutes(app);
+  addSubmitRoutes(app);
+  addTransferRoutes(app);
+  addBudgetRoutes(app);
+  addAdminRoutes(app);
+  addJobRoutes(app);
+
+  app.openAPIRegistry.registerComponent("securitySchemes", "key", { type: "http", scheme: "bearer" });
+  const description = () => app.getOpenAPI31Document({ openapi: "3.1.0", info: INFO });
+  app.get("/openapi.json", (c) => c.json(description()));
+  app.get("/docs", (c) => c.html(docsPage(description())));
+  app.get("/", (c) => c.redirect("/docs"));
+  return app;
+}

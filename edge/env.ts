@@ -1,0 +1,28 @@
+import type { Tenant } from "./ledger/tenant.ts";
+
+/** Bindings, variables and secrets of `wrangler.toml`. */
+export interface Env {
+  readonly TENANTS: DurableObjectNamespace<Tenant>;
+  readonly PROMPTS: R2Bucket;
+
+  /** Key under which API keys are hashed and job tokens are made. */
+  readonly PEPPER: string;
+  readonly ADMIN_SECRET: string;
+  readonly AWS_ACCESS_KEY_ID: string;
+  readonly AWS_SECRET_ACCESS_KEY: string;
+
+  readonly AWS_REGION: string;
+  readonly BATCH_QUEUE: string;
+  readonly BATCH_TRANSFER_DEFINITION: string;
+  /** Only where Batch isn't AWS's own. */
+  readonly BATCH_ENDPOINT?: string;
+  /** Where jobs reach this Worker. */
+  readonly PUBLIC_URL: string;
+  readonly CURRENCY: string;
+  /** Millionths of the currency that a device second costs. */
+  readonly PRICE_MICROS: string;
+  /** Requests a second that one tenant may send for long. */
+  readonly RATE_PER_SECOND: string;
+  /** Origins, separated by commas, whose pages may call the API. */
+  readonly CORS_ORIGINS: string;
+}

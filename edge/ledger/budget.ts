@@ -1,0 +1,58 @@
+import type { Budget, BudgetName, Limits } from "../../shared/protocol/transfer.ts";
+import type { Ask, Usage } from "./decide.ts";
+import { composedEpsilon } from "./privacy.ts";
+import { nextDay, type Release } from "./store.ts";
+
+/** What would be left of each budget after the transfer; negative where it would be passed. */
+export function leftView(
+  limits: Limits,
+  usage: Usage,
+  ask: Ask,
+  epsilon: () => number,
+): Record<BudgetName, number | null> {
+  const privacy = limits.privacy === null ? null : limits.privacy.epsilon - epsilon();
+  return {
+    money: limits.micros - usage.micros - ask.micros,
+    deviceSeconds: limits.deviceSeconds - usage.deviceSeconds - ask.deviceSeconds,
+    virtualTokens: limits.virtualTokens - usage.virtualTokens - ask.virtualTokens,
+    concurrent: limits.concurrent - usage.concurrent - 1,
+    daily: limits.daily - usage.daily - 1,
+    privacy: privacy === null || !Number.isFinite(privacy) ? null : privacy,
+  };
+}
+
+/** Delta at which epsilons are shown to a tenant whose privacy isn't limited. */
+const SHOWN_DELTA = 1e-5;
+
+interface Inputs {
+  readonly currency: string;
+  readonly limits: Limits;
+  readonly usage: Usage;
+  readonly reserved: Ask;
+  readonly datasets: readonly { readonly dataset: string; readonly releases: readonly Release[] }[];
+  readonly now: number;
+  readonly delta: number | undefined;
+}
+
+/** The tenant's budgets as the API shows them; `used` is what is spent for good, `reserved` what unfinished transfers hold. */
+export function budgetView({ currency, limits, usage, reserved, datasets, now, delta = SHOWN_DELTA }: Inputs): Budget {
+  const part = (limit: number, total: number, held: number) => ({ limit, used: total - held, reserved: held });
+  return {
+    currency,
+    money: part(limits.micros, usage.micros, reserved.micros),
+    deviceSeconds: part(limits.deviceSeconds, usage.deviceSeconds, reserved.deviceSeconds),
+    virtualTokens: part(limits.virtualTokens, usage.virtualTokens, reserved.virtualTokens),
+    concurrent: { limit: limits.concurrent, used: usage.concurrent },
+    daily: { limit: limits.daily, used: usage.daily, resets: new Date(nextDay(now)).toISOString() },
+    privacy: {
+      limit: limits.privacy,
+      datasets: datasets.map(({ dataset, releases }) => {
+        const epsilon = composedEpsilon(
+          releases.map(({ privacy }) => privacy),
+          delta,
+        );
+        return { dataset, prompts: releases.length, epsilon: Number.isFinite(epsilon) ? epsilon : null, delta };
+      }),
+    },
+  };
+}

@@ -1,0 +1,201 @@
+import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
+import type { Limits, State, TransferOptions } from "../../shared/protocol/transfer.ts";
+import { type Ask, charge, type Usage } from "./decide.ts";
+import { type Row, SCHEMA } from "./schema.ts";
+
+const DAY = 86_400_000;
+
+/** A submission that wants to be reserved. */
+export interface Submission {
+  readonly id: string;
+  readonly idempotencyKey: string;
+  /** Digest of everything that was sent: the same key with another one is a mistake. */
+  readonly fingerprint: string;
+  readonly student: string;
+  readonly targetDigest: string;
+  /** Token positions that the job will compute; calibrates the cost model when it has finished. */
+  readonly work: number;
+  readonly ask: Ask;
+  /** Micros a device second. */
+  readonly price: number;
+  readonly promptDigest: string;
+  readonly privacy: PrivacyRecord | null;
+  readonly options: TransferOptions;
+}
+
+export type Release = { readonly promptDigest: string; readonly privacy: PrivacyRecord | null };
+
+/**
+ * The tables of one tenant as functions. None of them decides anything: `decide.ts` does. Those that write are called within a
+ * transaction.
+ */
+export class Store {
+  private readonly sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.sql = sql;
+  }
+
+  /** A ledger that no administrator opened has no tables: a guessed tenant id must not create any. */
+  exists(): boolean {
+    return this.sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'account'").toArray().length > 0;
+  }
+
+  open(name: string, limits: Limits, now: number): void {
+    this.sql.exec(SCHEMA);
+    this.sql.exec("INSERT INTO account VALUES (1, ?, ?, ?)", name, JSON.stringify(limits), now);
+  }
+
+  account(): { name: string; limits: Limits; created: number } {
+    const row = this.sql.exec<{ name: string; limits: string; created: number }>("SELECT * FROM account").one();
+    return { ...row, limits: JSON.parse(row.limits) };
+  }
+
+  setLimits(limits: Limits): void {
+    this.sql.exec("UPDATE account SET limits = ?", JSON.stringify(limits));
+  }
+
+  usage(now: number): Usage {
+    const spent = this.sql
+      .exec<{ micros: number; seconds: number; tokens: number; open: number }>(
+        `SELECT COALESCE(SUM(COALESCE(cost_micros, reserved_micros)), 0) AS micros,
+                COALESCE(SUM(COALESCE(cost_seconds, reserved_seconds)), 0) AS seconds,
+                COALESCE(SUM(CASE WHEN state IN ('failed', 'cancelled') THEN 0 ELSE virtual_tokens END), 0) AS tokens,
+                COALESCE(SUM(cost_micros IS NULL), 0) AS open FROM transfers`,
+      )
+      .one();
+    const today = this.sql
+      .exec<{ n: number }>("SELECT COUNT(*) AS n FROM transfers WHERE created >= ?", startOfDay(now))
+      .one();
+    return {
+      micros: spent.micros,
+      deviceSeconds: spent.seconds,
+      virtualTokens: spent.tokens,
+      concurrent: spent.open,
+      daily: today.n,
+    };
+  }
+
+  /** Money, device seconds and virtual tokens that are set aside but not spent. */
+  reserved(): Ask {
+    return this.sql
+      .exec<Ask & Record<string, number>>(
+        `SELECT COALESCE(SUM(reserved_micros), 0) AS micros, COALESCE(SUM(reserved_seconds), 0) AS deviceSeconds,
+                COALESCE(SUM(virtual_tokens), 0) AS virtualTokens FROM transfers WHERE cost_micros IS NULL`,
+      )
+      .one();
+  }
+
+  releases(dataset: string): Release[] {
+    return this.sql
+      .exec<{ promptDigest: string; privacy: string }>(
+        "SELECT prompt_digest AS promptDigest, privacy FROM releases WHERE dataset = ?",
+        dataset,
+      )
+      .toArray()
+      .map(({ promptDigest, privacy }) => ({ promptDigest, privacy: JSON.parse(privacy) }));
+  }
+
+  datasets(): string[] {
+    const rows = this.sql.exec<{ dataset: string }>("SELECT DISTINCT dataset FROM releases ORDER BY dataset").toArray();
+    return rows.map(({ dataset }) => dataset);
+  }
+
+  find(id: string): Row | undefined {
+    return this.sql.exec<Row>("SELECT * FROM transfers WHERE id = ?", id).toArray()[0];
+  }
+
+  findByKey(idempotencyKey: string): Row | undefined {
+    return this.sql.exec<Row>("SELECT * FROM transfers WHERE idempotency_key = ?", idempotencyKey).toArray()[0];
+  }
+
+  /** Newest first; `before` is the id that ended the last page. */
+  list(limit: number, before?: string): Row[] {
+    const last = before === undefined ? undefined : this.find(before);
+    const [created, id] = last ? [last.created, last.id] : [Number.MAX_SAFE_INTEGER, ""];
+    return this.sql
+      .exec<Row>(
+        "SELECT * FROM transfers WHERE (created, id) < (?, ?) ORDER BY created DESC, id DESC LIMIT ?",
+        created,
+        id,
+        limit,
+      )
+      .toArray();
+  }
+
+  unfinished(): Row[] {
+    return this.sql.exec<Row>("SELECT * FROM transfers WHERE cost_micros IS NULL ORDER BY created").toArray();
+  }
+
+  reserve(submission: Submission, now: number): Row {
+    const { id, ask, options } = submission;
+    this.sql.exec(
+      `INSERT INTO transfers (id, idempotency_key, fingerprint, state, version, created, updated, leased_until, student,
+         target_digest, work, virtual_tokens, prompt_digest, options, price, reserved_micros, reserved_seconds)
+       VALUES (?, ?, ?, 'accepted', 1, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      ...[id, submission.idempotencyKey, submission.fingerprint, now, now, submission.student],
+      ...[submission.targetDigest, submission.work, ask.virtualTokens, submission.promptDigest],
+      ...[JSON.stringify(options), submission.price, ask.micros, ask.deviceSeconds],
+    );
+    this.enter(now, id, "reserve", ask, "");
+    this.sql.exec(
+      "INSERT OR IGNORE INTO releases VALUES (?, ?, ?, ?)",
+      ...[options.dataset, submission.promptDigest, JSON.stringify(submission.privacy), now],
+    );
+    return this.find(id)!;
+  }
+
+  /** Writes columns of a transfer and makes a new version of it. */
+  update(id: string, now: number, columns: Partial<Omit<Row, "id" | "version" | "updated">>): Row {
+    const names = Object.keys(columns);
+    this.sql.exec(
+      `UPDATE transfers SET version = version + 1, updated = ?${names.map((name) => `, ${name} = ?`).join("")} WHERE id = ?`,
+      ...[now, ...Object.values(columns), id],
+    );
+    return this.find(id)!;
+  }
+
+  /** Takes an exclusive right to work on a transfer; it ends by itself, in case its holder does. */
+  lease(id: string, now: number, until: number): boolean {
+    const taken = this.sql.exec(
+      "UPDATE transfers SET leased_until = ? WHERE id = ? AND leased_until <= ? AND cost_micros IS NULL",
+      until,
+      id,
+      now,
+    );
+    return taken.rowsWritten > 0;
+  }
+
+  /** Ends a transfer that isn't ended yet: what was set aside becomes what it costs. */
+  finish(row: Row, state: State, seconds: number, now: number, columns: Partial<Row>): Row {
+    const reserved = { micros: row.reserved_micros, deviceSeconds: row.reserved_seconds };
+    const cost = charge(state, reserved, seconds, row.price);
+    const kept = state === "succeeded" ? row.virtual_tokens : 0;
+    const change = {
+      micros: cost.micros - reserved.micros,
+      deviceSeconds: cost.deviceSeconds - reserved.deviceSeconds,
+      virtualTokens: kept - row.virtual_tokens,
+    };
+    this.enter(now, row.id, state === "succeeded" ? "settle" : "refund", change, columns.problem ?? "");
+    return this.update(row.id, now, { ...columns, state, cost_micros: cost.micros, cost_seconds: cost.deviceSeconds });
+  }
+
+  entries(limit: number, after: number): Record<string, SqlStorageValue>[] {
+    return this.sql.exec("SELECT * FROM entries WHERE sequence > ? ORDER BY sequence LIMIT ?", after, limit).toArray();
+  }
+
+  private enter(now: number, transfer: string, kind: string, change: Ask, note: string): void {
+    this.sql.exec(
+      "INSERT INTO entries (at, transfer, kind, micros, device_seconds, virtual_tokens, note) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      ...[now, transfer, kind, change.micros, change.deviceSeconds, change.virtualTokens, note],
+    );
+  }
+}
+
+export function startOfDay(now: number): number {
+  return now - (now % DAY);
+}
+
+export function nextDay(now: number): number {
+  return startOfDay(now) + DAY;
+}

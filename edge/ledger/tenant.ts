@@ -1,0 +1,262 @@
+import { DurableObject } from "cloudflare:workers";
+import type { FileRecord } from "../../shared/protocol/catalogue.ts";
+import type { JobEvent } from "../../shared/protocol/job.ts";
+import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
+import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
+import type { Env } from "../env.ts";
+import { budgetView, leftView } from "./budget.ts";
+import { type Ask, advance, isFinal, refusals } from "./decide.ts";
+import { KeyRing } from "./keys.ts";
+import { composedEpsilon } from "./privacy.ts";
+import type { Row } from "./schema.ts";
+import { Store, type Submission } from "./store.ts";
+import { addLoss, toTransfer } from "./view.ts";
+
+/** Longer than the dispatch of a job can take with all its retries (`dispatch.ts`), so that two never submit one job. */
+export const LEASE_MS = 60_000;
+
+export type Reserved =
+  | { readonly kind: "new" | "existing"; readonly transfer: Transfer }
+  | { readonly kind: "conflict" }
+  | { readonly kind: "refused"; readonly refusals: Refusal[] };
+
+/** An unfinished transfer as dispatch and reconciliation need it. */
+export interface Open {
+  readonly transfer: Transfer;
+  readonly batchJob: string | null;
+}
+
+/**
+ * One tenant: keys, budgets and transfers, in one SQLite database. A Durable Object runs one method at a time between
+ * awaits, and no method here awaits between reading and writing, so every decision is made on the state that it changes.
+ */
+export class Tenant extends DurableObject<Env> {
+  private readonly store: Store;
+  private readonly keyRing: KeyRing;
+  private readonly waiting = new Set<() => void>();
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.store = new Store(ctx.storage.sql);
+    this.keyRing = new KeyRing(ctx.storage.sql, Number(env.RATE_PER_SECOND));
+  }
+
+  /** Opens the account; false if it is open already. */
+  open(name: string, limits: Limits): boolean {
+    return this.ctx.storage.transactionSync(() => {
+      if (this.store.exists()) return false;
+      this.store.open(name, limits, Date.now());
+      return true;
+    });
+  }
+
+  account() {
+    return this.store.exists() ? this.store.account() : null;
+  }
+
+  setLimits(limits: Limits): void {
+    this.store.setLimits(limits);
+  }
+
+  addKey(id: string, hash: string, name: string, scopes: readonly string[]): void {
+    this.keyRing.add(id, hash, name, scopes, Date.now());
+  }
+
+  keys() {
+    return this.keyRing.list();
+  }
+
+  revokeKey(id: string): boolean {
+    return this.keyRing.revoke(id, Date.now());
+  }
+
+  /** What the key with this id and hash may do, and whether it may do it now. */
+  authenticate(id: string, hash: string) {
+    if (!this.store.exists()) return { kind: "unknown" } as const;
+    return this.keyRing.authenticate(id, hash, Date.now());
+  }
+
+  /** What `reserve` would answer, and what it would leave of each budget. */
+  quote(ask: Ask, dataset: string, promptDigest: string, privacy: PrivacyRecord | null) {
+    const now = Date.now();
+    const { limits } = this.store.account();
+    const usage = this.store.usage(now);
+    const epsilon = () => this.epsilonWith(dataset, promptDigest, privacy, limits);
+    return { refusals: refusals(limits, usage, ask, epsilon), left: leftView(limits, usage, ask, epsilon) };
+  }
+
+  /** Sets aside what the transfer may cost, or says why not. The same key twice is one transfer. */
+  reserve(submission: Submission): Reserved {
+    return this.ctx.storage.transactionSync(() => {
+      const earlier = this.store.findByKey(submission.idempotencyKey);
+      if (earlier && earlier.fingerprint !== submission.fingerprint) return { kind: "conflict" };
+      if (earlier) return { kind: "existing", transfer: toTransfer(earlier) };
+
+      const now = Date.now();
+      const { limits } = this.store.account();
+      const { ask, options, promptDigest, privacy } = submission;
+      const found = refusals(limits, this.store.usage(now), ask, () =>
+        this.epsilonWith(options.dataset, promptDigest, privacy, limits),
+      );
+      if (found.length > 0) return { kind: "refused", refusals: found };
+      const row = this.store.reserve(submission, now);
+      this.store.lease(row.id, now, now + LEASE_MS);
+      return { kind: "new", transfer: toTransfer(row) };
+    });
+  }
+
+  get(id: string): Open | null {
+    const row = this.store.find(id);
+    return row ? { transfer: toTransfer(row), batchJob: row.batch_job } : null;
+  }
+
+  list(limit: number, before?: string): Transfer[] {
+    return this.store.list(limit, before).map(toTransfer);
+  }
+
+  unfinished(): Open[] {
+    if (!this.store.exists()) return [];
+    return this.store.unfinished().map((row) => ({ transfer: toTransfer(row), batchJob: row.batch_job }));
+  }
+
+  /** Whether the caller may now work on the transfer's job, alone for `LEASE_MS`. */
+  lease(id: string): boolean {
+    const now = Date.now();
+    return this.store.lease(id, now, now + LEASE_MS);
+  }
+
+  release(id: string): void {
+    if (this.store.find(id)) this.store.update(id, Date.now(), { leased_until: 0 });
+  }
+
+  submitted(id: string, batchJob: string): Transfer | null {
+    return this.change(id, (row) => ({
+      state: advance(row.state as State, "queued"),
+      batch_job: batchJob,
+      leased_until: 0,
+    }));
+  }
+
+  /** News of the job itself; an event older than the last one only moves the state. */
+  report(id: string, event: JobEvent): Transfer | null {
+    return this.change(id, (row) => {
+      const state = advance(row.state as State, "running");
+      const newer = event.attempt > row.attempt || (event.attempt === row.attempt && event.sequence > row.sequence);
+      if (!newer) return state === row.state ? {} : { state };
+      const { attempt, sequence, progress, step } = event;
+      const loss = progress?.loss;
+      const losses = step === undefined || loss === undefined ? row.losses : withLoss(row.losses, step, loss);
+      return { state, attempt, sequence, progress: progress ? JSON.stringify(progress) : row.progress, losses };
+    });
+  }
+
+  /** Batch's own word that the job runs. */
+  running(id: string): Transfer | null {
+    return this.change(id, (row) => {
+      const state = advance(row.state as State, "running");
+      return state === row.state ? {} : { state };
+    });
+  }
+
+  cancelling(id: string): Transfer | null {
+    return this.change(id, (row) => ({ state: advance(row.state as State, "cancelling") }));
+  }
+
+  /** Ends the transfer and settles it; only the first end counts. */
+  finish(id: string, state: State, end: { seconds?: number; files?: FileRecord[]; problem?: string }): Transfer | null {
+    return this.ctx.storage.transactionSync(() => {
+      const row = this.store.find(id);
+      if (!row) return null;
+      if (isFinal(row.state as State)) return toTransfer(row);
+      const columns = { files: JSON.stringify(end.files ?? []), problem: end.problem ?? null, leased_until: 0 };
+      const finished = this.store.finish(row, state, end.seconds ?? 0, Date.now(), columns);
+      this.wake();
+      return toTransfer(finished);
+    });
+  }
+
+  /** Fails a transfer that never got a job, and frees its idempotency key: the same request may be tried again. */
+  abandon(id: string, problem: string): Transfer | null {
+    const transfer = this.finish(id, "failed", { problem });
+    if (transfer?.state === "failed") this.store.update(id, Date.now(), { idempotency_key: `abandoned ${id}` });
+    return transfer;
+  }
+
+  /** Work and target of a transfer, for the cost model. */
+  work(id: string): { targetDigest: string; work: number } | null {
+    const row = this.store.find(id);
+    return row ? { targetDigest: row.target_digest, work: row.work } : null;
+  }
+
+  /** The transfer as soon as its version is above `version`, or as it is after `timeout` milliseconds. */
+  async next(id: string, version: number, timeout: number): Promise<Transfer | null> {
+    const row = this.store.find(id);
+    if (!row) return null;
+    if (row.version > version || isFinal(row.state as State)) return toTransfer(row);
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, timeout);
+      this.waiting.add(done);
+    });
+    return toTransfer(this.store.find(id)!);
+  }
+
+  budget(currency: string): Budget {
+    const now = Date.now();
+    const { limits } = this.store.account();
+    const delta = limits.privacy?.delta;
+    const datasets = this.store.datasets().map((dataset) => ({ dataset, releases: this.store.releases(dataset) }));
+    return budgetView({
+      currency,
+      limits,
+      usage: this.store.usage(now),
+      reserved: this.store.reserved(),
+      datasets,
+      now,
+      delta,
+    });
+  }
+
+  ledger(limit: number, after: number): LedgerEntry[] {
+    return this.store.entries(limit, after).map((entry) => ({
+      sequence: Number(entry.sequence),
+      at: new Date(Number(entry.at)).toISOString(),
+      transfer: String(entry.transfer),
+      kind: entry.kind as LedgerEntry["kind"],
+      micros: Number(entry.micros),
+      deviceSeconds: Number(entry.device_seconds),
+      virtualTokens: Number(entry.virtual_tokens),
+      note: String(entry.note),
+    }));
+  }
+
+  /** Releasing the very same prompt again reveals nothing new, so it is composed once. */
+  private epsilonWith(dataset: string, promptDigest: string, privacy: PrivacyRecord | null, limits: Limits): number {
+    if (limits.privacy === null) return 0;
+    const others = this.store.releases(dataset).filter((release) => release.promptDigest !== promptDigest);
+    return composedEpsilon([...others.map((release) => release.privacy), privacy], limits.privacy.delta);
+  }
+
+  /** Changes an unfinished transfer and wakes who waits for it; a finished one stays as it is. */
+  private change(id: string, columnsOf: (row: Row) => Partial<Row>): Transfer | null {
+    const row = this.store.find(id);
+    if (!row) return null;
+    const columns = isFinal(row.state as State) ? {} : columnsOf(row);
+    if (Object.keys(columns).length === 0) return toTransfer(row);
+    const changed = this.store.update(id, Date.now(), columns);
+    this.wake();
+    return toTransfer(changed);
+  }
+
+  private wake(): void {
+    for (const done of [...this.waiting]) done();
+  }
+}
+
+function withLoss(losses: string, step: number, loss: number): string {
+  return JSON.stringify(addLoss(JSON.parse(losses), step, loss));
+}

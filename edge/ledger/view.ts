@@ -1,0 +1,33 @@
+import type { State, Transfer } from "../../shared/protocol/transfer.ts";
+import type { Row } from "./schema.ts";
+
+/** Enough for a curve on a screen; a transfer may report thousands. */
+const MAX_LOSSES = 200;
+
+/** A row as the API shows it. */
+export function toTransfer(row: Row): Transfer {
+  return {
+    id: row.id,
+    state: row.state as State,
+    version: row.version,
+    created: new Date(row.created).toISOString(),
+    updated: new Date(row.updated).toISOString(),
+    student: row.student,
+    virtualTokens: row.virtual_tokens,
+    promptDigest: row.prompt_digest,
+    options: JSON.parse(row.options),
+    progress: row.progress === null ? null : JSON.parse(row.progress),
+    losses: JSON.parse(row.losses),
+    reserved: { deviceSeconds: row.reserved_seconds, micros: row.reserved_micros },
+    cost: row.cost_micros === null ? null : { deviceSeconds: row.cost_seconds!, micros: row.cost_micros },
+    problem: row.problem,
+    files: JSON.parse(row.files),
+  };
+}
+
+/** The losses with one more; every second one is dropped when there are too many. Steps that a resumed job repeats are kept once. */
+export function addLoss(losses: Transfer["losses"], step: number, loss: number): Transfer["losses"] {
+  const before = losses.filter((point) => point.step < step);
+  const thinned = before.length < MAX_LOSSES ? before : before.filter((_, i) => i % 2 === 0);
+  return [...thinned, { step, loss }];
+}

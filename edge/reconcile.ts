@@ -1,0 +1,80 @@
+import type { JobDetail } from "@aws-sdk/client-batch";
+import { bucket, jobFiles } from "../shared/protocol/bucket.ts";
+import { jobId } from "../shared/protocol/ids.ts";
+import { ledgerOf } from "./auth.ts";
+import { describeJobs } from "./batch.ts";
+import { cancel, dispatch, settle } from "./dispatch.ts";
+import type { Env } from "./env.ts";
+import { LEASE_MS, type Open } from "./ledger/tenant.ts";
+import { tenantIds } from "./tenants.ts";
+
+/** An upload that isn't stored after this time never will be: its request has ended long ago. */
+const STORE_MS = 2 * LEASE_MS;
+/** A job that Batch could not be given for this long is given up. */
+const DISPATCH_MS = 3_600_000;
+
+/**
+ * Finds out what became of every unfinished transfer, from the bucket and from Batch: events get lost, Workers are restarted, and
+ * Batch is out of reach at times. A tenant whose reconciliation fails doesn't keep the next one from its own.
+ */
+export async function reconcileAll(env: Env): Promise<void> {
+  for await (const tenant of tenantIds(env)) {
+    try {
+      await reconcile(env, tenant);
+    } catch (error) {
+      // biome-ignore lint/suspicious/noConsole: this is the log
+      console.log(JSON.stringify({ reconcile: tenant, error: String(error) }));
+    }
+  }
+}
+
+async function reconcile(env: Env, tenant: string): Promise<void> {
+  const open = await ledgerOf(env, tenant).unfinished();
+  if (open.length === 0) return;
+  const submitted = open.flatMap(({ batchJob }) => batchJob ?? []);
+  const details = submitted.length > 0 ? await describeJobs(env, submitted) : new Map<string, JobDetail>();
+  for (const entry of open) {
+    if (entry.batchJob === null) await resume(env, tenant, entry);
+    else await follow(env, tenant, entry, details.get(entry.batchJob));
+  }
+}
+
+/** A transfer without a job: goes on where its request was interrupted, or ends it. */
+async function resume(env: Env, tenant: string, { transfer }: Open): Promise<void> {
+  const ledger = ledgerOf(env, tenant);
+  if (!(await ledger.lease(transfer.id))) return;
+  if (transfer.state === "cancelling") {
+    await cancel(env, tenant, transfer, null);
+    return;
+  }
+  const age = Date.now() - Date.parse(transfer.created);
+  const stored = await env.PROMPTS.head(bucket.job(jobId(tenant, transfer.id)) + jobFiles.spec);
+  if (!stored && age < STORE_MS) await ledger.release(transfer.id);
+  else if (!stored) await ledger.abandon(transfer.id, "The upload was interrupted; send it again.");
+  // A submission whose answer got lost may have reached Batch, so giving up is cancelling.
+  else if (age > DISPATCH_MS) await ledger.cancelling(transfer.id).then((marked) => cancel(env, tenant, marked!, null));
+  else await dispatch(env, tenant, transfer);
+}
+
+/** A transfer with a job: what Batch says of it counts. */
+async function follow(
+  env: Env,
+  tenant: string,
+  { transfer, batchJob }: Open,
+  job: JobDetail | undefined,
+): Promise<void> {
+  const ledger = ledgerOf(env, tenant);
+  const { id, state } = transfer;
+  if (job?.status === "SUCCEEDED") {
+    const settled = await settle(env, tenant, id);
+    if (!settled) await ledger.finish(id, "failed", { problem: "The job ended without a result." });
+  } else if (job?.status === "FAILED" || !job) {
+    const problem = job?.statusReason ?? "Batch doesn't know the job any more.";
+    const settled = await settle(env, tenant, id);
+    if (!settled) await ledger.finish(id, state === "cancelling" ? "cancelled" : "failed", { problem });
+  } else if (state === "cancelling") {
+    await cancel(env, tenant, transfer, batchJob);
+  } else if (job.status === "RUNNING") {
+    await ledger.running(id);
+  }
+}

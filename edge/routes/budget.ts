@@ -1,0 +1,40 @@
+import { createRoute } from "@hono/zod-openapi";
+import { z } from "zod";
+import { budgetSchema, ledgerEntrySchema } from "../../shared/protocol/transfer.ts";
+import type { App } from "../app.ts";
+import { ledgerOf, tenantWith } from "../auth.ts";
+import { json, problems, secured } from "./route.ts";
+
+const PAGE = 1000;
+
+const shared = { method: "get" as const, security: secured, middleware: [tenantWith("read")] };
+
+const getBudget = createRoute({
+  ...shared,
+  path: "/v1/budget",
+  summary: "What is spent, reserved and left of every budget",
+  responses: { 200: json(budgetSchema, "The budgets."), ...problems },
+});
+
+const getLedger = createRoute({
+  ...shared,
+  path: "/v1/ledger",
+  summary: "Every reservation, settlement and refund, oldest first",
+  request: { query: z.object({ after: z.coerce.number<string>().int().nonnegative().default(0) }) },
+  responses: {
+    200: json(z.object({ entries: z.array(ledgerEntrySchema) }), `At most ${PAGE}; go on with after=sequence.`),
+    ...problems,
+  },
+});
+
+export function addBudgetRoutes(app: App): void {
+  app.openapi(getBudget, async (c) => {
+    const budget = await ledgerOf(c.env, c.get("tenant")).budget(c.env.CURRENCY);
+    return c.json(budget, 200);
+  });
+
+  app.openapi(getLedger, async (c) => {
+    const entries = await ledgerOf(c.env, c.get("tenant")).ledger(PAGE, c.req.valid("query").after);
+    return c.json({ entries }, 200);
+  });
+}

@@ -1,0 +1,70 @@
+import { createRoute } from "@hono/zod-openapi";
+import { z } from "zod";
+import { bucket } from "../../shared/protocol/bucket.ts";
+import { nameSchema, publicSetSchema, studentSchema } from "../../shared/protocol/catalogue.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import type { App } from "../app.ts";
+import { tenantWith } from "../auth.ts";
+import { findStudent, readCatalogue } from "../catalogue.ts";
+import { sendObject } from "../send-object.ts";
+import { json, problems, secured } from "./route.ts";
+
+const shared = { method: "get" as const, security: secured, middleware: [tenantWith("read")] };
+
+const listStudents = createRoute({
+  ...shared,
+  path: "/v1/students",
+  summary: "Students on which prompts can be tuned",
+  responses: { 200: json(z.object({ students: z.array(studentSchema) }), "All students."), ...problems },
+});
+
+const getStudent = createRoute({
+  ...shared,
+  path: "/v1/students/{id}",
+  summary: "One student",
+  request: { params: z.object({ id: nameSchema }) },
+  responses: { 200: json(studentSchema, "The student."), ...problems },
+});
+
+const getStudentFile = createRoute({
+  ...shared,
+  path: "/v1/students/{id}/files/{name}",
+  summary: "A file of a student's model folder; ranges and conditional requests work",
+  request: { params: z.object({ id: nameSchema, name: nameSchema }) },
+  responses: {
+    200: { description: "The file.", content: { "application/octet-stream": { schema: {} } } },
+    ...problems,
+  },
+});
+
+const listPublicSets = createRoute({
+  ...shared,
+  path: "/v1/public-sets",
+  summary: "Public data sets on which a transfer can run",
+  responses: { 200: json(z.object({ publicSets: z.array(publicSetSchema) }), "All public sets."), ...problems },
+});
+
+export function addCatalogueRoutes(app: App): void {
+  app.openapi(listStudents, async (c) => {
+    const { students } = await readCatalogue(c.env.PROMPTS);
+    return c.json({ students }, 200);
+  });
+
+  app.openapi(getStudent, async (c) => {
+    const student = findStudent(await readCatalogue(c.env.PROMPTS), c.req.valid("param").id);
+    return c.json(student, 200);
+  });
+
+  app.openapi(getStudentFile, async (c) => {
+    const { id, name } = c.req.valid("param");
+    const student = findStudent(await readCatalogue(c.env.PROMPTS), id);
+    const file = student.files.find((candidate) => candidate.name === name);
+    if (!file) throw new ProblemError("Not found", `Student ${id} has no file ${name}.`, { status: 404 });
+    return sendObject(c.env.PROMPTS, bucket.model(student.digest) + name, file, c.req.raw);
+  });
+
+  app.openapi(listPublicSets, async (c) => {
+    const { publicSets } = await readCatalogue(c.env.PROMPTS);
+    return c.json({ publicSets }, 200);
+  });
+}

@@ -1,0 +1,33 @@
+import { createRoute } from "@hono/zod-openapi";
+import { MAX_MANIFEST_BYTES } from "../../shared/protocol/manifest.ts";
+import { quoteRequestSchema, quoteSchema } from "../../shared/protocol/transfer.ts";
+import type { App } from "../app.ts";
+import { ledgerOf, tenantWith } from "../auth.ts";
+import { readCatalogue } from "../catalogue.ts";
+import { priceOf } from "../cost.ts";
+import { limitBody, MAX_OPTIONS_BYTES } from "../upload.ts";
+import { checkFit } from "../validate.ts";
+import { json, problems, secured } from "./route.ts";
+
+const postQuote = createRoute({
+  method: "post",
+  path: "/v1/quotes",
+  summary: "What a transfer would cost, and whether the budgets allow it; nothing is reserved",
+  description: "Only the manifest is sent, so that a refusal costs no privacy.",
+  security: secured,
+  middleware: [tenantWith("read"), limitBody(MAX_MANIFEST_BYTES + MAX_OPTIONS_BYTES)],
+  request: { body: { required: true, content: { "application/json": { schema: quoteRequestSchema } } } },
+  responses: { 200: json(quoteSchema, "The quote."), ...problems },
+});
+
+export function addQuoteRoutes(app: App): void {
+  app.openapi(postQuote, async (c) => {
+    const { manifest, options } = c.req.valid("json");
+    const fit = checkFit(manifest, options, await readCatalogue(c.env.PROMPTS));
+    const { estimate, ask, model } = await priceOf(c.env, { manifest, options, ...fit });
+    const ledger = ledgerOf(c.env, c.get("tenant"));
+    const answer = await ledger.quote(ask, options.dataset, manifest.prompt.digest, manifest.privacy);
+    const reserve = { deviceSeconds: ask.deviceSeconds, micros: ask.micros };
+    return c.json({ estimate, reserve, model, ...answer }, 200);
+  });
+}

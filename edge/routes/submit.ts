@@ -1,0 +1,155 @@
+import { createRoute } from "@hono/zod-openapi";
+import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
+import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { ID_LENGTH, jobId, randomId } from "../../shared/protocol/ids.ts";
+import type { TransferSpec } from "../../shared/protocol/job.ts";
+import { sha256 } from "../../shared/protocol/manifest.ts";
+import { type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
+import type { App } from "../app.ts";
+import { jobToken, ledgerOf, tenantWith } from "../auth.ts";
+import { readCatalogue } from "../catalogue.ts";
+import { priceOf } from "../cost.ts";
+import { dispatch } from "../dispatch.ts";
+import type { Env } from "../env.ts";
+import { refusalStatus } from "../ledger/decide.ts";
+import type { Submission } from "../ledger/store.ts";
+import { limitBody, MAX_UPLOAD_BYTES, readUpload } from "../upload.ts";
+import { type Checked, validateUpload } from "../validate.ts";
+import { json, problems, secured } from "./route.ts";
+
+/** As the Idempotency-Key draft has it: opaque, and short enough to store. */
+const KEY = /^[\x21-\x7e]{1,128}$/;
+
+const postTransfer = createRoute({
+  method: "post",
+  path: "/v1/transfers",
+  summary: "Submit a prompt for transfer",
+  description:
+    "Parts: `manifest` (softpost.json), `prompt` (adapter_model.safetensors) and `options` (JSON). With an Idempotency-Key header the request can be repeated safely.",
+  security: secured,
+  middleware: [tenantWith("submit"), limitBody(MAX_UPLOAD_BYTES)],
+  request: {
+    body: {
+      required: true,
+      content: {
+        "multipart/form-data": {
+          schema: {
+            type: "object",
+            required: ["manifest", "prompt", "options"],
+            properties: {
+              manifest: { type: "string", contentMediaType: "application/json" },
+              prompt: { type: "string", contentMediaType: "application/octet-stream" },
+              options: { type: "string", contentMediaType: "application/json" },
+            },
+          },
+        },
+      },
+    },
+  },
+  responses: { 202: json(transferSchema, "It is accepted; Location says where to follow it."), ...problems },
+});
+
+export function addSubmitRoutes(app: App): void {
+  app.openapi(postTransfer, async (c) => {
+    const tenant = c.get("tenant");
+    const upload = await readUpload(c.req.raw);
+    const checked = await validateUpload(upload, await readCatalogue(c.env.PROMPTS));
+    const submission = await describe(c.env, upload, checked, c.req.header("idempotency-key"));
+    const reserved = await ledgerOf(c.env, tenant).reserve(submission);
+
+    if (reserved.kind === "conflict") {
+      const detail = "This Idempotency-Key was used for another submission; use a new one.";
+      throw new ProblemError("The idempotency key is taken", detail, { status: 422 });
+    }
+    if (reserved.kind === "refused") {
+      const faults = reserved.refusals.map(({ budget, message }) => ({ at: `budget/${budget}`, message }));
+      const detail = faults.map(({ message }) => message).join(" ");
+      throw new ProblemError("A budget would be passed", detail, { status: refusalStatus(reserved.refusals), faults });
+    }
+    const transfer = await proceed(c.env, tenant, reserved.kind, reserved.transfer, upload, checked);
+    c.header("location", `/v1/transfers/${transfer.id}`);
+    return c.json(transfer, 202);
+  });
+}
+
+async function describe(
+  env: Env,
+  upload: Record<"manifest" | "prompt" | "options", Uint8Array>,
+  checked: Checked,
+  key: string | undefined,
+): Promise<Submission> {
+  if (key !== undefined && !KEY.test(key)) {
+    throw new ProblemError("The request is not valid", "Idempotency-Key must be 1 to 128 visible ASCII characters.");
+  }
+  const { manifest, options, student } = checked;
+  const { work, perSecond, ask } = await priceOf(env, checked);
+  const promptDigest = manifest.prompt.digest;
+  const fingerprint = [await sha256(upload.manifest), promptDigest, await sha256(upload.options)].join(" ");
+  return {
+    id: randomId(ID_LENGTH),
+    idempotencyKey: key ?? `none ${randomId(ID_LENGTH)}`,
+    fingerprint,
+    student: student.id,
+    targetDigest: student.target.digest,
+    work,
+    ask,
+    price: perSecond,
+    promptDigest,
+    privacy: manifest.privacy,
+    options,
+  };
+}
+
+/**
+ * Stores and dispatches a reserved transfer. A repeated request only does so where the first one was interrupted: then nobody
+ * holds the lease any more.
+ */
+async function proceed(
+  env: Env,
+  tenant: string,
+  kind: "new" | "existing",
+  transfer: Transfer,
+  upload: { manifest: Uint8Array; prompt: Uint8Array },
+  checked: Checked,
+): Promise<Transfer> {
+  const ledger = ledgerOf(env, tenant);
+  if (kind === "existing" && (transfer.state !== "accepted" || !(await ledger.lease(transfer.id)))) return transfer;
+  try {
+    await store(env, tenant, transfer, upload, checked);
+  } catch (cause) {
+    await ledger.abandon(transfer.id, "The upload could not be stored.");
+    const detail = "The upload could not be stored, and nothing was reserved; send it again in a moment.";
+    throw new ProblemError("The storage can't be reached", detail, { status: 503, cause });
+  }
+  const dispatched = await dispatch(env, tenant, transfer);
+  if (dispatched.state !== "failed") return dispatched;
+  throw new ProblemError("The job was refused", dispatched.problem ?? "", { status: 502 });
+}
+
+/** Writes the job's folder, the spec last: where it is, the rest is. A file that is there already stays as it is. */
+async function store(
+  env: Env,
+  tenant: string,
+  transfer: Transfer,
+  upload: { manifest: Uint8Array; prompt: Uint8Array },
+  { options, student, publicSet }: Checked,
+): Promise<void> {
+  const job = jobId(tenant, transfer.id);
+  const { dataset: _, ...jobOptions } = options;
+  const spec: TransferSpec = {
+    kind: "transfer",
+    job,
+    target: student.target,
+    student: { id: student.id, digest: student.digest, files: student.files },
+    publicSet,
+    prompt: { name: WEIGHTS_FILE, size: upload.prompt.length, sha256: transfer.promptDigest },
+    options: jobOptions,
+    report: { url: `${env.PUBLIC_URL}/internal/jobs/${job}/events`, token: await jobToken(env, job) },
+  };
+  const write = (name: string, value: Uint8Array | string) =>
+    env.PROMPTS.put(bucket.job(job) + name, value, { onlyIf: { etagDoesNotMatch: "*" } });
+  await write(jobFiles.weights, upload.prompt);
+  await write(jobFiles.manifest, upload.manifest);
+  await write(jobFiles.spec, JSON.stringify(spec));
+}

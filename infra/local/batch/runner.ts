@@ -1,0 +1,171 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Attempt, isEnded, type Job } from "./job.ts";
+import { shouldRetry } from "./retry.ts";
+import type { Store } from "./store.ts";
+
+/** As AWS Batch: so long after SIGTERM follows SIGKILL. */
+const GRACE_MS = 30_000;
+/** The reason of an attempt whose machine went away; with a space after it, as AWS has it. */
+const HOST_GONE = "Host EC2 (this machine's daemon) was stopped";
+
+/** A job that took too long is not tried again. */
+const TIMED_OUT = "Job attempt duration exceeded timeout";
+
+/** Runs jobs as child processes, at most `concurrency` at once, oldest first. */
+export class Runner {
+  private readonly store: Store;
+  private readonly concurrency: number;
+  private readonly running = new Map<string, { child: ChildProcess; ended: Promise<void>; why?: string }>();
+  private stopping = false;
+
+  constructor(store: Store, concurrency: number) {
+    this.store = store;
+    this.concurrency = concurrency;
+  }
+
+  /** Takes up the jobs of an earlier daemon: what was running then has lost its host. */
+  recover(): void {
+    for (const job of this.store.allJobs()) {
+      if (job.status !== "RUNNING") continue;
+      killOrphan(job);
+      this.end(job, { statusReason: HOST_GONE });
+    }
+    this.schedule();
+  }
+
+  schedule(): void {
+    if (this.stopping) return;
+    for (const job of this.store.allJobs()) {
+      if (this.running.size >= this.concurrency) return;
+      if (job.status === "RUNNABLE") this.start(job);
+    }
+  }
+
+  /** Ends a job, wherever it is. */
+  terminate(job: Job, reason: string): void {
+    if (isEnded(job)) return;
+    const marked = this.store.put({ ...job, isTerminated: true, statusReason: reason });
+    const entry = this.running.get(job.jobId);
+    if (entry) this.kill(job.jobId, reason);
+    else this.store.put({ ...marked, status: "FAILED", stoppedAt: Date.now() });
+  }
+
+  /** Stops all jobs so that the next daemon resumes them; resolves when their processes are gone. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    const ended = [...this.running].map(([id, entry]) => {
+      this.kill(id, HOST_GONE);
+      return entry.ended;
+    });
+    await Promise.all(ended);
+  }
+
+  private start(job: Job): void {
+    const attempt = job.attempts.length + 1;
+    const logStreamName = `${job.jobId}-${attempt}.log`;
+    const log = openSync(join(this.store.folder, "logs", logStreamName), "a", 0o600);
+    const [command, ...args] = job.container.command.map((word) => substitute(word, job.parameters));
+    const child = spawn(command!, args, {
+      // A group of its own, so that a signal reaches what the job starts, and Ctrl-C in a terminal doesn't reach the job before us.
+      detached: true,
+      stdio: ["ignore", log, log],
+      env: environment(job, attempt),
+    });
+    closeSync(log);
+    const startedAt = Date.now();
+    const started = this.store.put({ ...job, status: "RUNNING", startedAt, process: child.pid });
+    const limit = job.timeout?.attemptDurationSeconds;
+    const timer = limit && setTimeout(() => this.terminate(this.store.job(job.jobId)!, TIMED_OUT), limit * 1000);
+    const ended = new Promise<void>((resolve) => {
+      const done = (outcome: { exitCode?: number; reason?: string; statusReason: string }) => {
+        if (timer) clearTimeout(timer);
+        const why = this.running.get(job.jobId)?.why;
+        this.running.delete(job.jobId);
+        this.end(started, why === undefined ? outcome : { ...outcome, statusReason: why });
+        resolve();
+        this.schedule();
+      };
+      child.once("error", (error) => done({ reason: String(error), statusReason: "Task failed to start" }));
+      child.once("exit", (code, signal) => {
+        // As a shell and docker have it: 128 and the signal's number.
+        const exitCode = code ?? 128 + (signal === "SIGKILL" ? 9 : 15);
+        done({ exitCode, statusReason: "Essential container in task exited" });
+      });
+    });
+    this.running.set(job.jobId, { child, ended });
+  }
+
+  /** Writes down the end of an attempt, and what comes next. */
+  private end(started: Job, outcome: { exitCode?: number; reason?: string; statusReason: string }): void {
+    const { exitCode, reason, statusReason } = outcome;
+    const stoppedAt = Date.now();
+    const attempt: Attempt = {
+      startedAt: started.startedAt ?? stoppedAt,
+      stoppedAt,
+      statusReason,
+      container: {
+        ...(exitCode !== undefined && { exitCode }),
+        ...(reason !== undefined && { reason }),
+        logStreamName: `${started.jobId}-${started.attempts.length + 1}.log`,
+      },
+    };
+    const current = this.store.job(started.jobId)!;
+    const job = { ...current, attempts: [...started.attempts, attempt], process: undefined };
+    if (exitCode === 0) this.store.put({ ...job, status: "SUCCEEDED", statusReason, stoppedAt });
+    else if (!job.isTerminated && shouldRetry(job)) this.store.put({ ...job, status: "RUNNABLE" });
+    else this.store.put({ ...job, status: "FAILED", statusReason: current.statusReason ?? statusReason, stoppedAt });
+  }
+
+  private kill(id: string, why: string): void {
+    const entry = this.running.get(id);
+    if (!entry || entry.why !== undefined) return;
+    entry.why = why;
+    signal(entry.child.pid, "SIGTERM");
+    const timer = setTimeout(() => signal(entry.child.pid, "SIGKILL"), GRACE_MS);
+    entry.child.once("exit", () => clearTimeout(timer));
+  }
+}
+
+/** `Ref::name` is the parameter of that name. */
+function substitute(word: string, parameters: Readonly<Record<string, string>>): string {
+  return word.startsWith("Ref::") ? (parameters[word.slice("Ref::".length)] ?? word) : word;
+}
+
+/** What the definition says and what every program needs; nothing else of the daemon's own environment. */
+function environment(job: Job, attempt: number): NodeJS.ProcessEnv {
+  const { PATH, HOME, TMPDIR } = process.env;
+  return {
+    ...Object.fromEntries(job.container.environment.map(({ name, value }) => [name, value])),
+    PATH,
+    HOME,
+    TMPDIR,
+    AWS_BATCH_JOB_ID: job.jobId,
+    AWS_BATCH_JOB_ATTEMPT: String(attempt),
+    AWS_BATCH_JQ_NAME: job.jobQueue,
+  };
+}
+
+function signal(group: number | undefined, name: NodeJS.Signals): void {
+  if (group === undefined) return;
+  try {
+    process.kill(-group, name);
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+/**
+ * Ends what a killed daemon left running, if it is certain that the process is that job: its number may have been given to
+ * another one. Where that can't be found out (no /proc), the job itself notices that its parent is gone.
+ */
+function killOrphan({ jobId, process: group }: Job): void {
+  if (group === undefined) return;
+  try {
+    if (readFileSync(`/proc/${group}/environ`, "latin1").includes(`AWS_BATCH_JOB_ID=${jobId}\0`))
+      signal(group, "SIGKILL");
+  } catch {
+    // It isn't there, or this system has no /proc.
+  }
+}

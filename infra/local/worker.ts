@@ -1,0 +1,92 @@
+import { appendFileSync } from "node:fs";
+import { join } from "node:path";
+import { Miniflare, NoOpLog } from "miniflare";
+import { parse } from "smol-toml";
+import { z } from "zod";
+import type { Bundle } from "./bundle.ts";
+import { endOrphan, noteWorkerd } from "./orphan.ts";
+
+/** What is read of `wrangler.toml`: the Worker here has the bindings that it has when it is deployed. */
+const configSchema = z.object({
+  compatibility_date: z.string(),
+  durable_objects: z.object({ bindings: z.array(z.object({ name: z.string(), class_name: z.string() })) }),
+  r2_buckets: z.array(z.object({ binding: z.string(), bucket_name: z.string() })).length(1),
+  vars: z.record(z.string(), z.string()),
+});
+
+export interface WorkerOptions {
+  readonly bundle: Bundle;
+  /** Where the bucket and the ledgers are kept. */
+  readonly folder: string;
+  readonly port: number;
+  /** Variables and secrets, beside those of `wrangler.toml` or instead of them. */
+  readonly vars: Readonly<Record<string, string>>;
+  /** With which the bucket's S3 door is opened. */
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+}
+
+export interface LocalWorker {
+  readonly url: string;
+  /** Endpoint of the bucket for an S3 client, path style. */
+  readonly s3: string;
+  readonly bucketName: string;
+  /** Runs the Worker's cron handler. */
+  reconcile(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The Worker in workerd, on loopback, with its bucket and ledgers on disk. */
+export async function startWorker(options: WorkerOptions): Promise<LocalWorker> {
+  const { bundle, folder, credentials } = options;
+  const config = configSchema.parse(parse(bundle.config));
+  const [bucket] = config.r2_buckets;
+  const log = (line: string) => appendFileSync(join(folder, "worker.log"), `${line}\n`);
+  const pidFile = join(folder, "workerd.pid");
+  await endOrphan(pidFile);
+  const restoreSignals = keepSignals();
+  const miniflare = new Miniflare({
+    name: "softpost",
+    modules: [{ type: "ESModule", path: "worker.js", contents: bundle.script }],
+    compatibilityDate: config.compatibility_date,
+    host: "127.0.0.1",
+    port: options.port,
+    bindings: { ...config.vars, ...options.vars },
+    durableObjects: Object.fromEntries(
+      config.durable_objects.bindings.map(({ name, class_name }) => [name, { className: class_name, useSQLite: true }]),
+    ),
+    r2Buckets: { [bucket!.binding]: { id: bucket!.bucket_name, s3Credentials: credentials } },
+    defaultPersistRoot: folder,
+    cf: false,
+    log: new NoOpLog(),
+    handleStructuredLogs: ({ message }: { message: string }) => log(message),
+  });
+  restoreSignals();
+  const { origin: url } = await miniflare.ready.catch(async (error) => {
+    await miniflare.dispose();
+    throw error;
+  });
+  await noteWorkerd(pidFile);
+  return {
+    url,
+    s3: `${url}/cdn-cgi/local/r2/s3`,
+    bucketName: bucket!.bucket_name,
+    async reconcile() {
+      const worker = await miniflare.getWorker();
+      await worker.scheduled({ cron: "* * * * *" });
+    },
+    close: () => miniflare.dispose(),
+  };
+}
+
+/**
+ * Miniflare ends the whole process at a signal, before jobs could write their last checkpoints into the bucket. Whoever starts a
+ * Worker here closes it, so the handlers that are added until the function that comes back is called are taken away.
+ */
+function keepSignals(): () => void {
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  const before = signals.map((signal) => process.listeners(signal));
+  return () =>
+    signals.forEach((signal, i) => {
+      for (const added of process.listeners(signal)) if (!before[i]!.includes(added)) process.off(signal, added);
+    });
+}

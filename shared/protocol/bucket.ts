@@ -1,0 +1,30 @@
+/**
+ * The bucket's layout, for its two doors: the Worker's R2 binding and the jobs' S3 client. A folder ends in `/`.
+ * Everything but the catalogue, calibrations and checkpoints is written once and never changed.
+ */
+export const bucket = {
+  /** The students and public sets on offer: `catalogueSchema`. */
+  catalogue: "catalogue.json",
+  model: (digest: string) => `models/${digest}/`,
+  publicSet: (digest: string) => `public-sets/${digest}.jsonl`,
+  /** Unprompted hidden states of a model on a public set at a read position's settings. */
+  states: (modelDigest: string, publicDigest: string, settings: string) =>
+    `states/${modelDigest}/${publicDigest}/${settings}.safetensors`,
+  /** Lists every tenant: the ledgers are spread over Durable Objects, which can't be enumerated. */
+  tenants: "tenants/",
+  tenant: (tenant: string) => `tenants/${tenant}.json`,
+  /** A job's own folder: its spec, inputs, checkpoints and results. */
+  job: (job: string) => `jobs/${job}/`,
+  /** Device seconds of finished transfers to a target. */
+  calibration: (targetDigest: string) => `calibration/${targetDigest}.json`,
+} as const;
+
+/** Files in a job's folder. `result.json` is written last: when it is there, the job is done. */
+export const jobFiles = {
+  spec: "spec.json",
+  manifest: "prompt/softpost.json",
+  weights: "prompt/adapter_model.safetensors",
+  checkpoint: "checkpoint/",
+  output: "output/",
+  result: "result.json",
+} as const;

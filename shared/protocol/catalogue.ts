@@ -1,0 +1,54 @@
+import { z } from "zod";
+import { digestSchema } from "./manifest.ts";
+
+/** Names in URLs and in a provider's catalogue. */
+export const nameSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "Must be 1 to 64 letters, digits, dots, dashes or underscores.");
+
+export const fileSchema = z
+  .object({ name: nameSchema, size: z.int().nonnegative(), sha256: digestSchema })
+  .meta({ id: "File", description: "A file with its size in bytes and its SHA-256." });
+
+export type FileRecord = z.output<typeof fileSchema>;
+
+export const studentSchema = z
+  .object({
+    id: nameSchema,
+    digest: digestSchema.describe("What a manifest's model.digest must be."),
+    architecture: z.enum(["gpt2", "llama", "roberta"]),
+    dimension: z.int().positive().describe("Width D of the embeddings."),
+    positions: z.int().positive().describe("Positions that prompt and text may have together."),
+    embeddingNorms: z
+      .object({ mean: z.number().positive(), max: z.number().positive() })
+      .describe("Euclidean norms of the rows of the token embeddings; uploads are compared with them."),
+    files: z.array(fileSchema),
+    target: z.object({
+      id: nameSchema,
+      digest: digestSchema,
+      files: z.array(fileSchema),
+      layers: z.int().positive(),
+    }),
+    tokensPerSecond: z.number().positive().describe("Speed of the target assumed before the first job has finished."),
+    retired: z.boolean().describe("A retired student can still be downloaded, but takes no prompts any more."),
+  })
+  .meta({ id: "Student", description: "A distilled model on which clients tune prompts for its target." });
+
+export type Student = z.output<typeof studentSchema>;
+
+export const publicSetSchema = z
+  .object({
+    id: nameSchema,
+    digest: digestSchema,
+    size: z.int().positive().describe("Bytes of the JSONL file."),
+    examples: z.int().positive(),
+    description: z.string().max(500),
+  })
+  .meta({ id: "PublicSet", description: "Public texts on which a transfer compares student and target." });
+
+export type PublicSet = z.output<typeof publicSetSchema>;
+
+/** `catalogue.json` in the bucket. */
+export const catalogueSchema = z.object({ students: z.array(studentSchema), publicSets: z.array(publicSetSchema) });
+
+export type Catalogue = z.output<typeof catalogueSchema>;

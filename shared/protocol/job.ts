@@ -1,0 +1,78 @@
+import { z } from "zod";
+import { fileSchema, nameSchema, publicSetSchema } from "./catalogue.ts";
+import { digestSchema } from "./manifest.ts";
+import { optionsSchema, progressSchema } from "./transfer.ts";
+
+const modelSchema = z.object({ id: nameSchema, digest: digestSchema, files: z.array(fileSchema) });
+
+/** Where a job reports to, and the token that only it has. */
+const reportSchema = z.object({ url: z.url(), token: z.string() });
+
+export const transferSpecSchema = z.object({
+  kind: z.literal("transfer"),
+  job: z.string(),
+  target: modelSchema,
+  student: modelSchema,
+  publicSet: publicSetSchema,
+  prompt: fileSchema,
+  options: optionsSchema.omit({ dataset: true }),
+  report: reportSchema,
+});
+
+export const distillSpecSchema = z.object({
+  kind: z.literal("distill"),
+  job: z.string(),
+  teacher: modelSchema,
+  corpus: publicSetSchema,
+  /** The student's name in the catalogue. */
+  student: nameSchema,
+  layers: z.array(z.int()).min(1),
+  steps: z.int().positive(),
+  batchSize: z.int().positive(),
+  maxLength: z.int().positive(),
+  learningRate: z.number().positive(),
+  seed: z.int().nonnegative(),
+});
+
+export const predictSpecSchema = z.object({
+  kind: z.literal("predict"),
+  job: z.string(),
+  model: modelSchema,
+  /** The job whose output is the prompt. */
+  prompt: z.string(),
+  data: publicSetSchema,
+});
+
+/** `spec.json` in a job's folder. */
+export const specSchema = z.discriminatedUnion("kind", [transferSpecSchema, distillSpecSchema, predictSpecSchema]);
+
+export type TransferSpec = z.output<typeof transferSpecSchema>;
+export type DistillSpec = z.output<typeof distillSpecSchema>;
+export type PredictSpec = z.output<typeof predictSpecSchema>;
+export type Spec = z.output<typeof specSchema>;
+
+/** `result.json` in a job's folder. */
+export const resultSchema = z.object({
+  files: z.array(fileSchema),
+  /** Seconds on the device over all attempts, start-up included. */
+  deviceSeconds: z.number().nonnegative(),
+});
+
+export type JobResult = z.output<typeof resultSchema>;
+
+/** What a job tells the edge. Events may come twice, out of order or never. */
+export const jobEventSchema = z
+  .strictObject({
+    /** Batch's attempt, from 1. */
+    attempt: z.int().positive(),
+    /** Counts the events of an attempt: an older one than the last that arrived is ignored. */
+    sequence: z.int().nonnegative(),
+    state: z.enum(["running", "succeeded", "failed"]),
+    progress: progressSchema.nullable(),
+    /** Training step of the loss in `progress`. */
+    step: z.int().nonnegative().optional(),
+    problem: z.string().max(1000).optional(),
+  })
+  .meta({ id: "JobEvent" });
+
+export type JobEvent = z.output<typeof jobEventSchema>;

@@ -1,0 +1,164 @@
+import { z } from "zod";
+import { fileSchema, nameSchema } from "./catalogue.ts";
+import { idSchema, manifestSchema } from "./manifest.ts";
+
+/** Twenty times the paper's number of steps; the budget is what limits a job, this only catches slips. */
+const MAX_STEPS = 100_000;
+const MAX_BATCH = 256;
+
+/** What the client chooses about a transfer. Defaults are the method's. */
+export const optionsSchema = z
+  .strictObject({
+    dataset: idSchema.describe(
+      "An opaque id of the private data set behind the prompt. Every prompt tuned on one data set must name the same id: the privacy budget is kept by it.",
+    ),
+    publicSet: nameSchema,
+    steps: z.int().min(1).max(MAX_STEPS).default(5000),
+    batchSize: z.int().min(1).max(MAX_BATCH).default(8),
+    learningRate: z.number().positive().max(1).default(1e-3),
+    alpha: z.number().min(0).max(1).default(0.5).describe("Weight of the loss on the prompt-induced difference."),
+    seed: z.int().min(0).max(0xffff_ffff).default(0),
+  })
+  .meta({ id: "TransferOptions" });
+
+export type TransferOptions = z.output<typeof optionsSchema>;
+
+export const costSchema = z
+  .object({
+    deviceSeconds: z.int().nonnegative(),
+    micros: z.int().nonnegative().describe("Millionths of the currency."),
+  })
+  .meta({ id: "Cost" });
+
+export type Cost = z.output<typeof costSchema>;
+
+export const budgetNames = ["money", "deviceSeconds", "virtualTokens", "concurrent", "daily", "privacy"] as const;
+export type BudgetName = (typeof budgetNames)[number];
+
+export const limitsSchema = z
+  .strictObject({
+    micros: z.int().nonnegative().describe("Money, in millionths of the currency, for all transfers together."),
+    deviceSeconds: z.int().nonnegative(),
+    virtualTokens: z.int().nonnegative().describe("Rows of all transferred prompts together."),
+    concurrent: z.int().nonnegative().describe("Transfers that are not finished."),
+    daily: z.int().nonnegative().describe("Transfers submitted on one day (UTC), cancelled ones included."),
+    privacy: z
+      .strictObject({ epsilon: z.number().positive(), delta: z.number().gt(0).lt(1) })
+      .nullable()
+      .describe("What all prompts released from one private data set may reveal together; null: not limited."),
+  })
+  .meta({ id: "Limits" });
+
+export type Limits = z.output<typeof limitsSchema>;
+
+const usedSchema = z.object({ limit: z.number(), used: z.number(), reserved: z.number() });
+
+export const budgetSchema = z
+  .object({
+    currency: z.string(),
+    money: usedSchema.describe("Millionths of the currency."),
+    deviceSeconds: usedSchema,
+    virtualTokens: usedSchema,
+    concurrent: z.object({ limit: z.int(), used: z.int() }),
+    daily: z.object({ limit: z.int(), used: z.int(), resets: z.iso.datetime() }),
+    privacy: z.object({
+      limit: limitsSchema.shape.privacy,
+      datasets: z.array(
+        z.object({
+          dataset: idSchema,
+          prompts: z.int().positive().describe("Different prompts that were released."),
+          epsilon: z.number().nullable().describe("Composed epsilon at the limit's delta; null: not private."),
+          delta: z.number(),
+        }),
+      ),
+    }),
+  })
+  .meta({ id: "Budget" });
+
+export type Budget = z.output<typeof budgetSchema>;
+
+export const refusalSchema = z
+  .object({ budget: z.enum(budgetNames), message: z.string() })
+  .meta({ id: "Refusal", description: "A budget that a transfer would pass." });
+
+export type Refusal = z.output<typeof refusalSchema>;
+
+export const quoteRequestSchema = z
+  .strictObject({ manifest: manifestSchema, options: optionsSchema })
+  .meta({ id: "QuoteRequest" });
+
+export const quoteSchema = z
+  .object({
+    estimate: costSchema.describe("What the transfer will probably cost."),
+    reserve: costSchema.describe("What is set aside until it has finished, and the most that it can cost."),
+    model: z
+      .object({
+        formula: z.string(),
+        startSeconds: z.number(),
+        tokens: z.number(),
+        tokensPerSecond: z.number(),
+        finishedJobs: z.int().describe("Jobs that the speed was calibrated from; 0: the provider's assumption."),
+      })
+      .describe("How the estimate was made."),
+    left: z
+      .record(z.enum(budgetNames), z.number().nullable())
+      .describe("What would be left of each budget; for privacy, epsilon of this data set. Null: not limited."),
+    refusals: z.array(refusalSchema).describe("Empty if the transfer would be accepted now."),
+  })
+  .meta({ id: "Quote" });
+
+export type Quote = z.output<typeof quoteSchema>;
+
+/** In the order that a transfer goes through them; the last three are final. */
+export const states = ["accepted", "queued", "running", "cancelling", "succeeded", "failed", "cancelled"] as const;
+export type State = (typeof states)[number];
+
+export const progressSchema = z
+  .object({
+    phase: z.string().max(100),
+    done: z.number().nonnegative(),
+    total: z.number().nonnegative(),
+    loss: z.number().optional().describe("Transfer loss on the public set."),
+  })
+  .meta({ id: "Progress" });
+
+export type Progress = z.output<typeof progressSchema>;
+
+export const transferSchema = z
+  .object({
+    id: z.string(),
+    state: z.enum(states),
+    version: z.int().describe("Grows with every change."),
+    created: z.iso.datetime(),
+    updated: z.iso.datetime(),
+    student: nameSchema,
+    virtualTokens: z.int(),
+    promptDigest: z.string(),
+    options: optionsSchema,
+    progress: progressSchema.nullable(),
+    losses: z
+      .array(z.object({ step: z.int(), loss: z.number() }))
+      .describe("Some steps with their loss, thinned out evenly."),
+    reserved: costSchema,
+    cost: costSchema.nullable().describe("Null until the transfer has finished."),
+    problem: z.string().nullable().describe("Why it failed."),
+    files: z.array(fileSchema).describe("The transferred prompt's folder, once it succeeded."),
+  })
+  .meta({ id: "Transfer" });
+
+export type Transfer = z.output<typeof transferSchema>;
+
+export const ledgerEntrySchema = z
+  .object({
+    sequence: z.int(),
+    at: z.iso.datetime(),
+    transfer: z.string(),
+    kind: z.enum(["reserve", "settle", "refund"]),
+    micros: z.int().describe("Change of what is spent or reserved: the sum over all entries is what the budget shows."),
+    deviceSeconds: z.int(),
+    virtualTokens: z.int(),
+    note: z.string(),
+  })
+  .meta({ id: "LedgerEntry" });
+
+export type LedgerEntry = z.output<typeof ledgerEntrySchema>;

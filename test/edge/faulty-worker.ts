@@ -1,0 +1,45 @@
+/** The Worker with a bucket that fails or hangs where a request's header asks for it, and with ledgers whose time can be moved. */
+import type { Env } from "../../edge/env.ts";
+import { Tenant as RealTenant } from "../../edge/ledger/tenant.ts";
+import worker from "../../edge/main.ts";
+
+export class Tenant extends RealTenant {
+  /** Makes all transfers older, and all leases end sooner. */
+  age(milliseconds: number): void {
+    this.ctx.storage.sql.exec(
+      "UPDATE transfers SET created = created - ?, leased_until = leased_until - ?",
+      milliseconds,
+      milliseconds,
+    );
+  }
+}
+
+export default {
+  async fetch(request, env, ctx) {
+    const [, tenant, age] = /^\/test\/age\/(\w+)\/(\d+)$/.exec(new URL(request.url).pathname) ?? [];
+    if (tenant === undefined) return worker.fetch(request, withFault(env, request.headers.get("x-test-fault")), ctx);
+    const ledger = env.TENANTS.get(env.TENANTS.idFromName(tenant)) as unknown as Pick<Tenant, "age">;
+    await ledger.age(Number(age));
+    return Response.json({});
+  },
+  scheduled: worker.scheduled,
+} satisfies ExportedHandler<Env>;
+
+/** `put NAME` fails the writing of the object that ends in NAME, `hang NAME` never answers it. */
+function withFault(env: Env, header: string | null): Env {
+  const [fault, name] = header?.split(" ") ?? [];
+  if (fault === undefined || name === undefined) return env;
+  const put = (key: string, ...rest: unknown[]) => {
+    if (!key.endsWith(name)) return (env.PROMPTS.put as (...args: unknown[]) => unknown)(key, ...rest);
+    if (fault === "hang") return new Promise(() => {});
+    throw new Error("put: Internal error");
+  };
+  const prompts = new Proxy(env.PROMPTS, {
+    get: (target, property) => {
+      if (property === "put") return put;
+      const value = Reflect.get(target, property);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return { ...env, PROMPTS: prompts };
+}

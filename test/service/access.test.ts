@@ -1,0 +1,196 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadBundle } from "../../infra/local/bundle.ts";
+import { OPTIONS, type Provider, promptOf, STUDENT_FILE, startProvider, uploadOf } from "./provider.ts";
+
+let provider: Provider;
+
+beforeAll(async () => {
+  provider = await startProvider(await loadBundle());
+  await provider.define(["true"]);
+});
+
+afterAll(() => provider.close());
+
+describe("keys", () => {
+  test.each([
+    ["no key", {}],
+    ["another scheme", { authorization: "Basic abc" }],
+    ["a key of no tenant", { authorization: `Bearer sp_${"a".repeat(16)}_${"b".repeat(16)}_${"c".repeat(43)}` }],
+    ["the admin secret", { authorization: "Bearer admin-secret" }],
+  ])("%s opens nothing", async (_, headers) => {
+    const { status, body, headers: answer } = await provider.fetchJson("/v1/budget", { headers });
+    expect([status, body.title]).toEqual([401, "Not authenticated"]);
+    expect(answer.get("www-authenticate")).toBe("Bearer");
+  });
+
+  test("that differ in one character open nothing", async () => {
+    const { key } = await provider.tenant();
+    const other = key.slice(0, -1) + (key.endsWith("A") ? "B" : "A");
+    expect((await provider.fetchJson("/v1/budget", { headers: { authorization: `Bearer ${other}` } })).status).toBe(
+      401,
+    );
+  });
+
+  test("do what their scopes say", async () => {
+    const reader = await provider.tenant({}, ["read"]);
+    expect((await reader.get("/v1/budget")).status).toBe(200);
+    expect((await reader.submit(uploadOf(promptOf(1)))).status).toBe(403);
+    expect((await reader.get(`/v1/admin/tenants/${reader.id}/keys`)).status).toBe(403);
+  });
+
+  test("of a tenant's administrator administer that tenant only, and revoked keys are dead", async () => {
+    const admin = await provider.tenant({}, ["admin", "read"]);
+    const other = await provider.tenant();
+    const { body } = await admin.get(`/v1/admin/tenants/${admin.id}/keys`);
+    expect(JSON.stringify(body)).not.toContain(admin.key.slice(-43));
+    expect((await admin.get(`/v1/admin/tenants/${other.id}/keys`)).status).toBe(403);
+    expect((await admin.get("/v1/admin/tenants")).status).toBe(401);
+    const path = `/v1/admin/tenants/${admin.id}/keys/${body.keys[0].id}`;
+    const revoked = await fetch(provider.url + path, { method: "DELETE", headers: admin.headers });
+    expect(revoked.status).toBe(204);
+    expect((await admin.get("/v1/budget")).status).toBe(401);
+  });
+
+  test("of one tenant don't show another's transfers", async () => {
+    const [one, two] = [await provider.tenant(), await provider.tenant()];
+    const { body } = await one.submit(uploadOf(promptOf(1)));
+    for (const path of ["", "/events", "/prompt/softpost.json"]) {
+      expect((await two.get(`/v1/transfers/${body.id}${path}`)).status).toBe(404);
+    }
+    expect((await two.cancel(body.id)).status).toBe(404);
+  });
+});
+
+describe("files of a student", () => {
+  const path = "/v1/students/small/files/model.safetensors";
+  const get = async (headers: Record<string, string>) => {
+    const tenant = await provider.tenant();
+    const response = await fetch(provider.url + path, { headers: { ...tenant.headers, ...headers } });
+    return { response, bytes: new Uint8Array(await response.arrayBuffer()) };
+  };
+
+  test("come whole, with a strong ETag", async () => {
+    const { response, bytes } = await get({});
+    expect(response.status).toBe(200);
+    expect(bytes).toEqual(STUDENT_FILE);
+    expect(response.headers.get("etag")).toMatch(/^"[0-9a-f]{64}"$/);
+    expect(response.headers.get("cache-control")).toContain("immutable");
+  });
+
+  test("come in ranges", async () => {
+    const { response, bytes } = await get({ range: "bytes=9990-" });
+    expect(response.status).toBe(206);
+    expect(response.headers.get("content-range")).toBe(`bytes 9990-9999/${STUDENT_FILE.length}`);
+    expect(bytes).toEqual(STUDENT_FILE.subarray(9990));
+    expect((await get({ range: "bytes=10000-" })).response.status).toBe(416);
+    expect((await get({ range: "bytes=0-1", "if-range": '"other"' })).response.status).toBe(200);
+  });
+
+  test("don't come again when the client has them", async () => {
+    const etag = (await get({})).response.headers.get("etag")!;
+    expect((await get({ "if-none-match": etag })).response.status).toBe(304);
+  });
+});
+
+describe("an upload's faults", () => {
+  test("are all in one answer", async () => {
+    const tenant = await provider.tenant();
+    const { weights, manifest } = promptOf(1);
+    const bad = {
+      ...manifest,
+      model: { ...manifest.model, architecture: "llama" },
+      prompt: { ...manifest.prompt, virtualTokens: 99 },
+    };
+    const { status, body } = await tenant.submit(
+      uploadOf({ weights, manifest: bad }, { ...OPTIONS, publicSet: "none" }),
+    );
+    expect(status).toBe(422);
+    expect(body.faults.map(({ at }: { at: string }) => at).sort()).toEqual([
+      "options#/publicSet",
+      "softpost.json#/model/architecture",
+      "softpost.json#/prompt/virtualTokens",
+      "softpost.json#/prompt/virtualTokens",
+    ]);
+  });
+
+  test("name a retired student and a row that is too long", async () => {
+    const tenant = await provider.tenant();
+    const { weights, manifest } = promptOf(1);
+    const long = new Uint8Array(weights);
+    new DataView(long.buffer).setFloat32(long.length - 4, 1e9, true);
+    const model = { ...manifest.model, digest: (await tenant.get("/v1/students/old")).body.digest };
+    const { body } = await tenant.submit(uploadOf({ weights: long, manifest: { ...manifest, model } }));
+    const messages = body.faults.map(({ message }: { message: string }) => message).join(" ");
+    expect(messages).toContain("retired");
+    const { body: norm } = await tenant.submit(uploadOf({ weights: long, manifest }));
+    expect(norm.faults.map(({ at }: { at: string }) => at)).toContain("adapter_model.safetensors, row 3");
+  });
+
+  test("include a privacy record that says less than the run gives", async () => {
+    const tenant = await provider.tenant();
+    const { weights, manifest } = promptOf(1, { privacy: privacyRecord({ epsilon: 0.5 }) });
+    const { status, body } = await tenant.submit(uploadOf({ weights, manifest }));
+    expect(status).toBe(422);
+    expect(body.faults[0].at).toBe("softpost.json#/privacy/epsilon");
+  });
+});
+
+/** σ = 1, q = 0.01, 1 000 steps, δ = 1e-5: epsilon about 2.1 (RDP). */
+function privacyRecord(change: { epsilon?: number } = {}) {
+  return {
+    ...({ sampler: "poisson", neighbouring: "add-or-remove-one", accountant: "rdp" } as const),
+    ...{ epsilon: 2.2, delta: 1e-5, noiseMultiplier: 1, sampleRate: 0.01, steps: 1000 },
+    ...{ clip: 1, records: 10_000, batchSize: 100 },
+    ...change,
+  };
+}
+
+describe("privacy", () => {
+  const limit = { privacy: { epsilon: 4, delta: 1e-5 } };
+
+  test("of one data set composes over its prompts, and is refused past the limit", async () => {
+    const tenant = await provider.tenant(limit);
+    const submit = (seed: number, dataset: string) =>
+      tenant.submit(uploadOf(promptOf(seed, { privacy: privacyRecord() }), { ...OPTIONS, dataset }));
+    const statuses: number[] = [];
+    for (let seed = 0; seed < 4; seed++) statuses.push((await submit(seed, "mails")).status);
+    // Three such runs compose to less than the sum of their epsilons, four pass the limit of 4.
+    expect(statuses.indexOf(403)).toBeGreaterThan(1);
+    expect(statuses.at(-1)).toBe(403);
+    // The same prompt again reveals nothing new, and another data set has its own budget.
+    expect((await submit(0, "mails")).status).toBe(202);
+    expect((await submit(9, "other")).status).toBe(202);
+    const { body } = await tenant.get("/v1/budget");
+    const [mails] = body.privacy.datasets;
+    expect(mails).toMatchObject({ dataset: "mails", prompts: statuses.indexOf(403) });
+    expect(mails.epsilon).toBeLessThanOrEqual(4);
+  });
+
+  test("is told by a quote, to which the prompt isn't sent", async () => {
+    const tenant = await provider.tenant(limit);
+    const quote = (await tenant.quote(promptOf(1).manifest, OPTIONS)).body;
+    expect(quote.refusals.map(({ budget }: { budget: string }) => budget)).toEqual(["privacy"]);
+    expect((await tenant.submit(uploadOf(promptOf(1)))).status).toBe(403);
+    expect((await tenant.get("/v1/budget")).body.privacy.datasets).toEqual([]);
+  });
+});
+
+describe("the API", () => {
+  test("describes itself as OpenAPI 3.1, and on a page that loads nothing from elsewhere", async () => {
+    const { body } = await provider.fetchJson("/openapi.json");
+    expect(body.openapi).toBe("3.1.0");
+    expect(Object.keys(body.paths)).toContain("/v1/transfers/{id}/prompt/{file}");
+    const page = await (await fetch(`${provider.url}/docs`)).text();
+    expect(page).toContain("/v1/transfers");
+    expect(page).not.toMatch(/(src|href)="https?:/);
+  });
+
+  test("answers only allowed origins", async () => {
+    const origin = async (name: string) => (await fetch(`${provider.url}/docs`, { headers: { origin: name } })).headers;
+    expect((await origin("https://console.example")).get("access-control-allow-origin")).toBe(
+      "https://console.example",
+    );
+    expect((await origin("https://evil.example")).get("access-control-allow-origin")).toBeNull();
+    expect((await origin("https://evil.example")).get("x-content-type-options")).toBe("nosniff");
+  });
+});

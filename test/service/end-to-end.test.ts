@@ -1,0 +1,222 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
+import type { Transfer } from "../../shared/protocol/transfer.ts";
+import { fixture } from "../helpers/fixtures.ts";
+import { softpost } from "../helpers/softpost.ts";
+import { startRecorder } from "./recorder.ts";
+import { client, type Served, serve } from "./served.ts";
+
+const CANARIES = ["xylophone-canary-4711", "Grandmother hid the emerald", "dataset-owner@canary.example"];
+/** On a machine that has much else to do. */
+const SLOW = 240_000;
+const PUBLIC = fixture("tiny-task/test.jsonl");
+
+let folder: string;
+let provider: Served;
+const at = (name: string) => join(folder, name);
+
+async function ok(...args: string[]) {
+  const { code, stdout, stderr } = await client(["--json", ...args], provider);
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout);
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "softpost-service-"));
+  const few = ["--steps", "3", "--max-length", "12", "--batch-size", "2"];
+  const distill = ["--teacher", fixture("tiny-gpt2"), "--corpus", fixture("tiny-task/train.jsonl"), ...few];
+  expect(await softpost("distill", ...distill, "--out", at("student"))).toMatchObject({ code: 0 });
+  // Two jobs, so that none waits for another test's.
+  const published = ["--target", fixture("tiny-gpt2"), "--student", at("student"), "--public", PUBLIC, "--jobs", "2"];
+  provider = await serve(at("provider"), ...published);
+  const task = ["--task", fixture("tiny-task/task.json"), "--train", fixture("tiny-task/train.jsonl")];
+  const tune = ["--model", at("student"), ...task, "--steps", "3", "--prompt-tokens", "4", "--out", at("prompt")];
+  expect(await softpost("tune", ...tune)).toMatchObject({ code: 0 });
+}, SLOW);
+
+afterAll(async () => {
+  await provider?.end("SIGTERM");
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test(
+  "a client gets a student, tunes, asks, submits, waits, downloads; only the manifest and the prompt leave",
+  async () => {
+    const recorder = await startRecorder(provider.url);
+    const private_ = at("private.jsonl");
+    const rows = CANARIES.map((text, i) => JSON.stringify({ text: `${text} it was so good`, label: i % 2 }));
+    writeFileSync(private_, `${rows.join("\n")}\n`);
+    const connections = at("connections");
+    const nodeArgs = ["--import", fileURLToPath(new URL("./record-connections.ts", import.meta.url))];
+    const env = { SOFTPOST_TEST_CONNECTIONS: connections };
+    const run = async (...args: string[]) => {
+      const { code, stdout, stderr } = await client(["--json", ...args], {
+        url: recorder.url,
+        key: provider.key,
+        env,
+        nodeArgs,
+      });
+      expect(code, stderr).toBe(0);
+      return JSON.parse(stdout);
+    };
+
+    const { students, publicSets } = await run("students");
+    await run("students", students[0].id, "--out", at("fetched"));
+    const task = ["--task", fixture("tiny-task/task.json"), "--train", private_];
+    const few = ["--steps", "3", "--batch-size", "2", "--prompt-tokens", "4"];
+    await run("tune", "--model", at("fetched"), ...task, ...few, "--out", at("tuned"));
+    const transfer = ["--prompt", at("tuned"), "--dataset", "set-7", "--public", publicSets[0].id, "--steps", "20"];
+    const quote = await run("quote", ...transfer);
+    const dry = await run("submit", ...transfer, "--dry-run", "--idempotency-key", "one");
+    expect(recorder.requests.filter(({ method }) => method === "POST")).toHaveLength(1);
+    const { id, reserved } = await run("submit", ...transfer, "--idempotency-key", "one");
+    expect(reserved).toEqual(quote.reserve);
+    expect((await run("submit", ...transfer, "--idempotency-key", "one")).id).toBe(id);
+    expect(await run("wait", id)).toMatchObject({ state: "succeeded", progress: { done: 20 } });
+    await run("download", id, "--out", at("moved"));
+    recorder.close();
+
+    // The prompt is one for the target, and evaluates there.
+    const moved = await readPromptFolder(at("moved"));
+    expect(moved.manifest).toMatchObject({ model: { id: "tiny-gpt2" }, transfer: { publicSet: { id: "test" } } });
+    const evaluate = ["--model", fixture("tiny-gpt2"), "--task", fixture("tiny-task/task.json"), "--data", PUBLIC];
+    expect(await softpost("evaluate", ...evaluate, "--prompt", at("moved"))).toMatchObject({ code: 0 });
+
+    // Every byte that left is accounted for.
+    const manifest = JSON.parse(readFileSync(join(at("tuned"), "softpost.json"), "utf8"));
+    const options = { dataset: "set-7", publicSet: "test", steps: 20 };
+    const posts = recorder.requests.filter(({ method }) => method === "POST");
+    expect(posts.map(({ path }) => path)).toEqual(["/v1/quotes", "/v1/transfers", "/v1/transfers"]);
+    expect(JSON.parse(posts[0]!.body.toString())).toEqual({ manifest, options });
+    for (const post of posts.slice(1)) {
+      expect(post.body.toString("base64")).toBe(dry.body);
+      const form = await new Response(new Uint8Array(post.body), {
+        headers: { "content-type": dry.headers["content-type"] },
+      }).formData();
+      expect([...form.keys()]).toEqual(["manifest", "prompt", "options"]);
+      expect(JSON.parse(await (form.get("manifest") as File).text())).toEqual(manifest);
+      expect(JSON.parse(await (form.get("options") as File).text())).toEqual(options);
+      const weights = Buffer.from(await (form.get("prompt") as File).arrayBuffer());
+      expect(weights.equals(readFileSync(join(at("tuned"), "adapter_model.safetensors")))).toBe(true);
+    }
+    for (const { method, body, headers, path } of recorder.requests) {
+      if (method !== "POST") expect(body).toHaveLength(0);
+      const allowed =
+        /^(host|connection|authorization|accept|accept-language|accept-encoding|sec-fetch-mode|user-agent|content-type|content-length|idempotency-key|last-event-id|range|if-range)$/;
+      expect(Object.keys(headers).filter((name) => !allowed.test(name))).toEqual([]);
+      const sent = Buffer.concat([Buffer.from(path + JSON.stringify(headers)), body]);
+      for (const canary of CANARIES) for (const form of disguises(canary)) expect(sent.includes(form)).toBe(false);
+    }
+    const wentTo = new Set(readFileSync(connections, "utf8").trim().split("\n"));
+    expect([...wentTo]).toEqual([new URL(recorder.url).host]);
+  },
+  SLOW,
+);
+
+/** A text as it might be hidden in what is sent. */
+function disguises(text: string): Buffer[] {
+  const bytes = Buffer.from(text);
+  const middle = (encoded: string) => Buffer.from(encoded.slice(4, -4));
+  return [
+    bytes,
+    Buffer.from(text, "utf16le"),
+    Buffer.from(bytes.toString("hex")),
+    // Base 64 depends on what stands before: cut at the three places, the middle is the same.
+    ...[0, 1, 2].map((cut) => middle(bytes.subarray(cut).toString("base64"))),
+    Buffer.from(encodeURIComponent(text)),
+  ];
+}
+
+test(
+  "a job whose provider is stopped, that is killed itself, and whose provider is killed ends with the prompt of an undisturbed run",
+  async () => {
+    const transfer = [
+      "--prompt",
+      at("prompt"),
+      "--public",
+      "test",
+      "--steps",
+      "800",
+      "--batch-size",
+      "4",
+      "--seed",
+      "5",
+    ];
+    const { id } = await ok("submit", ...transfer, "--dataset", "disturbed");
+    // In the middle of it the provider is stopped: the job writes a checkpoint.
+    await until(async () => isTransferring(await show(id)));
+    expect(await provider.end("SIGTERM")).toBe(0);
+    provider = await serve(at("provider"), "--jobs", "2");
+    expect(await provider.store.has(`jobs/${jobOf(id).jobName}/checkpoint/state`)).toBe(true);
+    // Its next attempt is killed, and then, in its third, the whole provider.
+    const running = (attempts: number) => () =>
+      jobOf(id).status === "RUNNING" && jobOf(id).attempts.length === attempts;
+    await until(running(1));
+    process.kill(-jobOf(id).process!, "SIGKILL");
+    await until(running(2));
+    await provider.end("SIGKILL");
+    provider = await serve(at("provider"), "--jobs", "2");
+
+    expect(await ok("wait", id)).toMatchObject({ state: "succeeded", progress: { done: 800, total: 800 } });
+    // The end of the last attempt may not be written down yet.
+    const ends = jobOf(id).attempts.map(({ statusReason }) => statusReason.split(" ", 2).join(" "));
+    expect(ends.slice(0, 3)).toEqual(["Host EC2", "Essential container", "Host EC2"]);
+    const undisturbed = await ok("submit", ...transfer, "--dataset", "undisturbed");
+    await ok("wait", undisturbed.id);
+    await ok("download", id, "--out", at("disturbed"));
+    await ok("download", undisturbed.id, "--out", at("undisturbed"));
+    const weights = (name: string) => readFileSync(join(at(name), "adapter_model.safetensors"));
+    expect(weights("disturbed").equals(weights("undisturbed"))).toBe(true);
+
+    const { money, deviceSeconds, concurrent } = await ok("budget");
+    expect([money.reserved, deviceSeconds.reserved, concurrent.used]).toEqual([0, 0, 0]);
+    const transfers = (await ok("status")).transfers as { cost: { micros: number } }[];
+    expect(money.used).toBe(transfers.reduce((sum, { cost }) => sum + cost.micros, 0));
+    // The unprompted states were computed once for all transfers.
+    expect(await provider.store.list("states/")).toHaveLength(2);
+  },
+  SLOW,
+);
+
+interface StoredJob {
+  readonly jobName: string;
+  readonly status: string;
+  readonly process?: number;
+  readonly attempts: readonly { readonly statusReason: string }[];
+}
+
+/** The transfer's job as Batch's daemon keeps it. */
+function jobOf(id: string): StoredJob {
+  const path = join(at("provider"), "batch", "jobs");
+  const names = readdirSync(path).filter((name) => name.endsWith(".json"));
+  const jobs: StoredJob[] = names.map((name) => JSON.parse(readFileSync(join(path, name), "utf8")));
+  return jobs.find(({ jobName }) => jobName.endsWith(id))!;
+}
+
+async function show(id: string) {
+  const headers = { authorization: `Bearer ${provider.key}` };
+  return (await fetch(`${provider.url}/v1/transfers/${id}`, { headers })).json() as Promise<Transfer>;
+}
+
+const isTransferring = ({ progress }: Transfer) => progress?.phase === "transferring" && progress.done > 0;
+
+const until = (holds: () => boolean | Promise<boolean>) =>
+  expect.poll(async () => holds(), { timeout: SLOW, interval: 20 }).toBe(true);
+
+test("what is asked wrongly is answered with what is wrong", async () => {
+  const refused = async (url: string, key: string, ...args: string[]) => {
+    const { code, stdout, stderr } = await softpost(...args, "--url", url, "--key", key);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    return stderr;
+  };
+  const { url, key } = provider;
+  const transfer = ["--prompt", at("prompt"), "--dataset", "x", "--public", "none"];
+  expect(await refused(url, key, "submit", ...transfer)).toContain("options#/publicSet");
+  expect(await refused(url, "wrong", "budget")).toContain("Not authenticated");
+  expect(await refused("http://127.0.0.1:1", key, "budget")).toContain("can't be reached");
+  expect(await refused("http://provider.example", key, "budget")).toContain("must be an https address");
+});

@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { faultyBundle, newKey, OPTIONS, type Provider, promptOf, startProvider, uploadOf } from "./provider.ts";
+
+let provider: Provider;
+
+beforeAll(async () => {
+  provider = await startProvider(await faultyBundle());
+  await provider.define(["sleep", "60"]);
+});
+
+afterAll(() => provider.close());
+
+describe("a submission", () => {
+  test("is accepted, stored, submitted to Batch and shown", async () => {
+    const tenant = await provider.tenant();
+    const { status, headers, body } = await tenant.submit(uploadOf(promptOf(1)));
+    expect(status).toBe(202);
+    expect(headers.get("location")).toBe(`/v1/transfers/${body.id}`);
+    expect(body.state).toBe("queued");
+    expect((await tenant.get(`/v1/transfers/${body.id}`)).body).toEqual(body);
+    expect((await tenant.get("/v1/transfers")).body.transfers).toEqual([body]);
+    const stored = await provider.store.list(`jobs/${tenant.id}-${body.id}/`);
+    expect(stored.map((key) => key.split("/").slice(2).join("/"))).toEqual([
+      "prompt/adapter_model.safetensors",
+      "prompt/softpost.json",
+      "spec.json",
+    ]);
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+  });
+
+  test("costs what its quote said at most", async () => {
+    const tenant = await provider.tenant();
+    const prompt = promptOf(2);
+    const { body: quote } = await tenant.quote(prompt.manifest, OPTIONS);
+    expect(quote.refusals).toEqual([]);
+    const { body: transfer } = await tenant.submit(uploadOf(prompt));
+    expect(transfer.reserved).toEqual(quote.reserve);
+    const { body: budget } = await tenant.get("/v1/budget");
+    expect(budget.money.reserved).toBe(quote.reserve.micros);
+    expect(budget.money.limit - budget.money.reserved).toBe(quote.left.money);
+  });
+
+  test("sent twice at once with one key is one transfer", async () => {
+    const tenant = await provider.tenant();
+    const before = provider.door.submits;
+    const key = newKey();
+    const answers = await Promise.all(Array.from({ length: 8 }, () => tenant.submit(uploadOf(promptOf(3)), key)));
+    expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(202));
+    expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
+    expect(provider.door.submits - before).toBe(1);
+    expect((await tenant.get("/v1/budget")).body.daily.used).toBe(1);
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+  });
+
+  test("with a used key but other content is refused", async () => {
+    const tenant = await provider.tenant();
+    const key = newKey();
+    await tenant.submit(uploadOf(promptOf(4)), key);
+    const { status, body } = await tenant.submit(uploadOf(promptOf(5)), key);
+    expect(status).toBe(422);
+    expect(body.title).toBe("The idempotency key is taken");
+  });
+
+  test("among 200 at once against a budget for 10, exactly 10 are accepted", async () => {
+    const { body: quote } = await (await provider.tenant()).quote(promptOf(0).manifest, OPTIONS);
+    const tenant = await provider.tenant({ micros: quote.reserve.micros * 10 + quote.reserve.micros - 1 });
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, i) => tenant.submit(uploadOf(promptOf(i)), newKey())),
+    );
+    const count = (status: number) => answers.filter((answer) => answer.status === status).length;
+    expect([count(202), count(402)]).toEqual([10, 190]);
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+  });
+});
+
+describe("when something fails, the ledger adds up and nothing is lost", () => {
+  test("Batch can't be reached: the transfer waits and is submitted later", async () => {
+    const tenant = await provider.tenant();
+    provider.door.mode = "cut";
+    const { status, body } = await tenant.submit(uploadOf(promptOf(6)));
+    provider.door.mode = "open";
+    expect([status, body.state]).toEqual([202, "accepted"]);
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+    await provider.worker.reconcile();
+    expect((await tenant.get(`/v1/transfers/${body.id}`)).body.state).not.toBe("accepted");
+  });
+
+  test("Batch accepts but its answer is lost: the job is found, not submitted again", async () => {
+    const tenant = await provider.tenant();
+    const before = provider.door.submits;
+    provider.door.mode = "swallow";
+    const { status, body } = await tenant.submit(uploadOf(promptOf(7)));
+    provider.door.mode = "open";
+    expect([status, body.state]).toEqual([202, "queued"]);
+    expect(provider.door.submits - before).toBe(1);
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+  });
+
+  test("Batch refuses: the client is told, the money is back, and the key can be used again", async () => {
+    const tenant = await provider.tenant();
+    const key = newKey();
+    provider.door.mode = "refuse";
+    const { status, body } = await tenant.submit(uploadOf(promptOf(8)), key);
+    provider.door.mode = "open";
+    expect([status, body.title]).toEqual([502, "The job was refused"]);
+    expect((await tenant.get("/v1/budget")).body.money).toMatchObject({ used: 0, reserved: 0 });
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+    expect((await tenant.submit(uploadOf(promptOf(8)), key)).status).toBe(202);
+  });
+
+  test.each(["adapter_model.safetensors", "softpost.json", "spec.json"])(
+    "the bucket fails to take %s",
+    async (name) => {
+      const tenant = await provider.tenant();
+      const key = newKey();
+      const { status, body } = await tenant.submit(uploadOf(promptOf(9)), { ...key, "x-test-fault": `put ${name}` });
+      expect([status, body.title]).toEqual([503, "The storage can't be reached"]);
+      expect((await tenant.get("/v1/budget")).body.money).toMatchObject({ used: 0, reserved: 0 });
+      expect(await tenant.ledgerAddsUp()).toBe(true);
+      expect((await tenant.submit(uploadOf(promptOf(9)), key)).status).toBe(202);
+    },
+  );
+});
+
+describe("cancelling", () => {
+  test("stops the job and refunds", async () => {
+    const tenant = await provider.tenant();
+    const { body } = await tenant.submit(uploadOf(promptOf(10)));
+    const { status, body: cancelled } = await tenant.cancel(body.id);
+    expect([status, cancelled.state, cancelled.cost]).toEqual([202, "cancelled", { deviceSeconds: 0, micros: 0 }]);
+    expect((await tenant.get("/v1/budget")).body).toMatchObject({
+      money: { used: 0, reserved: 0 },
+      concurrent: { used: 0 },
+      daily: { used: 1 },
+    });
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+    expect((await tenant.cancel(body.id)).body).toEqual(cancelled);
+  });
+
+  test("while Batch can't be reached happens later", async () => {
+    const tenant = await provider.tenant();
+    const { body } = await tenant.submit(uploadOf(promptOf(11)));
+    provider.door.mode = "cut";
+    expect((await tenant.cancel(body.id)).body.state).toBe("cancelling");
+    provider.door.mode = "open";
+    await provider.worker.reconcile();
+    expect((await tenant.get(`/v1/transfers/${body.id}`)).body.state).toBe("cancelled");
+  });
+});
