@@ -1,7 +1,11 @@
 import { Command, CommanderError } from "commander";
 import manifest from "../package.json" with { type: "json" };
+
+import { registerAudit } from "./commands/audit.ts";
+
 import { registerBudget } from "./commands/budget.ts";
 import { registerCancel } from "./commands/cancel.ts";
+
 import { registerDistill } from "./commands/distill.ts";
 import { registerDownload } from "./commands/download.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
@@ -80,6 +84,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerCancel,
     registerBudget,
     registerPrivacy,
+    registerAudit,
   ];
   for (const register of commands) register(program, io);
 }

@@ -22,7 +22,9 @@ export function setUp(folder: string): TaskFiles[] {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(join(folder, PROVIDER), { recursive: true });
   cpSync(SHIPPED_MODEL, join(folder, PROVIDER, "target"), { recursive: true });
-  const documents = hashOrder([...pretraining().values()].flat(), (text) => text).slice(0, DISTILLATION.documents);
+  const sources = pretraining();
+  const texts = DISTILLATION.sources.flatMap((name) => sources.get(name)!);
+  const documents = hashOrder(texts, (text) => text).slice(0, DISTILLATION.documents);
   writeFileSync(join(folder, PROVIDER, "corpus.jsonl"), jsonl(documents));
   const made = tasks();
   for (const files of made) {

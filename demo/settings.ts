@@ -22,7 +22,9 @@ export const DISTILLATION = {
   batchSize: 8,
   length: 64,
   learningRate: 1e-3,
+  /** Public documents, of the sources that are most like what the student will be used for. */
   documents: 20_000,
+  sources: ["wordnet", "mail"],
 };
 
 /** By the name of the task. */
@@ -30,11 +32,11 @@ export const TASKS: Readonly<Record<string, TaskSettings>> = {
   mailbox: {
     about:
       "Is a mail spam or ham? Private: mails that joined the SpamAssassin corpus with its build of 2003. Public: " +
-      "mails of the build of 2002, without labels.",
-    promptTokens: 20,
-    tune: { steps: 300, batchSize: 32, learningRate: 1e-2 },
-    privateTune: { steps: 150, batchSize: 128, learningRate: 1e-2, clip: 0.1, epsilon: 8, delta: 1e-4 },
-    transfer: { steps: 400, batchSize: 16, learningRate: 1e-2, alpha: 0.5 },
+      "passages of mails of the build of 2002, without labels.",
+    promptTokens: 50,
+    tune: { steps: 300, batchSize: 32, learningRate: 3e-3 },
+    privateTune: { steps: 150, batchSize: 128, learningRate: 1e-2, clip: 0.5, epsilon: 8, delta: 1e-4 },
+    transfer: { steps: 400, batchSize: 16, learningRate: 1e-2, alpha: 0.8 },
     publicTexts: 2000,
   },
   topic: {
@@ -43,8 +45,8 @@ export const TASKS: Readonly<Record<string, TaskSettings>> = {
       "never seen. Public: definitions of other words, without labels.",
     promptTokens: 20,
     tune: { steps: 400, batchSize: 32, learningRate: 1e-2 },
-    privateTune: { steps: 150, batchSize: 256, learningRate: 1e-2, clip: 0.1, epsilon: 8, delta: 1e-4 },
-    transfer: { steps: 600, batchSize: 16, learningRate: 1e-2, alpha: 0.5 },
+    privateTune: { steps: 150, batchSize: 256, learningRate: 1e-2, clip: 0.5, epsilon: 8, delta: 1e-4 },
+    transfer: { steps: 500, batchSize: 16, learningRate: 1e-2, alpha: 0.5 },
     publicTexts: 2000,
   },
 };

@@ -27,6 +27,8 @@ export async function softpost(folder: string, ...args: readonly string[]): Prom
   const started = performance.now();
   const child = spawn(process.execPath, [PROGRAM, "--json", "--metrics", metrics, ...args], {
     cwd: folder,
+    // The client's privacy ledger is part of the demo, not of the user's own.
+    env: { ...process.env, SOFTPOST_HOME: join(folder, "client", ".softpost") },
     stdio: ["ignore", "pipe", "inherit"],
   });
   let output = "";

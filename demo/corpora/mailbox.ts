@@ -13,14 +13,18 @@ const FOLDERS = { ham: "inbox", spam: "junk" } as const;
 /** A passage of a public mail, in characters, and how many of one mail are used. */
 const PASSAGE = 320;
 const PASSAGES = 10;
+/** Passages in the public set by group. */
+const PUBLIC_TEXTS = { "easy-ham-1": 500, "hard-ham-1": 500, "spam-1": 1000 } as const;
 
 /** The public mails (groups of 2002) as passages of which each says in which folder it was filed. */
 export function publicMailPassages(): string[] {
   return mails(GROUPS_OF_2002).flatMap((mail) =>
-    passages(`${mail.subject}. ${mail.body}`, PASSAGE)
-      .slice(0, PASSAGES)
-      .map((passage) => `${passage}\nFolder: ${FOLDERS[mail.label]}.`),
+    mailPassages(mail).map((passage) => `${passage}\nFolder: ${FOLDERS[mail.label]}.`),
   );
+}
+
+function mailPassages({ subject, body }: Mail): string[] {
+  return passages(`${subject}. ${body}`, PASSAGE).slice(0, PASSAGES);
 }
 
 /**
@@ -50,12 +54,21 @@ export function mailboxTask(): TaskFiles {
         { name: "spam", words: [" junk"] },
       ],
       init: "Read the mail and say in which folder it belongs.",
-      maxLength: 72,
+      maxLength: 56,
     },
     train: rows(perClass(rest, size)),
     test: rows(test),
-    public: hashOrder(unique(publicMails).map(beginning), (text) => text),
+    public: publicTexts(),
   };
+}
+
+/** Texts for a transfer, without labels: as much spam as ham, so that neither is a rarity among them. */
+function publicTexts(): string[] {
+  const texts = GROUPS_OF_2002.flatMap((group) => {
+    const all = [...new Set(mails([group]).flatMap(mailPassages))];
+    return hashOrder(all, (text) => text).slice(0, PUBLIC_TEXTS[group]);
+  });
+  return hashOrder(texts, (text) => text);
 }
 
 /** The beginning of a mail, as the tasks see it. */

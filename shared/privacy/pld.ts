@@ -14,7 +14,7 @@ type Side = keyof Bounds;
 /** How close the bounds of an answer shall be: relative and absolute. */
 const EPSILON_TOLERANCE = { relative: 3e-4, absolute: 3e-5 } as const;
 /** The same for δ, relative. */
-export const DELTA_TOLERANCE = 1e-3;
+const DELTA_TOLERANCE = 1e-3;
 /** The grid's first step, in standard deviations of one step's tilted loss. */
 const FIRST_STEP = 1 / 12;
 /** Most nodes of a window: some 200 MB and a second a convolution. */

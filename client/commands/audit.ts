@@ -1,0 +1,184 @@
+import { writeFileSync } from "node:fs";
+import type { Command } from "commander";
+import { initialisationIds } from "../../shared/data/encode.ts";
+import { readTask } from "../../shared/data/files.ts";
+import {
+  areaUnder,
+  auditedEpsilon,
+  CONFIDENCE,
+  chanceOfArea,
+  guessExtremes,
+  liraScores,
+  rocCurve,
+  type Scored,
+  truePositiveRateAt,
+} from "../../shared/privacy/audit.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { Draws, seededRandom } from "../../shared/protocol/random.ts";
+import type { Watch } from "../../shared/training/events.ts";
+import { initialPrompt } from "../../shared/training/initial-prompt.ts";
+import type { LabelledText } from "../../shared/training/tune.ts";
+import { type AuditedTraining, type AuditSubject, confidencesOf, planOf, tuneOn } from "../audit-subject.ts";
+import { loadLabelled, loadModel, loadVerbalizer, requireRoom } from "../inputs.ts";
+import { engineRun } from "../long-run.ts";
+import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
+import type { Io } from "../output.ts";
+import { rocPicture } from "../roc-picture.ts";
+
+const EXAMPLES = `
+Examples:
+  softpost audit one-run --model student --task task.json --train private.jsonl --noise-multiplier 1 --canaries 200
+  softpost audit one-run --model student --task task.json --train private.jsonl --noise-multiplier 1 --without-noise
+  softpost audit lira --model student --task task.json --train private.jsonl --shadows 16 --roc roc.svg
+
+The result describes your private data and is covered by no guarantee: keep it on this machine.`;
+
+interface Options extends AuditedTraining {
+  readonly model: string;
+  readonly task: string;
+  readonly train: string;
+  readonly promptTokens: number;
+  readonly roc?: string;
+  readonly canaries: number;
+  readonly guesses: number;
+  readonly withoutNoise?: boolean;
+  readonly shadows: number;
+}
+
+/** `softpost audit …`: attacks on one's own tuning, to see whether it keeps what its guarantee says. */
+export function registerAudit(program: Command, io: Io): void {
+  const audit = program
+    .command("audit")
+    .description("attack your own tuning by membership inference")
+    .addHelpText("after", EXAMPLES);
+  withTraining(audit.command("one-run").description("a lower bound on ε from one run with mislabelled canaries"))
+    .option(
+      "--canaries <m>",
+      "rows that get a wrong label; each is trained on with probability 1/2",
+      wholeNumber(2),
+      100,
+    )
+    .option("--guesses <r>", "canaries that are guessed, the surest ones (default: half of them)", wholeNumber(2))
+    .option("--without-noise", "train without clipping and noise: the audit should find it")
+    .action((options: Options) => auditOneRun(options, io));
+  withTraining(audit.command("lira").description("likelihood-ratio attack with shadow prompts (Carlini et al. 2022)"))
+    .option("--shadows <n>", "prompts, each tuned on a random half of the rows and attacked once", wholeNumber(4), 8)
+    .option("--roc <file>", "write the curve as an SVG picture")
+    .action((options: Options) => auditLira(options, io));
+}
+
+function withTraining(command: Command): Command {
+  return command
+    .requiredOption("--model <dir>", "model folder or hub id")
+    .requiredOption("--task <file>", "task.json")
+    .requiredOption("--train <file>", "labelled private rows (JSONL)")
+    .option("--prompt-tokens <n>", "virtual tokens", wholeNumber(1), 100)
+    .option("--steps <n>", "optimiser steps of every tuning", wholeNumber(1), 200)
+    .option("--batch-size <n>", "expected examples a step", wholeNumber(1), 32)
+    .option("--lr <x>", "learning rate of Adam", positiveNumber, 1e-3)
+    .option("--clip <c>", "norm that a gradient is clipped to", positiveNumber, 1)
+    .option("--noise-multiplier <s>", "noise in units of the clip norm (default: not private)", positiveNumber)
+    .option("--delta <d>", "δ of the guarantee", numberBetween(0, 1), 1e-5)
+    .option("--seed <n>", "seed of the choice of canaries or halves", wholeNumber(0), 0);
+}
+
+async function auditOneRun(options: Options, io: Io): Promise<void> {
+  const { delta, seed, canaries: count, guesses = Math.floor(count / 2) } = options;
+  const { noiseMultiplier, ...plain } = options;
+  await withSubject(options, io, async (subject, rows, watch) => {
+    const labels = subject.classes.length;
+    if (count > rows.length || labels < 2) {
+      throw new ProblemError(
+        "The audit needs more data",
+        `${rows.length} rows can't give ${count} canaries with another label.`,
+      );
+    }
+    const draws = new Draws(seededRandom(seed));
+    const order = shuffledIndices(rows.length, draws);
+    const canaries = order.slice(0, count).map((row) => ({ ...rows[row]!, label: (rows[row]!.label + 1) % labels }));
+    const members = canaries.map(() => draws.bernoulli(1, 2));
+    const examples = [...order.slice(count).map((row) => rows[row]!), ...canaries.filter((_, i) => members[i])];
+    const claimed = planOf(options, examples.length)?.epsilon ?? null;
+
+    const prompt = await tuneOn(subject, examples, options.withoutNoise ? plain : options, watch);
+    const [before, after] = [
+      await confidencesOf(subject, subject.start, canaries, watch),
+      await confidencesOf(subject, prompt, canaries, watch),
+    ];
+    const scored = members.map((member, i): Scored => ({ member, score: after[i]! - before[i]! }));
+    const audit = guessExtremes(scored, guesses);
+    const epsilonLower = auditedEpsilon(audit, delta);
+    const consistent = claimed === null ? null : epsilonLower <= claimed;
+    const verdict = consistent === false ? "NOT what the guarantee says" : "no contradiction to the guarantee";
+    io.result(
+      { ...audit, epsilonLower, confidence: CONFIDENCE, delta, claimed, consistent, auc: areaUnder(rocCurve(scored)) },
+      `${audit.right} of ${audit.guesses} guesses right: ε ≥ ${epsilonLower.toPrecision(4)} with ${100 * CONFIDENCE} % confidence` +
+        (claimed === null ? "" : `; claimed ε ${claimed.toPrecision(4)}: ${verdict}`),
+    );
+  });
+}
+
+async function auditLira(options: Options, io: Io): Promise<void> {
+  const { shadows, seed, roc } = options;
+  await withSubject(options, io, async (subject, rows, watch) => {
+    const draws = new Draws(seededRandom(seed));
+    const members: boolean[][] = [];
+    const confidences: Float64Array[] = [];
+    for (let shadow = 0; shadow < shadows; shadow++) {
+      // Halves come in complementary pairs, so every row is in half of the prompts.
+      const chosen = shadow % 2 === 1 ? members[shadow - 1]!.map((member) => !member) : randomHalf(rows.length, draws);
+      const prompt = await tuneOn(
+        subject,
+        rows.filter((_, i) => chosen[i]),
+        options,
+        watch,
+      );
+      members.push(chosen);
+      confidences.push(await confidencesOf(subject, prompt, rows, watch));
+    }
+    const scored = liraScores(confidences, members);
+    const curve = rocCurve(scored);
+    const auc = areaUnder(curve);
+    const found = scored.filter(({ member }) => member).length;
+    const [tprAt01, tprAt1] = [truePositiveRateAt(curve, 0.001), truePositiveRateAt(curve, 0.01)];
+    if (roc !== undefined) writeFileSync(roc, rocPicture(curve, `LiRA, ${shadows} prompts, AUC ${auc.toFixed(3)}`));
+    const percent = (part: number) => `${(100 * part).toFixed(2)} %`;
+    io.result(
+      { shadows, examples: rows.length, auc, tprAt01, tprAt1, chance: chanceOfArea(auc, found, scored.length - found) },
+      `LiRA with ${shadows} prompts: AUC ${auc.toFixed(4)}, finds ${percent(tprAt01)} at 0.1 % and ${percent(tprAt1)} at 1 % false positives`,
+    );
+  });
+}
+
+/** Loads model, task and rows, and runs an audit on them. */
+async function withSubject(
+  options: Options,
+  io: Io,
+  run: (subject: AuditSubject, rows: readonly LabelledText[], watch: Watch) => Promise<void>,
+): Promise<void> {
+  const task = await readTask(options.task);
+  const loaded = await loadModel(options.model, io);
+  const classes = loadVerbalizer(task, loaded, io);
+  requireRoom(task, options.promptTokens, loaded);
+  const rows = await loadLabelled(options.train, task, loaded, io);
+  const ids = initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
+  await engineRun(io, async (engine, watch) => {
+    const start = await initialPrompt(engine, loaded.model, ids);
+    await run({ engine, model: loaded.model, classes, start }, rows, watch);
+  });
+}
+
+function shuffledIndices(count: number, draws: Draws): number[] {
+  const indices = Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const j = draws.integer(i + 1);
+    [indices[i], indices[j]] = [indices[j]!, indices[i]!];
+  }
+  return indices;
+}
+
+function randomHalf(count: number, draws: Draws): boolean[] {
+  const chosen = new Array<boolean>(count).fill(false);
+  for (const index of shuffledIndices(count, draws).slice(0, count >> 1)) chosen[index] = true;
+  return chosen;
+}
