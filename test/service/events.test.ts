@@ -11,6 +11,9 @@ import {
   uploadOf,
 } from "./provider.ts";
 
+/** For a machine that has much else to do. */
+const PATIENT = { timeout: 30_000 };
+
 let provider: Provider;
 
 beforeAll(async () => {
@@ -132,7 +135,7 @@ test("a job whose events never come is settled from Batch and the bucket", async
     .poll(async () => {
       await provider.worker.reconcile();
       return (await show()).state;
-    })
+    }, PATIENT)
     .toBe("succeeded");
   const transfer = await show();
   expect(transfer.cost.deviceSeconds).toBe(2);
@@ -150,7 +153,7 @@ test("a job that Batch lost, or that ended without a result, is refunded", async
     .poll(async () => {
       await provider.worker.reconcile();
       return (await show()).state;
-    })
+    }, PATIENT)
     .toBe("failed");
   expect((await show()).problem).toContain("exited");
   expect(await tenant.ledgerAddsUp()).toBe(true);
@@ -222,7 +225,7 @@ async function hungUpload(fault: string) {
   const headers = { ...tenant.headers, ...key, "x-test-fault": fault };
   const sending = fetch(`${provider.url}/v1/transfers`, { method: "POST", headers, body: form() }).catch(() => {});
   const transfers = async () => (await tenant.get("/v1/transfers")).body.transfers;
-  await expect.poll(async () => (await transfers()).length).toBe(1);
+  await expect.poll(async () => (await transfers()).length, PATIENT).toBe(1);
   const [{ id, state }] = await transfers();
   expect(state).toBe("accepted");
   expect(await tenant.ledgerAddsUp()).toBe(true);
