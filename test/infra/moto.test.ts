@@ -14,7 +14,7 @@ import {
   TerminateJobCommand,
 } from "@aws-sdk/client-batch";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Bucket } from "../../batch/bucket.ts";
 
 const PORT = 5123;
@@ -33,16 +33,7 @@ describe.skipIf(!has)("moto takes", () => {
       env: { ...process.env, MOTO_SIMPLE_BATCH: "1" },
       stdio: "ignore",
     });
-    await expect
-      .poll(
-        () =>
-          fetch(endpoint).then(
-            () => true,
-            () => false,
-          ),
-        { timeout: 30_000 },
-      )
-      .toBe(true);
+    await vi.waitFor(() => fetch(endpoint), { timeout: 30_000, interval: 200 });
   });
 
   afterAll(() => server.kill());
@@ -50,7 +41,7 @@ describe.skipIf(!has)("moto takes", () => {
   test("the calls to Batch", async () => {
     const { computeEnvironmentArn } = await batch.send(
       new CreateComputeEnvironmentCommand({
-        computeEnvironmentName: "c",
+        computeEnvironmentName: "softpost",
         type: "UNMANAGED",
         serviceRole: "arn:aws:iam::123456789012:role/x",
       }),

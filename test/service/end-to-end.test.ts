@@ -140,7 +140,7 @@ test(
       "--public",
       "test",
       "--steps",
-      "800",
+      "4000",
       "--batch-size",
       "4",
       "--seed",
@@ -161,7 +161,7 @@ test(
     await provider.end("SIGKILL");
     provider = await serve(at("provider"), "--jobs", "2");
 
-    expect(await ok("wait", id)).toMatchObject({ state: "succeeded", progress: { done: 800, total: 800 } });
+    expect(await ok("wait", id)).toMatchObject({ state: "succeeded", progress: { done: 4000, total: 4000 } });
     // The end of the last attempt may not be written down yet.
     const ends = jobOf(id).attempts.map(({ statusReason }) => statusReason.split(" ", 2).join(" "));
     expect(ends.slice(0, 3)).toEqual(["Host EC2", "Essential container", "Host EC2"]);
