@@ -39,6 +39,11 @@ describe.skipIf(!has)("moto takes", () => {
   afterAll(() => server.kill());
 
   test("the calls to Batch", async () => {
+    // A compute environment must name a role that exists; the service is told by the credential's scope.
+    const scope = "Credential=a/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=none";
+    const role = { Action: "CreateRole", Version: "2010-05-08", RoleName: "x", AssumeRolePolicyDocument: "{}" };
+    const headers = { authorization: `AWS4-HMAC-SHA256 ${scope}` };
+    expect((await fetch(endpoint, { method: "POST", headers, body: new URLSearchParams(role) })).status).toBe(200);
     const { computeEnvironmentArn } = await batch.send(
       new CreateComputeEnvironmentCommand({
         computeEnvironmentName: "softpost",
@@ -63,8 +68,11 @@ describe.skipIf(!has)("moto takes", () => {
     const listed = await batch.send(new ListJobsCommand({ jobQueue: "softpost", filters }));
     expect(listed.jobSummaryList?.map((job) => job.jobId)).toEqual([jobId]);
     await batch.send(new TerminateJobCommand({ jobId, reason: "Enough." }));
-    const described = await batch.send(new DescribeJobsCommand({ jobs: [jobId!] }));
-    expect(["SUCCEEDED", "FAILED"]).toContain(described.jobs?.[0]?.status);
+    const ended = async () => {
+      const described = await batch.send(new DescribeJobsCommand({ jobs: [jobId!] }));
+      expect(["SUCCEEDED", "FAILED"]).toContain(described.jobs?.[0]?.status);
+    };
+    await vi.waitFor(ended, { timeout: 30_000, interval: 200 });
   });
 
   test("the calls to S3", async () => {
