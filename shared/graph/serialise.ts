@@ -1,18 +1,10 @@
 import { dirname, relative } from "node:path";
 import { encodeModel } from "./onnx.ts";
 import { type Dim, type Shape, terms } from "./shape.ts";
-import type { Attributes, DType, Node, Tensor } from "./tensor.ts";
+import { type Attributes, type DType, ELEMENT_TYPE, type Node, type Tensor } from "./tensor.ts";
 
 const OPSET = 20;
 const IR_VERSION = 10;
-const ELEMENT_TYPE: Readonly<Record<DType, number>> = {
-  float32: 1,
-  int32: 6,
-  int64: 7,
-  bool: 9,
-  float16: 10,
-  bfloat16: 16,
-};
 /** AttributeProto.AttributeType */
 const ATTRIBUTE = { FLOAT: 1, INT: 2, STRING: 3, INTS: 7 } as const;
 /** Attributes that only the rules read. ONNX takes these axes as a tensor. */

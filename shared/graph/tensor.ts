@@ -2,6 +2,16 @@ import type { Shape } from "./shape.ts";
 
 export type DType = "float32" | "float16" | "bfloat16" | "int32" | "int64" | "bool";
 
+/** ONNX's numbers for the dtypes (TensorProto.DataType). */
+export const ELEMENT_TYPE: Readonly<Record<DType, number>> = {
+  float32: 1,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  bfloat16: 16,
+};
+
 /** Where the bytes of a weight lie. */
 export interface WeightLocation {
   /** Absolute path of the safetensors file. */

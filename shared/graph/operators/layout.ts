@@ -1,5 +1,5 @@
 import { type Dim, positiveAxis, type Shape, sum } from "../shape.ts";
-import { apply, apply1, type DType, integers, type Operator, sizes, type Tensor } from "../tensor.ts";
+import { apply, apply1, type DType, ELEMENT_TYPE, integers, type Operator, sizes, type Tensor } from "../tensor.ts";
 
 const shapeOperator: Operator = {
   type: "Shape",
@@ -117,20 +117,11 @@ function zeroPiece(beside: Tensor, axis: number, length: Dim): Tensor {
   );
 }
 
-const ONNX_TYPE: Readonly<Record<DType, number>> = {
-  float32: 1,
-  int32: 6,
-  int64: 7,
-  bool: 9,
-  float16: 10,
-  bfloat16: 16,
-};
-
 /** x converted to another dtype. For weights and integers: no gradient is defined. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   if (x.dtype === dtype) return x;
   const operator: Operator = { type: "Cast", infer: ([from]) => [{ dtype, shape: from!.shape }] };
-  return apply1(operator, [x], { to: ONNX_TYPE[dtype] });
+  return apply1(operator, [x], { to: ELEMENT_TYPE[dtype] });
 }
 
 const rangeOperator = (length: Dim): Operator => ({
