@@ -1,4 +1,4 @@
-import { open, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readFile, rename, stat } from "node:fs/promises";
 import type { Value } from "../graph/engine.ts";
 import { toFloat32 } from "../prompt/dtype.ts";
 import { encodeSafetensors, parseHeader } from "../prompt/safetensors.ts";
@@ -64,9 +64,4 @@ export async function loadRun(path: string, settings: RunSettings): Promise<RunS
     variables[name] = { shape, data: toFloat32(bytes.subarray(begin, end), "F32") };
   }
   return { step, variables };
-}
-
-/** Removes the state of a run that is finished. */
-export async function dropRun(path: string): Promise<void> {
-  await rm(path, { force: true });
 }
