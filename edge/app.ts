@@ -3,6 +3,7 @@ import { cors } from "hono/cors";
 import { secureHeaders } from "hono/secure-headers";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { docsPage } from "./docs.ts";
+import { drainBody } from "./drain.ts";
 import type { Env } from "./env.ts";
 import { logRequests } from "./log.ts";
 import { invalidRequest, onError } from "./problem.ts";
@@ -46,6 +47,7 @@ export function createApp(): App {
   });
   app.use(
     logRequests,
+    drainBody,
     secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"] } }),
   );
   app.use((c, next) => {
