@@ -1,4 +1,4 @@
-import { bodyLimit } from "hono/body-limit";
+import { createMiddleware } from "hono/factory";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { MAX_MANIFEST_BYTES } from "../shared/protocol/manifest.ts";
 
@@ -14,14 +14,45 @@ type Part = keyof typeof PARTS;
 
 const TITLE = "The upload is not valid";
 
-/** Refuses a longer body while it arrives, whatever length was declared. */
+/**
+ * Refuses a longer body while it arrives, whatever length was declared. What it leaves unread can be drained (`drainBody`), which is
+ * why this isn't Hono's own: that one keeps the body locked.
+ */
 export function limitBody(maxSize: number) {
-  return bodyLimit({
-    maxSize,
-    onError: () => {
-      throw new ProblemError("The body is too large", `At most ${maxSize} bytes are taken.`, { status: 413 });
-    },
+  return createMiddleware(async (c, next) => {
+    const { raw } = c.req;
+    if (raw.body === null) return next();
+    const declared = Number(c.req.header("content-length") ?? 0);
+    const body = declared > maxSize ? undefined : await readAtMost(raw.body, maxSize);
+    if (!body) throw new ProblemError("The body is too large", `At most ${maxSize} bytes are taken.`, { status: 413 });
+    c.req.raw = new Request(raw, { body });
+    return next();
   });
+}
+
+/** The whole stream; undefined, and the rest left in it, if it has more than `limit` bytes. */
+async function readAtMost(stream: ReadableStream<Uint8Array>, limit: number): Promise<Uint8Array | undefined> {
+  const reader = stream.getReader();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      size += value.length;
+      if (size > limit) return undefined;
+      chunks.push(value);
+    }
+  } finally {
+    reader.releaseLock();
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
 }
 
 /**

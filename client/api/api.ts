@@ -78,7 +78,7 @@ export class Api {
       response = await fetch(url + path, { ...init, headers, redirect: "error" });
     } catch (cause) {
       if (init.signal?.aborted) throw cause;
-      throw unreachable(url, cause);
+      throw broke(cause) && init.body ? cutOff(url, cause) : unreachable(url, cause);
     }
     if (!response.ok) throw await problemOf(response);
     return response;
@@ -135,6 +135,19 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** Whether there was a connection, which then ended before the answer. */
+function broke(error: unknown): boolean {
+  const { code } = ((error as Error).cause ?? {}) as { code?: string };
+  return code === "EPIPE" || code === "ECONNRESET" || code === "UND_ERR_SOCKET";
+}
+
+function cutOff(url: string, cause: unknown): ProblemError {
+  const detail =
+    `${url}: the connection ended before there was an answer. The provider, or something in front of it, may refuse so large a body, ` +
+    "or was just stopped. softpost status shows whether a submission arrived; with its --idempotency-key it can be sent again safely.";
+  return new ProblemError("The upload broke off", detail, { status: 503, cause });
 }
 
 function unreachable(url: string, cause: unknown): ProblemError {

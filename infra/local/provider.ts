@@ -95,6 +95,7 @@ export async function startProvider({ folder: path, port, concurrency, limits }:
     SOFTPOST_CACHE: join(folder, "models"),
     SOFTPOST_THREADS: String(Math.max(1, Math.floor(availableParallelism() / concurrency))),
   });
+  batch.run();
   const key = identity.key ?? (await firstTenant(url, adminSecret, limits));
   await saveIdentity(folder, { ...identity, key });
   const clientConfig = join(folder, "client.json");

@@ -20,6 +20,7 @@ let client: BatchClient;
 
 const start = async (concurrency = 1) => {
   batch = await startBatch({ folder, port: 0, queue: "queue", concurrency, accessKeyId: KEY });
+  batch.run();
   client = clientWith(KEY);
 };
 

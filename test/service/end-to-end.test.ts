@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { BatchClient, DescribeJobDefinitionsCommand, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
 import type { Transfer } from "../../shared/protocol/transfer.ts";
@@ -20,7 +21,7 @@ let provider: Served;
 const at = (name: string) => join(folder, name);
 
 async function ok(...args: string[]) {
-  const { code, stdout, stderr } = await client(["--json", ...args], provider);
+  const { code, stdout, stderr } = await softpost("--json", ...args, "--url", provider.url, "--key", provider.key);
   expect(code, stderr).toBe(0);
   return JSON.parse(stdout);
 }
@@ -134,34 +135,26 @@ function disguises(text: string): Buffer[] {
 test(
   "a job whose provider is stopped, that is killed itself, and whose provider is killed ends with the prompt of an undisturbed run",
   async () => {
-    const transfer = [
-      "--prompt",
-      at("prompt"),
-      "--public",
-      "test",
-      "--steps",
-      "4000",
-      "--batch-size",
-      "4",
-      "--seed",
-      "5",
-    ];
+    const options = ["--public", "test", "--steps", "60", "--batch-size", "4", "--seed", "5"];
+    const transfer = ["--prompt", at("prompt"), ...options];
+    const hold = at("hold");
+    await holdTransfers(hold, 10);
     const { id } = await ok("submit", ...transfer, "--dataset", "disturbed");
     // In the middle of it the provider is stopped: the job writes a checkpoint.
-    await until(async () => isTransferring(await show(id)));
+    await until(async () => (await stepsOf(id)) === 10);
     expect(await provider.end("SIGTERM")).toBe(0);
     provider = await serve(at("provider"), "--jobs", "2");
     expect(await provider.store.has(`jobs/${jobOf(id).jobName}/checkpoint/state`)).toBe(true);
-    // Its next attempt is killed, and then, in its third, the whole provider.
-    const running = (attempts: number) => () =>
-      jobOf(id).status === "RUNNING" && jobOf(id).attempts.length === attempts;
-    await until(running(1));
+    // Its next attempt goes on from there and is killed, and then, in its third, the whole provider.
+    await until(async () => (await stepsOf(id)) > 15);
+    expect(jobOf(id).attempts).toHaveLength(1);
     process.kill(-jobOf(id).process!, "SIGKILL");
-    await until(running(2));
+    await until(() => jobOf(id).status === "RUNNING" && jobOf(id).attempts.length === 2);
     await provider.end("SIGKILL");
     provider = await serve(at("provider"), "--jobs", "2");
+    rmSync(hold);
 
-    expect(await ok("wait", id)).toMatchObject({ state: "succeeded", progress: { done: 4000, total: 4000 } });
+    expect(await ok("wait", id)).toMatchObject({ state: "succeeded", progress: { done: 60, total: 60 } });
     // The end of the last attempt may not be written down yet.
     const ends = jobOf(id).attempts.map(({ statusReason }) => statusReason.split(" ", 2).join(" "));
     expect(ends.slice(0, 3)).toEqual(["Host EC2", "Essential container", "Host EC2"]);
@@ -182,6 +175,29 @@ test(
   SLOW,
 );
 
+/** From now on transfers are submitted as jobs that stop at `hold-steps.ts`, until the provider is started again. */
+async function holdTransfers(file: string, steps: number): Promise<void> {
+  writeFileSync(file, String(steps));
+  const identity = JSON.parse(readFileSync(join(at("provider"), "provider.json"), "utf8"));
+  const { batchPort, accessKeyId, secretAccessKey } = identity;
+  const credentials = { accessKeyId, secretAccessKey };
+  const batch = new BatchClient({ region: "local", endpoint: `http://127.0.0.1:${batchPort}`, credentials });
+  const asked = new DescribeJobDefinitionsCommand({ jobDefinitionName: "softpost-transfer" });
+  const { containerProperties, retryStrategy } = (await batch.send(asked)).jobDefinitions!.at(-1)!;
+  const preload = new URL("./hold-steps.ts", import.meta.url);
+  const environment = [
+    ...containerProperties!.environment!,
+    { name: "NODE_OPTIONS", value: `--import ${preload}` },
+    { name: "SOFTPOST_TEST_HOLD", value: file },
+  ];
+  await batch.send(
+    new RegisterJobDefinitionCommand({
+      ...{ jobDefinitionName: "softpost-transfer", type: "container", retryStrategy },
+      containerProperties: { ...containerProperties, environment },
+    }),
+  );
+}
+
 interface StoredJob {
   readonly jobName: string;
   readonly status: string;
@@ -197,15 +213,16 @@ function jobOf(id: string): StoredJob {
   return jobs.find(({ jobName }) => jobName.endsWith(id))!;
 }
 
-async function show(id: string) {
+/** Steps of the transfer itself that the API shows as done. */
+async function stepsOf(id: string): Promise<number> {
   const headers = { authorization: `Bearer ${provider.key}` };
-  return (await fetch(`${provider.url}/v1/transfers/${id}`, { headers })).json() as Promise<Transfer>;
+  const answer = await fetch(`${provider.url}/v1/transfers/${id}`, { headers });
+  const { progress } = (await answer.json()) as Transfer;
+  return progress?.phase === "transferring" ? progress.done : 0;
 }
 
-const isTransferring = ({ progress }: Transfer) => progress?.phase === "transferring" && progress.done > 0;
-
 const until = (holds: () => boolean | Promise<boolean>) =>
-  expect.poll(async () => holds(), { timeout: SLOW, interval: 20 }).toBe(true);
+  expect.poll(async () => holds(), { timeout: SLOW, interval: 50 }).toBe(true);
 
 test("what is asked wrongly is answered with what is wrong", async () => {
   const refused = async (url: string, key: string, ...args: string[]) => {

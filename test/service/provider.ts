@@ -97,6 +97,7 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
       credentials,
     });
   let worker = await startIt(0);
+  batch.run();
   const store = new Bucket({ name: worker.bucketName, endpoint: worker.s3, credentials });
   const client = new BatchClient({ region: "local", endpoint: batch.url, credentials });
   await store.write(bucket.catalogue, JSON.stringify(catalogue));

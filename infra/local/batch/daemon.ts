@@ -22,6 +22,8 @@ export interface BatchOptions {
 
 export interface Batch {
   readonly url: string;
+  /** Starts running jobs, those that an earlier daemon in the same folder left included. What they work with must be there by now. */
+  run(): void;
   /** Stops the jobs, so that the next daemon in the same folder resumes them. */
   close(): Promise<void>;
 }
@@ -42,9 +44,9 @@ export async function startBatch(options: BatchOptions): Promise<Batch> {
     );
   });
   await listen(server, options.port);
-  runner.recover();
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    run: () => runner.recover(),
     async close() {
       server.close();
       server.closeAllConnections();
@@ -65,7 +67,8 @@ async function answer(
     throw new ClientException(`${request.method} ${request.url} is not known here`);
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // Not ending the request where reading ends: its connection would break before the answer is out.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size > MAX_BODY) throw new ClientException("The request is too large");
     chunks.push(chunk);

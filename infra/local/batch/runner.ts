@@ -18,7 +18,8 @@ export class Runner {
   private readonly store: Store;
   private readonly concurrency: number;
   private readonly running = new Map<string, { child: ChildProcess; ended: Promise<void>; why?: string }>();
-  private stopping = false;
+  /** Whether jobs are started: from `recover` to `stop`. */
+  private open = false;
 
   constructor(store: Store, concurrency: number) {
     this.store = store;
@@ -32,11 +33,12 @@ export class Runner {
       killOrphan(job);
       this.end(job, { statusReason: HOST_GONE });
     }
+    this.open = true;
     this.schedule();
   }
 
   schedule(): void {
-    if (this.stopping) return;
+    if (!this.open) return;
     for (const job of this.store.allJobs()) {
       if (this.running.size >= this.concurrency) return;
       if (job.status === "RUNNABLE") this.start(job);
@@ -54,7 +56,7 @@ export class Runner {
 
   /** Stops all jobs so that the next daemon resumes them; resolves when their processes are gone. */
   async stop(): Promise<void> {
-    this.stopping = true;
+    this.open = false;
     const ended = [...this.running].map(([id, entry]) => {
       this.kill(id, HOST_GONE);
       return entry.ended;
