@@ -33,10 +33,10 @@ export const TASKS: Readonly<Record<string, TaskSettings>> = {
     about:
       "Is a mail spam or ham? Private: mails that joined the SpamAssassin corpus with its build of 2003. Public: " +
       "passages of mails of the build of 2002, without labels.",
-    promptTokens: 50,
-    tune: { steps: 200, batchSize: 32, learningRate: 3e-3 },
+    promptTokens: 20,
+    tune: { steps: 200, batchSize: 32, learningRate: 1e-2 },
     privateTune: { steps: 150, batchSize: 128, learningRate: 1e-2, clip: 0.5, epsilon: 8, delta: 1e-4 },
-    transfer: { steps: 600, batchSize: 16, learningRate: 1e-2, alpha: 1 },
+    transfer: { steps: 600, batchSize: 16, learningRate: 1e-2, alpha: 0.8 },
     publicTexts: 2000,
   },
   topic: {

@@ -13,8 +13,9 @@ const FOLDERS = { ham: "inbox", spam: "junk" } as const;
 /** A passage of a public mail, in characters, and how many of one mail are used. */
 const PASSAGE = 320;
 const PASSAGES = 10;
-/** Passages in the public set by group. */
-const PUBLIC_TEXTS = { "easy-ham-1": 500, "hard-ham-1": 500, "spam-1": 1000 } as const;
+/** Texts in the public set by group, and how many of one mail are used. */
+const PUBLIC_TEXTS = { "easy-ham-1": 700, "hard-ham-1": 300, "spam-1": 1000 } as const;
+const TEXTS_OF_ONE = 4;
 
 /** The public mails (groups of 2002) as passages of which each says in which folder it was filed. */
 export function publicMailPassages(): string[] {
@@ -48,7 +49,7 @@ export function mailboxTask(): TaskFiles {
   return {
     task: {
       name: "mailbox",
-      template: "{text}\nFolder:",
+      template: "{text}. This belongs in the",
       labels: [
         { name: "ham", words: [" inbox"] },
         { name: "spam", words: [" junk"] },
@@ -62,18 +63,25 @@ export function mailboxTask(): TaskFiles {
   };
 }
 
-/** Texts for a transfer, without labels: as much spam as ham, so that neither is a rarity among them. */
+/**
+ * Texts for a transfer, without labels: passages after their mail's subject, as a mail of the task begins. As much spam
+ * as ham, so that neither is a rarity among them.
+ */
 function publicTexts(): string[] {
   const texts = GROUPS_OF_2002.flatMap((group) => {
-    const all = [...new Set(mails([group]).flatMap(mailPassages))];
-    return hashOrder(all, (text) => text).slice(0, PUBLIC_TEXTS[group]);
+    const all = mails([group]).flatMap(({ subject, body }) =>
+      passages(body, PASSAGE)
+        .slice(0, TEXTS_OF_ONE)
+        .map((passage) => beginning({ subject, body: passage })),
+    );
+    return hashOrder([...new Set(all)], (text) => text).slice(0, PUBLIC_TEXTS[group]);
   });
   return hashOrder(texts, (text) => text);
 }
 
 /** The beginning of a mail, as the tasks see it. */
-function beginning(mail: Mail): string {
-  return `${mail.subject}. ${mail.body}`.slice(0, KEPT);
+function beginning({ subject, body }: Pick<Mail, "subject" | "body">): string {
+  return `${subject}. ${body}`.slice(0, KEPT);
 }
 
 /** What two mails are compared by: subjects are as often shared by strangers as changed in a copy. */
