@@ -41,7 +41,6 @@ interface Options extends AuditedTraining {
   readonly roc?: string;
   readonly canaries: number;
   readonly guesses: number;
-  readonly withoutNoise?: boolean;
   readonly shadows: number;
 }
 
@@ -59,7 +58,7 @@ export function registerAudit(program: Command, io: Io): void {
       100,
     )
     .option("--guesses <r>", "canaries that are guessed, the surest ones (default: half of them)", wholeNumber(2))
-    .option("--without-noise", "train without clipping and noise: the audit should find it")
+    .option("--without-noise", "leave out the noise of --noise-multiplier, and only that: the audit should find it")
     .action((options: Options) => auditOneRun(options, io));
   withTraining(audit.command("lira").description("likelihood-ratio attack with shadow prompts (Carlini et al. 2022)"))
     .option("--shadows <n>", "prompts, each tuned on a random half of the rows and attacked once", wholeNumber(4), 8)
@@ -84,7 +83,6 @@ function withTraining(command: Command): Command {
 
 async function auditOneRun(options: Options, io: Io): Promise<void> {
   const { delta, seed, canaries: count, guesses = Math.floor(count / 2) } = options;
-  const { noiseMultiplier, ...plain } = options;
   await withSubject(options, io, async (subject, rows, watch) => {
     const labels = subject.classes.length;
     if (count > rows.length || labels < 2) {
@@ -100,7 +98,7 @@ async function auditOneRun(options: Options, io: Io): Promise<void> {
     const examples = [...order.slice(count).map((row) => rows[row]!), ...canaries.filter((_, i) => members[i])];
     const claimed = planOf(options, examples.length)?.epsilon ?? null;
 
-    const prompt = await tuneOn(subject, examples, options.withoutNoise ? plain : options, watch);
+    const prompt = await tuneOn(subject, examples, options, watch);
     const [before, after] = [
       await confidencesOf(subject, subject.start, canaries, watch),
       await confidencesOf(subject, prompt, canaries, watch),
