@@ -4,10 +4,9 @@ import { initialisationIds } from "../../shared/data/encode.ts";
 import { readTask } from "../../shared/data/files.ts";
 import {
   areaUnder,
-  auditedEpsilon,
+  bestAudit,
   CONFIDENCE,
   chanceOfArea,
-  guessExtremes,
   liraScores,
   rocCurve,
   type Scored,
@@ -104,8 +103,7 @@ async function auditOneRun(options: Options, io: Io): Promise<void> {
       await confidencesOf(subject, prompt, canaries, watch),
     ];
     const scored = members.map((member, i): Scored => ({ member, score: after[i]! - before[i]! }));
-    const audit = guessExtremes(scored, guesses);
-    const epsilonLower = auditedEpsilon(audit, delta);
+    const { epsilon: epsilonLower, ...audit } = bestAudit(scored, guesses, delta);
     const consistent = claimed === null ? null : epsilonLower <= claimed;
     const verdict = consistent === false ? "NOT what the guarantee says" : "no contradiction to the guarantee";
     io.result(
