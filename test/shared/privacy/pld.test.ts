@@ -140,7 +140,8 @@ describe("tables", () => {
     for (const pair of neighbouringPairs(q, sigma, "add-or-remove-one")) {
       const range = outcomeRange(pair, 1e-14);
       const grid = lossGrid(pair, 1e-3, range);
-      for (const table of [upperTable(pair, grid, range), lowerTable(pair, grid, range)]) {
+      for (const makeTable of [upperTable, lowerTable]) {
+        const table = makeTable(pair, grid, range);
         let [p, q] = [table.infinite, 0];
         for (const [i, mass] of table.mass.entries()) {
           expect(mass).toBeGreaterThanOrEqual(0);
@@ -148,7 +149,9 @@ describe("tables", () => {
           q += mass * Math.exp(-(table.offset + (table.first + i) * table.step));
         }
         expect(Math.abs(p - 1)).toBeLessThan(1e-12);
-        expect(Math.abs(q - 1)).toBeLessThan(1e-11);
+        // A lower table may round a loss down where there is nothing to merge with, which makes Q larger; never up.
+        expect(q - 1).toBeGreaterThan(-1e-11);
+        expect(q - 1).toBeLessThan(makeTable === upperTable ? 1e-11 : 1e-4);
       }
     }
   });
