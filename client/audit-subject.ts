@@ -18,8 +18,10 @@ export interface AuditedTraining {
   readonly lr: number;
   readonly clip: number;
   readonly delta: number;
-  /** Undefined to tune without clipping and noise. */
+  /** Undefined to tune without privacy. */
   readonly noiseMultiplier?: number;
+  /** A private tuning that leaves out its noise, and keeps all else: what an audit must find. */
+  readonly withoutNoise?: boolean;
   readonly seed: number;
 }
 
@@ -49,8 +51,11 @@ export async function tuneOn(
   try {
     const state = { path: join(folder, "state"), settings: {}, resume: false };
     const tuning = { ...subject, examples, optimizer: ADAM, learningRate: training.lr, state };
-    const plan = planOf(training, examples.length);
-    if (plan !== undefined) return (await dpTune({ ...tuning, plan, random: cryptoRandom }, watch)).prompt;
+    const claimed = planOf(training, examples.length);
+    if (claimed !== undefined) {
+      const plan = training.withoutNoise ? { ...claimed, noiseMultiplier: 0 } : claimed;
+      return (await dpTune({ ...tuning, plan, random: cryptoRandom }, watch)).prompt;
+    }
     const { steps, batchSize, seed } = training;
     return (await tune({ ...tuning, steps, batchSize, order: { kind: "shuffled", seed } }, watch)).prompt;
   } finally {

@@ -4,10 +4,9 @@ import { initialisationIds } from "../../shared/data/encode.ts";
 import { readTask } from "../../shared/data/files.ts";
 import {
   areaUnder,
-  auditedEpsilon,
+  bestAudit,
   CONFIDENCE,
   chanceOfArea,
-  guessExtremes,
   liraScores,
   rocCurve,
   type Scored,
@@ -41,7 +40,6 @@ interface Options extends AuditedTraining {
   readonly roc?: string;
   readonly canaries: number;
   readonly guesses: number;
-  readonly withoutNoise?: boolean;
   readonly shadows: number;
 }
 
@@ -59,7 +57,7 @@ export function registerAudit(program: Command, io: Io): void {
       100,
     )
     .option("--guesses <r>", "canaries that are guessed, the surest ones (default: half of them)", wholeNumber(2))
-    .option("--without-noise", "train without clipping and noise: the audit should find it")
+    .option("--without-noise", "leave out the noise of --noise-multiplier, and only that: the audit should find it")
     .action((options: Options) => auditOneRun(options, io));
   withTraining(audit.command("lira").description("likelihood-ratio attack with shadow prompts (Carlini et al. 2022)"))
     .option("--shadows <n>", "prompts, each tuned on a random half of the rows and attacked once", wholeNumber(4), 8)
@@ -84,7 +82,6 @@ function withTraining(command: Command): Command {
 
 async function auditOneRun(options: Options, io: Io): Promise<void> {
   const { delta, seed, canaries: count, guesses = Math.floor(count / 2) } = options;
-  const { noiseMultiplier, ...plain } = options;
   await withSubject(options, io, async (subject, rows, watch) => {
     const labels = subject.classes.length;
     if (count > rows.length || labels < 2) {
@@ -100,14 +97,13 @@ async function auditOneRun(options: Options, io: Io): Promise<void> {
     const examples = [...order.slice(count).map((row) => rows[row]!), ...canaries.filter((_, i) => members[i])];
     const claimed = planOf(options, examples.length)?.epsilon ?? null;
 
-    const prompt = await tuneOn(subject, examples, options.withoutNoise ? plain : options, watch);
+    const prompt = await tuneOn(subject, examples, options, watch);
     const [before, after] = [
       await confidencesOf(subject, subject.start, canaries, watch),
       await confidencesOf(subject, prompt, canaries, watch),
     ];
     const scored = members.map((member, i): Scored => ({ member, score: after[i]! - before[i]! }));
-    const audit = guessExtremes(scored, guesses);
-    const epsilonLower = auditedEpsilon(audit, delta);
+    const { epsilon: epsilonLower, ...audit } = bestAudit(scored, guesses, delta);
     const consistent = claimed === null ? null : epsilonLower <= claimed;
     const verdict = consistent === false ? "NOT what the guarantee says" : "no contradiction to the guarantee";
     io.result(

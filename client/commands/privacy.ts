@@ -7,13 +7,14 @@ import {
   deltaOf,
   epsilonBounds,
   groupEpsilonBounds,
+  truncatedEpsilonBounds,
 } from "../../shared/privacy/accountant.ts";
 import { noiseFor } from "../../shared/privacy/calibrate.ts";
 import { composeEntries, type LedgerEntry } from "../../shared/privacy/ledger.ts";
 import { NEIGHBOURING, type Neighbouring } from "../../shared/privacy/pair.ts";
 import { type Bounds, toleranceAt } from "../../shared/privacy/pld.ts";
 import { rdpEpsilon } from "../../shared/privacy/rdp.ts";
-import { repeatAndSelectEpsilon } from "../../shared/privacy/repeat-and-select.ts";
+import { REPETITIONS, type Repetitions, repeatAndSelectEpsilon } from "../../shared/privacy/repeat-and-select.ts";
 import { deltaFaults, type GaussianRun, refuseFaults, runFaults } from "../../shared/privacy/run.ts";
 import { explainPrivacy, verifyRecord } from "../../shared/privacy/statement.ts";
 import { stepsFor } from "../../shared/privacy/steps.ts";
@@ -40,6 +41,9 @@ interface Options {
   readonly neighbouring: Neighbouring;
   readonly group: number;
   readonly meanTrials?: number;
+  readonly trials: Repetitions;
+  readonly records?: number;
+  readonly largestBatch?: number;
 }
 
 interface LedgerOptions {
@@ -60,7 +64,14 @@ export function registerPrivacy(program: Command, io: Io): void {
   command("epsilon")
     .addOption(neighbouringOption())
     .option("--group <k>", "for someone who has k of the records", wholeNumber(1), 1)
-    .option("--mean-trials <m>", "best of a geometric number of runs with mean m (RDP)", numberBetween(1, 1e6))
+    .option("--mean-trials <m>", "best of a random number of runs with mean m (RDP)", numberBetween(1, 1e6))
+    .addOption(
+      new Option("--trials <distribution>", "how the number of runs is drawn")
+        .choices(REPETITIONS)
+        .default("geometric"),
+    )
+    .option("--largest-batch <b>", "samples above b records were cut to b, at random; needs --records", wholeNumber(1))
+    .option("--records <n>", "records of the data set, for --largest-batch", wholeNumber(1))
     .action((options: Options) => printEpsilon(options, io));
   command("delta")
     .addOption(neighbouringOption())
@@ -113,35 +124,58 @@ function neighbouringOption(): Option {
 }
 
 function printEpsilon(options: Options, io: Io): void {
-  const { sampleRate, noiseMultiplier, steps, delta, accountant, neighbouring, group, meanTrials } = checked(options);
-  if (meanTrials !== undefined)
-    refuseUnlessPlain(accountant === "rdp", neighbouring, group, "--mean-trials", "--accountant rdp");
-  if (group > 1) refuseUnlessPlain(accountant === "pld", neighbouring, 1, "--group", "--accountant pld");
-  const bounds = boundsOf(options);
-  const epsilon = bounds.upper;
-  const exactness = accountant === "pld" ? { lower: bounds.lower } : {};
-  if (accountant === "pld" && epsilon - bounds.lower > toleranceAt(epsilon)) {
-    io.message(`No tighter answer was found than ε between ${bounds.lower} and ${epsilon}; the upper bound holds.`);
+  const { sampleRate, noiseMultiplier, steps, delta, accountant, neighbouring, group } = checked(options);
+  const { meanTrials, trials, largestBatch, records } = options;
+  const { lower, upper: epsilon } = boundsOf(options);
+  // What truncation's lower bound bounds is the analysis, not the run.
+  const exactness = accountant === "pld" && largestBatch === undefined ? { lower } : {};
+  if (epsilon - lower > toleranceAt(epsilon)) {
+    io.message(`No tighter answer was found than ε between ${lower} and ${epsilon}; the upper bound holds.`);
   }
-  const about = { group: group > 1 ? group : undefined, meanTrials, accountant, neighbouring };
+  const search = meanTrials === undefined ? {} : { meanTrials, trials };
+  const about = { group: group > 1 ? group : undefined, ...search, largestBatch, records, accountant, neighbouring };
   const run = { sampleRate, noiseMultiplier, steps, delta };
-  io.result({ epsilon, ...exactness, ...run, ...about }, `ε ${epsilon} at δ ${delta}${lowerText(bounds)}`);
+  const atLeast = exactness.lower !== undefined && lower < epsilon ? ` (at least ${lower})` : "";
+  io.result({ epsilon, ...exactness, ...run, ...about }, `ε ${epsilon} at δ ${delta}${atLeast}`);
 }
 
+/** @throws ProblemError for a combination that nobody has an analysis of */
 function boundsOf(options: Options): Bounds {
-  const { accountant, neighbouring, group, meanTrials, delta } = options;
+  const { accountant, neighbouring, group, meanTrials, trials, delta, largestBatch, records } = options;
   const exactly = (value: number) => ({ lower: value, upper: value });
-  if (meanTrials !== undefined) return exactly(repeatAndSelectEpsilon(options, meanTrials, delta));
+  const special = [
+    ...(meanTrials === undefined ? [] : ["--mean-trials"]),
+    ...(largestBatch === undefined && records === undefined ? [] : ["--largest-batch"]),
+    ...(group > 1 ? ["--group"] : []),
+    ...(neighbouring === "add-or-remove-one" ? [] : ["--neighbouring replace-one"]),
+  ];
+  if (special.length > 1) {
+    throw new ProblemError(UNDESCRIBED, `${special.join(" and ")} are described only one at a time.`);
+  }
+  const needed = meanTrials === undefined ? "pld" : "rdp";
+  if (special.length > 0 && accountant !== needed) {
+    throw new ProblemError(UNDESCRIBED, `${special[0]} is described only with --accountant ${needed}.`);
+  }
+  if (meanTrials !== undefined) return exactly(repeatAndSelectEpsilon(options, { mean: meanTrials, trials }, delta));
   if (group > 1) return groupEpsilonBounds(options, group, delta);
+  if (largestBatch !== undefined && records !== undefined) {
+    return truncatedEpsilonBounds(options, { records, largestBatch }, delta);
+  }
+  if (special[0] === "--largest-batch") {
+    throw new ProblemError(UNDESCRIBED, "--largest-batch and --records are needed together.");
+  }
   if (accountant === "pld") return epsilonBounds([options], delta, neighbouring);
-  refuseUnlessPlain(true, neighbouring, 1, "--neighbouring replace-one", "--accountant pld");
   return exactly(rdpEpsilon([options], delta).epsilon);
 }
+
+const UNDESCRIBED = "The accountant does not describe this";
 
 function printDelta(options: Options, io: Io): void {
   const { sampleRate, noiseMultiplier, steps, epsilon, accountant, neighbouring } = checked(options);
   const run: GaussianRun = { sampleRate, noiseMultiplier, steps };
-  if (accountant === "rdp") refuseUnlessPlain(true, neighbouring, 1, "--neighbouring replace-one", "--accountant pld");
+  if (accountant === "rdp" && neighbouring !== "add-or-remove-one") {
+    throw new ProblemError(UNDESCRIBED, "--neighbouring replace-one is described only with --accountant pld.");
+  }
   const bounds = accountant === "pld" ? deltaBounds([run], epsilon, neighbouring) : undefined;
   const delta = bounds?.upper ?? deltaOf([run], epsilon, "rdp");
   const exactness = bounds ? { lower: bounds.lower } : {};
@@ -212,17 +246,3 @@ function checked(options: Options): Options {
   refuseFaults([...runFaults(options), ...(options.delta === undefined ? [] : deltaFaults(options.delta))]);
   return options;
 }
-
-function refuseUnlessPlain(
-  accountantFits: boolean,
-  neighbouring: Neighbouring,
-  group: number,
-  flag: string,
-  needed: string,
-): void {
-  if (accountantFits && neighbouring === "add-or-remove-one" && group === 1) return;
-  const detail = `${flag} is described only with ${needed} and for records that are added or removed.`;
-  throw new ProblemError("The accountant does not describe this", detail);
-}
-
-const lowerText = ({ lower, upper }: Bounds) => (lower < upper ? ` (at least ${lower})` : "");

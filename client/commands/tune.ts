@@ -70,7 +70,10 @@ export function registerTune(program: Command, io: Io): void {
     .requiredOption("--model <dir>", "model folder or hub id")
     .requiredOption("--task <file>", "task.json")
     .requiredOption("--train <file>", "labelled private rows (JSONL)")
-    .option("--eval <file>", "labelled rows to measure the accuracy on afterwards")
+    .option(
+      "--eval <file>",
+      "labelled rows, public ones if the tuning is private, to measure the accuracy on afterwards",
+    )
     .option("--prompt <dir>", "soft prompt to start from (default: the task's init text)")
     .requiredOption("--out <dir>", "new folder for the prompt")
     .option("--prompt-tokens <n>", `virtual tokens (default: ${PROMPT_TOKENS})`, wholeNumber(1))
@@ -204,7 +207,7 @@ function tuneAndMeasure(options: Options, inputs: Inputs, state: Tuning["state"]
     const start = given?.value ?? (await initialPrompt(engine, model, ids()));
     const tuning = { engine, model, classes, examples: train, start, optimizer, learningRate: options.lr, state };
     const tuned = plan
-      ? await privately(tuning, plan, io, watch)
+      ? await privately(tuning, plan, test !== undefined, io, watch)
       : await tune({ ...tuning, ...openly(options, steps) }, watch);
     if (!test) return { tuned, accuracy: null };
     const labels = test.map(({ label }) => label);
@@ -218,11 +221,16 @@ function openly({ shuffle, seed, batchSize }: Options, steps: number) {
   return { steps, batchSize, order };
 }
 
-async function privately(tuning: Tuning, plan: PrivacyPlan, io: Io, watch: Watch) {
+async function privately(tuning: Tuning, plan: PrivacyPlan, evaluated: boolean, io: Io, watch: Watch) {
   io.message(
     `Differential privacy: ε ${plan.epsilon.toPrecision(4)} at δ ${plan.delta} (${plan.accountant}), noise multiplier ` +
       `${plan.noiseMultiplier.toPrecision(4)}, sample rate ${plan.sampleRate.toPrecision(4)}, ${plan.steps} steps.`,
   );
+  if (evaluated) {
+    io.message(
+      "The accuracy on the --eval rows is not part of the guarantee: if they are private, keep it to yourself and choose nothing by it.",
+    );
+  }
   const tuned = await dpTune({ ...tuning, plan, random: cryptoRandom }, watch);
   if (tuned.leftOut > 0) io.message(`${tuned.leftOut} gradients were not finite and counted as zero.`);
   return tuned;

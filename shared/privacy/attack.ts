@@ -1,12 +1,11 @@
-import { gaussianDelta } from "./gaussian.ts";
-import { smallestPositiveThat } from "./solve.ts";
+import { gaussianNoise } from "./gaussian.ts";
 
 /**
  * μ of the Gaussian mechanism that has exactly this (ε, δ): the guarantee as one number of Gaussian differential privacy
  * (Dong, Roth and Su 2022), by which guarantees with different δ can be compared. It is of this one point, not of the whole curve.
  */
 export function gdpMu(epsilon: number, delta: number): number {
-  return 1 / smallestPositiveThat((sigma) => gaussianDelta(1 / sigma, epsilon) <= delta);
+  return 1 / gaussianNoise(epsilon, delta);
 }
 
 /**

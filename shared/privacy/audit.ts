@@ -66,6 +66,32 @@ export function guessExtremes(scored: readonly Scored[], guesses: number): OneRu
   return { canaries: scored.length, guesses: 2 * each, right };
 }
 
+/**
+ * Guesses "out" for the `guesses` lowest scores and abstains on all others. Stronger than {@link guessExtremes} against a
+ * training that learns every row by heart: then a low score is a sure sign, while a high one may be luck.
+ */
+export function guessLowest(scored: readonly Scored[], guesses: number): OneRunAudit {
+  const lowest = scored.toSorted((a, b) => a.score - b.score).slice(0, guesses);
+  return { canaries: scored.length, guesses: lowest.length, right: lowest.filter(({ member }) => !member).length };
+}
+
+/**
+ * The better of the bounds by {@link guessExtremes} and {@link guessLowest}. The rules are fixed before the scores are seen, and each
+ * bound holds with half of the usual doubt, so the better one holds with the usual confidence.
+ */
+export function bestAudit(
+  scored: readonly Scored[],
+  guesses: number,
+  delta: number,
+): OneRunAudit & { epsilon: number } {
+  const confidence = 1 - (1 - CONFIDENCE) / 2;
+  const audits = [guessExtremes(scored, guesses), guessLowest(scored, guesses)].map((audit) => ({
+    ...audit,
+    epsilon: auditedEpsilon(audit, delta, confidence),
+  }));
+  return audits.reduce((best, audit) => (audit.epsilon > best.epsilon ? audit : best));
+}
+
 /** A point of a receiver operating characteristic. */
 export interface RocPoint {
   readonly falsePositiveRate: number;

@@ -44,11 +44,6 @@ export function discreteGaussianSampler(sigma: number, random: RandomSource): ()
   };
 }
 
-/** One draw; for many, make a {@link discreteGaussianSampler} once. */
-export function discreteGaussian(sigma: number, random: RandomSource): number {
-  return discreteGaussianSampler(sigma, random)();
-}
-
 /** (y − σ²/t)²/(2σ²) as a fraction: with σ = a/b it is (y t b² − a²)² / (2 a² b² t²). */
 function rejectionExponent(y: number, t: number, { numerator: a, denominator: b }: Fraction): Fraction {
   const root = BigInt(y) * BigInt(t) * b * b - a * a;

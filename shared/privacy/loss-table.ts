@@ -16,8 +16,8 @@ export interface LossTable {
 export interface LossGrid {
   readonly step: number;
   readonly offset: number;
-  /** All outcomes up to here (side "low"), or from here on ("high"), have together exactly the log-ratio `offset`. */
-  readonly atom: { readonly side: "low" | "high"; readonly outcome: number };
+  /** If given, all outcomes up to here (side "low"), or from here on ("high"), have together exactly the log-ratio `offset`. */
+  readonly atom?: { readonly side: "low" | "high"; readonly outcome: number };
 }
 
 /** Outcomes further than this many standard deviations on the harmless side have a probability below 1e-20. */
@@ -57,11 +57,15 @@ export function lossGrid(pair: GaussianPair, step: number, range: OutcomeRange):
   return { step, ...(low.p >= high.p ? low : high) };
 }
 
-/** The end of the range whose log-ratio is half a step from the loss where it ends. */
+/** The end of the range whose losses are within a step of each other, and at most half a step from its log-ratio. */
 function atomAt(side: "low" | "high", { sigma, p, q }: GaussianPair, step: number, range: OutcomeRange) {
   const beyond = (mixture: Mixture, outcome: number) => endMass(mixture, sigma, side, outcome);
   const offsetAt = (outcome: number) => Math.log(beyond(p, outcome) / beyond(q, outcome));
-  const wide = (outcome: number) => Math.abs(lossAt({ sigma, p, q }, outcome) - offsetAt(outcome)) > step / 2;
+  const endLoss = lossAt({ sigma, p, q }, side === "low" ? range.low : range.high);
+  const wide = (outcome: number) => {
+    const loss = lossAt({ sigma, p, q }, outcome);
+    return Math.abs(loss - endLoss) > step || Math.abs(loss - offsetAt(outcome)) > step / 2;
+  };
   let [narrow, other] = side === "low" ? [range.low, range.high] : [range.high, range.low];
   for (let i = 0; i < 60; i++) {
     const middle = (narrow + other) / 2;
@@ -133,20 +137,40 @@ export function lowerTable(pair: GaussianPair, grid: LossGrid, range: OutcomeRan
   const { step, offset, atom } = grid;
   const centred = offset - step / 2;
   const nodeAt = (outcome: number) => Math.floor((lossAt(pair, outcome) - centred) / step);
+  const bins = { first: nodeAt(range.low), last: nodeAt(range.high), low: range.low, high: range.high };
+  if (atom === undefined) {
+    const { p, q } = binMasses(pair, step, centred, bins);
+    return { ...grid, first: bins.first, mass: contractToNodes(p, q, step, offset + bins.first * step), infinite: 0 };
+  }
   const onLow = atom.side === "low";
-  const bins = onLow
-    ? { first: 1, last: Math.max(1, nodeAt(range.high)), low: atom.outcome, high: range.high }
-    : { first: Math.min(-1, nodeAt(range.low)), last: -1, low: range.low, high: atom.outcome };
-  const masses = binMasses(pair, step, centred, bins);
+  const outside = onLow
+    ? { ...bins, first: 1, last: Math.max(1, bins.last), low: atom.outcome }
+    : { ...bins, first: Math.min(-1, bins.first), last: -1, high: atom.outcome };
+  const masses = binMasses(pair, step, centred, outside);
   const withAtom = (binned: Float64Array, mixture: Mixture) => {
     const mass = new Float64Array(binned.length + 1);
     mass.set(binned, onLow ? 1 : 0);
     mass[onLow ? 0 : binned.length] = endMass(mixture, pair.sigma, atom.side, atom.outcome);
     return mass;
   };
-  const first = onLow ? 0 : bins.first;
+  const first = onLow ? 0 : outside.first;
   const [p, q] = [withAtom(masses.p, pair.p), withAtom(masses.q, pair.q)];
   return { step, offset, first, mass: contractToNodes(p, q, step, offset + first * step), infinite: 0 };
+}
+
+/** The table of a step that comes to one of several cases, known to the observer: weighted sums on their common grid. */
+export function mixTables(parts: readonly { readonly weight: number; readonly table: LossTable }[]): LossTable {
+  const { step, offset } = parts[0]!.table;
+  if (parts.length === 1) return parts[0]!.table;
+  const first = Math.min(...parts.map(({ table }) => table.first));
+  const end = Math.max(...parts.map(({ table }) => table.first + table.mass.length));
+  const mass = new Float64Array(end - first);
+  let infinite = 0;
+  for (const { weight, table } of parts) {
+    infinite += weight * table.infinite;
+    for (let i = 0; i < table.mass.length; i++) mass[table.first - first + i]! += weight * table.mass[i]!;
+  }
+  return { step, offset, first, mass, infinite };
 }
 
 /** Nodes below a bin that it may be merged with; further ones have hardly anything left. */

@@ -47,14 +47,3 @@ export function normalCdf(x: number): number {
   const tail = (erfcx(Math.abs(x) * Math.SQRT1_2) / 2) * Math.exp((-x * x) / 2);
   return x <= 0 ? tail : 1 - tail;
 }
-
-/** The x with Φ(x) = p, for 0 < p < 1, by bisection. */
-export function normalQuantile(p: number): number {
-  let [low, high] = [-40, 40];
-  for (;;) {
-    const middle = (low + high) / 2;
-    if (middle <= low || middle >= high) return middle;
-    if (normalCdf(middle) < p) low = middle;
-    else high = middle;
-  }
-}

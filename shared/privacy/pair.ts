@@ -16,6 +16,15 @@ export interface GaussianPair {
   readonly q: Mixture;
 }
 
+/** One of the cases that a step may come to, with its probability; the observer is taken to know which one it was. */
+export interface Branch {
+  readonly weight: number;
+  readonly pair: GaussianPair;
+}
+
+/** A step that has no other case. */
+export const always = (pair: GaussianPair): readonly Branch[] => [{ weight: 1, pair }];
+
 export const NEIGHBOURING = ["add-or-remove-one", "replace-one"] as const;
 export type Neighbouring = (typeof NEIGHBOURING)[number];
 

@@ -1,7 +1,7 @@
 import { type ComposedLoss, compose } from "./compose.ts";
-import { lossGrid, lowerTable, outcomeRange, upperTable } from "./loss-table.ts";
-import { lossAt } from "./pair.ts";
-import { type RepeatedPair, type Tilt, tiltForDelta, tiltForEpsilon, trimLow } from "./tilt.ts";
+import { type LossTable, lossGrid, lowerTable, mixTables, outcomeRange, upperTable } from "./loss-table.ts";
+import { type Branch, lossAt } from "./pair.ts";
+import { type RepeatedStep, type Tilt, tiltForDelta, tiltForEpsilon, trimLow } from "./tilt.ts";
 
 /** A number that is known to lie between two bounds. */
 export interface Bounds {
@@ -17,43 +17,68 @@ const EPSILON_TOLERANCE = { relative: 3e-4, absolute: 3e-5 } as const;
 const DELTA_TOLERANCE = 1e-3;
 /** The grid's first step, in standard deviations of one step's tilted loss. */
 const FIRST_STEP = 1 / 12;
-/** Most nodes of a window: some 200 MB and a second a convolution. */
-const MAX_WINDOW = 2 ** 22;
+/** Most nodes of a window, unless told: some 200 MB and a second a convolution. */
+export const MAX_WINDOW = 2 ** 22;
 /** A δ that nobody asks to tell from 0. */
 const SMALLEST_DELTA = 1e-15;
+/** Share of δ that the window's folded ends and rounding may have before another tilt is tried. */
+const FOLDED_SHARE = 1e-4;
 /** Share of δ that may be spent on outcomes whose loss counts as infinite. */
 const INFINITE_SHARE = 1e-4;
 
-/** What is composed: pairs of one direction, each as often as it has steps. */
-export type PairRun = Pick<RepeatedPair, "pair" | "steps">;
-
-/**
- * Bounds on the smallest ε ≥ 0 with which a composition of pairs is (ε, δ)-indistinguishable, in their one direction.
- * @param enough an upper bound that need not be improved on: another direction reaches it
- */
-export function composedEpsilon(runs: readonly PairRun[], delta: number, enough = 0): Bounds {
-  const pairs = withRanges(runs, delta);
-  const tilt = tiltForDelta(pairs, delta);
-  const excess = ({ lower, upper }: Bounds) => (upper <= enough ? 0 : (upper - lower) / toleranceAt(upper));
-  return refine(pairs, tilt, toleranceAt(tilt.mean), excess, (composed, side) => epsilonAt(composed, delta, side));
+/** What is composed: steps of one direction, each as often as it is taken. */
+export interface StepRun {
+  readonly branches: readonly Branch[];
+  readonly steps: number;
 }
 
-/** Bounds on δ(ε) of a composition of pairs, in their one direction; ε ≥ 0. */
-export function composedDelta(runs: readonly PairRun[], epsilon: number): Bounds {
+/**
+ * Bounds on the smallest ε ≥ 0 with which a composition of steps is (ε, δ)-indistinguishable, in their one direction.
+ * @param enough an upper bound that need not be improved on: another direction reaches it
+ * @param largestWindow most nodes of a composed distribution, a power of two
+ */
+export function composedEpsilon(
+  runs: readonly StepRun[],
+  delta: number,
+  enough = 0,
+  largestWindow = MAX_WINDOW,
+): Bounds {
+  const pairs = withRanges(runs, delta);
+  const tilt = tiltForDelta(pairs, delta);
+  return refine(pairs, tilt, {
+    largestWindow,
+    tolerance: toleranceAt(tilt.mean),
+    excessOf: ({ lower, upper }) => (upper <= enough ? 0 : (upper - lower) / toleranceAt(upper)),
+    answer: (composed, side) => epsilonAt(composed, delta, side),
+    // A rare large loss can make the saddle point miss: then rounding drowns the answer, and the tilt for the bound so far is better.
+    retilt: (composed, { upper }) =>
+      foldedAt(composed, upper) > FOLDED_SHARE * delta ? tiltForEpsilon(pairs, upper) : undefined,
+  });
+}
+
+/** Bounds on δ(ε) of a composition of steps, in their one direction; ε ≥ 0. */
+export function composedDelta(runs: readonly StepRun[], epsilon: number): Bounds {
   const guess = tiltForEpsilon(withRanges(runs, SMALLEST_DELTA), epsilon);
   // Chernoff's bound is above δ, by less than a hundred times where it matters.
   const pairs = withRanges(
     runs,
     Math.max(Math.min(Math.exp(guess.log - guess.tilt * epsilon), 1) / 100, SMALLEST_DELTA),
   );
-  const tilt = tiltForEpsilon(pairs, epsilon);
-  const excess = ({ lower, upper }: Bounds) => (upper - lower) / (DELTA_TOLERANCE * upper + SMALLEST_DELTA);
-  return refine(pairs, tilt, toleranceAt(epsilon), excess, (composed, side) => deltaAt(composed, epsilon, side));
+  return refine(pairs, tiltForEpsilon(pairs, epsilon), {
+    largestWindow: MAX_WINDOW,
+    tolerance: toleranceAt(epsilon),
+    excessOf: ({ lower, upper }) => (upper - lower) / (DELTA_TOLERANCE * upper + SMALLEST_DELTA),
+    answer: (composed, side) => deltaAt(composed, epsilon, side),
+    retilt: () => undefined,
+  });
 }
 
-function withRanges(runs: readonly PairRun[], delta: number): RepeatedPair[] {
+function withRanges(runs: readonly StepRun[], delta: number): RepeatedStep[] {
   const tail = (steps: number) => (delta * INFINITE_SHARE) / (steps * runs.length);
-  return runs.map(({ pair, steps }) => ({ pair, steps, range: outcomeRange(pair, tail(steps)) }));
+  return runs.map(({ branches, steps }) => ({
+    steps,
+    branches: branches.map((branch) => ({ ...branch, range: outcomeRange(branch.pair, tail(steps)) })),
+  }));
 }
 
 /** How close the two bounds on an ε shall be. */
@@ -63,33 +88,48 @@ export const toleranceAt = (epsilon: number) =>
 /** Rounds of refinement; the window's limit ends it earlier unless something is wrong. */
 const MAX_ROUNDS = 24;
 
-/** Refines the grid until the two bounds are close enough or the window is too large; keeps the best of all bounds. */
-function refine(
-  untrimmed: readonly RepeatedPair[],
-  { tilt, deviation }: Tilt,
-  tolerance: number,
-  excessOf: (bounds: Bounds) => number,
-  answer: (composed: ComposedLoss, side: Side) => number,
-): Bounds {
-  const pairs = untrimmed.map((pair) => trimLow(pair, tilt));
-  const steps = pairs.reduce((sum, pair) => sum + pair.steps, 0);
-  // A step that moves the composed loss by less than the tolerance, five standard deviations out, is fine enough in any case.
-  let step = Math.max((FIRST_STEP * deviation) / Math.sqrt(steps), tolerance / (2 * Math.sqrt(steps)));
+/** What is asked of a composition. */
+interface Question {
+  readonly largestWindow: number;
+  /** About how close the bounds of the composed loss shall be. */
+  readonly tolerance: number;
+  /** How wide the bounds are, in units of what is good enough. */
+  excessOf(bounds: Bounds): number;
+  answer(composed: ComposedLoss, side: Side): number;
+  /** A better tilt, if the one that was used is too far off. */
+  retilt(upper: ComposedLoss, bounds: Bounds): Tilt | undefined;
+}
+
+/** Refines tilt and grid until the two bounds are close enough or the window is too large; keeps the best of all bounds. */
+function refine(untrimmed: readonly RepeatedStep[], firstTilt: Tilt, question: Question): Bounds {
+  const steps = untrimmed.reduce((sum, run) => sum + run.steps, 0);
+  const begin = (tilt: Tilt) => ({
+    tilt: tilt.tilt,
+    runs: untrimmed.map((run) => ({ ...run, branches: run.branches.map((branch) => trimLow(branch, tilt.tilt)) })),
+    // A step that moves the composed loss by less than the tolerance, five standard deviations out, is fine enough in any case.
+    step: Math.max(FIRST_STEP * tilt.deviation, question.tolerance / 2) / Math.sqrt(steps),
+  });
+  let { tilt, runs, step } = begin(firstTilt);
   let bounds: Bounds = { lower: 0, upper: Number.POSITIVE_INFINITY };
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const lower = composeTables(pairs, step, tilt, lowerTable);
-    const upper = lower && composeTables(pairs, step, tilt, upperTable);
+    const lower = composeTables(runs, step, tilt, question.largestWindow, lowerTable);
+    const upper = lower && composeTables(runs, step, tilt, question.largestWindow, upperTable);
     if (lower === undefined || upper === undefined) {
       if (bounds.upper < Number.POSITIVE_INFINITY) return bounds;
       step *= 4;
       continue;
     }
     bounds = {
-      lower: Math.max(bounds.lower, answer(lower, "lower")),
-      upper: Math.min(bounds.upper, answer(upper, "upper")),
+      lower: Math.max(bounds.lower, question.answer(lower, "lower")),
+      upper: Math.min(bounds.upper, question.answer(upper, "upper")),
     };
-    const excess = excessOf(bounds);
+    const excess = question.excessOf(bounds);
     if (excess <= 1) return bounds;
+    const better = question.retilt(upper, bounds);
+    if (better !== undefined && better.tilt < tilt) {
+      ({ tilt, runs, step } = begin(better));
+      continue;
+    }
     // The gap falls with the square of the step.
     step /= Math.min(Math.max(1.25, Math.sqrt(excess) * 1.05), 8);
   }
@@ -97,23 +137,35 @@ function refine(
 }
 
 function composeTables(
-  pairs: readonly RepeatedPair[],
+  runs: readonly RepeatedStep[],
   step: number,
   tilt: number,
+  largestWindow: number,
   makeTable: typeof upperTable,
 ): ComposedLoss | undefined {
-  const tables = [];
-  for (const { pair, range, steps } of pairs) {
-    if (lossAt(pair, range.high) - lossAt(pair, range.low) > MAX_WINDOW * step) return undefined;
-    tables.push({ table: makeTable(pair, lossGrid(pair, step, range), range), steps });
+  const tables: { table: LossTable; steps: number }[] = [];
+  for (const { branches, steps } of runs) {
+    const spread = ({ pair, range }: (typeof branches)[number]) => lossAt(pair, range.high) - lossAt(pair, range.low);
+    if (branches.some((branch) => spread(branch) > largestWindow * step)) return undefined;
+    const [first] = branches;
+    const grid = lossGrid(first!.pair, step, first!.range);
+    const parts = branches.map(({ weight, pair, range }, i) => ({
+      weight,
+      table: makeTable(pair, i === 0 ? grid : { step, offset: grid.offset }, range),
+    }));
+    tables.push({ table: mixTables(parts), steps });
   }
-  return compose(tables, tilt, MAX_WINDOW);
+  return compose(tables, tilt, largestWindow);
 }
 
+/** What was folded into the window can change δ(ε) by so much. */
+const foldedAt = ({ logMoment, tilt, outside }: ComposedLoss, epsilon: number) =>
+  outside * Math.exp(logMoment - tilt * epsilon);
+
 /** What the window's leftovers can add to δ(ε) (or, for a lower bound, what they may have added wrongly). */
-function leftover({ logMoment, tilt, outside, infinite }: ComposedLoss, epsilon: number, side: Side): number {
-  const folded = outside * Math.exp(logMoment - tilt * epsilon);
-  return side === "upper" ? folded + infinite : -folded;
+function leftover(composed: ComposedLoss, epsilon: number, side: Side): number {
+  const folded = foldedAt(composed, epsilon);
+  return side === "upper" ? folded + composed.infinite : -folded;
 }
 
 /** δ(ε) = E_P[(1 − e^(ε − L))⁺] (Zhu, Dong and Wang 2022). */

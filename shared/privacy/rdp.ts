@@ -129,7 +129,11 @@ export function rdpDelta(
   epsilon: number,
   orders: readonly number[] = DEFAULT_ORDERS,
 ): number {
-  const rdp = composedRdp(runs, orders);
+  return deltaFromRdp(orders, composedRdp(runs, orders), epsilon);
+}
+
+/** As {@link rdpDelta} for RDP values that come from elsewhere, one an order. */
+export function deltaFromRdp(orders: readonly number[], rdp: readonly number[], epsilon: number): number {
   let best = 1;
   for (const [i, order] of orders.entries()) {
     const logDelta = (order - 1) * (rdp[i]! - epsilon + Math.log1p(-1 / order)) - Math.log(order);

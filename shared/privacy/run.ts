@@ -10,8 +10,11 @@ export interface GaussianRun {
   readonly steps: number;
 }
 
-/** Below, one step alone gives an ε in the thousands: no privacy. Above, the losses are too small for double precision. */
-export const NOISE_MULTIPLIER_RANGE = [0.01, 1e6] as const;
+/**
+ * Below, a single step that a record takes part in has an ε of a hundred: no privacy, and accounting would take long. Above, the
+ * losses are too small for double precision.
+ */
+export const NOISE_MULTIPLIER_RANGE = [0.1, 1e6] as const;
 /** Far more than any tuning takes; up to here the accountants are checked against references. */
 export const MAX_STEPS = 1e8;
 

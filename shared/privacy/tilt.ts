@@ -1,10 +1,14 @@
 import type { OutcomeRange } from "./loss-table.ts";
-import { type GaussianPair, logDensity, lossAt, massBetween } from "./pair.ts";
+import { type Branch, type GaussianPair, logDensity, lossAt, massBetween } from "./pair.ts";
 
-/** A pair of output distributions, the range of outcomes that counts, and how often it is composed with itself. */
-export interface RepeatedPair {
-  readonly pair: GaussianPair;
+/** A pair with the range of outcomes that counts, and the probability that a step comes to it. */
+export interface RangedBranch extends Branch {
   readonly range: OutcomeRange;
+}
+
+/** A step's branches, and how often the step is composed with itself. */
+export interface RepeatedStep {
+  readonly branches: readonly RangedBranch[];
   readonly steps: number;
 }
 
@@ -27,37 +31,37 @@ const BISECTIONS = 12;
  * The λ whose tilted mean is about the ε of a δ: the saddle point (Alghamdi et al. 2023, "The saddle-point method in
  * differential privacy"), where log δ ≈ log E[e^(λ(L − ε))] − log(λ(1 + λ)√(2π)·deviation) with ε the mean.
  */
-export function tiltForDelta(pairs: readonly RepeatedPair[], delta: number): Tilt {
-  return firstTilt(pairs, ({ tilt, log, mean, deviation }) => {
+export function tiltForDelta(runs: readonly RepeatedStep[], delta: number): Tilt {
+  return firstTilt(runs, ({ tilt, log, mean, deviation }) => {
     const logDelta = log - tilt * mean - Math.log(tilt * (1 + tilt) * Math.sqrt(2 * Math.PI) * deviation);
     return logDelta <= Math.log(delta);
   });
 }
 
 /** The λ whose tilted mean is an ε: there E[e^(λ(L − ε))] is least. */
-export function tiltForEpsilon(pairs: readonly RepeatedPair[], epsilon: number): Tilt {
-  return firstTilt(pairs, ({ mean }) => mean >= epsilon);
+export function tiltForEpsilon(runs: readonly RepeatedStep[], epsilon: number): Tilt {
+  return firstTilt(runs, ({ mean }) => mean >= epsilon);
 }
 
-function firstTilt(pairs: readonly RepeatedPair[], enough: (tilt: Tilt) => boolean): Tilt {
-  let low = tiltedMoments(pairs, SMALLEST_TILT);
+function firstTilt(runs: readonly RepeatedStep[], enough: (tilt: Tilt) => boolean): Tilt {
+  let low = tiltedMoments(runs, SMALLEST_TILT);
   let high = low;
   while (!enough(high) && high.tilt < LARGEST_TILT) {
     low = high;
-    high = tiltedMoments(pairs, high.tilt * 2);
+    high = tiltedMoments(runs, high.tilt * 2);
   }
   for (let i = 0; i < BISECTIONS && low.tilt < high.tilt; i++) {
-    const middle = tiltedMoments(pairs, Math.sqrt(low.tilt * high.tilt));
+    const middle = tiltedMoments(runs, Math.sqrt(low.tilt * high.tilt));
     if (enough(middle)) high = middle;
     else low = middle;
   }
   return low;
 }
 
-function tiltedMoments(pairs: readonly RepeatedPair[], tilt: number): Tilt {
+function tiltedMoments(runs: readonly RepeatedStep[], tilt: number): Tilt {
   let [log, mean, variance] = [0, 0, 0];
-  for (const { pair, range, steps } of pairs) {
-    const moments = lossMoments(pair, range, tilt);
+  for (const { branches, steps } of runs) {
+    const moments = mixedMoments(branches, tilt);
     log += steps * moments.log;
     mean += steps * moments.mean;
     variance += steps * moments.variance;
@@ -69,16 +73,30 @@ function tiltedMoments(pairs: readonly RepeatedPair[], tilt: number): Tilt {
 const TRIMMED_SHARE = 1e-20;
 
 /**
- * Raises the low end of the range to where the tilted distribution begins. An upper table puts what lies below at the end itself,
+ * Raises the low end of a range to where the tilted distribution begins. An upper table puts what lies below at the end itself,
  * a lower one drops it: the bounds stay valid.
  */
-export function trimLow({ pair, range, steps }: RepeatedPair, tilt: number): RepeatedPair {
+export function trimLow({ weight, pair, range }: RangedBranch, tilt: number): RangedBranch {
   const threshold = Math.log(TRIMMED_SHARE) + lossMoments(pair, range, tilt).log;
   const tooMuchBelow = (x: number) =>
     Math.log(massBetween(pair.p, pair.sigma, Number.NEGATIVE_INFINITY, x)) + tilt * lossAt(pair, x) > threshold;
   let low = range.low;
   while (low + pair.sigma < range.high && !tooMuchBelow(low + pair.sigma / 8)) low += pair.sigma / 8;
-  return { pair, steps, range: { ...range, low } };
+  return { weight, pair, range: { ...range, low } };
+}
+
+/** The moments of one step as {@link lossMoments}, over its branches. */
+function mixedMoments(branches: readonly RangedBranch[], tilt: number) {
+  const parts = branches.map(({ weight, pair, range }) => {
+    const moments = lossMoments(pair, range, tilt);
+    return { ...moments, log: moments.log + Math.log(weight) };
+  });
+  const max = Math.max(...parts.map(({ log }) => log));
+  const total = parts.reduce((sum, { log }) => sum + Math.exp(log - max), 0);
+  const shares = parts.map(({ log }) => Math.exp(log - max) / total);
+  const mean = parts.reduce((sum, part, i) => sum + shares[i]! * part.mean, 0);
+  const variance = parts.reduce((sum, part, i) => sum + shares[i]! * (part.variance + (part.mean - mean) ** 2), 0);
+  return { log: max + Math.log(total), mean, variance };
 }
 
 /** Nodes a standard deviation; the figures only choose tilts and grids, no bound rests on them. */

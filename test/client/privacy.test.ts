@@ -33,6 +33,22 @@ describe("softpost privacy", () => {
     expect(search.epsilon).toBeGreaterThan((await result("epsilon", ...run, "--accountant", "rdp")).epsilon);
   });
 
+  it("epsilon where batches were cut (dp_accounting, a little looser: 2.19997), and for other searches", async () => {
+    const run = ["--sample-rate", String(64 / 5452), "--noise-multiplier", "1", "--steps", "852", "--delta", "1e-5"];
+    const cut = await result("epsilon", ...run, "--largest-batch", "96", "--records", "5452");
+    expect(cut).toMatchObject({ largestBatch: 96, records: 5452 });
+    expect(cut.epsilon).toBeLessThan(2.19997);
+    expect(cut.epsilon).toBeGreaterThan(2.0135);
+    expect(cut.lower).toBeUndefined();
+    const search = ["--accountant", "rdp", "--mean-trials", "10"];
+    const [logarithmic, geometric] = [
+      await result("epsilon", ...run, ...search, "--trials", "logarithmic"),
+      await result("epsilon", ...run, ...search),
+    ];
+    expect(logarithmic.epsilon).toBeLessThan(geometric.epsilon);
+    expect(geometric).toMatchObject({ meanTrials: 10, trials: "geometric" });
+  });
+
   it("delta, noise and steps", async () => {
     const delta = await result("delta", ...RUN, "--epsilon", "0.5");
     expect(delta.delta).toBeCloseTo(0.030568, 4);
@@ -56,6 +72,8 @@ describe("softpost privacy", () => {
       ["epsilon", ...RUN, "--delta", "1e-5", "--accountant", "rdp", "--neighbouring", "replace-one"],
     ],
     [1, /does not describe/, ["epsilon", ...RUN, "--delta", "1e-5", "--mean-trials", "3"]],
+    [1, /needed together/, ["epsilon", ...RUN, "--delta", "1e-5", "--largest-batch", "3"]],
+    [1, /one at a time/, ["epsilon", ...RUN, "--delta", "1e-5", "--group", "2", "--mean-trials", "3"]],
     [
       1,
       /can't be reached/,

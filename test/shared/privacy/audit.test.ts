@@ -2,8 +2,10 @@ import { describe, expect, it } from "vitest";
 import {
   areaUnder,
   auditedEpsilon,
+  bestAudit,
   chanceOfArea,
   guessExtremes,
+  guessLowest,
   liraScores,
   rocCurve,
   type Scored,
@@ -41,6 +43,17 @@ describe("the one-run audit", () => {
     });
     return auditedEpsilon(guessExtremes(scored, 200), 1e-5);
   };
+
+  it("takes the better of two ways to guess, each with half of the doubt", () => {
+    // 40 sure outs, and members and luck above them.
+    const scored = Array.from({ length: 120 }, (_, i): Scored => ({ score: i, member: i >= 40 && i % 2 === 0 }));
+    expect(guessLowest(scored, 40)).toEqual({ canaries: 120, guesses: 40, right: 40 });
+    const best = bestAudit(scored, 40, 1e-5);
+    expect(best).toMatchObject({ guesses: 40, right: 40 });
+    expect(best.epsilon).toBe(auditedEpsilon({ canaries: 120, guesses: 40, right: 40 }, 1e-5, 0.975));
+    const mirrored = scored.map(({ score, member }, i): Scored => ({ score, member: i >= 100 || (i >= 20 && member) }));
+    expect(bestAudit(mirrored, 40, 1e-5)).toMatchObject(guessExtremes(mirrored, 40));
+  });
 
   it("stays below the epsilon of a mechanism with its noise, over seeds, and far above it without", () => {
     const claimed = gaussianEpsilon(1, 1e-5);

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { epsilonBounds, groupEpsilonBounds } from "../../../shared/privacy/accountant.ts";
 import { admit, composeEntries, type LedgerEntry, ledgerEntrySchema } from "../../../shared/privacy/ledger.ts";
 import { rdpEpsilon } from "../../../shared/privacy/rdp.ts";
-import { repeatAndSelectEpsilon } from "../../../shared/privacy/repeat-and-select.ts";
+import { REPETITIONS, type Repetitions, repeatAndSelectEpsilon } from "../../../shared/privacy/repeat-and-select.ts";
 import { stepsFor } from "../../../shared/privacy/steps.ts";
 import { cases, runOf } from "./cases.ts";
 
@@ -23,14 +23,31 @@ describe("group privacy", () => {
 
 describe("repeat and select", () => {
   it.each(cases.hyperparameter_search_repeat_and_select!.rows)("$mean_trials trials", (row) => {
-    const epsilon = repeatAndSelectEpsilon(runOf(row), row.mean_trials, row.delta);
+    const epsilon = repeatAndSelectEpsilon(runOf(row), { mean: row.mean_trials, trials: "geometric" }, row.delta);
     expect(epsilon).toBeLessThanOrEqual(row.epsilon_rdp_repeat_and_select * (1 + 1e-9));
     expect(epsilon).toBeGreaterThan(row.epsilon_rdp_repeat_and_select * (1 - 1e-4));
   });
 
   it("costs more than one trial, even with one on average", () => {
     const run = { sampleRate: 0.01, noiseMultiplier: 1, steps: 100 };
-    expect(repeatAndSelectEpsilon(run, 1, 1e-5)).toBeGreaterThan(rdpEpsilon([run], 1e-5).epsilon);
+    for (const trials of REPETITIONS) {
+      expect(repeatAndSelectEpsilon(run, { mean: 1, trials }, 1e-5)).toBeGreaterThan(rdpEpsilon([run], 1e-5).epsilon);
+    }
+  });
+
+  // dp_accounting 0.6.0 (b5b0286): compute_epsilon(orders, _compute_rdp_repeat_and_select(orders, T * orders / (2 * sigma**2), mean, shape), delta)
+  // with its default orders and shape 0, 1, inf
+  it.each<[number, number, number, number, Repetitions, number]>([
+    [20, 10, 1e-6, 100, "logarithmic", 1.4022324946097748],
+    [20, 10, 1e-6, 100, "geometric", 1.7804828866778102],
+    [20, 10, 1e-6, 100, "poisson", 5.415376849230098],
+    [5, 1, 1e-5, 3, "logarithmic", 1.216544192707756],
+    [5, 1, 1e-5, 3, "poisson", 1.1362151871894852],
+    [2, 4, 1e-5, 30, "logarithmic", 8.109958370326877],
+    [2, 4, 1e-5, 30, "poisson", 20.24616329394921],
+  ])("sigma %d, %d steps, delta %d, %d trials, %s", (noiseMultiplier, steps, delta, mean, trials, value) => {
+    const epsilon = repeatAndSelectEpsilon({ sampleRate: 1, noiseMultiplier, steps }, { mean, trials }, delta);
+    expect(Math.abs(epsilon / value - 1)).toBeLessThan(1e-6);
   });
 });
 

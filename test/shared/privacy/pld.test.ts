@@ -4,37 +4,23 @@ import { deltaBounds, epsilonBounds } from "../../../shared/privacy/accountant.t
 import { noiseFor } from "../../../shared/privacy/calibrate.ts";
 import { gaussianEpsilon, oneStepEpsilon } from "../../../shared/privacy/gaussian.ts";
 import { lossGrid, lowerTable, outcomeRange, upperTable } from "../../../shared/privacy/loss-table.ts";
-import { neighbouringPairs } from "../../../shared/privacy/pair.ts";
+import { always, neighbouringPairs } from "../../../shared/privacy/pair.ts";
 import { composedEpsilon, toleranceAt } from "../../../shared/privacy/pld.ts";
 import { rdpEpsilon } from "../../../shared/privacy/rdp.ts";
 import { cases, runOf } from "./cases.ts";
 
-/** These take seconds each; `npm test` checks the others. Set SOFTPOST_SLOW_TESTS to run them too. */
-const SLOW = new Set([
-  "acc-025",
-  "acc-040",
-  "acc-048",
-  "acc-050",
-  "acc-053",
-  "acc-055",
-  "acc-058",
-  "acc-073",
-  "acc-075",
-]);
-const rows = cases.rows.filter((row) => process.env.SOFTPOST_SLOW_TESTS !== undefined || !SLOW.has(row.id));
-
 describe("epsilon by PLD", () => {
-  const pinned = rows.filter((row) => row.epsilon_reference !== undefined);
+  const pinned = cases.rows.filter((row) => row.epsilon_reference !== undefined);
   it.each(pinned)("$id: $group, q = $sampling_rate, sigma = $noise_multiplier, $steps steps", (row) => {
     const { lower, upper } = epsilonBounds([runOf(row)], row.delta);
     const reference = row.epsilon_reference;
     expect(upper).toBeGreaterThanOrEqual(reference * (1 - 1e-6) - 1e-7);
     expect(upper).toBeLessThanOrEqual(reference * 1.001 + 1e-4);
-    expect(lower).toBeLessThanOrEqual(reference * (1 + 1e-14) + row.reference_uncertainty_abs);
+    expect(lower).toBeLessThanOrEqual(reference + row.reference_uncertainty_abs);
     expect(upper - lower).toBeLessThanOrEqual(toleranceAt(upper));
   });
 
-  const bracketed = rows.filter((row) => row.epsilon_reference === undefined);
+  const bracketed = cases.rows.filter((row) => row.epsilon_reference === undefined);
   it.each(bracketed)("$id: where the libraries only give a bracket", (row) => {
     const { lower, upper } = epsilonBounds([runOf(row)], row.delta);
     expect(upper).toBeGreaterThanOrEqual(row.epsilon_pld_optimistic);
@@ -42,11 +28,25 @@ describe("epsilon by PLD", () => {
     expect(lower).toBeLessThanOrEqual(upper);
   });
 
-  it.each(cases.composition!.rows.slice(0, 4))("composes different runs: $name", (row) => {
+  it.each(cases.composition!.rows)("composes different runs: $name", (row) => {
     const { lower, upper } = epsilonBounds(row.runs.map(runOf), row.delta);
     expect(upper).toBeGreaterThanOrEqual(row.epsilon_pld_pessimistic_fine * (1 - 2e-5));
     expect(upper).toBeLessThanOrEqual(row.epsilon_pld_pessimistic_fine * 1.001);
     expect(lower).toBeLessThanOrEqual(row.epsilon_pld_pessimistic_fine);
+  });
+
+  // Where one rare, large loss decides δ, far from the saddle point of its average: both bounds were once 0 and 1.57, 0 and 0.05.
+  it.each([
+    [0.3, 1000],
+    [0.5, 1000],
+    [0.3, 100_000],
+  ])("stays tight where sampling is rare: q = 1e-6, sigma = %d, %d steps", (noiseMultiplier, steps) => {
+    const run = { sampleRate: 1e-6, noiseMultiplier, steps };
+    const { lower, upper } = epsilonBounds([run], 1e-6);
+    expect(lower).toBeGreaterThan(0);
+    expect(upper - lower).toBeLessThanOrEqual(toleranceAt(upper));
+    const once = [{ lower, upper }, epsilonBounds([{ ...run, steps: steps / 10 }], 1e-6)];
+    expect(once[1]!.lower).toBeLessThanOrEqual(once[0]!.upper);
   });
 
   it("composes a resumed run exactly as an uninterrupted one", () => {
@@ -68,7 +68,7 @@ describe("epsilon by PLD", () => {
   it.each(cases.neighbouring!.rows.slice(0, 2))("in each direction alone, q = $sampling_rate", (row) => {
     const run = runOf(row);
     const [remove, add] = neighbouringPairs(run.sampleRate, run.noiseMultiplier, "add-or-remove-one").map((pair) =>
-      composedEpsilon([{ pair, steps: run.steps }], row.delta),
+      composedEpsilon([{ branches: always(pair), steps: run.steps }], row.delta),
     );
     expect(remove!.lower).toBeLessThanOrEqual(row.epsilon_remove_only);
     expect(remove!.upper).toBeGreaterThanOrEqual(row.epsilon_remove_only * (1 - 1e-6));
@@ -86,7 +86,7 @@ describe("epsilon by PLD", () => {
     fc.assert(
       fc.property(properties, ({ q, sigma, delta }) => {
         const [pair] = neighbouringPairs(q, sigma, "add-or-remove-one");
-        const bounds = composedEpsilon([{ pair: pair!, steps: 1 }], delta);
+        const bounds = composedEpsilon([{ branches: always(pair!), steps: 1 }], delta);
         const exact = oneStepEpsilon(q, sigma, delta);
         expect(bounds.lower).toBeLessThanOrEqual(exact);
         expect(bounds.upper).toBeGreaterThanOrEqual(exact);
@@ -95,7 +95,7 @@ describe("epsilon by PLD", () => {
       { numRuns: 20, seed: 6 },
     );
     const [pair] = neighbouringPairs(1, 30, "add-or-remove-one");
-    const bounds = composedEpsilon([{ pair: pair!, steps: 1000 }], 1e-6);
+    const bounds = composedEpsilon([{ branches: always(pair!), steps: 1000 }], 1e-6);
     const exact = gaussianEpsilon(Math.sqrt(1000) / 30, 1e-6);
     expect(bounds.lower).toBeLessThanOrEqual(exact);
     expect(bounds.upper).toBeGreaterThanOrEqual(exact);
@@ -140,7 +140,8 @@ describe("tables", () => {
     for (const pair of neighbouringPairs(q, sigma, "add-or-remove-one")) {
       const range = outcomeRange(pair, 1e-14);
       const grid = lossGrid(pair, 1e-3, range);
-      for (const table of [upperTable(pair, grid, range), lowerTable(pair, grid, range)]) {
+      for (const makeTable of [upperTable, lowerTable]) {
+        const table = makeTable(pair, grid, range);
         let [p, q] = [table.infinite, 0];
         for (const [i, mass] of table.mass.entries()) {
           expect(mass).toBeGreaterThanOrEqual(0);
@@ -148,14 +149,16 @@ describe("tables", () => {
           q += mass * Math.exp(-(table.offset + (table.first + i) * table.step));
         }
         expect(Math.abs(p - 1)).toBeLessThan(1e-12);
-        expect(Math.abs(q - 1)).toBeLessThan(1e-11);
+        // A lower table may round a loss down where there is nothing to merge with, which makes Q larger; never up.
+        expect(q - 1).toBeGreaterThan(-1e-11);
+        expect(q - 1).toBeLessThan(makeTable === upperTable ? 1e-11 : 1e-4);
       }
     }
   });
 });
 
 describe("noise by PLD", () => {
-  it.each(cases.inverse!.rows.filter((row) => row.steps < 2000))("epsilon $target_epsilon, $steps steps", (row) => {
+  it.each(cases.inverse!.rows)("epsilon $target_epsilon, $steps steps", (row) => {
     const target = { epsilon: row.target_epsilon, delta: row.delta, sampleRate: row.sampling_rate, steps: row.steps };
     const { noiseMultiplier, epsilon } = noiseFor(target, "pld");
     expect(Math.abs(noiseMultiplier / row.sigma_pld - 1)).toBeLessThan(1e-3);

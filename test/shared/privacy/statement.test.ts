@@ -17,7 +17,9 @@ describe("verifyRecord", () => {
   });
 
   it("lets a record promise less than it could", () => {
-    expect(verifyRecord({ ...record, epsilon: record.epsilon * 2 })).toEqual({ epsilon: record.epsilon, faults: [] });
+    const { epsilon, faults } = verifyRecord({ ...record, epsilon: record.epsilon * 2 });
+    expect(faults).toEqual([]);
+    expect(epsilon).toBeLessThan(record.epsilon * 2);
   });
 
   it.each<[string, Partial<typeof record>, string[]]>([
@@ -34,6 +36,26 @@ describe("verifyRecord", () => {
     ],
   ])("refuses %s", (_, change, faults) => {
     expect(faultsOf(change)).toEqual(faults);
+  });
+});
+
+describe("a record that takes much work to check", () => {
+  // A million steps of q = 1e-7, sigma = 0.5: dp_accounting's bounds are 0.033 (PLD) and 2.518 (RDP).
+  const sparse = {
+    ...record,
+    records: 1e7,
+    batchSize: 1,
+    sampleRate: 1e-7,
+    noiseMultiplier: 0.5,
+    steps: 1e6,
+    delta: 1e-9,
+  };
+
+  it("is believed if it claims what RDP gives, and refused with both bounds if limited work can't confirm it", () => {
+    expect(verifyRecord({ ...sparse, epsilon: 2.5176 }).faults).toEqual([]);
+    const { epsilon, faults } = verifyRecord({ ...sparse, epsilon: 0.034 });
+    expect(faults).toEqual([{ at: "epsilon", message: expect.stringMatching(/can't be confirmed.*claim/) }]);
+    expect(epsilon).toBeGreaterThan(0.034);
   });
 });
 
