@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BatchClient, DescribeJobDefinitionsCommand, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { startRecorder } from "../../demo/recorder.ts";
 import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
 import type { Transfer } from "../../shared/protocol/transfer.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { holding, softpost } from "../helpers/softpost.ts";
-import { startRecorder } from "./recorder.ts";
 import { client, type Served, serve } from "./served.ts";
 
 const CANARIES = ["xylophone-canary-4711", "Grandmother hid the emerald", "dataset-owner@canary.example"];
