@@ -57,8 +57,8 @@ export async function runJob(
 ): Promise<number> {
   const { cache, threads, attempt } = environment;
   const store = new Bucket(environment.bucket);
-  const spec = validate(specSchema, await store.readJson(key), key, "The job's spec is not valid");
-  if (spec.kind !== kind) throw new ProblemError("The job's spec is not valid", `${key} is a ${spec.kind} job.`);
+  const spec = await readSpec(store, kind, key).catch(fail);
+  if (typeof spec === "number") return spec;
   const reporter = new Reporter(spec.kind === "transfer" ? spec.report : undefined, attempt);
   const work = await mkdtemp(join(tmpdir(), "softpost-job-"));
   try {
@@ -73,14 +73,28 @@ export async function runJob(
       await reporter.end(null);
       return EXIT.interrupted;
     }
-    const final = error instanceof ProblemError && error.status < 500;
-    // biome-ignore lint/suspicious/noConsole: a job's log is its standard error
-    console.error(error);
-    await reporter.end(final ? "failed" : null, final ? error.message : undefined);
-    return final ? EXIT.failed : EXIT.crashed;
+    const code = fail(error);
+    if (code === EXIT.failed) await reporter.end("failed", (error as ProblemError).message);
+    else await reporter.end(null);
+    return code;
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** @throws ProblemError if it isn't there, or not the spec of a job of this kind */
+async function readSpec(store: Bucket, kind: string, key: string): Promise<Spec> {
+  const title = "The job's spec is not valid";
+  const spec = validate(specSchema, await store.readJson(key), key, title);
+  if (spec.kind !== kind) throw new ProblemError(title, `${key} is a ${spec.kind} job.`);
+  return spec;
+}
+
+/** Logs why a job failed; the exit code says whether trying again may help. */
+function fail(error: unknown): number {
+  // biome-ignore lint/suspicious/noConsole: a job's log is its standard error
+  console.error(error);
+  return error instanceof ProblemError && error.status < 500 ? EXIT.failed : EXIT.crashed;
 }
 
 interface Parts {

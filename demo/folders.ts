@@ -1,67 +1,76 @@
-import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { pretraining, tasks, writeTask } from "./corpora/prepare.ts";
 import type { TaskFiles } from "./corpora/task-files.ts";
 import { hashOrder } from "./corpora/text.ts";
-import type { SentFile } from "./report/results.ts";
 import { DISTILLATION, TASKS } from "./settings.ts";
-
-/** The two parties of the demo are two folders: nothing of one is read by the other but what is copied here. */
-export const PROVIDER = "provider";
-export const CLIENT = "client";
+import type { Party } from "./softpost.ts";
 
 const SHIPPED_MODEL = fileURLToPath(new URL("./model", import.meta.url));
 
+/** The client's settings, in its folder: the provider's address and key. */
+const CONFIG = "provider.json";
+
+/** The two parties, each in a folder of its own, and who compares them and sees both. */
+export type Parties = Readonly<Record<"provider" | "client" | "referee", Party>>;
+
+export function partiesOf(folder: string, stop: AbortSignal): Parties {
+  const own = join(folder, "client");
+  return {
+    provider: { name: "provider", folder: join(folder, "provider"), environment: {}, stop },
+    client: {
+      ...{ name: "client", folder: own, stop },
+      // Its privacy ledger is part of the demo too, not of the user's own.
+      environment: { SOFTPOST_HOME: join(own, ".softpost"), SOFTPOST_CONFIG: join(own, CONFIG) },
+    },
+    referee: { name: "", folder, environment: { SOFTPOST_HOME: join(folder, "comparison", ".softpost") }, stop },
+  };
+}
+
 /**
- * Fills `folder` anew: the provider with the target and public texts, the client with its private tasks.
+ * Makes the folders anew: the provider's with the target and public texts, the client's with its private tasks.
  *
  * @returns the tasks
  */
-export function setUp(folder: string): TaskFiles[] {
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(join(folder, PROVIDER), { recursive: true });
-  cpSync(SHIPPED_MODEL, join(folder, PROVIDER, "target"), { recursive: true });
+export function setUp({ provider, client, referee }: Parties): TaskFiles[] {
+  rmSync(referee.folder, { recursive: true, force: true });
+  mkdirSync(provider.folder, { recursive: true });
+  cpSync(SHIPPED_MODEL, join(provider.folder, "target"), { recursive: true });
   const sources = pretraining();
   const texts = DISTILLATION.sources.flatMap((name) => sources.get(name)!);
   const documents = hashOrder(texts, (text) => text).slice(0, DISTILLATION.documents);
-  writeFileSync(join(folder, PROVIDER, "corpus.jsonl"), jsonl(documents));
+  writeFileSync(join(provider.folder, "corpus.jsonl"), jsonl(documents));
   const made = tasks();
   for (const files of made) {
     const { name } = files.task;
-    writeTask(join(folder, CLIENT), files);
+    writeTask(client.folder, files);
     // The client's folder has what is the client's only.
-    rmSync(join(folder, CLIENT, name, "public.jsonl"));
-    writeFileSync(
-      join(folder, PROVIDER, `${name}-public.jsonl`),
-      jsonl(files.public.slice(0, TASKS[name]!.publicTexts)),
-    );
+    rmSync(join(client.folder, name, "public.jsonl"));
+    const texts = files.public.slice(0, TASKS[name]!.publicTexts);
+    writeFileSync(join(provider.folder, publicFile(name)), jsonl(texts));
   }
   return made;
 }
 
-function jsonl(texts: readonly string[]): string {
-  return texts.map((text) => `${JSON.stringify({ text })}\n`).join("");
+/** The provider's file of public texts for a task. */
+export function publicFile(task: string): string {
+  return `${task}-public.jsonl`;
 }
 
-/** The client downloads what the provider publishes. */
-export function download(folder: string, name: string): void {
-  cpSync(join(folder, PROVIDER, name), join(folder, CLIENT, name), { recursive: true });
-}
-
-/** The client sends a prompt folder; nothing else ever goes this way. Returns what was sent. */
-export function upload(folder: string, prompt: string): SentFile[] {
-  const from = join(folder, CLIENT, prompt);
-  cpSync(from, join(folder, PROVIDER, "received", prompt), { recursive: true });
-  return readdirSync(from)
-    .sort()
-    .map((file) => ({ name: join(prompt, file), bytes: statSync(join(from, file)).size }));
+/** Tells the client where the provider is, and gives it a key. */
+export function introduce({ folder }: Party, url: string, key: string): void {
+  writeFileSync(join(folder, CONFIG), JSON.stringify({ profiles: { default: { url, key } } }), { mode: 0o600 });
 }
 
 /** A student's prompt as a plain PEFT adapter, which the target takes for one of its own. */
-export function withoutManifest(folder: string, prompt: string, copy: string): void {
-  mkdirSync(join(folder, copy), { recursive: true });
+export function withoutManifest(prompt: string, copy: string): void {
+  mkdirSync(copy, { recursive: true });
   for (const file of ["adapter_config.json", "adapter_model.safetensors"]) {
-    copyFileSync(join(folder, prompt, file), join(folder, copy, file));
+    copyFileSync(join(prompt, file), join(copy, file));
   }
+}
+
+function jsonl(texts: readonly string[]): string {
+  return texts.map((text) => `${JSON.stringify({ text })}\n`).join("");
 }

@@ -1,36 +1,45 @@
-import { spawn } from "node:child_process";
+import { type ChildProcessByStdio, type SpawnOptions, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import type { Point } from "./report/results.ts";
 
 const PROGRAM = fileURLToPath(new URL("../client/main.ts", import.meta.url));
 
+/** Who runs commands, and where. */
+export interface Party {
+  /** What stands before its commands when they are shown. */
+  readonly name: string;
+  readonly folder: string;
+  /** What is set for its commands. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Ends the command that runs. */
+  readonly stop: AbortSignal;
+}
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
 /** What a finished command says and how it went. */
-export interface Finished {
+export interface Finished<T = JsonObject> {
   /** The JSON result. */
-  readonly result: Readonly<Record<string, unknown>>;
+  readonly result: T;
   readonly seconds: number;
   /** The loss of every step. */
-  readonly losses: readonly number[];
+  readonly losses: readonly Point[];
 }
 
 /**
- * Runs the `softpost` command line as a process of its own in `folder`, as a user would, its progress on this terminal.
+ * Runs the `softpost` command line as a process of its own in the party's folder, as a user would, its progress on this terminal.
  *
- * @throws if it ends with another exit code than 0
+ * @throws if it is stopped or ends with another exit code than 0
  */
-export async function softpost(folder: string, ...args: readonly string[]): Promise<Finished> {
-  const metrics = join(folder, ".metrics.jsonl");
+export async function softpost<T = JsonObject>(party: Party, ...args: readonly string[]): Promise<Finished<T>> {
+  const metrics = join(party.folder, ".metrics.jsonl");
   rmSync(metrics, { force: true });
-  console.log(`\n$ softpost ${args.join(" ")}`);
   const started = performance.now();
-  const child = spawn(process.execPath, [PROGRAM, "--json", "--metrics", metrics, ...args], {
-    cwd: folder,
-    // The client's privacy ledger is part of the demo, not of the user's own.
-    env: { ...process.env, SOFTPOST_HOME: join(folder, "client", ".softpost") },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = startSoftpost(party, ["--metrics", metrics, ...args], args, { signal: party.stop });
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
     output += chunk;
@@ -42,8 +51,27 @@ export async function softpost(folder: string, ...args: readonly string[]): Prom
   return { result: JSON.parse(output), seconds: (performance.now() - started) / 1000, losses };
 }
 
-function readLosses(path: string): number[] {
+/** Starts the command line; `shown` is what is shown of its arguments. */
+export function startSoftpost(
+  { name, folder, environment, stop }: Party,
+  args: readonly string[],
+  shown: readonly string[],
+  options: SpawnOptions,
+): ChildProcessByStdio<null, Readable, null> {
+  stop.throwIfAborted();
+  console.log(`\n${name}$ softpost ${shown.join(" ")}`);
+  // Whoever runs the demo may have settings for softpost: they are not the demo's.
+  const own = Object.entries(process.env).filter(([variable]) => !variable.startsWith("SOFTPOST_"));
+  return spawn(process.execPath, [PROGRAM, "--json", ...args], {
+    ...options,
+    cwd: folder,
+    env: { ...Object.fromEntries(own), ...environment },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+}
+
+function readLosses(path: string): Point[] {
   if (!existsSync(path)) return [];
   const lines = readFileSync(path, "utf8").trimEnd().split("\n");
-  return lines.filter((line) => line !== "").map((line) => (JSON.parse(line) as { loss: number }).loss);
+  return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as Point);
 }

@@ -1,10 +1,24 @@
+import type { Budget, Cost } from "../../shared/protocol/transfer.ts";
+
 /** What the demo measured: the reports are written from this and nothing else. */
 export interface Results {
   readonly tasks: readonly TaskResults[];
   readonly distillation: { readonly seconds: number; readonly steps: number; readonly curve: Curve };
-  /** What the client sent, by file. */
-  readonly sent: readonly SentFile[];
+  readonly transfers: readonly TransferResult[];
+  /** The client's budgets: at the start, when only a task's prompt with privacy was submitted (one a task), and at the end. */
+  readonly budgets: { readonly before: Budget; readonly between: readonly Budget[]; readonly after: Budget };
+  /** Everything that the client sent. */
+  readonly sent: readonly Sent[];
   readonly seconds: number;
+}
+
+/** What the provider asked for moving a prompt. */
+export interface TransferResult {
+  readonly prompt: string;
+  readonly estimate: Cost;
+  /** What was set aside: the most that it could cost. */
+  readonly reserve: Cost;
+  readonly cost: Cost;
 }
 
 export interface TaskResults {
@@ -36,11 +50,18 @@ export interface MethodResult {
 /** A loss by step. */
 export interface Curve {
   readonly name: string;
-  readonly losses: readonly number[];
+  readonly losses: readonly Point[];
 }
 
-export interface SentFile {
-  readonly name: string;
+export interface Point {
+  readonly step: number;
+  readonly loss: number;
+}
+
+/** A part of a request of the client's, or requests without a body. */
+export interface Sent {
+  readonly request: string;
+  readonly what: string;
   readonly bytes: number;
 }
 
@@ -49,11 +70,11 @@ export function standardError(accuracy: number, examples: number): number {
   return Math.sqrt((accuracy * (1 - accuracy)) / examples);
 }
 
-/** Means of `losses` over equal stretches: at most `points` of them, each with its last step's number (from 1). */
-export function smooth(losses: readonly number[], points: number): { step: number; loss: number }[] {
+/** Means of `losses` over equally many of them: at most `points` means, each at its last step. */
+export function smooth(losses: readonly Point[], points: number): Point[] {
   const stretch = Math.max(1, Math.ceil(losses.length / points));
   return Array.from({ length: Math.ceil(losses.length / stretch) }, (_, index) => {
     const part = losses.slice(index * stretch, (index + 1) * stretch);
-    return { step: index * stretch + part.length, loss: part.reduce((sum, loss) => sum + loss, 0) / part.length };
+    return { step: part.at(-1)!.step, loss: part.reduce((sum, { loss }) => sum + loss, 0) / part.length };
   });
 }

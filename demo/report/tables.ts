@@ -1,4 +1,5 @@
-import { type MethodResult, standardError, type TaskResults } from "./results.ts";
+import type { Budget, Cost } from "../../shared/protocol/transfer.ts";
+import { type MethodResult, type Results, type Sent, standardError, type TaskResults } from "./results.ts";
 
 export const TABLE_HEAD = ["method", "model and prompt", "accuracy %", "private", "public", "seconds"] as const;
 
@@ -39,13 +40,70 @@ function count(examples: number): string {
 
 /** The table in columns, for a terminal. */
 export function textTable(task: TaskResults): string {
-  const rows = [[...TABLE_HEAD], ...tableRows(task)];
-  const widths = TABLE_HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => (column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
-        .join("  "),
-    )
-    .join("\n");
+  return columns([TABLE_HEAD, ...tableRows(task)]);
+}
+
+export const SENT_HEAD = ["request", "bytes", "what"] as const;
+
+export function sentRows(sent: readonly Sent[]): string[][] {
+  return sent.map(({ request, bytes, what }) => [request, String(bytes), what]);
+}
+
+/** What the client sent, for a terminal. */
+export function sentText(sent: readonly Sent[]): string {
+  const total = sent.reduce((sum, { bytes }) => sum + bytes, 0);
+  return `Everything that left the client's folder, ${total} bytes:\n${columns([SENT_HEAD, ...sentRows(sent)])}`;
+}
+
+export const TRANSFER_HEAD = ["prompt", "quoted", "at most", "device seconds", "cost"] as const;
+
+export function transferRows({ transfers }: Results): string[][] {
+  const price = ({ micros }: Cost) => money(micros);
+  return transfers.map(({ prompt, estimate, reserve, cost }) => [
+    ...[prompt, price(estimate), price(reserve), String(cost.deviceSeconds), price(cost)],
+  ]);
+}
+
+/** Every budget with what is spent or reserved of it, and its limit. */
+export function budgetRows({ money: { used, reserved, limit }, ...budget }: Budget): [string, string, string][] {
+  const { deviceSeconds, virtualTokens, daily, privacy } = budget;
+  const count = (part: { used: number; reserved: number }) => String(part.used + part.reserved);
+  const privacyLimit = privacy.limit ? `ε = ${privacy.limit.epsilon} at δ = ${privacy.limit.delta}` : "no limit";
+  return [
+    ["money", money(used + reserved), money(limit)],
+    ["device seconds", count(deviceSeconds), String(deviceSeconds.limit)],
+    ["virtual tokens", count(virtualTokens), String(virtualTokens.limit)],
+    ["transfers today", String(daily.used), String(daily.limit)],
+    ...privacy.datasets.map(({ dataset, prompts, epsilon, delta }): [string, string, string] => {
+      const released = `${prompts} ${prompts === 1 ? "prompt" : "prompts"}`;
+      const total = epsilon === null ? "not private" : `ε = ${epsilon.toFixed(2)} at δ = ${delta.toExponential(0)}`;
+      return [`privacy of ${dataset}`, `${released}: ${total}`, privacyLimit];
+    }),
+  ];
+}
+
+export const BUDGET_HEAD = ["budget", "limit", "before", "with privacy only", "after"] as const;
+
+/** The budgets as they went: at the start, with only the prompts with privacy of each data set, and at the end. */
+export function budgetHistory({ budgets: { before, between, after } }: Results): string[][] {
+  const find = (budget: Budget, name: string) => budgetRows(budget).find(([row]) => row === name)?.[1];
+  return budgetRows(after).map(([name, spent, limit]) => {
+    const first = between.map((budget) => find(budget, name)).find((value) => value !== undefined);
+    const kept = name.startsWith("privacy") ? first : undefined;
+    return [name, limit, find(before, name) ?? "–", kept ?? "", spent];
+  });
+}
+
+/** Millionths of a dollar as dollars. */
+export function money(micros: number): string {
+  return `${(micros / 1e6).toFixed(3)} USD`;
+}
+
+/** Cells in columns; those whose second row is no number stand to the left. */
+function columns(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const isText = rows[0]!.map((_, column) => !/^[\d–]/.test(rows[1]?.[column] ?? ""));
+  const pad = (cell: string, column: number) =>
+    isText[column] ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!);
+  return rows.map((row) => row.map(pad).join("  ").trimEnd()).join("\n");
 }

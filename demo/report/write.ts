@@ -1,8 +1,18 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { accuracyChart, lossChart } from "./charts.ts";
-import type { Results, SentFile } from "./results.ts";
-import { TABLE_HEAD, tableNotes, tableRows } from "./tables.ts";
+import type { Results } from "./results.ts";
+import {
+  BUDGET_HEAD,
+  budgetHistory,
+  SENT_HEAD,
+  sentRows,
+  TABLE_HEAD,
+  TRANSFER_HEAD,
+  tableNotes,
+  tableRows,
+  transferRows,
+} from "./tables.ts";
 
 /**
  * Writes `report.md` with its pictures beside it and `report.html`, which needs no other file.
@@ -51,7 +61,8 @@ type Block =
   | { readonly kind: "list"; readonly items: readonly string[] }
   | { readonly kind: "picture"; readonly file: string };
 
-function describe({ tasks, distillation, sent, seconds }: Results): Block[] {
+function describe(results: Results): Block[] {
+  const { tasks, distillation, sent, seconds } = results;
   const total = sent.reduce((sum, { bytes }) => sum + bytes, 0);
   return [
     { kind: "heading", level: 1, text: "softpost demo" },
@@ -59,15 +70,28 @@ function describe({ tasks, distillation, sent, seconds }: Results): Block[] {
       kind: "paragraph",
       text:
         "A provider hosts the target, a small language model, and publishes a student of two of its layers. A client tunes " +
-        "soft prompts on the student with private data, with and without differential privacy, and sends only these. The " +
-        `provider transfers them to the target with public texts. All of it ran on this machine in ${seconds.toFixed(0)} seconds.`,
+        "soft prompts on the student with private data, with and without differential privacy, and sends only these, over HTTP. " +
+        "The provider's batch jobs transfer them to the target with public texts. " +
+        `All of it ran on this machine in ${seconds.toFixed(0)} seconds.`,
     },
     { kind: "heading", level: 2, text: "What left the client" },
     {
       kind: "paragraph",
-      text: `Exactly the prompt folders, ${sent.length} files, ${total} bytes in all:`,
+      text:
+        `A door between the two wrote down every request: ${total} bytes in all. Each part was compared with the client's files, and ` +
+        "nothing but manifests, prompts and the options of the transfer was among them. A quote needs the manifest only.",
     },
-    { kind: "table", head: ["file", "bytes"], rows: sent.map(({ name, bytes }: SentFile) => [name, String(bytes)]) },
+    { kind: "table", head: SENT_HEAD, rows: sentRows(sent) },
+    { kind: "heading", level: 2, text: "What the transfers cost" },
+    { kind: "table", head: TRANSFER_HEAD, rows: transferRows(results) },
+    { kind: "table", head: BUDGET_HEAD, rows: budgetHistory(results) },
+    {
+      kind: "paragraph",
+      text:
+        "The ledger composes all prompts that were released from one data set. The prompt without privacy came second and was admitted only " +
+        "because this tenant has no privacy limit: with one (softpost serve --epsilon-limit) it would have been refused. What was tuned without " +
+        "privacy stays so, whatever else was released.",
+    },
     ...tasks.flatMap((task): Block[] => [
       { kind: "heading", level: 2, text: `Task: ${task.name}` },
       { kind: "paragraph", text: `${task.about} Classes: ${task.classes.join(", ")}.` },

@@ -4,10 +4,17 @@ import { promisify } from "node:util";
 
 const NAME = "workerd";
 
-/** Notes the workerd that this process has started, for `endOrphan` of the next one. */
-export async function noteWorkerd(path: string): Promise<void> {
+/**
+ * Notes the workerd that this process has started, for `endOrphan` of the next one, and ends it with this process where that has the time.
+ *
+ * @returns a function that forgets it
+ */
+export async function noteWorkerd(path: string): Promise<() => void> {
   const mine = (await processes()).find(({ parent, command }) => parent === process.pid && command.endsWith(NAME));
   await writeFile(path, String(mine?.pid ?? ""));
+  const end = () => mine && process.kill(mine.pid, "SIGKILL");
+  process.once("exit", end);
+  return () => process.off("exit", end);
 }
 
 /** Ends the workerd that a killed provider has left behind: it would keep the port. */

@@ -3,13 +3,13 @@ import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { BatchClient, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
 import { z } from "zod";
 import { Bucket } from "../../batch/bucket.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
 import { startBatch } from "./batch/daemon.ts";
 import { loadBundle } from "./bundle.ts";
+import { defineJobs } from "./definitions.ts";
 import { startWorker } from "./worker.ts";
 
 const QUEUE = "softpost";
@@ -139,38 +139,6 @@ function saveIdentity(folder: string, identity: Identity): Promise<void> {
 async function writeSafely(path: string, text: string): Promise<void> {
   await writeFile(`${path}.new`, `${text}\n`, { mode: 0o600 });
   await rename(`${path}.new`, path);
-}
-
-/** The definitions that the Worker submits jobs by. A job that ends with code 2 says that trying again is of no use. */
-async function defineJobs(
-  endpoint: string,
-  credentials: { accessKeyId: string; secretAccessKey: string },
-  job: string,
-  environment: Record<string, string>,
-): Promise<void> {
-  const client = new BatchClient({ region: "local", endpoint, credentials });
-  for (const kind of ["transfer", "distill", "predict"]) {
-    await client.send(
-      new RegisterJobDefinitionCommand({
-        jobDefinitionName: `softpost-${kind}`,
-        type: "container",
-        containerProperties: {
-          image: "local",
-          command: [process.execPath, job, kind, "Ref::spec"],
-          environment: Object.entries(environment).map(([name, value]) => ({ name, value })),
-        },
-        retryStrategy: {
-          attempts: 10,
-          evaluateOnExit: [
-            { onStatusReason: "Host EC2*", action: "RETRY" },
-            { onExitCode: "2", action: "EXIT" },
-            { onExitCode: "1*", action: "RETRY" },
-            { onReason: "*", action: "EXIT" },
-          ],
-        },
-      }),
-    );
-  }
 }
 
 async function firstTenant(url: string, adminSecret: string, limits: Limits): Promise<string> {

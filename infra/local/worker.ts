@@ -65,7 +65,7 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
     await miniflare.dispose();
     throw error;
   });
-  await noteWorkerd(pidFile);
+  const forget = await noteWorkerd(pidFile);
   return {
     url,
     s3: `${url}/cdn-cgi/local/r2/s3`,
@@ -74,7 +74,10 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
       const worker = await miniflare.getWorker();
       await worker.scheduled({ cron: "* * * * *" });
     },
-    close: () => miniflare.dispose(),
+    async close() {
+      await miniflare.dispose();
+      forget();
+    },
   };
 }
 

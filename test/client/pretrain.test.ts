@@ -19,7 +19,7 @@ test("a run that is stopped with Ctrl-C and resumed gives the model of an undist
   expect(undisturbed).toMatchObject({ code: 0 });
   expect(JSON.parse(undisturbed.stdout)).toMatchObject({ steps: 100, out: whole });
 
-  const stopped = await softpostProcess(command(parts), /pretraining: 100 steps/);
+  const stopped = await softpostProcess(command(parts), 40);
   expect(stopped).toMatchObject({ code: 130, stdout: "" });
   expect(stopped.stderr).toMatch(/Stopped after step \d+\. .*--resume/);
   expect(existsSync(parts)).toBe(false);

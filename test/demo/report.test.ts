@@ -3,9 +3,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { bagOfWordsAccuracy } from "../../demo/report/bag-of-words.ts";
-import { type Results, smooth, standardError } from "../../demo/report/results.ts";
+import { type Point, type Results, smooth, standardError } from "../../demo/report/results.ts";
 import { textTable } from "../../demo/report/tables.ts";
 import { writeReport } from "../../demo/report/write.ts";
+import type { Budget } from "../../shared/protocol/transfer.ts";
+
+const points = (...losses: number[]): Point[] => losses.map((loss, i) => ({ step: i + 1, loss }));
+
+const part = (limit: number, used: number) => ({ limit, used, reserved: 0 });
+const budget = (spent: number, datasets: Budget["privacy"]["datasets"]): Budget => ({
+  ...{ currency: "USD", money: part(1e9, spent), deviceSeconds: part(1e6, spent / 1000) },
+  virtualTokens: part(1e6, 50),
+  concurrent: { limit: 10, used: 0 },
+  daily: { limit: 100, used: datasets.length, resets: "2026-01-01T00:00:00Z" },
+  privacy: { limit: null, datasets },
+});
+const released = { dataset: "mailbox-data", delta: 1e-5 };
 
 const results: Results = {
   tasks: [
@@ -27,14 +40,27 @@ const results: Results = {
       ],
       privacy: { epsilon: 7.994, delta: 1e-4 },
       bagOfWords: 0.957,
-      tuning: [{ name: "student", losses: [3, 2, 1] }],
-      transfer: [{ name: "POST", losses: [2, 1] }],
+      tuning: [{ name: "student", losses: points(3, 2, 1) }],
+      transfer: [{ name: "POST", losses: points(2, 1) }],
     },
   ],
-  distillation: { seconds: 60, steps: 3, curve: { name: "student", losses: [9, 8, 7] } },
+  distillation: { seconds: 60, steps: 3, curve: { name: "student", losses: points(9, 8, 7) } },
+  transfers: [
+    {
+      prompt: "mailbox, with privacy",
+      estimate: { deviceSeconds: 30, micros: 30_000 },
+      reserve: { deviceSeconds: 60, micros: 60_000 },
+      cost: { deviceSeconds: 21, micros: 21_000 },
+    },
+  ],
+  budgets: {
+    before: budget(0, []),
+    between: [budget(60_000, [{ ...released, prompts: 1, epsilon: 9.123 }])],
+    after: budget(42_000, [{ ...released, prompts: 2, epsilon: null }]),
+  },
   sent: [
-    { name: "mailbox/prompt/adapter_model.safetensors", bytes: 1000 },
-    { name: "mailbox/prompt/softpost.json", bytes: 234 },
+    { request: "POST /v1/transfers", what: "mailbox/prompt/adapter_model.safetensors", bytes: 1000 },
+    { request: "POST /v1/transfers", what: "mailbox/prompt/softpost.json", bytes: 234 },
   ],
   seconds: 300,
 };
@@ -53,9 +79,18 @@ describe("writeReport", () => {
   });
 
   it("says what left the client, what was promised and what a bag of words reaches", () => {
-    expect(markdown).toContain("2 files, 1234 bytes");
+    expect(markdown).toContain("1234 bytes in all");
+    expect(markdown).toContain("| POST /v1/transfers | 1000 | mailbox/prompt/adapter_model.safetensors |");
     expect(markdown).toContain("ε = 7.99, δ = 1.0e-4");
     expect(markdown).toContain("reaches 95.7 %");
+  });
+
+  it("says what the transfers cost, and how the budgets went", () => {
+    expect(markdown).toContain("| mailbox, with privacy | 0.030 USD | 0.060 USD | 21 | 0.021 USD |");
+    expect(markdown).toContain("| money | 1000.000 USD | 0.000 USD |  | 0.042 USD |");
+    const privacy =
+      "| privacy of mailbox-data | no limit | – | 1 prompt: ε = 9.12 at δ = 1e-5 | 2 prompts: not private |";
+    expect(markdown).toContain(privacy);
   });
 
   it("puts every picture of the Markdown beside it, and into the page itself", () => {
@@ -70,7 +105,7 @@ describe("writeReport", () => {
 
 describe("smooth", () => {
   it("gives means over equal stretches with the number of each one's last step", () => {
-    expect(smooth([1, 2, 3, 4, 5], 3)).toEqual([
+    expect(smooth(points(1, 2, 3, 4, 5), 3)).toEqual([
       { step: 2, loss: 1.5 },
       { step: 4, loss: 3.5 },
       { step: 5, loss: 5 },

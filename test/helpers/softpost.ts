@@ -1,7 +1,10 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { runProgram } from "../../client/program.ts";
+import { temporaryFile } from "./temporary.ts";
 
+/** What `hold-steps.ts` says when it holds. */
+const HELD = "Held by the test.";
 const MAIN = fileURLToPath(new URL("../../client/main.ts", import.meta.url));
 
 export interface Finished {
@@ -17,21 +20,30 @@ export async function softpost(...args: readonly string[]): Promise<Finished> {
   return { code, stdout, stderr };
 }
 
+/** The environment of a program whose training `hold-steps.ts` holds, by what stands in `file`. */
+export function holding(file: string): { NODE_OPTIONS: string; SOFTPOST_TEST_HOLD: string } {
+  return { NODE_OPTIONS: `--import ${new URL("./hold-steps.ts", import.meta.url)}`, SOFTPOST_TEST_HOLD: file };
+}
+
 /**
  * Runs the command line as a process of its own, as a user does.
  *
- * @param interrupt sends SIGINT once this is seen on stderr, as Ctrl-C does
+ * @param interruptAfter sends SIGINT after so many training steps, as Ctrl-C does
  */
-export function softpostProcess(args: readonly string[], interrupt?: RegExp): Promise<Finished> {
+export function softpostProcess(args: readonly string[], interruptAfter?: number): Promise<Finished> {
+  const hold = interruptAfter === undefined ? {} : holding(temporaryFile("hold", String(interruptAfter)));
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [MAIN, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...hold },
+    });
     let [stdout, stderr, sent] = ["", "", false];
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
-      if (!sent && interrupt?.test(stderr)) sent = child.kill("SIGINT");
+      if (!sent && stderr.includes(HELD)) sent = child.kill("SIGINT");
     });
     child.on("error", reject);
     child.on("close", (code) => resolve({ code, stdout, stderr }));

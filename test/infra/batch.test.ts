@@ -67,7 +67,7 @@ const describeJob = async (id: string) => (await client.send(new DescribeJobsCom
 
 async function until(id: string, ...statuses: string[]) {
   return expect
-    .poll(async () => (await describeJob(id)).status, { timeout: 10_000 })
+    .poll(async () => (await describeJob(id)).status, { timeout: 60_000 })
     .toSatisfy((status: string) => statuses.includes(status))
     .then(() => describeJob(id));
 }

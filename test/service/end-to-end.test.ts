@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BatchClient, DescribeJobDefinitionsCommand, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { startRecorder } from "../../demo/recorder.ts";
 import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
 import type { Transfer } from "../../shared/protocol/transfer.ts";
 import { fixture } from "../helpers/fixtures.ts";
-import { softpost } from "../helpers/softpost.ts";
-import { startRecorder } from "./recorder.ts";
+import { holding, softpost } from "../helpers/softpost.ts";
 import { client, type Served, serve } from "./served.ts";
 
 const CANARIES = ["xylophone-canary-4711", "Grandmother hid the emerald", "dataset-owner@canary.example"];
@@ -175,7 +175,7 @@ test(
   SLOW,
 );
 
-/** From now on transfers are submitted as jobs that stop at `hold-steps.ts`, until the provider is started again. */
+/** From now on transfers are submitted as jobs that `hold-steps.ts` holds, until the provider is started again. */
 async function holdTransfers(file: string, steps: number): Promise<void> {
   writeFileSync(file, String(steps));
   const identity = JSON.parse(readFileSync(join(at("provider"), "provider.json"), "utf8"));
@@ -184,12 +184,8 @@ async function holdTransfers(file: string, steps: number): Promise<void> {
   const batch = new BatchClient({ region: "local", endpoint: `http://127.0.0.1:${batchPort}`, credentials });
   const asked = new DescribeJobDefinitionsCommand({ jobDefinitionName: "softpost-transfer" });
   const { containerProperties, retryStrategy } = (await batch.send(asked)).jobDefinitions!.at(-1)!;
-  const preload = new URL("./hold-steps.ts", import.meta.url);
-  const environment = [
-    ...containerProperties!.environment!,
-    { name: "NODE_OPTIONS", value: `--import ${preload}` },
-    { name: "SOFTPOST_TEST_HOLD", value: file },
-  ];
+  const held = Object.entries(holding(file)).map(([name, value]) => ({ name, value }));
+  const environment = [...containerProperties!.environment!, ...held];
   await batch.send(
     new RegisterJobDefinitionCommand({
       ...{ jobDefinitionName: "softpost-transfer", type: "container", retryStrategy },

@@ -1,6 +1,6 @@
 /** A provider for tests: the Worker in workerd, Batch's daemon behind a door that can fail, and a student that is only a description. */
 import { createHash, randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -20,7 +20,8 @@ import type { Manifest, PrivacyRecord } from "../../shared/protocol/manifest.ts"
 import type { Limits } from "../../shared/protocol/transfer.ts";
 
 const ADMIN = "admin-secret";
-const KEY_ID = "test-access-key";
+/** With which the bucket and Batch are reached. */
+export const CREDENTIALS = { accessKeyId: "test-access-key", secretAccessKey: "test-secret" };
 const hex = (text: string | Uint8Array) => createHash("sha256").update(text).digest("hex");
 
 export const STUDENT_FILE = new TextEncoder().encode("0123456789".repeat(1000));
@@ -75,10 +76,10 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
     port: 0,
     queue: "softpost",
     concurrency: 50,
-    accessKeyId: KEY_ID,
+    accessKeyId: CREDENTIALS.accessKeyId,
   });
   const door = await startDoor(batch.url);
-  const credentials = { accessKeyId: KEY_ID, secretAccessKey: "test-secret" };
+  const credentials = CREDENTIALS;
   const startIt = (port: number) =>
     startWorker({
       bundle,
@@ -117,6 +118,10 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
     async restartWorker(): Promise<void> {
       await worker.close();
       worker = await startIt(Number(new URL(worker.url).port));
+    },
+    /** The process group of a running job. */
+    processOf(id: string): number {
+      return JSON.parse(readFileSync(join(folder, "batch", "jobs", `${id}.json`), "utf8")).process;
     },
     /** The command that transfers run; by default one that ends well and leaves nothing. */
     async define(command: readonly string[]): Promise<void> {
