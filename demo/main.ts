@@ -45,16 +45,16 @@ async function main(): Promise<void> {
   const published = ["--target", "target", "--student", "student", "--public"];
   const files = tasks.map(({ task }) => publicFile(task.name));
   const provider = await serve(parties.provider, "--dir", "service", ...published, ...files);
+  const recorder = await startRecorder(provider.url);
   try {
-    const recorder = await startRecorder(provider.url);
     introduce(parties.client, recorder.url, provider.key);
     const dealings = await useService(parties, tasks);
-    recorder.close();
     const prompts = tasks.flatMap(({ task }) => Object.values(PROMPTS).map((prompt) => `${task.name}/${prompt}`));
     const sent = await describeSent(recorder.requests, parties.client.folder, prompts);
     const seconds = (performance.now() - started) / 1000;
     finish(folder, { ...dealings, distilled, sent, seconds });
   } finally {
+    recorder.close();
     await provider.close();
   }
 }

@@ -14,6 +14,7 @@ import { addJobRoutes } from "./routes/jobs.ts";
 import { addQuoteRoutes } from "./routes/quotes.ts";
 import { addSubmitRoutes } from "./routes/submit.ts";
 import { addTransferRoutes } from "./routes/transfers.ts";
+import { limitStrangers } from "./strangers.ts";
 
 export interface AppEnv {
   Bindings: Env;
@@ -32,7 +33,7 @@ const INFO = {
   title: "softpost",
   version: "1",
   description:
-    "Transfers soft prompts from a small student to the language model that it was distilled from (POST). The private data stays with the client: only the prompt and its manifest are sent.",
+    "Transfers soft prompts from a small student to the language model that it was distilled from (POST). The private data stays with the client: only the prompt and its manifest are sent. A tenant has a rate limit, and so has an address that sends requests without a valid key: both are answered with 429 and Retry-After.",
 };
 
 export function createApp(): App {
@@ -54,6 +55,8 @@ export function createApp(): App {
     const allowed = c.env.CORS_ORIGINS.split(",").filter(Boolean);
     return cors({ origin: allowed, exposeHeaders: ["etag", "location", "x-request-id"], maxAge: 600 })(c, next);
   });
+
+  app.use(limitStrangers);
 
   addCatalogueRoutes(app);
   addQuoteRoutes(app);

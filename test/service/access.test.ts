@@ -31,6 +31,19 @@ describe("keys", () => {
     );
   });
 
+  test("that are guessed are soon not looked at any more, but only those from one address", async () => {
+    const { key } = await provider.tenant();
+    const ask = async (address: string, bearer: string) => {
+      const headers = { authorization: `Bearer ${bearer}`, "cf-connecting-ip": address };
+      return provider.fetchJson("/v1/budget", { headers });
+    };
+    const guesses = await Promise.all(Array.from({ length: 60 }, () => ask("192.0.2.1", "guess")));
+    expect(new Set(guesses.map(({ status }) => status))).toEqual(new Set([401, 429]));
+    const late = guesses.find(({ status }) => status === 429)!;
+    expect(late.headers.get("retry-after")).toBe("5");
+    expect((await ask("192.0.2.2", key)).status).toBe(200);
+  });
+
   test("do what their scopes say", async () => {
     const reader = await provider.tenant({}, ["read"]);
     expect((await reader.get("/v1/budget")).status).toBe(200);
