@@ -21,7 +21,7 @@ export async function describeSent(
   const silent = requests.filter(({ body }) => body.length === 0);
   const speaking = requests.filter(({ body }) => body.length > 0);
   const parts = await Promise.all(speaking.map((request) => describe(request, folder, prompts)));
-  return [{ request: `${silent.length} × GET`, what: "nothing", bytes: 0 }, ...parts.flat()];
+  return [{ request: `GET × ${silent.length}`, what: "nothing", bytes: 0 }, ...parts.flat()];
 }
 
 async function describe({ method, path, headers, body }: Recorded, folder: string, prompts: readonly string[]) {
