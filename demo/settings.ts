@@ -35,7 +35,7 @@ export const TASKS: Readonly<Record<string, TaskSettings>> = {
       "passages of mails of the build of 2002, without labels.",
     promptTokens: 20,
     tune: { steps: 200, batchSize: 32, learningRate: 1e-2 },
-    privateTune: { steps: 150, batchSize: 128, learningRate: 1e-2, clip: 0.5, epsilon: 8, delta: 1e-4 },
+    privateTune: { steps: 150, batchSize: 256, learningRate: 5e-3, clip: 0.5, epsilon: 8, delta: 1e-4 },
     transfer: { steps: 800, batchSize: 16, learningRate: 5e-3, alpha: 0.8 },
     publicTexts: 2000,
   },

@@ -49,7 +49,7 @@ export function mailboxTask(): TaskFiles {
   return {
     task: {
       name: "mailbox",
-      template: "{text}. This belongs in the",
+      template: "{text}. This goes into the",
       labels: [
         { name: "ham", words: [" inbox"] },
         { name: "spam", words: [" junk"] },
