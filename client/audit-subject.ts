@@ -50,7 +50,7 @@ export async function tuneOn(
   const folder = mkdtempSync(join(tmpdir(), "softpost-audit-"));
   try {
     const state = { path: join(folder, "state"), settings: {}, resume: false };
-    const tuning = { ...subject, examples, optimizer: ADAM, learningRate: training.lr, state };
+    const tuning = { ...subject, examples, optimizer: ADAM, learningRate: training.lr, averagedSteps: 1, state };
     const claimed = planOf(training, examples.length);
     if (claimed !== undefined) {
       const plan = training.withoutNoise ? { ...claimed, noiseMultiplier: 0 } : claimed;

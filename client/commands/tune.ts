@@ -5,6 +5,7 @@ import { hashFile } from "../../shared/data/model-files.ts";
 import { writePromptFolder } from "../../shared/data/prompt-folder.ts";
 import { ACCOUNTANTS, type Accountant } from "../../shared/privacy/accountant.ts";
 import { createPlan, type PrivacyPlan } from "../../shared/privacy/plan.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
 import { cryptoRandom } from "../../shared/protocol/random.ts";
 import type { Task } from "../../shared/protocol/task.ts";
 import { dpTune } from "../../shared/training/dp-tune.ts";
@@ -50,6 +51,7 @@ interface Options {
   batchSize: number;
   optimizer: "adam" | "sgd";
   lr: number;
+  average: number;
   seed: number;
   shuffle: boolean;
   epsilon?: number;
@@ -82,6 +84,12 @@ export function registerTune(program: Command, io: Io): void {
     .option("--batch-size <n>", "examples a step; with differential privacy the expected number", wholeNumber(1), 32)
     .addOption(new Option("--optimizer <name>", "optimiser").choices(["adam", "sgd"]).default("adam"))
     .option("--lr <x>", "learning rate", positiveNumber, 1e-3)
+    .option(
+      "--average <n>",
+      "make the prompt the mean over this many last steps, not the last alone",
+      wholeNumber(1),
+      1,
+    )
     .option("--seed <n>", "seed of the order; noise never has a seed", wholeNumber(0), 0)
     .option("--no-shuffle", "take the examples in file order")
     .addOption(epsilon.argParser(positiveNumber).conflicts("noiseMultiplier"))
@@ -135,7 +143,8 @@ async function run(options: Options, io: Io): Promise<void> {
   const state = { path: out.statePath, settings, resume: options.resume === true };
   if (plan) await chargeRun(options, plan, out.statePath, io);
   const { tuned, accuracy } = await tuneAndMeasure(options, inputs, state, io);
-  const training = { optimizer: options.optimizer, learningRate: options.lr, steps, batchSize: options.batchSize };
+  const { optimizer, lr: learningRate, batchSize, average: averagedSteps } = options;
+  const training = { optimizer, learningRate, steps, batchSize, ...(averagedSteps > 1 && { averagedSteps }) };
   requireFinite(tuned.prompt.data, "The prompt's values");
   await out.finish(async (folder) => {
     const prompt = {
@@ -176,6 +185,11 @@ async function loadInputs(options: Options, io: Io): Promise<Inputs> {
   const train = await loadLabelled(options.train, task, loaded, io);
   const test = options.eval === undefined ? undefined : await loadLabelled(options.eval, task, loaded, io);
   const steps = options.steps ?? Math.ceil(((options.epochs ?? EPOCHS) * train.length) / options.batchSize);
+  if (options.average > steps)
+    throw new ProblemError(
+      "More steps to average than to do",
+      `--average is ${options.average}, the run has ${steps} steps`,
+    );
   const plan = planOf(options, train.length, steps);
   return { task, loaded, classes, given, virtualTokens, train, test, steps, plan };
 }
@@ -193,7 +207,8 @@ async function settingsOf(options: Options, inputs: Inputs): Promise<RunSettings
   return {
     ...{ command: "tune", model: loaded.record.digest, task: JSON.stringify(task), train: train.sha256 },
     ...{ start: given?.digest ?? "init", virtualTokens, steps, batchSize: options.batchSize },
-    ...{ optimizer: options.optimizer, learningRate: options.lr, seed: options.seed, shuffle: options.shuffle },
+    ...{ optimizer: options.optimizer, learningRate: options.lr, averagedSteps: options.average },
+    ...{ seed: options.seed, shuffle: options.shuffle },
     privacy: plan && JSON.stringify(plan),
   };
 }
@@ -205,7 +220,17 @@ function tuneAndMeasure(options: Options, inputs: Inputs, state: Tuning["state"]
   return engineRun(io, async (engine, watch) => {
     const ids = () => initialisationIds(loaded.tokenizer, task.init, virtualTokens);
     const start = given?.value ?? (await initialPrompt(engine, model, ids()));
-    const tuning = { engine, model, classes, examples: train, start, optimizer, learningRate: options.lr, state };
+    const tuning = {
+      engine,
+      model,
+      classes,
+      examples: train,
+      start,
+      optimizer,
+      learningRate: options.lr,
+      averagedSteps: options.average,
+      state,
+    };
     const tuned = plan
       ? await privately(tuning, plan, test !== undefined, io, watch)
       : await tune({ ...tuning, ...openly(options, steps) }, watch);

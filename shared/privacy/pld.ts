@@ -85,6 +85,8 @@ function withRanges(runs: readonly StepRun[], delta: number): RepeatedStep[] {
 export const toleranceAt = (epsilon: number) =>
   EPSILON_TOLERANCE.relative * Math.abs(epsilon) + EPSILON_TOLERANCE.absolute;
 
+/** A tilt is worth beginning again for if it is below this share of the one in use. */
+const BETTER_TILT = 0.95;
 /** Rounds of refinement; the window's limit ends it earlier unless something is wrong. */
 const MAX_ROUNDS = 24;
 
@@ -126,12 +128,12 @@ function refine(untrimmed: readonly RepeatedStep[], firstTilt: Tilt, question: Q
     const excess = question.excessOf(bounds);
     if (excess <= 1) return bounds;
     const better = question.retilt(upper, bounds);
-    if (better !== undefined && better.tilt < tilt) {
+    if (better !== undefined && better.tilt < BETTER_TILT * tilt) {
       ({ tilt, runs, step } = begin(better));
       continue;
     }
-    // The gap falls with the square of the step.
-    step /= Math.min(Math.max(1.25, Math.sqrt(excess) * 1.05), 8);
+    // The gap falls with the square of the step, or a little slower: finer than needed costs less than another round.
+    step /= Math.min(1.25 * Math.sqrt(excess), 16);
   }
   return bounds;
 }

@@ -54,6 +54,8 @@ const trainingSchema = z.strictObject({
   learningRate: z.number().positive(),
   steps: z.int().nonnegative(),
   batchSize: z.int().positive(),
+  /** The prompt is the mean over this many last steps; without it, the last iterate. */
+  averagedSteps: z.int().positive().optional(),
 });
 
 const transferSchema = z.strictObject({

@@ -13,6 +13,7 @@ import { ProblemError } from "../protocol/errors.ts";
 import type { RandomSource } from "../protocol/random.ts";
 import type { Watch } from "./events.ts";
 import { optimizerFeeds, optimizerStep } from "./optimizers.ts";
+import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
 import { textFeeds } from "./texts.ts";
 import { exampleLosses, type Tuned, type Tuning } from "./tune.ts";
 import { runVariables } from "./variable-run.ts";
@@ -32,7 +33,8 @@ export interface DpTuned extends Tuned {
 /**
  * Tunes a soft prompt with DP-SGD (Abadi et al. 2016, algorithm 1): Poisson sampling, each example's gradient `[P, D]` clipped
  * to norm C and put on an integer grid, summed exactly, discrete Gaussian noise of σ·C, divided by the fixed expected batch
- * size. An empty sample is a step like any other. All numbers of the mechanism come from the plan.
+ * size. An empty sample is a step like any other. A mean of the last iterates is post-processing of
+ * what DP-SGD releases. All numbers of the mechanism come from the plan.
  * @param tuning.physicalBatch how many examples' gradients are held at once: it changes memory and speed, not the result
  * @param tuning.random a cryptographic generator, unless the result claims no privacy
  * @throws ProblemError if the plan is for another number of examples
@@ -45,7 +47,7 @@ export async function dpTune(
   },
   watch: Watch,
 ): Promise<DpTuned> {
-  const { engine, examples, start, optimizer, plan, random, physicalBatch = PHYSICAL_BATCH } = tuning;
+  const { engine, examples, start, optimizer, averagedSteps, plan, random, physicalBatch = PHYSICAL_BATCH } = tuning;
   if (plan.records !== examples.length) {
     const detail = `the plan is for ${plan.records} records, the data has ${examples.length}`;
     throw new ProblemError("The privacy plan does not fit the data", detail);
@@ -53,7 +55,7 @@ export async function dpTune(
   const prompt = variable("prompt", start.shape);
   const sumSession = await engine.load({ outputs: clippedSum(tuning, prompt) });
   const gradient = input("gradient", "float32", start.shape);
-  const update = optimizerStep(optimizer, [{ variable: prompt, gradient }]);
+  const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
   const updateSession = await engine.load({ outputs: {}, updates: update.updates });
 
   let leftOut = 0;
@@ -79,13 +81,17 @@ export async function dpTune(
         const unit = plan.clip / GRID_UNITS_PER_CLIP / plan.batchSize;
         const noised = addNoise(total, plan.noiseMultiplier, random);
         const mean: Value = { shape: start.shape, data: Float32Array.from(noised, (value) => value * unit) };
-        await updateSession.run({ gradient: mean, ...optimizerFeeds(optimizer, index + 1, tuning.learningRate) });
+        await updateSession.run({
+          gradient: mean,
+          ...optimizerFeeds(optimizer, index + 1, tuning.learningRate),
+          ...runningMeanFeeds(index + 1, plan.steps, averagedSteps),
+        });
         return losses / Math.max(1, sample.length);
       },
     },
     watch,
   );
-  return { prompt: (await engine.get(["prompt"])).prompt!, loss, leftOut };
+  return { prompt: (await engine.get([MEAN]))[MEAN]!, loss, leftOut };
 }
 
 /**

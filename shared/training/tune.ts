@@ -13,6 +13,7 @@ import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
 import { classScores } from "./losses.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
+import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
 import { type EncodedText, textFeeds, textInputs } from "./texts.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
 
@@ -32,11 +33,13 @@ export interface Tuning {
   readonly start: Value;
   readonly optimizer: Optimizer;
   readonly learningRate: number;
+  /** The prompt is the mean over this many last steps; 1 for the last iterate. */
+  readonly averagedSteps: number;
   readonly state: ResumableRun;
 }
 
 export interface Tuned {
-  /** The last iterate, `[P, D]`. */
+  /** `[P, D]`. */
   readonly prompt: Value;
   /** Mean loss of the last steps, on the private data: it stays on this machine. */
   readonly loss: number;
@@ -50,12 +53,12 @@ export async function tune(
   tuning: Tuning & { readonly steps: number; readonly batchSize: number; readonly order: Order },
   watch: Watch,
 ): Promise<Tuned> {
-  const { engine, model, classes, examples, start, optimizer, steps } = tuning;
+  const { engine, model, classes, examples, start, optimizer, steps, averagedSteps } = tuning;
   const prompt = variable("prompt", start.shape);
   const losses = exampleLosses(model, classes, sharedPrompt(prompt));
   const loss = batchMean(losses);
   const gradient = gradients(loss, [prompt])[0]!;
-  const update = optimizerStep(optimizer, [{ variable: prompt, gradient }]);
+  const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
   const session = await engine.load({ outputs: { loss }, updates: update.updates });
   const batches = new EpochBatches(examples, tuning.batchSize, tuning.order);
   const mean = await runVariables(
@@ -68,13 +71,16 @@ export async function tune(
       async step(index) {
         const batch = makeBatch(examples, batches.at(index));
         const labels = { shape: [batch.rows], data: batch.examples.map((example) => examples[example]!.label) };
-        const rate = optimizerFeeds(optimizer, index + 1, tuning.learningRate);
-        return (await session.run({ ...textFeeds(batch), labels, ...rate })).loss!.data[0]!;
+        const rates = {
+          ...optimizerFeeds(optimizer, index + 1, tuning.learningRate),
+          ...runningMeanFeeds(index + 1, steps, averagedSteps),
+        };
+        return (await session.run({ ...textFeeds(batch), labels, ...rates })).loss!.data[0]!;
       },
     },
     watch,
   );
-  return { prompt: (await engine.get(["prompt"])).prompt!, loss: mean };
+  return { prompt: (await engine.get([MEAN]))[MEAN]!, loss: mean };
 }
 
 /** The class cross-entropy `[B]` of every text, with the graph inputs `ids`, `lengths` and `labels`. */

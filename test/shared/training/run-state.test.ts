@@ -36,7 +36,8 @@ function run(path: string, { resume = false, stopAfter = 99 } = {}) {
   return tune(
     {
       ...{ engine, model, classes: golden.classes, examples, start: tensor("classify.prompt") },
-      ...{ optimizer: ADAM, learningRate: 0.01, steps: 7, batchSize: 3, order: { kind: "shuffled", seed: 5 } },
+      ...{ optimizer: ADAM, learningRate: 0.01, steps: 7, averagedSteps: 4, batchSize: 3 },
+      order: { kind: "shuffled", seed: 5 },
       state: { path, settings: { seed: 5, data: "abc" }, resume },
     },
     {
