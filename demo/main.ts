@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   console.log("\nand publishes it: this command goes on until the end. The client gets an address and a key.");
   const published = ["--target", "target", "--student", "student", "--public"];
   const files = tasks.map(({ task }) => publicFile(task.name));
-  const provider = await serve(parties.provider, "--dir", "service", ...published, ...files);
+  const provider = await serve(parties.provider, "--dir", "service", "--jobs", "2", ...published, ...files);
   const recorder = await startRecorder(provider.url);
   try {
     introduce(parties.client, recorder.url, provider.key);

@@ -3,8 +3,8 @@ export interface TaskSettings {
   /** What the task is, for the report. */
   readonly about: string;
   readonly promptTokens: number;
-  readonly tune: Schedule;
-  readonly privateTune: Schedule & { readonly clip: number; readonly epsilon: number; readonly delta: number };
+  readonly tune: TuningSchedule;
+  readonly privateTune: TuningSchedule & { readonly clip: number; readonly epsilon: number; readonly delta: number };
   readonly transfer: Schedule & { readonly alpha: number };
   /** Public texts that a transfer uses. */
   readonly publicTexts: number;
@@ -14,6 +14,11 @@ export interface Schedule {
   readonly steps: number;
   readonly batchSize: number;
   readonly learningRate: number;
+}
+
+export interface TuningSchedule extends Schedule {
+  /** The prompt is the mean over this many last steps. */
+  readonly averagedSteps: number;
 }
 
 export const DISTILLATION = {
@@ -34,9 +39,12 @@ export const TASKS: Readonly<Record<string, TaskSettings>> = {
       "Is a mail spam or ham? Private: mails that joined the SpamAssassin corpus with its build of 2003. Public: " +
       "passages of mails of the build of 2002, without labels.",
     promptTokens: 20,
-    tune: { steps: 200, batchSize: 32, learningRate: 1e-2 },
-    privateTune: { steps: 150, batchSize: 256, learningRate: 5e-3, clip: 0.5, epsilon: 8, delta: 1e-4 },
-    transfer: { steps: 800, batchSize: 16, learningRate: 5e-3, alpha: 0.8 },
+    tune: { steps: 200, averagedSteps: 100, batchSize: 32, learningRate: 1e-2 },
+    privateTune: {
+      ...{ steps: 150, averagedSteps: 50, batchSize: 256, learningRate: 1e-2 },
+      ...{ clip: 0.5, epsilon: 8, delta: 1e-4 },
+    },
+    transfer: { steps: 600, batchSize: 16, learningRate: 1e-2, alpha: 0 },
     publicTexts: 2000,
   },
   topic: {
@@ -44,9 +52,12 @@ export const TASKS: Readonly<Record<string, TaskSettings>> = {
       "Which of eight topics is a WordNet definition about? Private: 1 000 definitions a topic that the target has " +
       "never seen. Public: definitions of other words, without labels.",
     promptTokens: 20,
-    tune: { steps: 400, batchSize: 32, learningRate: 1e-2 },
-    privateTune: { steps: 150, batchSize: 256, learningRate: 1e-2, clip: 0.5, epsilon: 8, delta: 1e-4 },
-    transfer: { steps: 500, batchSize: 16, learningRate: 1e-2, alpha: 0.5 },
+    tune: { steps: 400, averagedSteps: 100, batchSize: 32, learningRate: 1e-2 },
+    privateTune: {
+      ...{ steps: 150, averagedSteps: 50, batchSize: 256, learningRate: 1e-2 },
+      ...{ clip: 0.5, epsilon: 8, delta: 1e-4 },
+    },
+    transfer: { steps: 600, batchSize: 16, learningRate: 5e-3, alpha: 0.2 },
     publicTexts: 2000,
   },
 };

@@ -5,7 +5,7 @@ import type { TaskFiles } from "./corpora/task-files.ts";
 import { type Parties, withoutManifest } from "./folders.ts";
 import { bagOfWordsAccuracy } from "./report/bag-of-words.ts";
 import type { Curve, MethodResult, TaskResults, TransferResult } from "./report/results.ts";
-import { type Schedule, TASKS, type TaskSettings } from "./settings.ts";
+import { TASKS, type TaskSettings, type TuningSchedule } from "./settings.ts";
 import { type Finished, type Party, softpost } from "./softpost.ts";
 
 /** The prompts of a task: tuned with privacy and without. They lie in the client's folder under the task's name. */
@@ -100,14 +100,15 @@ class TaskCommands {
 
   #tune(
     { party, model, files, out }: { party: Party; model: string; files: string; out: string },
-    { steps, batchSize, learningRate }: Schedule,
+    { steps, averagedSteps, batchSize, learningRate }: TuningSchedule,
     more: readonly string[] = [],
   ): Promise<Finished> {
     return softpost(
       party,
       ...["tune", "--model", model, "--task", `${files}/task.json`, "--train", `${files}/train.jsonl`],
       ...["--prompt-tokens", String(this.#settings.promptTokens), "--steps", String(steps)],
-      ...["--batch-size", String(batchSize), "--lr", String(learningRate), ...more, "--out", out],
+      ...["--batch-size", String(batchSize), "--lr", String(learningRate), "--average", String(averagedSteps)],
+      ...[...more, "--out", out],
     );
   }
 

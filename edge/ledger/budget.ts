@@ -21,7 +21,7 @@ export function leftView(
   };
 }
 
-/** Delta at which epsilons are shown to a tenant whose privacy isn't limited. */
+/** Delta at which a data set's epsilon is shown where privacy isn't limited and no prompt states one. */
 const SHOWN_DELTA = 1e-5;
 
 interface Inputs {
@@ -35,7 +35,7 @@ interface Inputs {
 }
 
 /** The tenant's budgets as the API shows them; `used` is what is spent for good, `reserved` what unfinished transfers hold. */
-export function budgetView({ currency, limits, usage, reserved, datasets, now, delta = SHOWN_DELTA }: Inputs): Budget {
+export function budgetView({ currency, limits, usage, reserved, datasets, now, delta }: Inputs): Budget {
   const part = (limit: number, total: number, held: number) => ({ limit, used: total - held, reserved: held });
   return {
     currency,
@@ -46,13 +46,16 @@ export function budgetView({ currency, limits, usage, reserved, datasets, now, d
     daily: { limit: limits.daily, used: usage.daily, resets: new Date(nextDay(now)).toISOString() },
     privacy: {
       limit: limits.privacy,
-      datasets: datasets.map(({ dataset, releases }) => {
-        const epsilon = composedEpsilon(
-          releases.map(({ privacy }) => privacy),
-          delta,
-        );
-        return { dataset, prompts: releases.length, epsilon: Number.isFinite(epsilon) ? epsilon : null, delta };
-      }),
+      datasets: datasets.map(({ dataset, releases }) => datasetView(dataset, releases, delta)),
     },
   };
+}
+
+/** What was released from a data set: at the limit's delta, or else at the largest that a prompt states. */
+function datasetView(dataset: string, releases: readonly Release[], limit: number | undefined) {
+  const records = releases.map(({ privacy }) => privacy);
+  const stated = Math.max(...records.map((record) => record?.delta ?? 0));
+  const delta = limit ?? (stated > 0 ? stated : SHOWN_DELTA);
+  const epsilon = composedEpsilon(records, delta);
+  return { dataset, prompts: releases.length, epsilon: Number.isFinite(epsilon) ? epsilon : null, delta };
 }

@@ -1,4 +1,4 @@
-import { epsilonOf } from "../../shared/privacy/accountant.ts";
+import { limitedEpsilonBounds } from "../../shared/privacy/accountant.ts";
 import { verifyRecord } from "../../shared/privacy/statement.ts";
 import type { Fault } from "../../shared/protocol/errors.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
@@ -10,7 +10,7 @@ const remembered = new Map<string, number>();
 
 /**
  * Epsilon at `delta` of releasing all the prompts of one data set together: heterogeneous composition of their runs, from
- * nothing but sample rate, noise and steps. The first time takes up to seconds, the next ones nothing.
+ * nothing but sample rate, noise and steps; an upper bound. The first time takes up to seconds, the next ones nothing.
  *
  * @param records one a different prompt; null for a prompt without differential privacy, which makes it Infinity
  */
@@ -21,7 +21,7 @@ export function composedEpsilon(records: readonly (PrivacyRecord | null)[], delt
   const key = JSON.stringify([delta, ...runs.map((run) => [run.sampleRate, run.noiseMultiplier, run.steps])]);
   const known = remembered.get(key);
   if (known !== undefined) return known;
-  const epsilon = epsilonOf(runs, delta, "pld");
+  const epsilon = limitedEpsilonBounds(runs, delta).upper;
   if (remembered.size >= MAX_REMEMBERED) remembered.clear();
   remembered.set(key, epsilon);
   return epsilon;

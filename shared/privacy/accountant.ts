@@ -45,6 +45,18 @@ export function epsilonBounds(
   return worst;
 }
 
+/** Most nodes of a distribution where strangers say what is composed: a few seconds of work at most, whatever they say. */
+const LIMITED_WINDOW = 2 ** 18;
+
+/**
+ * The same in limited work, for add-or-remove-one neighbours: the bounds can be further apart, but the upper one is never above
+ * what RDP gives.
+ */
+export function limitedEpsilonBounds(runs: readonly GaussianRun[], delta: number): Bounds {
+  const { lower, upper } = epsilonBounds(runs, delta, "add-or-remove-one", LIMITED_WINDOW);
+  return { lower, upper: Math.min(upper, epsilonOf(runs, delta, "rdp")) };
+}
+
 /** Bounds on δ of the composition of all runs for an ε ≥ 0, as {@link epsilonBounds}; 1e-3 relative apart. */
 export function deltaBounds(
   runs: readonly GaussianRun[],

@@ -1,6 +1,6 @@
 import type { Fault } from "../protocol/errors.ts";
 import type { PrivacyRecord } from "../protocol/manifest.ts";
-import { epsilonBounds, epsilonOf } from "./accountant.ts";
+import { epsilonOf, limitedEpsilonBounds } from "./accountant.ts";
 import { gdpMu, highestTruePositiveRate } from "./attack.ts";
 import { GRID_UNITS_PER_CLIP } from "./noise.ts";
 import { type Bounds, toleranceAt } from "./pld.ts";
@@ -15,14 +15,9 @@ export interface Verification {
 }
 
 /**
- * Most nodes of a distribution that a check composes: it takes a few seconds at most, whatever a record says. A record that
- * would need more can still be believed if it claims what RDP gives, or no less than the upper bound that was reached.
- */
-const CHECKED_WINDOW = 2 ** 18;
-
-/**
  * Computes the ε of a record from its σ, q, steps and δ alone, and says where the record claims something else. A claim above
- * what is computed is allowed: it promises less. Mostly well under a second; never more than {@link CHECKED_WINDOW} allows.
+ * what is computed is allowed: it promises less. The work is limited; a record that would need more can still be believed if it
+ * claims what RDP gives, or no less than the upper bound that was reached.
  */
 export function verifyRecord(record: PrivacyRecord): Verification {
   const { records, batchSize, sampleRate, delta, accountant } = record;
@@ -60,8 +55,7 @@ function checkedBounds(record: PrivacyRecord): Bounds {
   if (record.accountant === "rdp") return { lower: rdp, upper: rdp };
   // RDP takes milliseconds, and its bound is enough for whoever claims it.
   if (record.epsilon >= rdp) return { lower: 0, upper: rdp };
-  const { lower, upper } = epsilonBounds([record], record.delta, "add-or-remove-one", CHECKED_WINDOW);
-  return { lower, upper: Math.min(upper, rdp) };
+  return limitedEpsilonBounds([record], record.delta);
 }
 
 /**
@@ -83,7 +77,7 @@ export function explainPrivacy(record: PrivacyRecord): string {
     `Sampling       Poisson: each record with probability ${batchSize}/${records} = ${number(batchSize / records)} at every step`,
     `Training       ${steps} steps; gradients clipped to norm ${number(clip)} a record; divided by ${batchSize}, never by the sampled size`,
     `Noise          discrete Gaussian on a grid of clip/2^${Math.log2(GRID_UNITS_PER_CLIP)}, noise multiplier ${number(noiseMultiplier)}; cryptographic generator`,
-    "Released       the soft prompt of the last step, with this statement; no loss or accuracy on private data",
+    "Released       the soft prompt, of the last step or the mean over the last ones; no loss or accuracy on private data",
     "Not covered    choosing among several runs on the same data: compose them with `softpost privacy ledger`",
     `As Gaussian DP μ = ${number(gdpMu(epsilon, delta))}`,
     `Attacks        no membership test finds more than ${rate(0.001)}, or ${rate(0.01)}`,
