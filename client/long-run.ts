@@ -34,7 +34,7 @@ export async function longRun<T>(io: Io, run: (watch: Watch) => Promise<T>): Pro
 /** A long run with an engine of its own, which is closed when it ends. */
 export function engineRun<T>(io: Io, run: (engine: Engine, watch: Watch) => Promise<T>): Promise<T> {
   return longRun(io, async (watch) => {
-    const engine = new Engine();
+    const engine = new Engine({ threads: io.threads });
     try {
       return await run(engine, watch);
     } finally {

@@ -19,6 +19,8 @@ export interface Io {
   readonly json: boolean;
   /** Where every step's loss is written, if anywhere. */
   readonly metrics: string | undefined;
+  /** CPU threads of an engine, if not its default. */
+  readonly threads: number | undefined;
   /** Where progress is shown. */
   readonly stderr: Sink;
 }
@@ -27,6 +29,7 @@ export interface Io {
 export interface CommonOptions {
   readonly json?: boolean;
   readonly metrics?: string;
+  readonly threads?: number;
 }
 
 /** @param options asked at every use, since they are parsed after this is made */
@@ -40,6 +43,9 @@ export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOption
     },
     get metrics() {
       return options().metrics;
+    },
+    get threads() {
+      return options().threads;
     },
     stderr,
   };

@@ -1,11 +1,8 @@
 import { Command, CommanderError } from "commander";
 import manifest from "../package.json" with { type: "json" };
-
 import { registerAudit } from "./commands/audit.ts";
-
 import { registerBudget } from "./commands/budget.ts";
 import { registerCancel } from "./commands/cancel.ts";
-
 import { registerDistill } from "./commands/distill.ts";
 import { registerDownload } from "./commands/download.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
@@ -20,6 +17,7 @@ import { registerSubmit } from "./commands/submit.ts";
 import { registerTransfer } from "./commands/transfer.ts";
 import { registerTune } from "./commands/tune.ts";
 import { registerWait } from "./commands/wait.ts";
+import { wholeNumber } from "./options.ts";
 import { createIo, type Io, reportFailure, type Sink } from "./output.ts";
 
 const EXAMPLES = `
@@ -60,6 +58,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     .version(manifest.version, "-V, --version", "print the version")
     .option("--json", "print one JSON object as the result on stdout")
     .option("--metrics <file>", "append the loss of every step to a file, one JSON object a line")
+    .option("--threads <n>", "CPU threads of models (default: all cores)", wholeNumber(1))
     .helpOption("-h, --help", "show help")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) })

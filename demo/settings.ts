@@ -37,7 +37,7 @@ export const TASKS: Readonly<Record<string, TaskSettings>> = {
   mailbox: {
     about:
       "Is a mail spam or ham? Private: mails that joined the SpamAssassin corpus with its build of 2003. Public: " +
-      "passages of mails of the build of 2002, without labels.",
+      "passages of mails of the build of 2002, without labels, each behind its mail's subject.",
     promptTokens: 20,
     tune: { steps: 200, averagedSteps: 100, batchSize: 32, learningRate: 1e-2 },
     privateTune: {

@@ -61,6 +61,9 @@ export async function runTask(parties: Parties, files: TaskFiles): Promise<TaskR
   return { results, transfers, between };
 }
 
+/** What runs while the provider's jobs do leaves them a core. */
+const BESIDE_JOBS = ["--threads", "1"];
+
 /** The commands of one task, with its files and settings filled in. */
 class TaskCommands {
   readonly #parties: Parties;
@@ -75,7 +78,7 @@ class TaskCommands {
 
   tune(): Promise<Finished> {
     const own = { party: this.#parties.client, model: "student", files: this.#name };
-    return this.#tune({ ...own, out: `${this.#name}/${PROMPTS.plain}` }, this.#settings.tune);
+    return this.#tune({ ...own, out: `${this.#name}/${PROMPTS.plain}` }, this.#settings.tune, BESIDE_JOBS);
   }
 
   tunePrivately(): Promise<Finished> {
@@ -88,7 +91,7 @@ class TaskCommands {
   /** What neither party could do alone. */
   tuneOnTarget(): Promise<Finished> {
     const own = { party: this.#parties.referee, model: "provider/target", files: `client/${this.#name}` };
-    return this.#tune({ ...own, out: `comparison/${this.#name}/prompt` }, this.#settings.tune);
+    return this.#tune({ ...own, out: `comparison/${this.#name}/prompt` }, this.#settings.tune, BESIDE_JOBS);
   }
 
   /** The student's prompt as one of the target. */

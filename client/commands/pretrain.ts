@@ -10,7 +10,7 @@ import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { type PretrainOptions, pretrain } from "../../shared/training/pretrain.ts";
 import { loadCorpus, requireFinite } from "../inputs.ts";
-import { longRun } from "../long-run.ts";
+import { engineRun } from "../long-run.ts";
 import { positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
@@ -57,7 +57,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const model = configureModel(json, options.config);
   const tokenizerFolder = options.tokenizer ?? dirname(options.config);
   const tokenizer = await loadTokenizer(tokenizerFolder);
-  const trained = await longRun(io, async (watch) => {
+  const trained = await engineRun(io, async (engine, watch) => {
     const { tokens, heldOut } = await readTokens(options, tokenizer, model.config.vocabulary, watch);
     const { steps, batchSize, maxLength: length, lr: learningRate, seed, resume = false } = options;
     const corpus = await sha256(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
@@ -72,7 +72,7 @@ async function run(options: Options, io: Io): Promise<void> {
       seed,
     };
     const request: PretrainOptions = {
-      ...{ ...model, tokens, heldOut, steps, batchSize, length, learningRate, seed },
+      ...{ engine, ...model, tokens, heldOut, steps, batchSize, length, learningRate, seed },
       state: { path: out.statePath, settings, resume },
     };
     return { ...(await pretrain(request, watch)), tokens: tokens.length };

@@ -39,7 +39,7 @@ export class Engine {
   #next = 0;
 
   /** @param threads CPU threads within an operator; all cores by default */
-  constructor({ threads = availableParallelism() }: { threads?: number } = {}) {
+  constructor({ threads = availableParallelism() }: { threads?: number | undefined } = {}) {
     const file = import.meta.url.endsWith(".ts") ? "./session-worker.ts" : "./session-worker.js";
     this.#worker = new Worker(new URL(file, import.meta.url), { workerData: { threads }, execArgv: [] });
     this.#worker.unref();

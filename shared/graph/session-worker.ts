@@ -27,18 +27,15 @@ const variables = new Map<string, Tensor>();
 /** A second buffer for each updated variable: a run writes there, then the two change places. */
 const spares = new Map<string, Tensor>();
 
-/** Threads that wait sleep: spinning ones take the cores from whatever runs beside (a tuning and a job took 10 s each, not 7 to 8). */
-const SESSION = { "intra_op.allow_spinning": "0" };
-const weightsFrom = (folder: string | undefined) =>
-  folder === undefined ? {} : { model_external_initializers_file_folder_path: folder };
-
 async function load({ handle, onnx, updates }: Extract<Request, { type: "load" }>): Promise<void> {
   const session = await InferenceSession.create(onnx.bytes, {
     executionProviders: ["cpu"],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
-    extra: { session: { ...SESSION, ...weightsFrom(onnx.weightFolder) } },
+    ...(onnx.weightFolder !== undefined && {
+      extra: { session: { model_external_initializers_file_folder_path: onnx.weightFolder } },
+    }),
   });
   loaded.set(handle, { session, inputs: onnx.inputs, variables: onnx.variables, updates });
 }

@@ -86,7 +86,9 @@ export const toleranceAt = (epsilon: number) =>
   EPSILON_TOLERANCE.relative * Math.abs(epsilon) + EPSILON_TOLERANCE.absolute;
 
 /** A tilt is worth beginning again for if it is below this share of the one in use. */
-const BETTER_TILT = 0.95;
+const BETTER_TILT = 0.99;
+/** A round whose step is not smaller by this factor is not worth its time. */
+const LEAST_REFINEMENT = 1.25;
 /** Rounds of refinement; the window's limit ends it earlier unless something is wrong. */
 const MAX_ROUNDS = 24;
 
@@ -113,14 +115,17 @@ function refine(untrimmed: readonly RepeatedStep[], firstTilt: Tilt, question: Q
   });
   let { tilt, runs, step } = begin(firstTilt);
   let bounds: Bounds = { lower: 0, upper: Number.POSITIVE_INFINITY };
+  let fitting = Number.POSITIVE_INFINITY;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const lower = composeTables(runs, step, tilt, question.largestWindow, lowerTable);
     const upper = lower && composeTables(runs, step, tilt, question.largestWindow, upperTable);
     if (lower === undefined || upper === undefined) {
-      if (bounds.upper < Number.POSITIVE_INFINITY) return bounds;
-      step *= 4;
+      // The window is too large: something between this step and the last one that fitted may do.
+      step *= 2;
+      if (step * LEAST_REFINEMENT > fitting) return bounds;
       continue;
     }
+    fitting = step;
     bounds = {
       lower: Math.max(bounds.lower, question.answer(lower, "lower")),
       upper: Math.min(bounds.upper, question.answer(upper, "upper")),
@@ -130,10 +135,11 @@ function refine(untrimmed: readonly RepeatedStep[], firstTilt: Tilt, question: Q
     const better = question.retilt(upper, bounds);
     if (better !== undefined && better.tilt < BETTER_TILT * tilt) {
       ({ tilt, runs, step } = begin(better));
+      fitting = Number.POSITIVE_INFINITY;
       continue;
     }
     // The gap falls with the square of the step, or a little slower: finer than needed costs less than another round.
-    step /= Math.min(1.25 * Math.sqrt(excess), 16);
+    step /= Math.min(LEAST_REFINEMENT * Math.sqrt(excess), 16);
   }
   return bounds;
 }

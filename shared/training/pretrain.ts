@@ -1,4 +1,4 @@
-import { Engine, type Value } from "../graph/engine.ts";
+import type { Engine, Value } from "../graph/engine.ts";
 import { mul } from "../graph/operators/elementwise.ts";
 import { crossEntropy } from "../graph/operators/indexing.ts";
 import { reshape } from "../graph/operators/layout.ts";
@@ -20,6 +20,7 @@ const WARMUP = 0.05;
 const CLIP = 1;
 
 export interface PretrainOptions {
+  readonly engine: Engine;
   readonly family: Family;
   readonly config: ModelConfig;
   readonly tokens: Int32Array;
@@ -43,7 +44,7 @@ export interface Pretrained {
 
 /** Trains a small language model from random weights with AdamW. */
 export async function pretrain(options: PretrainOptions, watch: Watch): Promise<Pretrained> {
-  const { family, config, batchSize, length } = options;
+  const { engine, family, config, batchSize, length } = options;
   const variables = new Map<string, Tensor>();
   for (const [name, shape] of Object.entries(family.parameters(config))) variables.set(name, variable(name, shape));
   const model = family.build(config, (name) => variables.get(name)!);
@@ -54,30 +55,24 @@ export async function pretrain(options: PretrainOptions, watch: Watch): Promise<
   const loss = mul(reduceSum(crossEntropy(logits, reshape(labels, [tokens]))), 1 / tokens);
 
   const first = initialWeights(family, config, options.seed);
-  const engine = new Engine();
-  try {
-    const trained = await trainWeights(
-      {
-        ...options,
-        name: "pretraining",
-        engine,
-        loss,
-        weights: [...variables].map(([name, v]) => ({ variable: v, value: first[name]!, decay: v.shape.length > 1 })),
-        optimizer: ADAMW,
-        warmup: WARMUP,
-        clip: CLIP,
-      },
-      watch,
-    );
-    const held = new TokenRows(options.heldOut, { length, batchSize, seed: 0 });
-    const evaluate = await engine.load({ outputs: { loss } });
-    const batches = Math.max(1, Math.floor(held.count / batchSize));
-    let total = 0;
-    for (let i = 0; i < batches; i++) total += (await evaluate.run(held.batch(i))).loss!.data[0]!;
-    return { ...trained, heldOutLoss: total / batches, weights: await engine.get([...variables.keys()]) };
-  } finally {
-    await engine.close();
-  }
+  const trained = await trainWeights(
+    {
+      ...options,
+      name: "pretraining",
+      loss,
+      weights: [...variables].map(([name, v]) => ({ variable: v, value: first[name]!, decay: v.shape.length > 1 })),
+      optimizer: ADAMW,
+      warmup: WARMUP,
+      clip: CLIP,
+    },
+    watch,
+  );
+  const held = new TokenRows(options.heldOut, { length, batchSize, seed: 0 });
+  const evaluate = await engine.load({ outputs: { loss } });
+  const batches = Math.max(1, Math.floor(held.count / batchSize));
+  let total = 0;
+  for (let i = 0; i < batches; i++) total += (await evaluate.run(held.batch(i))).loss!.data[0]!;
+  return { ...trained, heldOutLoss: total / batches, weights: await engine.get([...variables.keys()]) };
 }
 
 /** GPT-2's first weights: matrices normal, those that write to the residual stream smaller, norms 1, biases 0. */

@@ -188,6 +188,10 @@ describe("wrong usage ends with exit code 2", () => {
   });
 });
 
+test("a mean over more steps than there are is refused", async () => {
+  await expectRefused({ more: ["--average", "2"] }, /--average is 2, the run has 1 steps/);
+});
+
 test("a result that is there already is not overwritten", async () => {
   const folder = temporaryFolder();
   writeFileSync(join(folder, "mine"), "precious");

@@ -89,12 +89,13 @@ test("the whole method: distill, tune with and without privacy, transfer, evalua
   const plain = await json("tune", ...tuning, "--eval", fixture("tiny-task/test.jsonl"), "--out", at("ps"));
   expect(plain).toMatchObject({ steps: 3, accuracy: expect.any(Number), loss: expect.any(Number), privacy: null });
 
-  const dp = await json("tune", ...tuning, "--epsilon", "8", "--delta", "0.01", "--out", at("dp"));
+  const dp = await json("tune", ...tuning, "--epsilon", "8", "--delta", "0.01", "--average", "2", "--out", at("dp"));
   const guarantee = { delta: 0.01, steps: 3, clip: 1, sampleRate: 4 / 12, records: 12, accountant: expect.any(String) };
   expect(dp.privacy).toMatchObject(guarantee);
   expect(dp.privacy.epsilon).toBeLessThanOrEqual(8);
   const manifest = parseManifest(readFileSync(join(at("dp"), "softpost.json"), "utf8"), "dp");
   expect(manifest.privacy).toEqual(dp.privacy);
+  expect(manifest.training).toMatchObject({ steps: 3, averagedSteps: 2 });
 
   const transfer = ["--target", fixture("tiny-gpt2"), "--student", at("student"), "--prompt", at("dp")];
   const open = ["--public", fixture("tiny-task/train.jsonl"), ...few];

@@ -33,6 +33,7 @@ test.each([
   ["an unknown command", ["tunes"], /unknown command 'tunes'/],
   ["an unknown option", [...pretrain, "--nix"], /unknown option '--nix'/],
   ["a missing option", ["pretrain"], /required option '--corpus <file\.\.\.>'/],
+  ["no threads", ["--threads", "0", ...pretrain], /'0' is invalid\. It must be a whole number of at least 1/],
   ["a bad value", [...pretrain, "--steps", "0"], /'0' is invalid\. It must be a whole number of at least 1/],
 ])("%s is wrong usage: exit code 2", async (_, args, message) => {
   const { code, stdout, stderr } = await softpost(...args);
