@@ -33,18 +33,21 @@ export interface Finished<T = JsonObject> {
 /**
  * Runs the `softpost` command line as a process of its own in the party's folder, as a user would, its progress on this terminal.
  *
- * @throws if it is stopped or ends with another exit code than 0
+ * @throws if it ends with another exit code than 0, as it does when it is stopped
  */
 export async function softpost<T = JsonObject>(party: Party, ...args: readonly string[]): Promise<Finished<T>> {
   const metrics = join(party.folder, ".metrics.jsonl");
   rmSync(metrics, { force: true });
   const started = performance.now();
-  const child = startSoftpost(party, ["--metrics", metrics, ...args], args, { signal: party.stop });
+  const child = startSoftpost(party, ["--metrics", metrics, ...args], args, {});
+  const end = () => child.kill("SIGTERM");
+  party.stop.addEventListener("abort", end, { once: true });
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
     output += chunk;
   });
   const [code] = (await once(child, "close")) as [number | null];
+  party.stop.removeEventListener("abort", end);
   if (code !== 0) throw new Error(`softpost ${args[0]} ended with exit code ${code}\n${output}`);
   const losses = readLosses(metrics);
   rmSync(metrics, { force: true });
