@@ -200,7 +200,8 @@ export function encodeSafetensors(
   tensors: readonly TensorData[],
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  const header: Record<string, unknown> = {};
+  // Without a prototype, so that a tensor may be named __proto__.
+  const header: Record<string, unknown> = Object.create(null);
   if (Object.keys(metadata).length > 0) header[METADATA] = metadata;
   // The reference sorts by UTF-8 bytes, which for names within the basic plane is the order of `<`.
   const inOrder = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -174,6 +174,7 @@ test("what is written is read back, whatever the tensors", () => {
         expect(new Float32Array(bytes.slice(begin, end).buffer)).toEqual(data);
       }
     }),
+    { examples: [[[{ name: "__proto__", shape: [] }]]] },
   );
 });
 
