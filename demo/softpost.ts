@@ -39,7 +39,7 @@ export async function softpost<T = JsonObject>(party: Party, ...args: readonly s
   const metrics = join(party.folder, ".metrics.jsonl");
   rmSync(metrics, { force: true });
   const started = performance.now();
-  const child = startSoftpost(party, ["--metrics", metrics, ...args], args, {});
+  const child = startSoftpost(party, ["--metrics", metrics, ...args], args);
   const end = () => child.kill("SIGTERM");
   party.stop.addEventListener("abort", end, { once: true });
   let output = "";
@@ -59,7 +59,7 @@ export function startSoftpost(
   { name, folder, environment, stop }: Party,
   args: readonly string[],
   shown: readonly string[],
-  options: SpawnOptions,
+  options: SpawnOptions = {},
 ): ChildProcessByStdio<null, Readable, null> {
   stop.throwIfAborted();
   console.log(`\n${name}$ softpost ${shown.join(" ")}`);

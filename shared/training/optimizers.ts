@@ -48,7 +48,7 @@ export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[])
     if (of.source.kind !== "variable") throw new Error("only variables can be trained");
     const name = `${prefix}.${of.source.name}`;
     const shape = of.shape as readonly number[];
-    initial[name] = { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) };
+    initial[name] = zeros(shape);
     return variable(name, shape);
   };
   const keep = optimizer.name === "adamw" ? input("optimizer.keep", "float32", []) : undefined;
@@ -87,6 +87,11 @@ export function clipGlobalNorm(gradients: readonly Tensor[], limit: number): rea
   const norm = sqrt(squares.reduce((a, b) => add(a, b)));
   const factor = minimum(div(constant(limit), add(norm, 1e-6)), 1);
   return gradients.map((gradient) => mul(gradient, factor));
+}
+
+/** What a variable that gathers steps begins with. */
+export function zeros(shape: readonly number[]): Value {
+  return { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) };
 }
 
 /** A scalar as a feed. */

@@ -1,7 +1,7 @@
 import type { Value } from "../graph/engine.ts";
 import { add, mul, sub } from "../graph/operators/elementwise.ts";
 import { input, type Tensor, variable } from "../graph/tensor.ts";
-import { type OptimizerStep, scalar } from "./optimizers.ts";
+import { type OptimizerStep, scalar, zeros } from "./optimizers.ts";
 
 /** The name of the variable that holds the mean. */
 export const MEAN = "running-mean";
@@ -18,7 +18,7 @@ export function withRunningMean(step: OptimizerStep, of: Tensor): OptimizerStep 
   const moved = add(mean, mul(sub(next, mean), input("mean.weight", "float32", [])));
   return {
     updates: [...step.updates, { variable: mean, next: moved }],
-    initial: { ...step.initial, [MEAN]: { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) } },
+    initial: { ...step.initial, [MEAN]: zeros(shape) },
   };
 }
 

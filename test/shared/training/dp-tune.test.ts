@@ -4,22 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Engine } from "../../../shared/graph/engine.ts";
-import { frozenWeights, openCheckpoint } from "../../../shared/models/checkpoint.ts";
+import { openCheckpoint } from "../../../shared/models/checkpoint.ts";
 import type { Model } from "../../../shared/models/model.ts";
 import type { PrivacyPlan } from "../../../shared/privacy/plan.ts";
 import { poissonSample } from "../../../shared/privacy/sampler.ts";
 import { seededRandom } from "../../../shared/protocol/random.ts";
 import { dpTune } from "../../../shared/training/dp-tune.ts";
-import { expectNear, goldenTensors } from "../../helpers/golden.ts";
+import { fixture } from "../../helpers/fixtures.ts";
+import { expectNear } from "../../helpers/golden.ts";
+import { examples, golden, tensor, tinyModel } from "../../helpers/tiny-gpt2.ts";
 
-const golden = JSON.parse(readFileSync(new URL("../models/golden/golden.json", import.meta.url), "utf8"));
-const tensor = goldenTensors(new URL("../models/golden/golden.safetensors", import.meta.url));
-const folder = new URL("../../fixtures/tiny-gpt2", import.meta.url).pathname;
-const lengths: number[] = golden.batch.lengths;
-const examples = lengths.map((length, row) => ({
-  ids: Int32Array.from(golden.batch.ids[row].slice(0, length)),
-  label: golden.labels[row] as number,
-}));
+const folder = fixture("tiny-gpt2");
 const [P, D] = [5, 32];
 const start = tensor("classify.prompt");
 
@@ -30,14 +25,9 @@ let engine: Engine;
 let model: Model;
 beforeAll(async () => {
   engine = new Engine({ threads: 1 });
-  model = await load(folder);
+  model = await tinyModel();
 });
 afterAll(() => engine.close());
-
-async function load(from: string): Promise<Model> {
-  const checkpoint = await openCheckpoint(from);
-  return checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
-}
 
 function planFor(numbers: Partial<PrivacyPlan>): PrivacyPlan {
   const plan = { records: 4, batchSize: 4, steps: 1, clip: 1, noiseMultiplier: NO_NOISE, ...numbers };
@@ -56,17 +46,8 @@ async function run(numbers: Partial<PrivacyPlan>, { seed = 1, physicalBatch = 32
   const state = { path: join(mkdtempSync(join(tmpdir(), "softpost-")), "state"), settings: {}, resume: false };
   const tuned = await dpTune(
     {
-      ...{
-        engine,
-        model: of,
-        classes: golden.classes,
-        examples,
-        start,
-        state,
-        learningRate: 1,
-        averagedSteps: 1,
-        physicalBatch,
-      },
+      ...{ engine, model: of, classes: golden.classes, examples, start, state },
+      ...{ learningRate: 1, averagedSteps: 1, physicalBatch },
       ...{ optimizer: { name: "sgd" }, plan: planFor(numbers), random: seededRandom(seed) },
     },
     {},
@@ -120,7 +101,7 @@ test("an example whose gradient is not finite counts as zero, and the others cou
   // A token that only the third text has.
   bytes.set(new Uint8Array(rows.buffer), location.offset + 8 * D * 4);
   writeFileSync(file, bytes);
-  const { moved, leftOut } = await run({ clip: 0.05 }, { of: await load(broken) });
+  const { moved, leftOut } = await run({ clip: 0.05 }, { of: await tinyModel(broken) });
   expect(golden.batch.ids.map((ids: number[]) => ids.includes(8))).toEqual([false, false, true, false]);
   expect(leftOut).toBe(1);
   expectNear(

@@ -3,29 +3,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Engine } from "../../../shared/graph/engine.ts";
-import { frozenWeights, openCheckpoint } from "../../../shared/models/checkpoint.ts";
 import type { Model } from "../../../shared/models/model.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
 import { InterruptedError } from "../../../shared/training/loop.ts";
 import { ADAM } from "../../../shared/training/optimizers.ts";
 import { loadRun, saveRun } from "../../../shared/training/run-state.ts";
 import { tune } from "../../../shared/training/tune.ts";
-import { goldenTensors } from "../../helpers/golden.ts";
-
-const golden = JSON.parse(readFileSync(new URL("../models/golden/golden.json", import.meta.url), "utf8"));
-const tensor = goldenTensors(new URL("../models/golden/golden.safetensors", import.meta.url));
-const lengths: number[] = golden.batch.lengths;
-const examples = lengths.map((length, row) => ({
-  ids: Int32Array.from(golden.batch.ids[row].slice(0, length)),
-  label: golden.labels[row] as number,
-}));
+import { examples, golden, tensor, tinyModel } from "../../helpers/tiny-gpt2.ts";
 
 let engine: Engine;
 let model: Model;
 beforeAll(async () => {
   engine = new Engine({ threads: 1 });
-  const checkpoint = await openCheckpoint(new URL("../../fixtures/tiny-gpt2", import.meta.url).pathname);
-  model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
+  model = await tinyModel();
 });
 afterAll(() => engine.close());
 

@@ -1,32 +1,25 @@
 /** The mean of the last iterates, against the iterates themselves: runs of one seed that end a step later each. */
-import { mkdtempSync, readFileSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Engine } from "../../../shared/graph/engine.ts";
-import { frozenWeights, openCheckpoint } from "../../../shared/models/checkpoint.ts";
 import type { Model } from "../../../shared/models/model.ts";
 import { createPlan } from "../../../shared/privacy/plan.ts";
 import { seededRandom } from "../../../shared/protocol/random.ts";
 import { dpTune } from "../../../shared/training/dp-tune.ts";
 import { ADAM } from "../../../shared/training/optimizers.ts";
 import { tune } from "../../../shared/training/tune.ts";
-import { expectNear, goldenTensors } from "../../helpers/golden.ts";
+import { expectNear } from "../../helpers/golden.ts";
+import { examples, golden, tensor, tinyModel } from "../../helpers/tiny-gpt2.ts";
 
-const golden = JSON.parse(readFileSync(new URL("../models/golden/golden.json", import.meta.url), "utf8"));
-const start = goldenTensors(new URL("../models/golden/golden.safetensors", import.meta.url))("classify.prompt");
-const lengths: number[] = golden.batch.lengths;
-const examples = lengths.map((length, row) => ({
-  ids: Int32Array.from(golden.batch.ids[row].slice(0, length)),
-  label: golden.labels[row] as number,
-}));
+const start = tensor("classify.prompt");
 
 let engine: Engine;
 let model: Model;
 beforeAll(async () => {
   engine = new Engine({ threads: 1 });
-  const checkpoint = await openCheckpoint(new URL("../../fixtures/tiny-gpt2", import.meta.url).pathname);
-  model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
+  model = await tinyModel();
 });
 afterAll(() => engine.close());
 

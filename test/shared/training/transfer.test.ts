@@ -1,5 +1,5 @@
 /** The loss of a transfer and its gradient against PyTorch: ../models/golden/make_gpt2.py. */
-import { mkdtempSync, readFileSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -7,24 +7,18 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Engine } from "../../../shared/graph/engine.ts";
 import { gradients } from "../../../shared/graph/gradients.ts";
 import { variable } from "../../../shared/graph/tensor.ts";
-import { frozenWeights, openCheckpoint } from "../../../shared/models/checkpoint.ts";
 import type { Model } from "../../../shared/models/model.ts";
 import { sharedPrompt } from "../../../shared/training/evaluate.ts";
 import { ADAM } from "../../../shared/training/optimizers.ts";
 import { chooseAlpha, readStates, transfer, transferStepLoss } from "../../../shared/training/transfer.ts";
-import { expectNear, goldenTensors } from "../../helpers/golden.ts";
-
-const golden = JSON.parse(readFileSync(new URL("../models/golden/golden.json", import.meta.url), "utf8"));
-const tensor = goldenTensors(new URL("../models/golden/golden.safetensors", import.meta.url));
-const lengths: number[] = golden.batch.lengths;
-const texts = lengths.map((length, row) => ({ ids: Int32Array.from(golden.batch.ids[row].slice(0, length)) }));
+import { expectNear } from "../../helpers/golden.ts";
+import { golden, tensor, examples as texts, tinyModel } from "../../helpers/tiny-gpt2.ts";
 
 let engine: Engine;
 let target: Model;
 beforeAll(async () => {
   engine = new Engine({ threads: 1 });
-  const checkpoint = await openCheckpoint(new URL("../../fixtures/tiny-gpt2", import.meta.url).pathname);
-  target = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
+  target = await tinyModel();
 });
 afterAll(() => engine.close());
 
@@ -35,7 +29,7 @@ test("loss and gradient are PyTorch's", async () => {
   await engine.set({ prompt: tensor("transfer.prompt.target") });
   const values = await session.run({
     ids: { shape: [4, 7], data: Int32Array.from(golden.batch.ids.flat()) },
-    lengths: { shape: [4], data: Int32Array.from(lengths) },
+    lengths: { shape: [4], data: Int32Array.from(golden.batch.lengths) },
     target: tensor("transfer.hidden.target"),
     student: tensor("transfer.hidden.student"),
     studentPrompted: tensor("transfer.hidden.studentPrompted"),
