@@ -2,7 +2,7 @@ import { makeBatch } from "../data/batches.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { gradients } from "../graph/gradients.ts";
 import { input, type Tensor, variable } from "../graph/tensor.ts";
-import { readHidden } from "../models/causal.ts";
+import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";

@@ -6,7 +6,7 @@ import { crossEntropy } from "../graph/operators/indexing.ts";
 import { cast, reshape } from "../graph/operators/layout.ts";
 import { reduceSum } from "../graph/operators/reduction.ts";
 import { input, sizes, type Tensor, variable } from "../graph/tensor.ts";
-import { readHidden } from "../models/causal.ts";
+import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
 import { seededRandom } from "../protocol/random.ts";
 import { sharedPrompt } from "./evaluate.ts";
