@@ -11,7 +11,7 @@ import type { Value } from "../shared/graph/engine.ts";
 import { type Checkpoint, frozenWeights, openCheckpoint } from "../shared/models/checkpoint.ts";
 import type { Model } from "../shared/models/model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
-import type { ModelRecord } from "../shared/protocol/manifest.ts";
+import { type ModelRecord, maskFault } from "../shared/protocol/manifest.ts";
 import type { Task } from "../shared/protocol/task.ts";
 import type { LabelledText } from "../shared/training/tune.ts";
 import type { Io } from "./output.ts";
@@ -70,7 +70,13 @@ export async function loadTexts(path: string, task: Task, model: LoadedModel, io
   return encodeAll(await readTexts(path), path, task, model, io);
 }
 
-function encodeAll(texts: readonly string[], path: string, task: Task, { tokenizer }: LoadedModel, io: Io): Encoded[] {
+function encodeAll(texts: readonly string[], path: string, task: Task, model: LoadedModel, io: Io): Encoded[] {
+  const { tokenizer, record, folder } = model;
+  const message = maskFault(task, record.architecture);
+  if (message !== undefined) {
+    const faults = [{ at: "task#/template", message }];
+    throw new ProblemError("The task does not fit the model", `${folder} can't be asked so.`, { status: 422, faults });
+  }
   const encoded = texts.map(encoder(task, tokenizer));
   const empty = encoded.findIndex(({ ids }) => ids.length === 0);
   if (empty >= 0) {
