@@ -52,7 +52,7 @@ function readPosition(
   fill: (text: string) => string,
 ): (ids: readonly number[]) => number {
   if (!template.includes("{mask}")) return (ids) => ids.length - 1;
-  const mask = tokenizer.idOf(tokenizer.maskToken!)!;
+  const mask = tokenizer.maskId!;
   const count = tokenizer.encode(fill("")).filter((id) => id === mask).length;
   if (count !== 1) {
     throw new ProblemError(TITLE, `The template has the mask token ${count} times; it must have it once, as {mask}.`, {
@@ -66,7 +66,7 @@ function readPosition(
 /** A function that puts a text into the task's template. */
 export function templateFiller(task: Task, tokenizer: Tokenizer): (text: string) => string {
   const { maskToken } = tokenizer;
-  if (task.template.includes("{mask}") && (maskToken === undefined || tokenizer.idOf(maskToken) === undefined)) {
+  if (task.template.includes("{mask}") && maskToken === undefined) {
     throw new ProblemError(TITLE, "The template has a {mask}, but the model's tokenizer has no mask token.", {
       faults: [{ at: "task#/template", message: "Remove {mask}: only a masked model has one." }],
     });
