@@ -1,9 +1,10 @@
 import { type Batch, byLength, makeBatch } from "../data/batches.ts";
-import type { Engine, Graph, Session, Value } from "../graph/engine.ts";
+import type { Engine, Graph, Value } from "../graph/engine.ts";
 import { input } from "../graph/tensor.ts";
 import type { Texts } from "../models/forward.ts";
 import type { Watch } from "./events.ts";
 import { InterruptedError } from "./loop.ts";
+import { longest, prepare } from "./prepare.ts";
 
 /** An example as the model reads it. */
 export interface EncodedText {
@@ -36,9 +37,11 @@ export async function mapTexts(
   name: string,
   outputs: Graph["outputs"] & { readonly result: Graph["outputs"][string] },
   texts: readonly EncodedText[],
-  { signal, onEvent }: Watch,
+  watch: Watch,
 ): Promise<{ readonly width: number; readonly data: Float32Array }> {
-  const session: Session = await engine.load({ outputs });
+  const { signal, onEvent } = watch;
+  const largest = { B: Math.min(ROWS_AT_ONCE, texts.length), T: longest(texts) };
+  const session = await prepare(engine, { outputs }, largest, watch);
   const width = outputs.result.shape[1] as number;
   const data = new Float32Array(texts.length * width);
   onEvent?.({ kind: "phase", name, total: texts.length, unit: "examples" });
@@ -52,5 +55,6 @@ export async function mapTexts(
     done += examples.length;
     onEvent?.({ kind: "progress", done });
   }
+  await session.release();
   return { width, data };
 }

@@ -4,6 +4,7 @@ import type { Tensor } from "../graph/tensor.ts";
 import type { Watch } from "./events.ts";
 import type { LanguageRows } from "./language-rows.ts";
 import { clipGlobalNorm, type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
+import { prepare } from "./prepare.ts";
 import { linearSchedule } from "./schedule.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
 
@@ -40,7 +41,7 @@ export async function trainWeights(training: WeightTraining, watch: Watch): Prom
     optimizer,
     weights.map(({ variable, decay }, i) => ({ variable, gradient: clipped[i]!, decay })),
   );
-  const session = await engine.load({ outputs: { loss: training.loss }, updates: update.updates });
+  const session = await prepare(engine, { outputs: { loss: training.loss }, updates: update.updates }, {}, watch);
   const first = Object.fromEntries(weights.map(({ variable, value }) => [nameOf(variable), value]));
   const loss = await runVariables(
     {
@@ -54,6 +55,7 @@ export async function trainWeights(training: WeightTraining, watch: Watch): Prom
     },
     watch,
   );
+  await session.release();
   return { loss };
 }
 
