@@ -83,8 +83,14 @@ export async function loadTexts(path: string, task: Task, model: LoadedModel, io
   return encodeAll(await readTexts(path), path, task, model, io);
 }
 
-function encodeAll(texts: readonly string[], path: string, task: Task, { tokenizer }: LoadedModel, io: Io): Encoded[] {
-  const encoded = texts.map(encoder(task, tokenizer));
+function encodeAll(
+  texts: readonly string[],
+  path: string,
+  task: Task,
+  { tokenizer, model }: LoadedModel,
+  io: Io,
+): Encoded[] {
+  const encoded = texts.map(encoder(task, tokenizer, model.kind));
   const empty = encoded.findIndex(({ ids }) => ids.length === 0);
   if (empty >= 0) {
     const detail = `${path}: text ${empty + 1} and the template together have no token. Remove it or add words to the template.`;
