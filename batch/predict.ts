@@ -15,11 +15,12 @@ export async function runPredict(
   spec: PredictSpec,
   { store, cache, threads, work, output, watch }: JobContext,
 ): Promise<void> {
-  const { model, tokenizer } = await openModel(store, cache, spec.model);
+  const opened = await openModel(store, cache, spec.model);
+  const { model, tokenizer } = opened;
   const folder = bucket.job(spec.prompt) + jobFiles.output;
   const { task } = parseManifest(new TextDecoder().decode(await store.need(folder + MANIFEST_FILE)), MANIFEST_FILE);
   const { prompt, virtualTokens, dimension } = parsePromptTensor(await store.need(folder + WEIGHTS_FILE), WEIGHTS_FILE);
-  const texts = await readEncoded(await fetchPublicSet(store, work, spec.data), task, tokenizer);
+  const texts = await readEncoded(await fetchPublicSet(store, work, spec.data), task, opened);
   const { classes } = verbalizer(task, tokenizer);
   const engine = new Engine({ threads });
   try {

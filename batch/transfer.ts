@@ -19,7 +19,7 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const { store, cache, work, watch } = job;
   const [target, student] = [await openModel(store, cache, spec.target), await openModel(store, cache, spec.student)];
   const { manifest, prompt } = await readUpload(store, spec.job);
-  const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target.tokenizer);
+  const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target);
   const engine = new Engine({ threads: job.threads });
   try {
     const unprompted = async ({ model, checkpoint }: OpenModel, digest: string, name: string) =>

@@ -72,6 +72,15 @@ const transferSchema = z.strictObject({
   training: trainingSchema,
 });
 
+/** What is wrong with a task's template for a family of models, of which only masked ones have something to fill in. */
+function maskFault({ template }: Task, family: FamilyName): string | undefined {
+  const has = template.includes("{mask}");
+  if (has === (family === "roberta")) return undefined;
+  return has
+    ? "Remove {mask}: the model reads on behind the text, only a masked one fills it in."
+    : "Must hold {mask}, where the model fills in a class's word: it is a masked one.";
+}
+
 /**
  * `softpost.json`. Every object is strict, so that nothing can ride along: no example, no text but the task's own, and no
  * figure that was measured on private data (a loss or an accuracy would be a release that nobody accounted for).
@@ -115,15 +124,6 @@ export type Manifest = z.output<typeof manifestSchema>;
 export function parseManifest(text: string, name: string): Manifest {
   const title = "The manifest is not valid";
   return validate(manifestSchema, parseJson(text, name, title), name, title);
-}
-
-/** What is wrong with a task's template for a family of models, of which only masked ones have something to fill in. */
-export function maskFault({ template }: Task, family: FamilyName): string | undefined {
-  const has = template.includes("{mask}");
-  if (has === (family === "roberta")) return undefined;
-  return has
-    ? "Remove {mask}: the model reads on behind the text, only a masked one fills it in."
-    : "Must hold {mask}, where the model fills in a class's word: it is a masked one.";
 }
 
 /** The manifest as the file's text. */
