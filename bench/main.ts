@@ -9,7 +9,7 @@ import { Engine } from "../shared/graph/engine.ts";
 import { BENCHMARKS, type Benchmark } from "./benchmarks.ts";
 import { curves } from "./curves.ts";
 import { productOperations } from "./flops.ts";
-import { largeProduct } from "./gemm.ts";
+import { largeProducts } from "./gemm.ts";
 import { inTurn, ratio, type Spread, spread, type Time } from "./measure.ts";
 import { startPeer } from "./peer.ts";
 
@@ -40,24 +40,24 @@ async function run(benchmark: Benchmark): Promise<void> {
   const { name, size, layers } = benchmark;
   const engine = new Engine({ threads: options.threads });
   const { ours, naive, graph } = await benchmark.load(engine, options.models);
-  const product = await largeProduct(engine);
+  const products = await largeProducts(engine);
   const command = options.peer?.split(" ");
   const sizes = { L: layers, ...size, threads: options.threads };
   const args = Object.entries(sizes).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
   const peers = command
     ? await Promise.all(benchmark.peers.map((step) => startPeer(command, [step, options.models, ...args])))
     : [];
-  const times = await inTurn([ours, product.subject, ...(naive ? [naive] : []), ...peers], options.runs);
+  const times = await inTurn([ours, products.subject, ...(naive ? [naive] : []), ...peers], options.runs);
   for (const peer of peers) peer.stop();
   await engine.close();
 
-  const [own, products, ...others] = times as [Time[], Time[], ...Time[][]];
+  const [own, large, ...others] = times as [Time[], Time[], ...Time[][]];
   const names = [...(naive ? ["naive layout"] : []), ...(command ? benchmark.peers : [])];
   const ratios = Object.fromEntries(
     others.map((other, i) => [names[i]!, { cpu: ratio(other, own, "cpu"), wall: ratio(other, own, "wall") }]),
   );
-  const work = graph && productOperations(graph, { ...size }) / product.operations;
-  const gemm = work === undefined ? undefined : spread(products.map(({ cpu }, i) => (work * cpu) / own[i]!.cpu));
+  const work = graph && productOperations(graph, { ...size }) / products.operations;
+  const gemm = work === undefined ? undefined : spread(large.map(({ cpu }, i) => (work * cpu) / own[i]!.cpu));
   const milliseconds = { cpu: spread(own.map(({ cpu }) => cpu)), wall: spread(own.map(({ wall }) => wall)) };
   report(name, milliseconds, ratios, gemm);
   keep({ name, sizes, milliseconds, ratios, gemm });
