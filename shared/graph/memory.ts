@@ -1,7 +1,7 @@
 import { totalmem } from "node:os";
 import type { Graph } from "./engine.ts";
-import { PER_EXAMPLE, type Shape, terms } from "./shape.ts";
-import type { DType, Node, Tensor } from "./tensor.ts";
+import type { DType, Tensor } from "./tensor.ts";
+import { type Elements, elementsOf, outputsOf, reached } from "./walk.ts";
 
 /** What Node, the command line and ONNX Runtime take before there is a graph. Measured, like the next one. */
 const PROCESS_BYTES = 150e6;
@@ -50,8 +50,9 @@ export function estimateMemory(graph: Graph, sizes: Readonly<Record<string, numb
   const outputs = outputsOf(graph);
   const weights = heldWeights(outputs, packsWeights(graph));
   const kept = new Set([...reached(outputs).leaves].filter(({ source }) => source.kind === "variable"));
-  const variables = [...kept].reduce((sum, tensor) => sum + 2 * bytesOf(tensor, sizes), 0);
-  const activations = ARENA_WASTE * peak(outputs, sizes);
+  const elements = elementsOf(outputs, sizes);
+  const variables = [...kept].reduce((sum, tensor) => sum + 2 * bytesOf(tensor, elements), 0);
+  const activations = ARENA_WASTE * peak(outputs, elements);
   return { weights, activations, total: PROCESS_BYTES + weights + variables + activations };
 }
 
@@ -66,31 +67,6 @@ export function packsWeights(graph: Graph): boolean {
 /** Bytes of memory that this process may take. */
 export function machineMemory(): number {
   return Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
-}
-
-function outputsOf({ outputs, updates = [] }: Graph): Tensor[] {
-  return [...Object.values(outputs), ...updates.map(({ next }) => next)];
-}
-
-/** All nodes that outputs reach, inputs before the nodes that use them, and what isn't made by a node. */
-function reached(outputs: readonly Tensor[]): {
-  readonly nodes: readonly Node[];
-  readonly leaves: ReadonlySet<Tensor>;
-} {
-  const nodes = new Set<Node>();
-  const leaves = new Set<Tensor>();
-  const stack = outputs.map((tensor) => ({ tensor, done: false })).reverse();
-  for (let next = stack.pop(); next; next = stack.pop()) {
-    const { tensor, done } = next;
-    const { source } = tensor;
-    if (source.kind !== "node") leaves.add(tensor);
-    else if (done) nodes.add(source.node);
-    else if (!nodes.has(source.node)) {
-      stack.push({ tensor, done: true });
-      for (const input of [...source.node.inputs].reverse()) stack.push({ tensor: input, done: false });
-    }
-  }
-  return { nodes: [...nodes], leaves };
 }
 
 function heldWeights(outputs: readonly Tensor[], packed: boolean): number {
@@ -122,7 +98,7 @@ function weightOf({ source, ...tensor }: Tensor): Tensor | undefined {
 }
 
 /** The most bytes of node outputs that are alive at one time if the nodes run in order. */
-function peak(outputs: readonly Tensor[], sizes: Readonly<Record<string, number>>): number {
+function peak(outputs: readonly Tensor[], elements: Elements): number {
   const { nodes } = reached(outputs);
   const homes = new Map<Tensor, Tensor>();
   const homeOf = (tensor: Tensor): Tensor => (homes.has(tensor) ? homeOf(homes.get(tensor)!) : tensor);
@@ -133,7 +109,7 @@ function peak(outputs: readonly Tensor[], sizes: Readonly<Record<string, number>
   }
   for (const tensor of outputs) waiting.set(homeOf(tensor), Number.POSITIVE_INFINITY);
   let [alive, most] = [0, 0];
-  const size = (tensor: Tensor) => (tensor.source.kind === "node" && !weightOf(tensor) ? bytesOf(tensor, sizes) : 0);
+  const size = (tensor: Tensor) => (tensor.source.kind === "node" && !weightOf(tensor) ? bytesOf(tensor, elements) : 0);
   for (const node of nodes) {
     const inputs = [...new Set(node.inputs.map(homeOf))];
     const over =
@@ -155,16 +131,6 @@ function peak(outputs: readonly Tensor[], sizes: Readonly<Record<string, number>
   return most;
 }
 
-function bytesOf({ dtype, shape }: Tensor, sizes: Readonly<Record<string, number>>): number {
-  return elements(shape, sizes) * ELEMENT_BYTES[dtype];
-}
-
-function elements(shape: Shape, sizes: Readonly<Record<string, number>>): number {
-  const sizeOf = (name: string) => (name === PER_EXAMPLE ? 1 : (sizes[name] ?? 1));
-  const size = (dim: number | string) =>
-    terms(dim).reduce(
-      (sum, { coefficient, names }) => sum + names.reduce((a, name) => a * sizeOf(name), coefficient),
-      0,
-    );
-  return shape.reduce<number>((product, dim) => product * size(dim), 1);
+function bytesOf(tensor: Tensor, elements: Elements): number {
+  return elements(tensor) * ELEMENT_BYTES[tensor.dtype];
 }

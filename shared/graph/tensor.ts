@@ -99,7 +99,7 @@ export function variable(name: string, shape: Shape): Tensor {
 }
 
 /** A float32 constant; a number makes a scalar. */
-export function constant(value: number | readonly number[], shape?: Shape): Tensor {
+export function constant(value: number | ArrayLike<number>, shape?: Shape): Tensor {
   const data = Float32Array.from(typeof value === "number" ? [value] : value);
   return {
     dtype: "float32",

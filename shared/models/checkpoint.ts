@@ -45,10 +45,12 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
 
   const faults: Fault[] = [];
   const weights = new Map<string, LocatedWeight>();
-  for (const [name, shape] of Object.entries(family.parameters(config))) {
-    const weight = otherNames(name)
-      .map((other) => found.get(other))
-      .find(Boolean);
+  const shapes = family.parameters(config);
+  const [embedding] = family.embeddings(config);
+  const head = family.head(config);
+  for (const [name, shape] of Object.entries(shapes)) {
+    const tied = name === embedding && !(head in shapes);
+    const weight = [...otherNames(name), ...(tied ? [head] : [])].map((other) => found.get(other)).find(Boolean);
     if (!weight) faults.push({ at: name, message: "is missing" });
     else if (!DTYPES[weight.dtype])
       faults.push({ at: name, message: `has dtype ${weight.dtype}; F32, F16 or BF16 can be used` });

@@ -66,5 +66,7 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
    * first.
    */
   embeddings(config: Config): readonly string[];
+  /** The name of a head of its own; where it is tied to the token embeddings, a checkpoint may have them under this name. */
+  head(config: Config): string;
   build(config: Config, weight: Parameters): Model;
 }

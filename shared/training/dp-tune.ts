@@ -102,7 +102,10 @@ export async function dpTune(
  * Every example's part is a vector of whole numbers of norm at most GRID_UNITS_PER_CLIP, checked in exact arithmetic.
  * @returns `sum` int32 `[P, D]`, `used` the number of examples in it, `losses` the sum of the losses
  */
-function clippedSum({ model, classes }: Tuning, prompt: Tensor): Record<"sum" | "used" | "losses", Tensor> {
+export function clippedSum(
+  { model, classes }: Pick<Tuning, "model" | "classes">,
+  prompt: Tensor,
+): Record<"sum" | "used" | "losses", Tensor> {
   const [P, D] = prompt.shape as readonly [number, number];
   const apart = reshape(prompt, [PER_EXAMPLE, P, D]);
   const losses = reduceSum(exampleLosses(model, classes, apart));

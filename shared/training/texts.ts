@@ -26,7 +26,7 @@ export function textFeeds({ ids, rows, length, lengths, read }: Batch): Record<s
 }
 
 /** Rows that are run at once where nothing depends on it. */
-const ROWS_AT_ONCE = 32;
+export const ROWS_AT_ONCE = 32;
 
 /**
  * Runs a graph on {@link textInputs} over all texts, shortest first, and gathers an output `[B, W]` in the texts' order.

@@ -1,6 +1,7 @@
 import { makeBatch } from "../data/batches.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { gradients } from "../graph/gradients.ts";
+import { concat, split } from "../graph/operators/layout.ts";
 import { input, type Tensor, variable } from "../graph/tensor.ts";
 import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
@@ -98,10 +99,14 @@ export async function transfer(
  * hidden states) and `alpha`. The student's head is the target's.
  */
 export function transferStepLoss(target: Model, prompt: Tensor): Tensor {
-  const cached = (name: string) => target.logits(input(name, "float32", ["B", target.config.width]));
+  const names = ["studentPrompted", "student", "target"];
+  const cached = names.map((name) => input(name, "float32", ["B", target.config.width]));
+  // One product for the three: with few rows, most of its time is to read the head.
+  const logits = split(target.logits(concat(cached, 0)), 0, ["B", "B", "B"]);
+  const [studentPrompted, student, bare] = logits as [Tensor, Tensor, Tensor];
   const prompted = target.logits(readHidden(target, textInputs(), prompt));
-  const student = { prompted: cached("studentPrompted"), bare: cached("student") };
-  return batchMean(transferLoss(student, { prompted, bare: cached("target") }, input("alpha", "float32", [])));
+  const alpha = input("alpha", "float32", []);
+  return batchMean(transferLoss({ prompted: studentPrompted, bare: student }, { prompted, bare }, alpha));
 }
 
 /** Some rows of a cached matrix `[N, width]`, as a feed `[B, width]`. */

@@ -64,6 +64,22 @@ test("BERT's norms may have TensorFlow's words, and a base model no prefix", asy
   expect([...found.keys()]).toEqual([...given.weights.keys()]);
 });
 
+test("tied token embeddings may lie under the head's name", async () => {
+  const folder = temporaryFolder();
+  const { json, ...given } = await openCheckpoint(golden("llama-tied-grouped"));
+  const weights = await Promise.all(
+    [...given.weights].map(async ([name, { shape }]) => {
+      const stored = name === "model.embed_tokens.weight" ? "lm_head.weight" : name;
+      return [stored, { shape, data: await readWeight({ json, ...given }, name) }] as const;
+    }),
+  );
+  await writeCheckpoint(folder, json, Object.fromEntries(weights));
+  const { weights: found } = await openCheckpoint(folder);
+  expect(found.get("model.embed_tokens.weight")!.shape).toEqual([40, 16]);
+  await writeCheckpoint(folder, { ...json, tie_word_embeddings: false }, Object.fromEntries(weights));
+  await expect(openCheckpoint(folder)).rejects.toMatchObject({ faults: [{ at: "model.embed_tokens.weight" }] });
+});
+
 describe("a checkpoint that is written", () => {
   const weights = Object.fromEntries(
     ["a", "b", "c"].map((name, i) => [name, { shape: [2, 3], data: new Float32Array(6).fill(i) }]),

@@ -1,0 +1,68 @@
+/** What is timed: each benchmark loads its subjects into an engine of its own. */
+import type { Engine, Graph } from "../shared/graph/engine.ts";
+import { evaluations } from "./evaluation.ts";
+import { type Subject, subject } from "./measure.ts";
+import { randomGpt2 } from "./models.ts";
+import { distillationStep, privateStep, type Size, type Step, transferStep, tuningStep } from "./steps.ts";
+
+/** The subjects of a benchmark, and the graph of ours for its operations. */
+export interface Loaded {
+  readonly ours: Subject;
+  readonly naive?: Subject;
+  readonly graph?: Graph;
+}
+
+export interface Benchmark {
+  readonly name: string;
+  readonly size: Size;
+  /** Layers of the model, or of the target. */
+  readonly layers: number;
+  /** The steps of another program that do the same, by that program's names. */
+  readonly peers: readonly string[];
+  load(engine: Engine, folder: string): Promise<Loaded>;
+}
+
+const STUDENT_LAYERS = 4;
+const TARGET_LAYERS = 12;
+const STEP: Size = { B: 8, P: 100, T: 32 };
+
+async function loadStep(engine: Engine, { ours, naive, feeds, variables }: Step): Promise<Loaded> {
+  await engine.set(variables);
+  const fast = subject(await engine.load(ours), feeds);
+  return naive
+    ? { ours: fast, naive: subject(await engine.load(naive), feeds), graph: ours }
+    : { ours: fast, graph: ours };
+}
+
+const onModel = (layers: number, step: typeof tuningStep) => ({
+  ...{ size: STEP, layers },
+  load: async (engine: Engine, folder: string) =>
+    loadStep(engine, step((await randomGpt2(folder, layers)).model, STEP)),
+});
+
+export const BENCHMARKS: readonly Benchmark[] = [
+  { name: "tuning, 4 layers", peers: ["tune-peft", "tune-hand"], ...onModel(STUDENT_LAYERS, tuningStep) },
+  { name: "tuning, 12 layers", peers: ["tune-peft", "tune-hand"], ...onModel(TARGET_LAYERS, tuningStep) },
+  { name: "private tuning, 4 layers", peers: ["tune-dp-hand"], ...onModel(STUDENT_LAYERS, privateStep) },
+  { name: "private tuning, 12 layers", peers: ["tune-dp-hand"], ...onModel(TARGET_LAYERS, privateStep) },
+  {
+    ...{ name: "transfer", size: STEP, layers: TARGET_LAYERS, peers: ["transfer-ref"] },
+    async load(engine, folder) {
+      const [target, student] = [await randomGpt2(folder, TARGET_LAYERS), await randomGpt2(folder, STUDENT_LAYERS)];
+      return loadStep(engine, transferStep(target.model, student.model, STEP));
+    },
+  },
+  {
+    ...{ name: "distillation", size: { B: 4, P: 0, T: 128 }, layers: TARGET_LAYERS, peers: ["distill"] },
+    async load(engine, folder) {
+      const { checkpoint } = await randomGpt2(folder, TARGET_LAYERS);
+      return loadStep(engine, await distillationStep(checkpoint, [0, 1, 10, 11], this.size));
+    },
+  },
+  {
+    ...{ name: "evaluation", size: { B: 64, P: 100, T: 64 }, layers: TARGET_LAYERS, peers: ["evaluate"] },
+    async load(engine, folder) {
+      return evaluations(engine, (await randomGpt2(folder, TARGET_LAYERS)).model, this.size);
+    },
+  },
+];

@@ -1,0 +1,141 @@
+/** The steps that are timed: what softpost computes, and the same in the naive layout. */
+import type { Graph, Value } from "../shared/graph/engine.ts";
+import { gradients } from "../shared/graph/gradients.ts";
+import { crossEntropy, gather } from "../shared/graph/operators/indexing.ts";
+import { reshape, transpose } from "../shared/graph/operators/layout.ts";
+import { reduceSum } from "../shared/graph/operators/reduction.ts";
+import { PER_EXAMPLE } from "../shared/graph/shape.ts";
+import { constant, input, integers, type Tensor, variable } from "../shared/graph/tensor.ts";
+import type { Checkpoint } from "../shared/models/checkpoint.ts";
+import { frozenWeights, readWeight } from "../shared/models/checkpoint.ts";
+import type { Model } from "../shared/models/model.ts";
+import { Draws, seededRandom } from "../shared/protocol/random.ts";
+import { DISTILL_CLIP, DISTILL_OPTIMIZER, studentOf } from "../shared/training/distill.ts";
+import { clippedSum } from "../shared/training/dp-tune.ts";
+import { languageInputs, languageOutputs } from "../shared/training/language-rows.ts";
+import { distillLoss, transferLoss } from "../shared/training/losses.ts";
+import { clipGlobalNorm, optimizerFeeds, optimizerStep, scalar } from "../shared/training/optimizers.ts";
+import { textInputs } from "../shared/training/texts.ts";
+import { TokenRows } from "../shared/training/token-rows.ts";
+import { transferStepLoss } from "../shared/training/transfer.ts";
+import { batchMean, exampleLosses } from "../shared/training/tune.ts";
+import { VOCABULARY, WIDTH } from "./models.ts";
+import { naiveLogits } from "./naive.ts";
+
+/** Rows, virtual tokens and the longest text's tokens. */
+export interface Size {
+  readonly B: number;
+  readonly P: number;
+  readonly T: number;
+}
+
+/** A step in two layouts, with what both are fed. */
+export interface Step {
+  readonly ours: Graph;
+  readonly naive?: Graph;
+  readonly feeds: Readonly<Record<string, Value>>;
+  readonly variables: Readonly<Record<string, Value>>;
+}
+
+const CLASSES = [[318], [407]];
+const ALPHA = 0.5;
+
+/** A random batch whose texts have half of T to T tokens. */
+export function randomBatch({ B, T }: Size): Record<"ids" | "lengths" | "read" | "labels", Value> {
+  const draws = new Draws(seededRandom(B, T));
+  const each = (value: (row: number) => number) => ({
+    shape: [B],
+    data: Int32Array.from({ length: B }, (_, i) => value(i)),
+  });
+  const lengths = each((row) => (row === 0 ? T : T - draws.integer(T / 2 + 1)));
+  return {
+    ids: { shape: [B, T], data: Int32Array.from({ length: B * T }, () => draws.integer(VOCABULARY)) },
+    lengths,
+    read: { shape: [B], data: (lengths.data as Int32Array).map((length) => length - 1) },
+    labels: each(() => draws.integer(2)),
+  };
+}
+
+function randomRows(rows: number, seed: number): Value {
+  const draws = new Draws(seededRandom(seed));
+  const data = Float32Array.from({ length: rows * WIDTH }, () => draws.uniform53() - 0.5);
+  return { shape: [rows, WIDTH], data };
+}
+
+/** Loss and gradient of a tuning step without privacy. */
+export function tuningStep(model: Model, size: Size): Step {
+  const prompt = variable("prompt", [size.P, WIDTH]);
+  const shared = reshape(prompt, [1, size.P, WIDTH]);
+  const withGradient = (loss: Tensor) => ({ outputs: { loss, gradient: gradients(loss, [prompt])[0]! } });
+  return {
+    ours: withGradient(batchMean(exampleLosses(model, CLASSES, shared))),
+    naive: withGradient(batchMean(naiveLosses(model, shared))),
+    feeds: randomBatch(size),
+    variables: { prompt: randomRows(size.P, 1) },
+  };
+}
+
+/** The clipped sum of per-example gradients; the naive layout's are not even clipped. */
+export function privateStep(model: Model, size: Size): Step {
+  const prompt = variable("prompt", [size.P, WIDTH]);
+  const apart = reshape(prompt, [PER_EXAMPLE, size.P, WIDTH]);
+  return {
+    ours: { outputs: clippedSum({ model, classes: CLASSES }, prompt) },
+    naive: { outputs: { each: gradients(reduceSum(naiveLosses(model, apart)), [apart])[0]! } },
+    feeds: { ...randomBatch(size), clip: scalar(1) },
+    variables: { prompt: randomRows(size.P, 1) },
+  };
+}
+
+function naiveLosses(model: Model, prompt: Tensor): Tensor {
+  const logits = transpose(naiveLogits(model, textInputs(), prompt), [1, 0]);
+  const scores = transpose(gather(logits, integers(CLASSES.flat())), [1, 0]);
+  return crossEntropy(scores, input("labels", "int32", ["B"]));
+}
+
+/** Loss and gradient of a transfer step: with the cache, and with four forward passes as the reference does it. */
+export function transferStep(target: Model, student: Model, size: Size): Step {
+  const prompt = variable("prompt", [size.P, WIDTH]);
+  const shared = reshape(prompt, [1, size.P, WIDTH]);
+  const withGradient = (loss: Tensor) => ({ outputs: { loss, gradient: gradients(loss, [prompt])[0]! } });
+  const texts = textInputs();
+  const studentPrompt = reshape(variable("studentPrompt", [size.P, WIDTH]), [1, size.P, WIDTH]);
+  const wanted = { prompted: naiveLogits(student, texts, studentPrompt), bare: naiveLogits(student, texts) };
+  const actual = { prompted: naiveLogits(target, texts, shared), bare: naiveLogits(target, texts) };
+  const cached = ["target", "student", "studentPrompted"].map((name, i) => [name, randomRows(size.B, 3 + i)]);
+  return {
+    ours: withGradient(transferStepLoss(target, shared)),
+    naive: withGradient(batchMean(transferLoss(wanted, actual, input("alpha", "float32", [])))),
+    feeds: { ...randomBatch(size), ...Object.fromEntries(cached), alpha: scalar(ALPHA) },
+    variables: { prompt: randomRows(size.P, 1), studentPrompt: randomRows(size.P, 2) },
+  };
+}
+
+/** A whole distillation step, AdamW included. A prompt has no part in it, so there is no other layout. */
+export async function distillationStep(teacher: Checkpoint, layers: readonly number[], { B, T }: Size): Promise<Step> {
+  const student = studentOf(teacher, layers);
+  const rows = { batchSize: B, length: T, seed: 0 };
+  const { ids, targets } = languageInputs(rows);
+  const loss = distillLoss(
+    languageOutputs(teacher.family.build(teacher.config, frozenWeights(teacher)), ids),
+    languageOutputs(student.model, ids),
+    { ...targets, real: constant(new Array(B * T).fill(1)) },
+  );
+  const trained = [...student.trained.values()];
+  const clipped = clipGlobalNorm(gradients(loss, trained), DISTILL_CLIP);
+  const update = optimizerStep(
+    DISTILL_OPTIMIZER,
+    trained.map((weight, i) => ({ variable: weight, gradient: clipped[i]!, decay: false })),
+  );
+  const first: Record<string, Value> = {};
+  for (const [name, { shape }] of student.trained) {
+    first[name] = { shape: shape as number[], data: await readWeight(teacher, student.origin(name)) };
+  }
+  const draws = new Draws(seededRandom(0));
+  const tokens = Int32Array.from({ length: B * T + 1 }, () => draws.integer(VOCABULARY));
+  return {
+    ours: { outputs: { loss }, updates: update.updates },
+    feeds: { ...new TokenRows(tokens, rows).batch(0), ...optimizerFeeds(DISTILL_OPTIMIZER, 1, 2.5e-4) },
+    variables: { ...first, ...update.initial },
+  };
+}
