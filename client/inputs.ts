@@ -1,6 +1,7 @@
 import { basename, resolve } from "node:path";
 import { readCorpus } from "../shared/data/corpus.ts";
 import { type Encoded, encoder } from "../shared/data/encode.ts";
+import { readTask } from "../shared/data/files.ts";
 import { hubOf, resolveModel } from "../shared/data/hub.ts";
 import { readExamples, readTexts } from "../shared/data/jsonl.ts";
 import { hashModel } from "../shared/data/model-files.ts";
@@ -139,6 +140,25 @@ export async function loadPrompt(folder: string, model: LoadedModel, io: Io, tas
     io.message(`${folder} was tuned for another task (${prompt.manifest.task.name}) or other words or template.`);
   }
   return { ...prompt, value: { shape: [prompt.virtualTokens, prompt.dimension], data: prompt.prompt } };
+}
+
+/**
+ * Reads the soft prompt that an option names and the task that it is used for: the one that another option names, or that of the
+ * prompt's manifest.
+ *
+ * @throws ProblemError if there is no task, or as `loadPrompt`
+ */
+export async function loadPromptAndTask(
+  options: { readonly prompt: string; readonly task?: string },
+  model: LoadedModel,
+  io: Io,
+): Promise<{ prompt: LoadedPrompt; task: Task }> {
+  const given = options.task === undefined ? undefined : await readTask(options.task);
+  const prompt = await loadPrompt(options.prompt, model, io, given);
+  const task = given ?? prompt.manifest?.task;
+  if (task) return { prompt, task };
+  const detail = `${options.prompt} has no softpost.json; name the task with --task.`;
+  throw new ProblemError("The task is not known", detail);
 }
 
 /**

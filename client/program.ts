@@ -6,6 +6,7 @@ import { registerCancel } from "./commands/cancel.ts";
 import { registerDistill } from "./commands/distill.ts";
 import { registerDownload } from "./commands/download.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
+import { registerExport } from "./commands/export.ts";
 import { registerPredict } from "./commands/predict.ts";
 import { registerPretrain } from "./commands/pretrain.ts";
 import { registerPrivacy } from "./commands/privacy.ts";
@@ -72,6 +73,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerTransfer,
     registerEvaluate,
     registerPredict,
+    registerExport,
     registerPretrain,
     registerServe,
     registerStudents,

@@ -1,8 +1,6 @@
 import type { Command } from "commander";
-import { readTask } from "../../shared/data/files.ts";
-import { ProblemError } from "../../shared/protocol/errors.ts";
 import { predict } from "../../shared/training/evaluate.ts";
-import { loadModel, loadPrompt, loadTexts, loadVerbalizer, requireFinite, requireRoom } from "../inputs.ts";
+import { loadModel, loadPromptAndTask, loadTexts, loadVerbalizer, requireFinite, requireRoom } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
 
@@ -26,16 +24,8 @@ export function registerPredict(program: Command, io: Io): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const given = options.task === undefined ? undefined : await readTask(options.task);
   const loaded = await loadModel(options.model, io);
-  const prompt = await loadPrompt(options.prompt, loaded, io, given);
-  const task = given ?? prompt.manifest?.task;
-  if (!task) {
-    throw new ProblemError(
-      "The task is not known",
-      `${options.prompt} has no softpost.json; name the task with --task.`,
-    );
-  }
+  const { prompt, task } = await loadPromptAndTask(options, loaded, io);
   const classes = loadVerbalizer(task, loaded, io);
   requireRoom(task, prompt.virtualTokens, loaded);
   const texts = await loadTexts(options.data, task, loaded, io);

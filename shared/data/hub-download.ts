@@ -53,7 +53,7 @@ interface Job {
  */
 export async function downloadModel(model: HubModel, hub: Hub, watch: DownloadWatch): Promise<string> {
   try {
-    const hubFetch = authorised(hub, await readToken(hub), watch.signal);
+    const hubFetch = authorised(hub, model, await readToken(hub), watch.signal);
     const commit = await resolveRevision(model, hub, hubFetch);
     const job: Job = { hub, model, commit, fetch: hubFetch, home: cacheFolder(hub, model) };
     const files = await filesOf(job);
@@ -80,7 +80,12 @@ async function readToken({ token, tokenFile }: Hub): Promise<string | undefined>
 }
 
 /** `fetch` with the token for the hub itself (never for other hosts), whose failures are ProblemErrors that say what to do. */
-function authorised({ endpoint }: Hub, token: string | undefined, signal: AbortSignal | undefined): typeof fetch {
+function authorised(
+  { endpoint }: Hub,
+  { name }: HubModel,
+  token: string | undefined,
+  signal: AbortSignal | undefined,
+): typeof fetch {
   if (!URL.canParse(endpoint)) throw new ProblemError(HUB_TITLE, `HF_ENDPOINT ${endpoint} is no URL.`);
   const { origin } = new URL(endpoint);
   return async (input, init) => {
@@ -90,13 +95,21 @@ function authorised({ endpoint }: Hub, token: string | undefined, signal: AbortS
     if (token !== undefined && new URL(url).origin === origin) headers.set("authorization", `Bearer ${token}`);
     const response = await fetch(url, { ...init, headers, signal: signal ?? null }).catch((cause: Error) => {
       if (signal?.aborted) throw cause;
-      throw new ProblemError(HUB_TITLE, `${url} can't be reached (${cause.cause ?? cause.message}).`, { cause });
+      throw new ProblemError(
+        HUB_TITLE,
+        `There is no folder ${name}, and ${url} can't be reached (${cause.cause ?? cause.message}).`,
+        { cause },
+      );
     });
     if (response.ok) return response;
     await response.body?.cancel();
-    throw new ProblemError(HUB_TITLE, `${url} answered ${response.status}: ${advice(response.status, token)}.`, {
-      status: response.status === 401 || response.status === 404 ? 404 : 502,
-    });
+    throw new ProblemError(
+      HUB_TITLE,
+      `There is no folder ${name}, and ${url} answered ${response.status}: ${advice(response.status, token)}.`,
+      {
+        status: response.status === 401 || response.status === 404 ? 404 : 502,
+      },
+    );
   };
 }
 

@@ -3,6 +3,7 @@ import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { ProblemError } from "../protocol/errors.ts";
 import { parseJson } from "../protocol/json.ts";
 import { readText } from "./files.ts";
+import { withUnicodeSpace } from "./unicode-space.ts";
 
 /** The largest vocabularies (256 000 tokens with merges) make files of 35 MB. */
 export const MAX_TOKENIZER_BYTES = 128 * 1024 * 1024;
@@ -114,7 +115,10 @@ function createTokenizer(
   const className = String(tokenizerClass).replace(/Fast$/, "");
   // For Mistral's models transformers takes the file as it is, though the class that they name is Llama's.
   const asLlama = className === "LlamaTokenizer" && modelType !== "mistral";
-  const hub: Hub = asLlama ? createLlama(definition, config) : new HubTokenizer({ ...definition }, { ...config });
+  const unicode = withUnicodeSpace(definition);
+  const hub: Hub = asLlama
+    ? createLlama(unicode.definition, config)
+    : new HubTokenizer({ ...unicode.definition }, { ...config });
   const named = (name: string) => tokenText(config[`${name}_token`]);
   const usual = CLASS_TOKENS[className];
   const idOf = (token: string | undefined) => (token === undefined ? undefined : hub.token_to_id(token));
@@ -122,7 +126,7 @@ function createTokenizer(
   const maskId = idOf(maskToken);
   // Half a surrogate pair has no UTF-8 form.
   const encode = (text: string, special: boolean) =>
-    hub.encode(text.toWellFormed(), { add_special_tokens: special }).ids;
+    hub.encode(unicode.prepare(text.toWellFormed()), { add_special_tokens: special }).ids;
   return {
     encode: (text) => encode(text, true),
     encodePiece: (text) => encode(text, false),

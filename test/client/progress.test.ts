@@ -43,6 +43,15 @@ test("work of an earlier run does not count for the rate", () => {
   expect(lines().at(-1)).toBe("tuning: 9011/10000 steps · 1.00/s · 16m29s left");
 });
 
+test("bytes are told in units that people read", () => {
+  const { progress, at, lines } = setUp();
+  progress.onEvent({ kind: "phase", name: "download", total: 2_500_000_000, unit: "bytes" });
+  at(1, 500_000);
+  at(12, 24_500_000);
+  progress.stop();
+  expect(lines()).toEqual(["download: 2.5 GB", "download: 24.5 MB/2.5 GB · 2.0 MB/s · 20m38s left"]);
+});
+
 test("a terminal gets a bar that ends on a line of its own", () => {
   let written = "";
   const stream = {

@@ -154,7 +154,7 @@ test("a folder is itself; what is neither folder nor model is named", async () =
   const folder = temporaryFolder();
   expect(await resolveModel(folder, hub)).toBe(folder);
   expect(await rejection(resolveModel("../x/y", hub))).toMatch(/no folder \.\.\/x\/y/);
-  expect(await rejection(resolveModel("org/none", hub))).toMatch(/answered 404/);
+  expect(await rejection(resolveModel("org/none", hub))).toMatch(/no folder org\/none, and .* answered 404/);
   expect(await rejection(resolveModel("org/secret", hub))).toMatch(/answered 401.*the token that is set doesn't/);
   const anonymous = { ...hub, token: undefined };
   expect(await rejection(resolveModel("org/secret", anonymous))).toMatch(/answered 401.*\(set HF_TOKEN\)/);

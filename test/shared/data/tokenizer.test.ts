@@ -18,6 +18,7 @@ describe.each([
   "gpt2",
   "smollm",
   "roberta",
+  "xlm-roberta",
   "bert",
   "bert-cased",
   "qwen2",

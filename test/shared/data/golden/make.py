@@ -23,7 +23,7 @@ TEXTS = [
     "🤖 中文字符", "日本語のテキスト 한국어", "👩‍👩‍👧‍👦 👍🏽 🇩🇪 a👍b", "مرحبا بالعالم שלום עולם", "हिन्दी ไทย",
     "x\u200by\u200ez\ufeff\u00ada", "a\u00a0b\u2003c\u3000d", "\x00a\x01\x7f\x85b\x1f", "\ufffd \U00010348 \ue000",
     "... --- !!! ?! (a) [b] {c} a_b a-b @#$%", "https://example.org/a?b=c&d=1", "▁a ▁▁b Ġa Ċ ##a",
-    "It was\n good <unk> and <|end|>, <s> and </s>.", "a <mask> b<mask>c", "a [MASK] b[SEP] [CLS][UNK]c", "<s>a</s> b", " <s> ",
+    "It was\n good <unk> and <|end|>, <s> and </s>.", "a <mask> b<mask>c", "a\x85<mask>\ufeff<mask> \n\u3000<mask>\u00a0", "a [MASK] b[SEP] [CLS][UNK]c", "<s>a</s> b", " <s> ",
     "<|end|><|end|> a <|end|>\n", "< s > <0x41> <unk", "the story was great, wasn't it? " * 5,
 ]
 # Long ones are stored by their digest only.
@@ -82,6 +82,16 @@ roberta = byte_level(["<s>", "<pad>", "</s>", "<unk>", AddedToken("<mask>", lstr
 roberta.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
 names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>", "pad_token": "<pad>", "cls_token": "<s>", "sep_token": "</s>"}
 save("roberta", roberta, {"tokenizer_class": "RobertaTokenizer", "add_prefix_space": False, **names}, "roberta")
+
+# Without the table of characters that XLM-RoBERTa's real file has: the library approximates it.
+xlm = Tokenizer(models.Unigram())
+xlm.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")])
+special = ["<s>", "<pad>", "</s>", "<unk>"]
+xlm.train_from_iterator(TRAINING, trainers.UnigramTrainer(vocab_size=150, special_tokens=special, unk_token="<unk>", show_progress=False))
+xlm.add_special_tokens([AddedToken("<mask>", lstrip=True)])
+xlm.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
+xlm.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+save("xlm-roberta", xlm, {"tokenizer_class": "XLMRobertaTokenizer", **names}, "xlm-roberta")
 
 for name, lower in {"bert": True, "bert-cased": False}.items():
     bert = Tokenizer(models.WordPiece(unk_token="[UNK]"))

@@ -1,0 +1,124 @@
+import { randomUUID } from "node:crypto";
+import { open, rename, rm, stat } from "node:fs/promises";
+import { type Command, Option } from "commander";
+import type { Encoded } from "../../shared/data/encode.ts";
+import type { Engine } from "../../shared/graph/engine.ts";
+import { input } from "../../shared/graph/tensor.ts";
+import type { Model } from "../../shared/models/model.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import type { Watch } from "../../shared/training/events.ts";
+import { InterruptedError } from "../../shared/training/loop.ts";
+import {
+  type LoadedPrompt,
+  loadModel,
+  loadPromptAndTask,
+  loadTexts,
+  loadVerbalizer,
+  requireFinite,
+  requireRoom,
+} from "../inputs.ts";
+import { engineRun } from "../long-run.ts";
+import type { Io } from "../output.ts";
+import { torchFile } from "../torch-file.ts";
+
+const TITLE = "The export can't be written";
+
+interface Options {
+  model: string;
+  prompt: string;
+  data: string;
+  task?: string;
+  servedModel?: string;
+  out: string;
+}
+
+const NOTES = `
+A line of --out is the body of one POST to /v1/completions of \`vllm serve … --enable-prompt-embeds\`: the rows of the soft prompt and the token
+embeddings of the text in its template, float32, as the server's model takes them in place of tokens (positions are added by the server). Its
+answer is one of the labels' words. Where a label has several words that is the likeliest word, while \`predict\` compares the labels' means.
+
+The embeddings are the texts in another form: whoever has the model can read them.`;
+
+/** `softpost export`: texts and a soft prompt in the form that another server takes. */
+export function registerExport(program: Command, io: Io): void {
+  program
+    .command("export")
+    .description("write texts with a soft prompt before them as requests to a server that takes prompt embeddings")
+    .requiredOption("--model <dir>", "model folder, or hub id such as org/name or org/name@revision")
+    .requiredOption("--prompt <dir>", "soft prompt to put before every text")
+    .requiredOption("--data <file>", 'rows of {"text"} (JSONL)')
+    .option("--task <file>", "task.json (default: the task in the prompt's manifest)")
+    .addOption(new Option("--format <format>", "the server that takes it").choices(["vllm"]).makeOptionMandatory())
+    .option("--served-model <name>", "the model's name on the server (default: as in --model)")
+    .requiredOption("--out <file>", "requests, a line of JSON a text (JSONL)")
+    .addHelpText("after", NOTES)
+    .action((options: Options) => run(options, io));
+}
+
+async function run(options: Options, io: Io): Promise<void> {
+  const { out } = options;
+  if (await stat(out).catch(() => undefined)) {
+    throw new ProblemError(TITLE, `--out ${out} is there already. Name another file or remove it.`);
+  }
+  const loaded = await loadModel(options.model, io);
+  const { model } = loaded;
+  if (model.kind === "masked") {
+    throw new ProblemError(TITLE, `${options.model} is a masked model; vLLM completes texts with causal ones only.`);
+  }
+  const { prompt, task } = await loadPromptAndTask(options, loaded, io);
+  const classes = loadVerbalizer(task, loaded, io);
+  requireRoom(task, prompt.virtualTokens, loaded);
+  const texts = await loadTexts(options.data, task, loaded, io);
+  const request = {
+    model: options.servedModel ?? options.model.split("@")[0],
+    max_tokens: 1,
+    temperature: 0,
+    allowed_token_ids: classes.flatMap((ids) => [...ids]),
+  };
+  await engineRun(io, (engine, watch) =>
+    writeLines(out, bodies({ engine, model, prompt, texts, request, name: options.model }, watch)),
+  );
+  io.result({ requests: texts.length, out }, `${out}: ${texts.length} requests to /v1/completions`);
+}
+
+interface Export {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly prompt: LoadedPrompt;
+  readonly texts: readonly Encoded[];
+  /** What is the same in all requests. */
+  readonly request: object;
+  /** The model's, for messages. */
+  readonly name: string;
+}
+
+async function* bodies({ engine, model, prompt, texts, request, name }: Export, watch: Watch): AsyncGenerator<string> {
+  const session = await engine.load({ outputs: { rows: model.tokens(input("ids", "int32", ["T"])) } });
+  watch.onEvent?.({ kind: "phase", name: "export", total: texts.length, unit: "examples" });
+  for (const [index, { ids }] of texts.entries()) {
+    if (watch.signal?.aborted) throw new InterruptedError(0);
+    const { rows } = await session.run({ ids: { shape: [ids.length], data: ids } });
+    requireFinite(rows!.data, `The token embeddings of ${name}`);
+    const values = new Float32Array(prompt.prompt.length + rows!.data.length);
+    values.set(prompt.prompt);
+    values.set(rows!.data, prompt.prompt.length);
+    const file = torchFile(values, prompt.virtualTokens + ids.length, prompt.dimension);
+    yield JSON.stringify({ ...request, prompt_embeds: Buffer.from(file).toString("base64") });
+    watch.onEvent?.({ kind: "progress", done: index + 1 });
+  }
+}
+
+/** Writes a file that is there whole or not at all. */
+async function writeLines(path: string, lines: AsyncIterable<string>): Promise<void> {
+  const partial = `${path}.writing-${randomUUID()}`;
+  try {
+    // The texts can be read out of it, so nobody else should.
+    await using file = await open(partial, "wx", 0o600);
+    for await (const line of lines) await file.write(`${line}\n`);
+    await rename(partial, path);
+  } catch (cause) {
+    await rm(partial, { force: true });
+    if (!(cause instanceof Error && "syscall" in cause)) throw cause;
+    throw new ProblemError(TITLE, `--out ${path} can't be written: ${cause.message}.`, { cause });
+  }
+}
