@@ -52,6 +52,9 @@ export class Engine {
     threads?: number | undefined;
     device?: Device | undefined;
   } = {}) {
+    // ONNX Runtime would send a machine id and an event for every session to its makers, and leave files. It reads this when the thread
+    // loads it, so it has to be set here: a thread's own environment is a copy that native code doesn't see.
+    process.env.ORT_DISABLE_TELEMETRY = "1";
     const file = import.meta.url.endsWith(".ts") ? "./session-worker.ts" : "./session-worker.js";
     this.#worker = new Worker(new URL(file, import.meta.url), { workerData: { threads, device }, execArgv: [] });
     this.#worker.unref();
