@@ -26,10 +26,6 @@ export interface Environment {
 export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
   const { SOFTPOST_BUCKET: name, SOFTPOST_S3_ENDPOINT, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = env;
   if (!name) throw new ProblemError("The job can't start", "SOFTPOST_BUCKET must name the bucket.");
-  const device = env.SOFTPOST_DEVICE ?? "cpu";
-  if (device !== "cpu" && device !== "cuda") {
-    throw new ProblemError("The job can't start", `SOFTPOST_DEVICE must be cpu or cuda; it is ${device}.`);
-  }
   const credentials =
     AWS_ACCESS_KEY_ID && AWS_SECRET_ACCESS_KEY
       ? { accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY }
@@ -38,7 +34,13 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     bucket: { name, endpoint: SOFTPOST_S3_ENDPOINT ?? null, credentials },
     cache: env.SOFTPOST_CACHE ?? join(tmpdir(), "softpost-models"),
     threads: Number(env.SOFTPOST_THREADS ?? availableParallelism()),
-    device,
+    device: readDevice(env),
     attempt: Number(env.AWS_BATCH_JOB_ATTEMPT ?? 1),
   };
+}
+
+/** @throws ProblemError if SOFTPOST_DEVICE is no device */
+export function readDevice({ SOFTPOST_DEVICE: device = "cpu" }: NodeJS.ProcessEnv): Device {
+  if (device === "cpu" || device === "cuda") return device;
+  throw new ProblemError("The job can't start", `SOFTPOST_DEVICE must be cpu or cuda; it is ${device}.`);
 }
