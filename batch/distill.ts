@@ -14,12 +14,12 @@ import type { JobContext } from "./run.ts";
 /** Makes a student of a teacher in the bucket and publishes it. */
 export async function runDistill(
   spec: DistillSpec,
-  { store, cache, threads, work, statePath, resume, watch }: JobContext,
+  { store, cache, threads, device, work, statePath, resume, watch }: JobContext,
 ) {
   const teacher = await openModel(store, cache, spec.teacher);
   const tokens = await readCorpus([await fetchPublicSet(store, work, spec.corpus)], teacher.tokenizer);
   const { layers, steps, batchSize, maxLength: length, learningRate, seed } = spec;
-  const engine = new Engine({ threads });
+  const engine = new Engine({ threads, device });
   try {
     const state = { path: statePath, settings: { job: spec.job }, resume };
     const options = {

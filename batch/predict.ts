@@ -13,7 +13,7 @@ import type { JobContext } from "./run.ts";
 /** Labels data in the bucket with a transferred prompt: `predictions.jsonl`, a row an input. */
 export async function runPredict(
   spec: PredictSpec,
-  { store, cache, threads, work, output, watch }: JobContext,
+  { store, cache, threads, device, work, output, watch }: JobContext,
 ): Promise<void> {
   const opened = await openModel(store, cache, spec.model);
   const { model, tokenizer } = opened;
@@ -22,7 +22,7 @@ export async function runPredict(
   const { prompt, virtualTokens, dimension } = parsePromptTensor(await store.need(folder + WEIGHTS_FILE), WEIGHTS_FILE);
   const texts = await readEncoded(await fetchPublicSet(store, work, spec.data), task, opened);
   const { classes } = verbalizer(task, tokenizer);
-  const engine = new Engine({ threads });
+  const engine = new Engine({ threads, device });
   try {
     const value = { shape: [virtualTokens, dimension], data: prompt };
     const probabilities = await predict({ engine, model, classes, prompt: value }, texts, watch);

@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Device } from "../shared/graph/engine.ts";
 import { bucket, jobFiles } from "../shared/protocol/bucket.ts";
 import type { FileRecord } from "../shared/protocol/catalogue.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
@@ -11,6 +12,7 @@ import type { TrainingEvent, Watch } from "../shared/training/events.ts";
 import { InterruptedError } from "../shared/training/loop.ts";
 import { Bucket } from "./bucket.ts";
 import { Checkpoint } from "./checkpoint.ts";
+import { checkDevice } from "./device.ts";
 import type { Environment } from "./environment.ts";
 import { Reporter } from "./report.ts";
 
@@ -27,6 +29,8 @@ export interface JobContext {
   readonly cache: string;
   /** CPU threads to use. */
   readonly threads: number;
+  /** Where models are computed. */
+  readonly device: Device;
   /** An empty folder for the job's own files. */
   readonly work: string;
   /** An empty folder whose files become the job's output. */
@@ -55,7 +59,7 @@ export async function runJob(
   handlers: Handlers,
   signal: AbortSignal,
 ): Promise<number> {
-  const { cache, threads, attempt } = environment;
+  const { cache, threads, device, attempt } = environment;
   const store = new Bucket(environment.bucket);
   const spec = await readSpec(store, kind, key).catch(fail);
   if (typeof spec === "number") return spec;
@@ -64,7 +68,8 @@ export async function runJob(
   try {
     // A job that was done when its machine was taken away has nothing left to do.
     if (!(await store.has(bucket.job(spec.job) + jobFiles.result))) {
-      await workOn(spec, { store, cache, threads, work, reporter, signal }, handlers);
+      await checkDevice(device);
+      await workOn(spec, { store, cache, threads, device, work, reporter, signal }, handlers);
     }
     await reporter.end("succeeded");
     return EXIT.done;
@@ -101,6 +106,7 @@ interface Parts {
   readonly store: Bucket;
   readonly cache: string;
   readonly threads: number;
+  readonly device: Device;
   readonly work: string;
   readonly reporter: Reporter;
   readonly signal: AbortSignal;

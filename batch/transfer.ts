@@ -20,7 +20,7 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const [target, student] = [await openModel(store, cache, spec.target), await openModel(store, cache, spec.student)];
   const { manifest, prompt } = await readUpload(store, spec.job);
   const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target);
-  const engine = new Engine({ threads: job.threads });
+  const engine = new Engine({ threads: job.threads, device: job.device });
   try {
     const unprompted = async ({ model, checkpoint }: OpenModel, digest: string, name: string) =>
       keptStates(

@@ -1,19 +1,24 @@
 import type { Tenant } from "./ledger/tenant.ts";
+import type { PromptStore } from "./prompt-store.ts";
 
 /** Bindings, variables and secrets of `wrangler.toml`. */
 export interface Env {
   readonly TENANTS: DurableObjectNamespace<Tenant>;
-  readonly PROMPTS: R2Bucket;
+  readonly PROMPTS: PromptStore;
 
   /** Key under which API keys are hashed and job tokens are made. */
   readonly PEPPER: string;
   readonly ADMIN_SECRET: string;
   readonly AWS_ACCESS_KEY_ID: string;
   readonly AWS_SECRET_ACCESS_KEY: string;
+  /** What AWS's events about jobs carry; without one, none are taken. */
+  readonly EVENTS_SECRET?: string;
 
   readonly AWS_REGION: string;
   readonly BATCH_QUEUE: string;
   readonly BATCH_TRANSFER_DEFINITION: string;
+  /** The bucket's address where it isn't R2's binding. */
+  readonly S3_URL?: string;
   /** Only where Batch isn't AWS's own. */
   readonly BATCH_ENDPOINT?: string;
   /** Where jobs reach this Worker. */
