@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
@@ -80,6 +81,11 @@ export class Bucket {
       if (statusOf(error) === 412) return false;
       throw error;
     }
+  }
+
+  /** Removes an object; that it isn't there is no error. */
+  async remove(key: string): Promise<void> {
+    await this.client.send(new DeleteObjectCommand({ Bucket: this.name, Key: key }));
   }
 
   /** Streams a local file into the bucket. */

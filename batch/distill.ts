@@ -6,16 +6,16 @@ import { Engine } from "../shared/graph/engine.ts";
 import { writeCheckpoint } from "../shared/models/write-checkpoint.ts";
 import type { DistillSpec } from "../shared/protocol/job.ts";
 import { distill } from "../shared/training/distill.ts";
-import { fetchPublicSet, openModel } from "./models.ts";
+import type { JobContext } from "./attempt.ts";
+import { fetchPublicSet } from "./models.ts";
 import { publishStudent } from "./publish.ts";
-import type { JobContext } from "./run.ts";
 
 /** Makes a student of a teacher in the bucket and publishes it. */
 export async function runDistill(
   spec: DistillSpec,
-  { store, cache, threads, work, statePath, resume, watch }: JobContext,
+  { store, models, threads, work, statePath, resume, watch }: JobContext,
 ) {
-  const teacher = await openModel(store, cache, spec.teacher);
+  const teacher = await models.open(spec.teacher);
   const tokens = await readCorpus([await fetchPublicSet(store, work, spec.corpus)], teacher.tokenizer);
   const { layers, steps, batchSize, maxLength: length, learningRate, seed } = spec;
   const engine = new Engine({ threads });

@@ -7,15 +7,15 @@ import { bucket, jobFiles } from "../shared/protocol/bucket.ts";
 import type { PredictSpec } from "../shared/protocol/job.ts";
 import { MANIFEST_FILE, parseManifest } from "../shared/protocol/manifest.ts";
 import { predict } from "../shared/training/evaluate.ts";
-import { fetchPublicSet, openModel, readEncoded } from "./models.ts";
-import type { JobContext } from "./run.ts";
+import type { JobContext } from "./attempt.ts";
+import { fetchPublicSet, readEncoded } from "./models.ts";
 
 /** Labels data in the bucket with a transferred prompt: `predictions.jsonl`, a row an input. */
 export async function runPredict(
   spec: PredictSpec,
-  { store, cache, threads, work, output, watch }: JobContext,
+  { store, models, threads, work, output, watch }: JobContext,
 ): Promise<void> {
-  const { model, tokenizer } = await openModel(store, cache, spec.model);
+  const { model, tokenizer } = await models.open(spec.model);
   const folder = bucket.job(spec.prompt) + jobFiles.output;
   const { task } = parseManifest(new TextDecoder().decode(await store.need(folder + MANIFEST_FILE)), MANIFEST_FILE);
   const { prompt, virtualTokens, dimension } = parsePromptTensor(await store.need(folder + WEIGHTS_FILE), WEIGHTS_FILE);

@@ -9,15 +9,16 @@ import { initialPrompt } from "../shared/training/initial-prompt.ts";
 import { TEMPERATURE } from "../shared/training/losses.ts";
 import { ADAM } from "../shared/training/optimizers.ts";
 import { readStates, transfer } from "../shared/training/transfer.ts";
+import type { JobContext } from "./attempt.ts";
 import type { Bucket } from "./bucket.ts";
-import { fetchPublicSet, type OpenModel, openModel, readEncoded } from "./models.ts";
-import type { JobContext } from "./run.ts";
+import { fetchPublicSet, type OpenModel, readEncoded } from "./models.ts";
+
 import { keptStates } from "./states.ts";
 
 /** The job behind `POST /v1/transfers`: a client's prompt for the student becomes one for the target. */
 export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<void> {
-  const { store, cache, work, watch } = job;
-  const [target, student] = [await openModel(store, cache, spec.target), await openModel(store, cache, spec.student)];
+  const { store, models, work, watch } = job;
+  const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
   const { manifest, prompt } = await readUpload(store, spec.job);
   const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target.tokenizer);
   const engine = new Engine({ threads: job.threads });
