@@ -11,6 +11,7 @@ import { sha256 } from "../shared/protocol/manifest.ts";
 import type { TrainingEvent, Watch } from "../shared/training/events.ts";
 import type { Bucket } from "./bucket.ts";
 import { Checkpoint } from "./checkpoint.ts";
+import type { Engines } from "./engines.ts";
 import type { Log } from "./log.ts";
 import type { Models } from "./models.ts";
 
@@ -21,8 +22,7 @@ const SAVE_EVERY_SECONDS = { transfer: 2, distill: 60, predict: 60 };
 export interface JobContext {
   readonly store: Bucket;
   readonly models: Models;
-  /** CPU threads to use. */
-  readonly threads: number;
+  readonly engines: Engines;
   /** An empty folder for the job's own files. */
   readonly work: string;
   /** An empty folder whose files become the job's output. */
@@ -41,7 +41,7 @@ export type Handlers = {
 export interface AttemptOptions {
   readonly store: Bucket;
   readonly models: Models;
-  readonly threads: number;
+  readonly engines: Engines;
   readonly handlers: Handlers;
   readonly checkpointSeconds: number | undefined;
   readonly signal: AbortSignal;
@@ -89,7 +89,7 @@ interface Parts extends AttemptOptions {
 }
 
 async function workOn(spec: Spec, parts: Parts): Promise<number> {
-  const { store, models, threads, work, statePath, resume, checkpoint, signal } = parts;
+  const { store, models, engines, work, statePath, resume, checkpoint, signal } = parts;
   const output = join(work, "output");
   await rm(output, { recursive: true, force: true });
   await mkdir(output);
@@ -99,7 +99,7 @@ async function workOn(spec: Spec, parts: Parts): Promise<number> {
   };
   const saveEvery = 1000 * (parts.checkpointSeconds ?? SAVE_EVERY_SECONDS[spec.kind]);
   const context: JobContext = {
-    ...{ store, models, threads, work, output, statePath, resume },
+    ...{ store, models, engines, work, output, statePath, resume },
     watch: { signal, onEvent, saveEvery },
   };
   await (parts.handlers[spec.kind] as (spec: Spec, job: JobContext) => Promise<void>)(spec, context);

@@ -2,7 +2,6 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { readCorpus } from "../shared/data/corpus.ts";
 import { copyTokenizer } from "../shared/data/model-files.ts";
-import { Engine } from "../shared/graph/engine.ts";
 import { writeCheckpoint } from "../shared/models/write-checkpoint.ts";
 import type { DistillSpec } from "../shared/protocol/job.ts";
 import { distill } from "../shared/training/distill.ts";
@@ -13,13 +12,12 @@ import { publishStudent } from "./publish.ts";
 /** Makes a student of a teacher in the bucket and publishes it. */
 export async function runDistill(
   spec: DistillSpec,
-  { store, models, threads, work, statePath, resume, watch }: JobContext,
+  { store, models, engines, work, statePath, resume, watch }: JobContext,
 ) {
   const teacher = await models.open(spec.teacher);
   const tokens = await readCorpus([await fetchPublicSet(store, work, spec.corpus)], teacher.tokenizer);
   const { layers, steps, batchSize, maxLength: length, learningRate, seed } = spec;
-  const engine = new Engine({ threads });
-  try {
+  await engines.use(spec.job, async (engine) => {
     const state = { path: statePath, settings: { job: spec.job }, resume };
     const options = {
       engine,
@@ -39,7 +37,5 @@ export async function runDistill(
     await copyTokenizer(teacher.folder, folder);
     const target = { folder: teacher.folder, name: spec.teacher.id };
     await publishStudent(store, { student: { folder, name: spec.student }, target });
-  } finally {
-    await engine.close();
-  }
+  });
 }

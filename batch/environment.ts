@@ -11,8 +11,6 @@ export interface Environment {
   readonly cache: string;
   /** CPU threads that the job may use. */
   readonly threads: number;
-  /** Batch's count of attempts, from 1. */
-  readonly attempt: number;
   /** Batch's id of the job. */
   readonly id: string;
   /** Seconds between two checkpoints; undefined for what the job's kind suggests. */
@@ -21,7 +19,7 @@ export interface Environment {
 
 /**
  * Reads SOFTPOST_BUCKET, SOFTPOST_S3_ENDPOINT (R2's; AWS's own without it), SOFTPOST_CACHE, SOFTPOST_THREADS, SOFTPOST_CHECKPOINT_SECONDS,
- * AWS_BATCH_JOB_ID, AWS_BATCH_JOB_ATTEMPT and, where they are set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+ * AWS_BATCH_JOB_ID and, where they are set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
  *
  * @throws ProblemError if no bucket is named
  */
@@ -36,7 +34,6 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     bucket: { name, endpoint: SOFTPOST_S3_ENDPOINT ?? null, credentials },
     cache: env.SOFTPOST_CACHE ?? join(tmpdir(), "softpost-models"),
     threads: Number(env.SOFTPOST_THREADS ?? availableParallelism()),
-    attempt: Number(env.AWS_BATCH_JOB_ATTEMPT ?? 1),
     id: env.AWS_BATCH_JOB_ID ?? randomUUID(),
     checkpointSeconds:
       env.SOFTPOST_CHECKPOINT_SECONDS === undefined ? undefined : Number(env.SOFTPOST_CHECKPOINT_SECONDS),

@@ -1,7 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { verbalizer } from "../shared/data/verbalizer.ts";
-import { Engine } from "../shared/graph/engine.ts";
 import { parsePromptTensor, WEIGHTS_FILE } from "../shared/prompt/adapter.ts";
 import { bucket, jobFiles } from "../shared/protocol/bucket.ts";
 import type { PredictSpec } from "../shared/protocol/job.ts";
@@ -13,7 +12,7 @@ import { fetchPublicSet, readEncoded } from "./models.ts";
 /** Labels data in the bucket with a transferred prompt: `predictions.jsonl`, a row an input. */
 export async function runPredict(
   spec: PredictSpec,
-  { store, models, threads, work, output, watch }: JobContext,
+  { store, models, engines, work, output, watch }: JobContext,
 ): Promise<void> {
   const { model, tokenizer } = await models.open(spec.model);
   const folder = bucket.job(spec.prompt) + jobFiles.output;
@@ -21,8 +20,7 @@ export async function runPredict(
   const { prompt, virtualTokens, dimension } = parsePromptTensor(await store.need(folder + WEIGHTS_FILE), WEIGHTS_FILE);
   const texts = await readEncoded(await fetchPublicSet(store, work, spec.data), task, tokenizer);
   const { classes } = verbalizer(task, tokenizer);
-  const engine = new Engine({ threads });
-  try {
+  await engines.use(spec.job, async (engine) => {
     const value = { shape: [virtualTokens, dimension], data: prompt };
     const probabilities = await predict({ engine, model, classes, prompt: value }, texts, watch);
     const rows = texts.map((_, i) => {
@@ -31,7 +29,5 @@ export async function runPredict(
       return JSON.stringify({ label: task.labels[row.indexOf(Math.max(...row))]!.name, probabilities: named });
     });
     await writeFile(join(output, "predictions.jsonl"), `${rows.join("\n")}\n`);
-  } finally {
-    await engine.close();
-  }
+  });
 }

@@ -1,6 +1,6 @@
 import { initialisationIds } from "../shared/data/encode.ts";
 import { writePromptFolder } from "../shared/data/prompt-folder.ts";
-import { Engine, type Value } from "../shared/graph/engine.ts";
+import type { Value } from "../shared/graph/engine.ts";
 import { parsePromptTensor } from "../shared/prompt/adapter.ts";
 import { bucket, jobFiles } from "../shared/protocol/bucket.ts";
 import type { TransferSpec } from "../shared/protocol/job.ts";
@@ -21,8 +21,8 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
   const { manifest, prompt } = await readUpload(store, spec.job);
   const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target.tokenizer);
-  const engine = new Engine({ threads: job.threads });
-  try {
+  const graphs = [spec.target.digest, spec.student.digest, manifest.prompt.virtualTokens].join(" ");
+  await job.engines.use(graphs, async (engine) => {
     const unprompted = async ({ model, checkpoint }: OpenModel, digest: string, name: string) =>
       keptStates(
         store,
@@ -47,9 +47,7 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
       watch,
     );
     await writeOutput(job.output, spec, manifest, result.prompt);
-  } finally {
-    await engine.close();
-  }
+  });
 }
 
 async function readUpload(store: Bucket, id: string): Promise<{ manifest: Manifest; prompt: Value }> {

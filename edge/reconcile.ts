@@ -76,5 +76,8 @@ async function follow(
     await cancel(env, tenant, transfer, batchJob);
   } else if (job.status === "RUNNING") {
     await ledger.running(id);
+  } else if (state === "running") {
+    // Its own job waits, so another works on it, whose last word may have got lost.
+    await settle(env, tenant, id, "another");
   }
 }

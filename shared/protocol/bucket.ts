@@ -1,6 +1,6 @@
 /**
  * The bucket's layout, for its two doors: the Worker's R2 binding and the jobs' S3 client. A folder ends in `/`.
- * Everything but the catalogue, calibrations and checkpoints is written once and never changed.
+ * Everything but the catalogue, calibrations, checkpoints and leases is written once and never changed.
  */
 export const bucket = {
   /** The students and public sets on offer: `catalogueSchema`. */
@@ -15,6 +15,8 @@ export const bucket = {
   tenant: (tenant: string) => `tenants/${tenant}.json`,
   /** A job's own folder: its spec, inputs, checkpoints and results. */
   job: (job: string) => `jobs/${job}/`,
+  /** An empty object, named after its job, for every transfer to a target that nobody has begun yet (batch/README.md). */
+  waiting: (targetDigest: string) => `waiting/${targetDigest}/`,
   /** Device seconds of finished transfers to a target. */
   calibration: (targetDigest: string) => `calibration/${targetDigest}.json`,
 } as const;
@@ -24,6 +26,7 @@ export const jobFiles = {
   spec: "spec.json",
   manifest: "prompt/softpost.json",
   weights: "prompt/adapter_model.safetensors",
+  lease: "lease.json",
   checkpoint: "checkpoint/",
   output: "output/",
   result: "result.json",
