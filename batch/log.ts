@@ -7,7 +7,6 @@ export type Log = (event: string, fields?: Fields) => void;
 /** Metrics by name, with CloudWatch's unit of each. */
 const UNITS = {
   deviceSeconds: "Seconds",
-  waitingSeconds: "Seconds",
   transfersInShift: "Count",
   done: "Count",
   failed: "Count",

@@ -1,7 +1,7 @@
 import { bucket, jobFiles } from "../shared/protocol/bucket.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { jobId } from "../shared/protocol/ids.ts";
-import { resultSchema, WITHDRAWN } from "../shared/protocol/job.ts";
+import { leaseSchema, resultSchema, WITHDRAWN } from "../shared/protocol/job.ts";
 import type { Transfer } from "../shared/protocol/transfer.ts";
 import { ledgerOf } from "./auth.ts";
 import { cancelJob, findJob, submitJob, terminateJob } from "./batch.ts";
@@ -81,6 +81,14 @@ export async function settle(env: Env, tenant: string, id: string, runner?: stri
   if (before?.transfer.cost === null && job) await learnSpeed(env.PROMPTS, job.targetDigest, job.work, deviceSeconds);
   await dismiss(env, before?.batchJob ?? null, runner);
   return settled;
+}
+
+/** Whether another job than the transfer's own works on it at this moment (batch/README.md). */
+export async function isTaken(env: Env, tenant: string, id: string, own: string): Promise<boolean> {
+  const object = await env.PROMPTS.get(bucket.job(jobId(tenant, id)) + jobFiles.lease);
+  if (!object) return false;
+  const { holder, until } = leaseSchema.parse(await object.json());
+  return ![own, WITHDRAWN.holder].includes(holder) && until > Date.now();
 }
 
 /** Ends a transfer whose job says that it can't be done. */

@@ -1,9 +1,10 @@
 import type { JobDetail } from "@aws-sdk/client-batch";
 import { bucket, jobFiles } from "../shared/protocol/bucket.ts";
 import { jobId } from "../shared/protocol/ids.ts";
+import type { Transfer } from "../shared/protocol/transfer.ts";
 import { ledgerOf } from "./auth.ts";
 import { describeJobs } from "./batch.ts";
-import { cancel, dispatch, settle } from "./dispatch.ts";
+import { cancel, dispatch, isTaken, settle } from "./dispatch.ts";
 import type { Env } from "./env.ts";
 import { LEASE_MS, type Open } from "./ledger/tenant.ts";
 import { tenantIds } from "./tenants.ts";
@@ -34,8 +35,9 @@ async function reconcile(env: Env, tenant: string): Promise<void> {
   const submitted = open.flatMap(({ batchJob }) => batchJob ?? []);
   const details = submitted.length > 0 ? await describeJobs(env, submitted) : new Map<string, JobDetail>();
   for (const entry of open) {
-    if (entry.batchJob === null) await resume(env, tenant, entry);
-    else await follow(env, tenant, entry, details.get(entry.batchJob));
+    const { transfer, batchJob } = entry;
+    if (batchJob === null) await resume(env, tenant, entry);
+    else await follow(env, tenant, { transfer, batchJob }, details.get(batchJob));
   }
 }
 
@@ -60,18 +62,18 @@ async function resume(env: Env, tenant: string, { transfer }: Open): Promise<voi
 async function follow(
   env: Env,
   tenant: string,
-  { transfer, batchJob }: Open,
+  { transfer, batchJob }: { transfer: Transfer; batchJob: string },
   job: JobDetail | undefined,
 ): Promise<void> {
   const ledger = ledgerOf(env, tenant);
   const { id, state } = transfer;
-  if (job?.status === "SUCCEEDED") {
+  if (!job || job.status === "SUCCEEDED" || job.status === "FAILED") {
     const settled = await settle(env, tenant, id);
-    if (!settled) await ledger.finish(id, "failed", { problem: "The job ended without a result." });
-  } else if (job?.status === "FAILED" || !job) {
-    const problem = job?.statusReason ?? "Batch doesn't know the job any more.";
-    const settled = await settle(env, tenant, id);
-    if (!settled) await ledger.finish(id, state === "cancelling" ? "cancelled" : "failed", { problem });
+    if (settled || (await isTaken(env, tenant, id, batchJob))) return;
+    const problem = job?.status === "SUCCEEDED" ? "The job ended without a result." : job?.statusReason;
+    await ledger.finish(id, state === "cancelling" ? "cancelled" : "failed", {
+      problem: problem ?? "Batch doesn't know the job any more.",
+    });
   } else if (state === "cancelling") {
     await cancel(env, tenant, transfer, batchJob);
   } else if (job.status === "RUNNING") {
