@@ -39,6 +39,13 @@ CREATE TABLE IF NOT EXISTS entries (
 );
 `;
 
+/** Columns of `transfers` that ledgers of the first weeks lack. */
+export const ADDED_COLUMNS = {
+  rate: `TEXT NOT NULL DEFAULT '{"device":"unknown","currency":"","microsPerHour":0}'`,
+  estimated_seconds: "INTEGER NOT NULL DEFAULT 0",
+  actual_seconds: "REAL",
+} as const;
+
 /** A row of `transfers`. */
 export type Row = {
   id: string;
@@ -67,4 +74,7 @@ export type Row = {
   losses: string;
   files: string;
   problem: string | null;
+  rate: string;
+  estimated_seconds: number;
+  actual_seconds: number | null;
 };
