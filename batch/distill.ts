@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { readCorpus } from "../shared/data/corpus.ts";
 import { copyTokenizer } from "../shared/data/model-files.ts";
+import { maskTokens } from "../shared/data/tokenizer.ts";
 import { writeCheckpoint } from "../shared/models/write-checkpoint.ts";
 import type { DistillSpec } from "../shared/protocol/job.ts";
 import { distill } from "../shared/training/distill.ts";
@@ -24,6 +25,7 @@ export async function runDistill(
       teacher: teacher.checkpoint,
       layers,
       tokens,
+      mask: maskTokens(teacher.tokenizer, teacher.checkpoint.config.vocabulary),
       steps,
       batchSize,
       length,

@@ -36,7 +36,7 @@ export async function publishStudent(
   { student, target }: { student: NamedModel; target: NamedModel },
 ): Promise<Student> {
   const [small, large] = await Promise.all([openCheckpoint(student.folder), openCheckpoint(target.folder)]);
-  if (small.architecture !== large.architecture || small.config.width !== large.config.width) {
+  if (small.family !== large.family || small.config.width !== large.config.width) {
     throw new ProblemError(
       "The student is of another target",
       `${student.name} and ${target.name} differ in family or width.`,
@@ -49,7 +49,7 @@ export async function publishStudent(
   const record: Student = {
     id,
     digest: hashes.student.digest,
-    architecture: small.architecture as Student["architecture"],
+    architecture: small.family.name,
     dimension: small.config.width,
     positions: Math.min(small.config.positions, large.config.positions),
     embeddingNorms: await embeddingNorms(small),
@@ -115,7 +115,7 @@ async function changeCatalogue(store: Bucket, change: (catalogue: Catalogue) => 
 
 async function embeddingNorms(checkpoint: Checkpoint): Promise<Student["embeddingNorms"]> {
   const { family, config } = checkpoint;
-  const table = await readWeight(checkpoint, family.embeddings[0]!);
+  const table = await readWeight(checkpoint, family.embeddings(config)[0]!);
   let [sum, max] = [0, 0];
   for (let row = 0; row < config.vocabulary; row++) {
     const norm = Math.hypot(...table.subarray(row * config.width, (row + 1) * config.width));

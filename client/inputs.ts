@@ -38,8 +38,7 @@ export async function loadModel(name: string, io: Io): Promise<LoadedModel> {
   const tokenizer = await loadTokenizer(folder);
   const { digest } = await hashModel(folder);
   const id = asId(folder === name ? basename(resolve(folder)) : name);
-  const architecture = checkpoint.architecture as ModelRecord["architecture"];
-  return { folder, checkpoint, model, tokenizer, record: { id, digest, architecture } };
+  return { folder, checkpoint, model, tokenizer, record: { id, digest, architecture: checkpoint.family.name } };
 }
 
 /** A file's or folder's name as a manifest's id: what isn't allowed in one is left out. */
@@ -59,7 +58,11 @@ export function loadVerbalizer(task: Task, { tokenizer }: LoadedModel, io: Io): 
 export async function loadLabelled(path: string, task: Task, model: LoadedModel, io: Io): Promise<LabelledText[]> {
   const examples = await readExamples(path, task);
   const texts = examples.map(({ text }) => text);
-  return encodeAll(texts, path, task, model, io).map(({ ids }, i) => ({ ids, label: examples[i]!.label }));
+  return encodeAll(texts, path, task, model, io).map(({ ids, readAt }, i) => ({
+    ids,
+    readAt,
+    label: examples[i]!.label,
+  }));
 }
 
 /** Reads and tokenises the texts of rows; says how many were shortened. */

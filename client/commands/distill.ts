@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
+import { maskTokens } from "../../shared/data/tokenizer.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import { distill } from "../../shared/training/distill.ts";
@@ -51,7 +52,8 @@ async function run(options: Options, io: Io): Promise<void> {
   const settings = { command: "distill", teacher: record.digest, corpus, layers: layers.join(), ...shared };
   const student = await engineRun(io, (engine, watch) => {
     const state = { path: out.statePath, settings, resume };
-    return distill({ engine, teacher: checkpoint, layers, tokens, ...shared, state }, watch);
+    const mask = maskTokens(tokenizer, checkpoint.config.vocabulary);
+    return distill({ engine, teacher: checkpoint, layers, tokens, mask, ...shared, state }, watch);
   });
   for (const [name, { data }] of Object.entries(student.weights)) requireFinite(data, `The student's ${name}`);
   await out.finish(async (folder) => {

@@ -2,7 +2,7 @@ import { dirname } from "node:path";
 import type { Command } from "commander";
 import { readText } from "../../shared/data/files.ts";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
-import { loadTokenizer, type Tokenizer } from "../../shared/data/tokenizer.ts";
+import { loadTokenizer, maskTokens, type Tokenizer } from "../../shared/data/tokenizer.ts";
 import { configureModel } from "../../shared/models/configure.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import { parseJson } from "../../shared/protocol/json.ts";
@@ -73,6 +73,7 @@ async function run(options: Options, io: Io): Promise<void> {
     };
     const request: PretrainOptions = {
       ...{ engine, ...model, tokens, heldOut, steps, batchSize, length, learningRate, seed },
+      mask: maskTokens(tokenizer, model.config.vocabulary),
       state: { path: out.statePath, settings, resume },
     };
     return { ...(await pretrain(request, watch)), tokens: tokens.length };

@@ -1,13 +1,14 @@
+import { makeBatch } from "../../shared/data/batches.ts";
 import { Engine } from "../../shared/graph/engine.ts";
 import { crossEntropy } from "../../shared/graph/operators/indexing.ts";
 import { reshape } from "../../shared/graph/operators/layout.ts";
 import { reduceSum } from "../../shared/graph/operators/reduction.ts";
 import { input } from "../../shared/graph/tensor.ts";
-import { allHidden, readHidden } from "../../shared/models/causal.ts";
 import { type Checkpoint, frozenWeights } from "../../shared/models/checkpoint.ts";
+import { allHidden, readHidden } from "../../shared/models/forward.ts";
 import { Draws, seededRandom } from "../../shared/protocol/random.ts";
-import { TokenRows } from "../../shared/training/rows.ts";
 import { textFeeds, textInputs } from "../../shared/training/texts.ts";
+import { TokenRows } from "../../shared/training/token-rows.ts";
 import { Bigram } from "./bigram.ts";
 
 const BATCH = 16;
@@ -58,8 +59,8 @@ export async function samples(
   for (const start of starts) {
     const ids = [...start];
     while (ids.length < start.length + count && ids.at(-1) !== endId) {
-      const batch = { ids: Int32Array.from(ids), rows: 1, length: ids.length, lengths: Int32Array.of(ids.length) };
-      const { logits } = await session.run(textFeeds({ ...batch, examples: Int32Array.of(0) }));
+      const text = { ids: Int32Array.from(ids), readAt: ids.length - 1 };
+      const { logits } = await session.run(textFeeds(makeBatch([text], Int32Array.of(0))));
       ids.push(draw(logits!.data, draws));
     }
     written.push(ids.at(-1) === endId ? ids.slice(0, -1) : ids);

@@ -11,13 +11,20 @@ export interface Batch {
   readonly length: number;
   /** `[rows]`: how many ids of each row are real. */
   readonly lengths: Int32Array;
+  /** `[rows]`: where a masked model is read in each row. */
+  readonly read: Int32Array;
   /** `[rows]`: which example each row is. */
   readonly examples: Int32Array;
 }
 
-/** What batching needs of an example. */
+/** What the order of batches needs of an example. */
 interface HasIds {
   readonly ids: Int32Array;
+}
+
+/** What a batch needs of an example. */
+interface Readable extends HasIds {
+  readonly readAt: number;
 }
 
 /**
@@ -25,14 +32,15 @@ interface HasIds {
  *
  * @param examples `[B]` indices into `encoded`; none gives a batch of no rows and length 0
  */
-export function makeBatch(encoded: readonly HasIds[], examples: Int32Array): Batch {
+export function makeBatch(encoded: readonly Readable[], examples: Int32Array): Batch {
   const lengths = examples.map((example) => encoded[example]!.ids.length);
   const length = lengths.reduce((longest, each) => Math.max(longest, each), 0);
   const ids = new Int32Array(examples.length * length);
   examples.forEach((example, row) => {
     ids.set(encoded[example]!.ids, row * length);
   });
-  return { ids, rows: examples.length, length, lengths, examples };
+  const read = examples.map((example) => encoded[example]!.readAt);
+  return { ids, rows: examples.length, length, lengths, read, examples };
 }
 
 /** All examples once in file order: `[B]` indices a batch, the last one shorter. */

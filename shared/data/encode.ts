@@ -6,6 +6,8 @@ import type { Tokenizer } from "./tokenizer.ts";
 export interface Encoded {
   /** Token ids of the filled template, special tokens included. */
   readonly ids: Int32Array;
+  /** Index into `ids` of the position that the model is read at: the template's mask, or the last token if it has none. */
+  readonly readAt: number;
   /** Whether the text had to be shortened to fit the task's `maxLength`. */
   readonly shortened: boolean;
 }
@@ -16,7 +18,8 @@ const TITLE = "The task does not fit the model";
  * A function that fills the task's template with a text and tokenises it as one string. If that has more than
  * `task.maxLength` tokens, the text loses characters at its end until it fits; the template never does.
  *
- * @throws ProblemError (at once) if the template alone is too long or needs a mask that the tokenizer doesn't have
+ * @throws ProblemError (at once) if the template alone is too long, needs a mask that the tokenizer doesn't have, or has
+ *   a second one
  */
 export function encoder(task: Task, tokenizer: Tokenizer): (text: string) => Encoded {
   const fill = templateFiller(task, tokenizer);
@@ -28,27 +31,53 @@ export function encoder(task: Task, tokenizer: Tokenizer): (text: string) => Enc
       { faults: [{ at: "task#/maxLength", message: `Must be at least ${task.maxLength - room}.` }] },
     );
   }
+  const readAt = readPosition(task, tokenizer, fill);
   return (text) => {
-    const ids = tokenizer.encode(fill(text));
-    if (ids.length <= task.maxLength) return { ids: Int32Array.from(ids), shortened: false };
-    return { ids: longestFit((cut) => tokenizer.encode(fill(cut)), text, task.maxLength), shortened: true };
+    const all = tokenizer.encode(fill(text));
+    const shortened = all.length > task.maxLength;
+    const ids = shortened ? longestFit((cut) => tokenizer.encode(fill(cut)), text, task.maxLength) : all;
+    return { ids: Int32Array.from(ids), readAt: readAt(ids), shortened };
   };
+}
+
+/**
+ * A function that finds the template's own mask. A text may hold the mask token too: it is then one more mask that the
+ * model sees, as with transformers, and the template's is the last or, if the text comes after it, the first.
+ *
+ * @param fill puts a text into the template
+ */
+function readPosition(
+  { template }: Task,
+  tokenizer: Tokenizer,
+  fill: (text: string) => string,
+): (ids: readonly number[]) => number {
+  if (!template.includes("{mask}")) return (ids) => ids.length - 1;
+  const mask = tokenizer.idOf(tokenizer.maskToken!)!;
+  const count = tokenizer.encode(fill("")).filter((id) => id === mask).length;
+  if (count !== 1) {
+    throw new ProblemError(TITLE, `The template has the mask token ${count} times; it must have it once, as {mask}.`, {
+      faults: [{ at: "task#/template", message: `Must not hold ${tokenizer.maskToken} beside {mask}.` }],
+    });
+  }
+  const first = template.indexOf("{mask}") < template.indexOf("{text}");
+  return (ids) => (first ? ids.indexOf(mask) : ids.lastIndexOf(mask));
 }
 
 /** A function that puts a text into the task's template. */
 export function templateFiller(task: Task, tokenizer: Tokenizer): (text: string) => string {
-  if (task.template.includes("{mask}") && tokenizer.maskToken === undefined) {
+  const { maskToken } = tokenizer;
+  if (task.template.includes("{mask}") && (maskToken === undefined || tokenizer.idOf(maskToken) === undefined)) {
     throw new ProblemError(TITLE, "The template has a {mask}, but the model's tokenizer has no mask token.", {
       faults: [{ at: "task#/template", message: "Remove {mask}: only a masked model has one." }],
     });
   }
   // A function as the replacement: in a string "$&" and the like would be expanded.
-  const template = task.template.replace("{mask}", () => tokenizer.maskToken ?? "");
+  const template = task.template.replace("{mask}", () => maskToken ?? "");
   return (text) => template.replace("{text}", () => text);
 }
 
 /** The token ids of the longest beginning of `text` that fits, by bisection; the empty text is known to fit. */
-function longestFit(encode: (text: string) => number[], text: string, maxLength: number): Int32Array {
+function longestFit(encode: (text: string) => number[], text: string, maxLength: number): number[] {
   let best = encode("");
   let fits = 0;
   let tooLong = text.length;
@@ -58,7 +87,7 @@ function longestFit(encode: (text: string) => number[], text: string, maxLength:
     if (ids.length <= maxLength) [best, fits] = [ids, middle];
     else tooLong = middle;
   }
-  return Int32Array.from(best);
+  return best;
 }
 
 /** `length`, or one less if it would cut a surrogate pair in two. */

@@ -81,7 +81,7 @@ export async function writePromptFolder(
   facts: ManifestFacts,
 ): Promise<Manifest> {
   const masked = facts.model.architecture === "roberta";
-  const files = encodeAdapter({ ...prompt, baseModel: facts.model.id, taskType: masked ? null : "CAUSAL_LM" });
+  const files = encodeAdapter({ ...prompt, baseModel: facts.model.id, masked });
   const { virtualTokens, dimension } = prompt;
   const digest = await sha256(files.weights);
   const manifest: Manifest = { format: "softpost/1", ...facts, prompt: { virtualTokens, dimension, digest } };

@@ -33,8 +33,11 @@ export interface Tokenizer {
   idOf(token: string): number | undefined;
   /** What stands for text that has no token of its own; undefined if the tokenizer has no such token. */
   readonly unknownId: number | undefined;
-  /** What ends a document. */
+  /** What begins a text, and what ends one. */
+  readonly startId: number | undefined;
   readonly endId: number | undefined;
+  /** A masked model's mask. */
+  readonly maskId: number | undefined;
   /** The text of a masked model's mask. */
   readonly maskToken: string | undefined;
 }
@@ -80,7 +83,9 @@ export function createTokenizer(definition: Record<string, unknown>, config: Rec
     decode: (ids) => (ids.length === 0 ? "" : hub.decode([...ids], { clean_up_tokenization_spaces: false })),
     idOf,
     unknownId: hub.model.unk_token_id,
-    endId: idOf(special("eos")),
+    startId: idOf(special("bos") ?? special("cls")),
+    endId: idOf(special("eos") ?? special("sep")),
+    maskId: idOf(special("mask")),
     maskToken: special("mask"),
   };
 }
@@ -120,4 +125,20 @@ function createLlama(definition: Record<string, unknown>, config: Record<string,
     bpe.bpe = (piece) => merge(Array.from(piece).filter(known).join(""));
   }
   return hub;
+}
+
+/** What training a masked model needs of its tokenizer. */
+export interface MaskTokens {
+  /** What begins and ends a row. */
+  readonly start: number;
+  readonly end: number;
+  readonly mask: number;
+  /** Token ids are below this. */
+  readonly vocabulary: number;
+}
+
+/** The tokens that masking needs, undefined if the tokenizer lacks one of them. */
+export function maskTokens({ startId, endId, maskId }: Tokenizer, vocabulary: number): MaskTokens | undefined {
+  if (startId === undefined || endId === undefined || maskId === undefined) return undefined;
+  return { start: startId, end: endId, mask: maskId, vocabulary };
 }

@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { packsWeights } from "./memory.ts";
 import { serialise } from "./serialise.ts";
 import type { Reply, Request } from "./session-worker.ts";
 import type { Tensor } from "./tensor.ts";
@@ -26,6 +27,8 @@ export interface Session {
    * @throws Error naming an input that is missing, or what ONNX Runtime found wrong
    */
   run(feeds: Readonly<Record<string, Value>>): Promise<Record<string, Value>>;
+  /** Frees what the graph holds, packed weights above all. It can't be run any more. */
+  release(): Promise<void>;
 }
 
 /**
@@ -57,8 +60,12 @@ export class Engine {
     const updated = Object.fromEntries(updates.map(({ name, next }) => [`next.${name}`, next]));
     const onnx = serialise({ ...graph.outputs, ...updated });
     const handle = this.#next;
-    await this.#call({ type: "load", handle, onnx, updates: updates.map(({ name }) => name) });
-    return { run: (feeds) => this.#call({ type: "run", handle, feeds }) };
+    const names = updates.map(({ name }) => name);
+    await this.#call({ type: "load", handle, onnx, updates: names, packed: packsWeights(graph) });
+    return {
+      run: (feeds) => this.#call({ type: "run", handle, feeds }),
+      release: () => this.#call({ type: "release", handle }),
+    };
   }
 
   /** Sets variables. */

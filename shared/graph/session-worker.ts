@@ -5,7 +5,15 @@ import type { Value } from "./engine.ts";
 import type { OnnxGraph } from "./serialise.ts";
 
 export type Request =
-  | { readonly type: "load"; readonly handle: number; readonly onnx: OnnxGraph; readonly updates: readonly string[] }
+  | {
+      readonly type: "load";
+      readonly handle: number;
+      readonly onnx: OnnxGraph;
+      readonly updates: readonly string[];
+      /** Whether weights are packed for matrix products. */
+      readonly packed: boolean;
+    }
+  | { readonly type: "release"; readonly handle: number }
   | { readonly type: "run"; readonly handle: number; readonly feeds: Readonly<Record<string, Value>> }
   | { readonly type: "set"; readonly variables: Readonly<Record<string, Value>> }
   | { readonly type: "get"; readonly names: readonly string[] };
@@ -27,15 +35,20 @@ const variables = new Map<string, Tensor>();
 /** A second buffer for each updated variable: a run writes there, then the two change places. */
 const spares = new Map<string, Tensor>();
 
-async function load({ handle, onnx, updates }: Extract<Request, { type: "load" }>): Promise<void> {
+async function load({ handle, onnx, updates, packed }: Extract<Request, { type: "load" }>): Promise<void> {
   const session = await InferenceSession.create(onnx.bytes, {
     executionProviders: ["cpu"],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
-    ...(onnx.weightFolder !== undefined && {
-      extra: { session: { model_external_initializers_file_folder_path: onnx.weightFolder } },
-    }),
+    // A plan of the memory is made for every shape and takes as much again beside what the arena holds; it saves no time.
+    enableMemPattern: false,
+    extra: {
+      session: {
+        ...(onnx.weightFolder !== undefined && { model_external_initializers_file_folder_path: onnx.weightFolder }),
+        ...(!packed && { disable_prepacking: "1" }),
+      },
+    },
   });
   loaded.set(handle, { session, inputs: onnx.inputs, variables: onnx.variables, updates });
 }
@@ -86,6 +99,10 @@ async function answer(request: Request): Promise<unknown> {
       return load(request);
     case "run":
       return run(request);
+    case "release":
+      await loaded.get(request.handle)?.session.release();
+      loaded.delete(request.handle);
+      return undefined;
     case "set":
       for (const [name, given] of Object.entries(request.variables)) {
         variables.set(name, tensor(given));

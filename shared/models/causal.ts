@@ -1,7 +1,7 @@
 /**
  * The forward pass of a causal transformer with a soft prompt before the texts, for any family. A causal prompt does
- * not see the text, so its hidden states are computed once for the whole batch; and after the last layer's keys and
- * values, only the read position of each text goes on.
+ * not see the text, so its hidden states are computed once for the whole batch; and of the last layer, only the keys,
+ * the values and what is read of each text are computed.
  */
 import { add, mul } from "../graph/operators/elementwise.ts";
 import { gather } from "../graph/operators/indexing.ts";
@@ -9,105 +9,123 @@ import { cast, concat, range, reshape, split } from "../graph/operators/layout.t
 import { type Dim, PER_EXAMPLE, product } from "../graph/shape.ts";
 import { integers, sizes, type Tensor } from "../graph/tensor.ts";
 import { attend, causalMask, lastMask, type Parts } from "./attention.ts";
-import type { Heads, Model } from "./model.ts";
+import type { Texts } from "./forward.ts";
+import type { Model } from "./model.ts";
 
-/** A batch of right-padded texts. */
-export interface Texts {
-  /** Token ids, int32 `[B, T]`. */
-  readonly ids: Tensor;
-  /** Number of real tokens in each row, int32 `[B]`, at least 1. */
-  readonly lengths: Tensor;
-}
-
-/**
- * Final hidden states (after the last norm) at the last real token of every text, `[B, D]`.
- * @param prompt `[1, P, D]`, or `[PER_EXAMPLE, P, D]` so that its gradient comes out as `[B, P, D]`
- */
-export function readHidden(model: Model, { ids, lengths }: Texts, prompt?: Tensor): Tensor {
+/** {@link readHidden} of a causal model. */
+export function readCausal(model: Model, { ids, lengths }: Texts, prompt?: Tensor): Tensor {
   const layout = layoutOf(ids, prompt);
   const final = model.config.layers - 1;
-  let streams = embed(model, layout, ids, prompt);
-  for (let layer = 0; layer < final; layer++) streams = wholeLayer(model, layout, layer, streams);
-  return model.finalNorm(readLayer(model, layout, final, streams, lengths));
+  let states = embed(model, layout, ids, prompt);
+  for (let layer = 0; layer < final; layer++) states = wholeLayer(model, layout, layer, states);
+  return model.finalNorm(readLayer(model, layout, final, states, lengths));
 }
 
-/** Final hidden states at every position of texts without a prompt, `[B, T, D]`. */
-export function allHidden(model: Model, ids: Tensor): Tensor {
+/** {@link allHidden} of a causal model. */
+export function allCausal(model: Model, ids: Tensor): Tensor {
   const layout = layoutOf(ids);
-  let streams = embed(model, layout, ids);
-  for (let layer = 0; layer < model.config.layers; layer++) streams = wholeLayer(model, layout, layer, streams);
-  return model.finalNorm(streams[0]!);
+  let states = embed(model, layout, ids);
+  for (let layer = 0; layer < model.config.layers; layer++) states = wholeLayer(model, layout, layer, states);
+  return model.finalNorm(states.streams[0]!);
 }
 
-/**
- * Hidden states between layers. Without a prompt: the texts' `[B, T, D]`. With a shared prompt: one tensor
- * `[P + B·T, D]`, so that every linear layer is one matrix product. With per-example gradients, which have other
- * shapes for the prompt than for the texts: the prompt's `[PER_EXAMPLE, P, D]` and the texts' `[B, T, D]`.
- */
-type Streams = readonly Tensor[];
-
+/** What all layers have in common. */
 interface Layout {
   readonly rows: Dim;
   readonly length: Dim;
   readonly virtualTokens: number;
+  /** Prompt and texts go on in one stream; gradients for each example have other shapes for one than for the other. */
   readonly joined: boolean;
+  /** Of the prompt `[P]` and the texts `[T]`, and of the joined stream `[P + B·T]`. */
+  readonly positions: { readonly prompt: Tensor; readonly texts: Tensor; readonly joined: Tensor };
+}
+
+/**
+ * Hidden states between layers. Without a prompt: the texts' `[B, T, D]`. At first, and with gradients for each example: the
+ * prompt's `[L, P, D]` and the texts' `[B, T, D]`. Behind the first layer, a prompt that is shared makes one stream
+ * `[P + B·T, D]` with the texts, so that every linear layer is one matrix product; up to there the texts don't depend on the
+ * prompt, and apart they need no gradient.
+ */
+interface States {
+  readonly joined: boolean;
+  readonly streams: readonly Tensor[];
 }
 
 function layoutOf(ids: Tensor, prompt?: Tensor): Layout {
   const [rows, length] = ids.shape as readonly [Dim, Dim];
   const virtualTokens = prompt ? (prompt.shape[1] as number) : 0;
-  return { rows, length, virtualTokens, joined: prompt !== undefined && prompt.shape[0] !== PER_EXAMPLE };
+  const [before, after] = [range(0, virtualTokens), range(virtualTokens, length)];
+  const everyRow = add(mul(reshape(range(0, rows), [rows, 1]), integers(0)), after);
+  return {
+    ...{ rows, length, virtualTokens },
+    joined: prompt !== undefined && prompt.shape[0] !== PER_EXAMPLE,
+    positions: {
+      prompt: before,
+      texts: after,
+      joined: concat([before, reshape(everyRow, [product([rows, length])])], 0),
+    },
+  };
 }
 
-function pack({ rows, length, virtualTokens, joined }: Layout, { prompt, texts }: Parts): Streams {
-  if (!prompt) return [texts];
-  if (!joined) return [prompt, texts];
-  const width = texts.shape[2]!;
-  return [concat([reshape(prompt, [virtualTokens, width]), reshape(texts, [product([rows, length]), width])], 0)];
+function embed(model: Model, { positions }: Layout, ids: Tensor, prompt?: Tensor): States {
+  const texts = model.place(model.tokens(ids), positions.texts);
+  return { joined: false, streams: prompt ? [model.place(prompt, positions.prompt), texts] : [texts] };
 }
 
-function unpack({ rows, length, virtualTokens, joined }: Layout, streams: Streams): Parts {
-  if (!joined) return streams.length === 1 ? { texts: streams[0]! } : { prompt: streams[0]!, texts: streams[1]! };
+function join({ rows, length, virtualTokens }: Layout, [prompt, texts]: readonly Tensor[]): Tensor {
+  const width = texts!.shape[2]!;
+  return concat([reshape(prompt!, [virtualTokens, width]), reshape(texts!, [product([rows, length]), width])], 0);
+}
+
+/** Each stream's features, as the prompt's and the texts'. */
+function partsOf({ rows, length, virtualTokens }: Layout, joined: boolean, streams: readonly Tensor[]): Parts {
+  if (streams.length === 2) return { prompt: streams[0]!, texts: streams[1]! };
+  if (!joined) return { texts: streams[0]! };
   const [prompt, texts] = split(streams[0]!, 0, [virtualTokens, product([rows, length])]);
   const width = prompt!.shape[1]!;
   return { prompt: reshape(prompt!, [1, virtualTokens, width]), texts: reshape(texts!, [rows, length, width]) };
 }
 
-function embed(model: Model, layout: Layout, ids: Tensor, prompt?: Tensor): Streams {
-  const texts = model.place(model.tokens(ids), layout.virtualTokens);
-  return pack(layout, prompt ? { prompt: model.place(prompt, 0), texts } : { texts });
-}
-
-function heads(model: Model, layout: Layout, layer: number, streams: Streams): Record<keyof Heads, Parts> {
-  const all = streams.map((x) => model.heads(layer, x));
-  const parts = (name: keyof Heads) =>
-    unpack(
+function heads(model: Model, layout: Layout, layer: number, { joined, streams }: States) {
+  const { positions } = layout;
+  const at = joined
+    ? [positions.joined]
+    : streams.length === 2
+      ? [positions.prompt, positions.texts]
+      : [positions.texts];
+  const all = streams.map((x, i) => model.heads(layer, x, at[i]!));
+  const parts = (name: "query" | "key" | "value") =>
+    partsOf(
       layout,
+      joined,
       all.map((each) => each[name]),
     );
   return { query: parts("query"), key: parts("key"), value: parts("value") };
 }
 
-function wholeLayer(model: Model, layout: Layout, layer: number, streams: Streams): Streams {
-  const { query, key, value } = heads(model, layout, layer, streams);
-  const among = (part: "prompt" | "texts", length: Dim) => {
-    const [k, v] = part === "texts" ? [key, value] : [{ texts: key.prompt! }, { texts: value.prompt! }];
-    return attend(query[part]!, k, v, causalMask(length), model.config.heads);
-  };
-  const texts = among("texts", layout.length);
-  const contexts = pack(layout, query.prompt ? { prompt: among("prompt", layout.virtualTokens), texts } : { texts });
-  return streams.map((x, i) => model.finish(layer, x, contexts[i]!));
+function wholeLayer(model: Model, layout: Layout, layer: number, states: States): States {
+  const { query, key, value } = heads(model, layout, layer, states);
+  const texts = attend(query.texts, key, value, causalMask(layout.length), model.config);
+  const contexts = [texts];
+  if (query.prompt) {
+    const mask = causalMask(layout.virtualTokens);
+    contexts.unshift(attend(query.prompt, { texts: key.prompt! }, { texts: value.prompt! }, mask, model.config));
+  }
+  if (!layout.joined) return { ...states, streams: states.streams.map((x, i) => model.finish(layer, x, contexts[i]!)) };
+  const x = states.joined ? states.streams[0]! : join(layout, states.streams);
+  return { joined: true, streams: [model.finish(layer, x, join(layout, contexts))] };
 }
 
-/** The last layer, of which only the read position of each text is needed: `[B, D]`. */
-function readLayer(model: Model, layout: Layout, layer: number, streams: Streams, lengths: Tensor): Tensor {
-  const { rows, length } = layout;
+/** The last layer, of which only the last position of each text is needed: `[B, D]`. */
+function readLayer(model: Model, layout: Layout, layer: number, states: States, lengths: Tensor): Tensor {
+  const { rows, length, virtualTokens } = layout;
   const last = add(cast(lengths, "int64"), integers(-1));
-  const at = add(mul(range(0, rows), sizes([length])), last);
-  const read = (x: Tensor) => gather(reshape(x, [product([rows, length]), x.shape[2]!]), at);
-
-  const { query, key, value } = heads(model, layout, layer, streams);
-  const one = reshape(read(query.texts), [rows, 1, query.texts.shape[2]!]);
-  const context = attend(one, key, value, lastMask(last, length), model.config.heads);
-  return model.finish(layer, read(unpack(layout, streams).texts), reshape(context, [rows, context.shape[2]!]));
+  const { texts } = partsOf(layout, states.joined, states.streams);
+  const flat = reshape(texts, [product([rows, length]), model.config.width]);
+  const x = gather(flat, add(mul(range(0, rows), sizes([length])), last));
+  const { query } = model.heads(layer, x, add(last, integers(virtualTokens)));
+  const one = reshape(query, [rows, 1, query.shape[1]!]);
+  const { key, value } = heads(model, layout, layer, states);
+  const context = attend(one, key, value, lastMask(last, length), model.config);
+  return model.finish(layer, x, reshape(context, [rows, context.shape[2]!]));
 }

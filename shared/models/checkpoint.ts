@@ -16,8 +16,6 @@ const DTYPES: Readonly<Record<string, DType>> = { F32: "float32", F16: "float16"
 /** A model folder that was opened and checked: what it is, and where its weights lie. */
 export interface Checkpoint {
   readonly folder: string;
-  /** A key of `families`. */
-  readonly architecture: string;
   readonly family: Family;
   readonly config: ModelConfig;
   /** config.json as it is. */
@@ -39,7 +37,7 @@ interface LocatedWeight {
  */
 export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const json = await readJson(join(folder, "config.json"));
-  const { architecture, family, config } = configureModel(json, join(folder, "config.json"));
+  const { family, config } = configureModel(json, join(folder, "config.json"));
   const files = await weightFiles(folder);
   const found = new Map<string, LocatedWeight>();
   for (const file of files) for (const [name, weight] of await readWeights(file)) found.set(name, weight);
@@ -47,7 +45,9 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const faults: Fault[] = [];
   const weights = new Map<string, LocatedWeight>();
   for (const [name, shape] of Object.entries(family.parameters(config))) {
-    const weight = found.get(name) ?? found.get(withoutPrefix(name));
+    const weight = otherNames(name)
+      .map((other) => found.get(other))
+      .find(Boolean);
     if (!weight) faults.push({ at: name, message: "is missing" });
     else if (!DTYPES[weight.dtype])
       faults.push({ at: name, message: `has dtype ${weight.dtype}; F32, F16 or BF16 can be used` });
@@ -61,7 +61,7 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   if (faults.length > 0) {
     throw new ProblemError(TITLE, `the weights in ${folder} do not fit its config.json`, { status: 422, faults });
   }
-  return { folder, architecture, family, config, json, weights };
+  return { folder, family, config, json, weights };
 }
 
 /** The frozen weights of a checkpoint as float32 tensors that ONNX Runtime reads from the file where they lie. */
@@ -152,9 +152,14 @@ async function readFully(handle: Awaited<ReturnType<typeof open>>, into: Uint8Ar
   }
 }
 
-/** Base checkpoints on the hub leave out the prefix that language-model classes add. */
-function withoutPrefix(name: string): string {
-  return name.slice(name.indexOf(".") + 1);
+/**
+ * What a weight may be called: base checkpoints on the hub leave out the prefix that language-model classes add, and BERT's
+ * first ones have TensorFlow's words for the norms.
+ */
+function otherNames(name: string): string[] {
+  const bare = name.slice(name.indexOf(".") + 1);
+  const old = name.replace(/LayerNorm\.weight$/, "LayerNorm.gamma").replace(/LayerNorm\.bias$/, "LayerNorm.beta");
+  return [name, bare, old];
 }
 
 const exists = (file: string) =>

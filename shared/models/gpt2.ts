@@ -1,10 +1,11 @@
 import { z } from "zod";
-import { add, gelu } from "../graph/operators/elementwise.ts";
+import { add } from "../graph/operators/elementwise.ts";
 import { gather } from "../graph/operators/indexing.ts";
-import { range, split } from "../graph/operators/layout.ts";
+import { split } from "../graph/operators/layout.ts";
 import { linear } from "../graph/operators/matrix.ts";
 import { layerNorm } from "../graph/operators/normalisation.ts";
 import type { Tensor } from "../graph/tensor.ts";
+import { activation, activationField } from "./activation.ts";
 import type { Family, Model, ModelConfig, ParameterShapes, Parameters } from "./model.ts";
 
 const size = z.int().positive();
@@ -19,39 +20,47 @@ const schema = z.object({
   vocab_size: size,
   n_inner: size.nullish(),
   layer_norm_epsilon: z.number().positive().default(1e-5),
-  activation_function: z.enum(["gelu_new", "gelu_pytorch_tanh"]).default("gelu_new"),
+  activation_function: activationField.default("gelu_new"),
   scale_attn_weights: z.literal(true).default(true),
   scale_attn_by_inverse_layer_idx: z.literal(false).default(false),
-  tie_word_embeddings: z.literal(true).default(true),
+  tie_word_embeddings: z.boolean().default(true),
 });
 
 interface Gpt2Config extends ModelConfig {
   readonly inner: number;
   readonly epsilon: number;
+  readonly act: z.infer<typeof activationField>;
+  readonly tied: boolean;
 }
 
-/** GPT-2 (Radford et al. 2019): learned positions, norms before attention and feed-forward, head tied to the embedding. */
+/** GPT-2 (Radford et al. 2019): learned positions, norms before attention and feed-forward. */
 export const gpt2: Family<Gpt2Config> = {
+  name: "gpt2",
+
   configure(json) {
     const config = schema.parse(json);
     return {
       layers: config.n_layer,
       width: config.n_embd,
       heads: config.n_head,
+      keyHeads: config.n_head,
       vocabulary: config.vocab_size,
       positions: config.n_positions,
       inner: config.n_inner ?? 4 * config.n_embd,
       epsilon: config.layer_norm_epsilon,
+      act: config.activation_function,
+      tied: config.tie_word_embeddings,
     };
   },
 
-  parameters({ layers, width, vocabulary, positions, inner }) {
+  parameters({ layers, width, vocabulary, positions, inner, tied }) {
     const shapes: ParameterShapes = {
       "transformer.wte.weight": [vocabulary, width],
       "transformer.wpe.weight": [positions, width],
       "transformer.ln_f.weight": [width],
       "transformer.ln_f.bias": [width],
     };
+    if (!tied) shapes["lm_head.weight"] = [vocabulary, width];
     for (let layer = 0; layer < layers; layer++) {
       const at = `transformer.h.${layer}.`;
       for (const norm of ["ln_1", "ln_2"]) {
@@ -73,18 +82,20 @@ export const gpt2: Family<Gpt2Config> = {
 
   layerOf: (name) => /^(transformer\.h\.)(\d+)(\..*)$/.exec(name),
 
-  withLayers: (json, layers) => ({ ...json, n_layer: layers }),
+  withLayers: (json, layers) => ({ ...json, n_layer: layers.length }),
 
-  embeddings: ["transformer.wte.weight", "transformer.wpe.weight"],
+  embeddings: ({ tied }) => ["transformer.wte.weight", "transformer.wpe.weight", ...(tied ? [] : ["lm_head.weight"])],
 
   build(config: Gpt2Config, weight: Parameters): Model {
+    const act = activation(config.act);
     const norm = (name: string, x: Tensor) =>
       layerNorm(x, weight(`${name}.weight`), weight(`${name}.bias`), config.epsilon);
     const project = (name: string, x: Tensor) => linear(x, weight(`${name}.weight`), { bias: weight(`${name}.bias`) });
     return {
       config,
+      kind: "causal",
       tokens: (ids) => gather(weight("transformer.wte.weight"), ids),
-      place: (x, start) => add(x, gather(weight("transformer.wpe.weight"), range(start, x.shape[1]!))),
+      place: (x, positions) => add(x, gather(weight("transformer.wpe.weight"), positions)),
       heads(layer, x) {
         const at = `transformer.h.${layer}`;
         const all = project(`${at}.attn.c_attn`, norm(`${at}.ln_1`, x));
@@ -94,12 +105,12 @@ export const gpt2: Family<Gpt2Config> = {
       finish(layer, x, context) {
         const at = `transformer.h.${layer}`;
         const attended = add(x, project(`${at}.attn.c_proj`, context));
-        const inner = gelu(project(`${at}.mlp.c_fc`, norm(`${at}.ln_2`, attended)));
+        const inner = act(project(`${at}.mlp.c_fc`, norm(`${at}.ln_2`, attended)));
         return add(attended, project(`${at}.mlp.c_proj`, inner));
       },
       finalNorm: (x) => norm("transformer.ln_f", x),
       logits(hidden, tokens) {
-        const head = weight("transformer.wte.weight");
+        const head = weight(config.tied ? "transformer.wte.weight" : "lm_head.weight");
         return linear(hidden, tokens ? gather(head, tokens) : head, { transposed: true });
       },
     };

@@ -5,29 +5,36 @@ export interface ModelConfig {
   readonly layers: number;
   /** Width D of the hidden states. */
   readonly width: number;
-  /** Attention heads H. */
+  /** Attention heads H of the queries. */
   readonly heads: number;
+  /** Attention heads K of keys and values; each serves H / K queries' heads. */
+  readonly keyHeads: number;
   readonly vocabulary: number;
   /** Longest input in tokens, the soft prompt included. */
   readonly positions: number;
 }
 
-/** Query, key and value of a layer, `[…, H·d]` each. */
+/** Query `[…, H·d]`, key and value `[…, K·d]` of a layer. */
 export interface Heads {
   readonly query: Tensor;
   readonly key: Tensor;
   readonly value: Tensor;
 }
 
-/** A causal family's parts, as functions on hidden states `[…, D]` of any rank. How they are put together is in causal.ts. */
+/**
+ * A transformer's parts, as functions on hidden states `[…, D]` of any rank; positions are int64 tensors, counted from 0, that
+ * broadcast to `[…]`. How the parts are put together is in causal.ts and masked.ts.
+ */
 export interface Model {
   readonly config: ModelConfig;
-  /** Token embeddings `[…, D]` of ids `[…]`. */
+  /** Causal: a position sees what is before it, and the last one is read. Masked: it sees all, and the mask's is read. */
+  readonly kind: "causal" | "masked";
+  /** Token embeddings `[…, D]` of ids `[…]`: what a soft prompt's rows are like. */
   tokens(ids: Tensor): Tensor;
-  /** Marks x `[…, N, D]` as the positions from `start` on. */
-  place(x: Tensor, start: number): Tensor;
+  /** Hidden states of the first layer, from embeddings. */
+  place(x: Tensor, positions: Tensor): Tensor;
   /** What a layer's attention works on. */
-  heads(layer: number, x: Tensor): Heads;
+  heads(layer: number, x: Tensor, positions: Tensor): Heads;
   /** The rest of a layer after its attention, whose result is `context`, `[…, H·d]`: residuals and feed-forward. */
   finish(layer: number, x: Tensor, context: Tensor): Tensor;
   finalNorm(x: Tensor): Tensor;
@@ -43,15 +50,20 @@ export type ParameterShapes = Record<string, readonly number[]>;
 
 /** A family of models: how its checkpoints are read, and how it computes. */
 export interface Family<Config extends ModelConfig = ModelConfig> {
+  /** What manifests and catalogues call it. */
+  readonly name: "gpt2" | "llama" | "roberta";
   /** Reads config.json. @throws ZodError for what the family can't be or softpost can't compute */
   configure(json: unknown): Config;
   /** The weights that a checkpoint must have. */
   parameters(config: Config): ParameterShapes;
   /** Splits the name of a layer's weight into what is before its index, the index, and what is after; null for others. */
   layerOf(name: string): readonly (string | undefined)[] | null;
-  /** config.json of a model that differs in its number of layers only. */
-  withLayers(json: Readonly<Record<string, unknown>>, layers: number): Record<string, unknown>;
-  /** Weights that a student copies from its teacher and never trains: token and position embeddings, and the head. */
-  readonly embeddings: readonly string[];
+  /** config.json of a model that has some of the layers only. */
+  withLayers(json: Readonly<Record<string, unknown>>, layers: readonly number[]): Record<string, unknown>;
+  /**
+   * Weights that a student copies from its teacher and never trains: the embeddings and the head. The token embeddings come
+   * first.
+   */
+  embeddings(config: Config): readonly string[];
   build(config: Config, weight: Parameters): Model;
 }

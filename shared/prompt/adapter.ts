@@ -124,11 +124,11 @@ export interface AdapterFiles {
  * A PEFT prompt-tuning folder's two files. The config has only fields that every PEFT since 0.10 knows (older ones reject
  * unknown fields), and says RANDOM for the initialisation so that loading it needs no tokenizer.
  *
- * @param taskType PEFT's name for the kind of model; null for a masked model, for which PEFT has none
+ * @param masked for a masked model, whose adapters PEFT puts before the text only where the task is FEATURE_EXTRACTION
  * @throws ProblemError if the prompt's length isn't virtualTokens × dimension or a value isn't finite
  */
-export function encodeAdapter(adapter: Adapter & { readonly taskType: "CAUSAL_LM" | null }): AdapterFiles {
-  const { prompt, virtualTokens, dimension, baseModel, taskType } = adapter;
+export function encodeAdapter(adapter: Adapter & { readonly masked: boolean }): AdapterFiles {
+  const { prompt, virtualTokens, dimension, baseModel, masked } = adapter;
   if (!prompt.every(Number.isFinite)) {
     throw new ProblemError(TITLE, "A value of the prompt is not finite, so it is not written.");
   }
@@ -144,7 +144,7 @@ export function encodeAdapter(adapter: Adapter & { readonly taskType: "CAUSAL_LM
     prompt_tuning_init: "RANDOM",
     prompt_tuning_init_text: null,
     revision: null,
-    task_type: taskType,
+    task_type: masked ? "FEATURE_EXTRACTION" : "CAUSAL_LM",
     token_dim: dimension,
     tokenizer_name_or_path: null,
   };

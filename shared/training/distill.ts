@@ -1,12 +1,12 @@
+import type { MaskTokens } from "../data/tokenizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
-import { reshape } from "../graph/operators/layout.ts";
-import { constant, input, type Tensor, variable } from "../graph/tensor.ts";
-import { allHidden } from "../models/causal.ts";
+import { constant, type Tensor, variable } from "../graph/tensor.ts";
 import { type Checkpoint, frozenWeights, readWeight } from "../models/checkpoint.ts";
 import type { Model } from "../models/model.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { Watch } from "./events.ts";
-import { type Distilled, distillLoss } from "./losses.ts";
+import { languageInputs, languageOutputs, languageRows } from "./language-rows.ts";
+import { distillLoss } from "./losses.ts";
 import type { Optimizer } from "./optimizers.ts";
 import type { ResumableRun } from "./variable-run.ts";
 import { trainWeights } from "./weight-training.ts";
@@ -22,6 +22,8 @@ export interface Distillation {
   /** Which of the teacher's layers the student starts from, in this order. */
   readonly layers: readonly number[];
   readonly tokens: Int32Array;
+  /** What a masked model's training needs. */
+  readonly mask?: MaskTokens | undefined;
   readonly steps: number;
   readonly batchSize: number;
   /** Tokens a row. */
@@ -48,13 +50,12 @@ export interface Distillate {
 export async function distill(options: Distillation, watch: Watch): Promise<Distillate> {
   const { engine, teacher, batchSize, length } = options;
   const student = studentOf(teacher, resolveLayers(options.layers, teacher.config.layers));
-  const ids = input("ids", "int32", [batchSize, length]);
-  const labels = reshape(input("labels", "int32", [batchSize, length]), [batchSize * length]);
-  const every = constant(new Array(batchSize * length).fill(1));
+  const { ids, targets } = languageInputs(options);
+  const real = constant(new Array(batchSize * length).fill(1));
   const loss = distillLoss(
-    outputs(teacher.family.build(teacher.config, frozenWeights(teacher)), ids),
-    outputs(student.model, ids),
-    { labels, real: every, predicted: every },
+    languageOutputs(teacher.family.build(teacher.config, frozenWeights(teacher)), ids),
+    languageOutputs(student.model, ids),
+    { ...targets, real },
   );
   const weights = await Promise.all(
     [...student.trained].map(async ([name, tensor]) => ({
@@ -65,6 +66,7 @@ export async function distill(options: Distillation, watch: Watch): Promise<Dist
   );
   const training = {
     name: "distilling",
+    rows: languageRows(student.model.kind, options.tokens, options, options.mask),
     loss,
     weights,
     optimizer: DISTILL_OPTIMIZER,
@@ -73,7 +75,7 @@ export async function distill(options: Distillation, watch: Watch): Promise<Dist
   };
   const result = await trainWeights({ ...options, ...training }, watch);
   const copied: Record<string, Value> = {};
-  for (const name of teacher.family.embeddings) {
+  for (const name of teacher.family.embeddings(teacher.config)) {
     copied[name] = { shape: teacher.weights.get(name)!.shape, data: await readWeight(teacher, name) };
   }
   return { ...result, json: student.json, weights: { ...copied, ...(await engine.get([...student.trained.keys()])) } };
@@ -92,12 +94,14 @@ export interface Student {
 /** @param layers indices of the teacher's layers, from 0 */
 export function studentOf(teacher: Checkpoint, layers: readonly number[]): Student {
   const { family } = teacher;
-  const json = family.withLayers(teacher.json, layers.length);
+  const json = family.withLayers({ ...teacher.json, dtype: "float32" }, layers);
+  delete json.torch_dtype;
   const config = family.configure(json);
+  const copied = family.embeddings(config);
   const frozen = frozenWeights(teacher);
   const trained = new Map(
     Object.entries(family.parameters(config))
-      .filter(([name]) => !family.embeddings.includes(name))
+      .filter(([name]) => !copied.includes(name))
       .map(([name, shape]) => [name, variable(name, shape)]),
   );
   const model = family.build(config, (name) => trained.get(name) ?? frozen(name));
@@ -106,13 +110,6 @@ export function studentOf(teacher: Checkpoint, layers: readonly number[]): Stude
     return parts ? `${parts[1]}${layers[Number(parts[2])]}${parts[3]}` : name;
   };
   return { model, json, trained, origin };
-}
-
-/** Logits `[N, V]` and final hidden states `[N, D]` at all positions. */
-function outputs(model: Model, ids: Tensor): Distilled {
-  const [rows, length] = ids.shape as readonly [number, number];
-  const hidden = reshape(allHidden(model, ids), [rows * length, model.config.width]);
-  return { hidden, logits: model.logits(hidden) };
 }
 
 /** Indices from 0, negative ones counted from the end. */

@@ -13,6 +13,7 @@ import { ProblemError } from "../protocol/errors.ts";
 import type { RandomSource } from "../protocol/random.ts";
 import type { Watch } from "./events.ts";
 import { optimizerFeeds, optimizerStep } from "./optimizers.ts";
+import { longest, prepare } from "./prepare.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
 import { textFeeds } from "./texts.ts";
 import { exampleLosses, type Tuned, type Tuning } from "./tune.ts";
@@ -53,7 +54,8 @@ export async function dpTune(
     throw new ProblemError("The privacy plan does not fit the data", detail);
   }
   const prompt = variable("prompt", start.shape);
-  const sumSession = await engine.load({ outputs: clippedSum(tuning, prompt) });
+  const largest = { B: Math.min(physicalBatch, examples.length), T: longest(examples) };
+  const sumSession = await prepare(engine, { outputs: clippedSum(tuning, prompt) }, largest, watch);
   const gradient = input("gradient", "float32", start.shape);
   const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
   const updateSession = await engine.load({ outputs: {}, updates: update.updates });
@@ -91,6 +93,7 @@ export async function dpTune(
     },
     watch,
   );
+  await sumSession.release();
   return { prompt: (await engine.get([MEAN]))[MEAN]!, loss, leftOut };
 }
 

@@ -3,7 +3,7 @@ import { exp } from "../graph/operators/elementwise.ts";
 import { reshape } from "../graph/operators/layout.ts";
 import { logSoftmax } from "../graph/operators/reduction.ts";
 import { type Tensor, variable } from "../graph/tensor.ts";
-import { readHidden } from "../models/causal.ts";
+import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
 import type { Watch } from "./events.ts";
 import { classScores } from "./losses.ts";

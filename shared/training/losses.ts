@@ -34,27 +34,40 @@ export function weightedMean(values: Tensor, weights: Tensor): Tensor {
 /** Weights of the three terms of distillation (POST, table 8). */
 const DISTILL = { kl: 5, lm: 2, cosine: 1 } as const;
 
-/** What the loss of distillation compares, at all positions. */
-export interface Distilled {
+/** What a language model makes of all positions of a batch, row after row. */
+export interface LanguageOutputs {
   /** Logits `[N, V]`. */
   readonly logits: Tensor;
   /** Final hidden states `[N, D]`. */
   readonly hidden: Tensor;
 }
 
+/** What the positions of a batch are compared with. */
+export interface LanguageTargets {
+  /** The token that is to be predicted at every position, int32 `[N]`. */
+  readonly labels: Tensor;
+  /** 1 where it counts, 0 elsewhere, float32 `[N]`. */
+  readonly predicted: Tensor;
+}
+
+/** The mean cross-entropy over the predicted positions. */
+export function languageLoss({ logits }: LanguageOutputs, { labels, predicted }: LanguageTargets): Tensor {
+  return weightedMean(crossEntropy(logits, labels), predicted);
+}
+
 /**
- * 5·T²·KL(teacher ‖ student) + 2·next-token loss + (1 − cos of the final hidden states), averaged over real positions.
- * @param labels the next token of every position, int32 `[N]`
- * @param real 1 for a real position, `[N]`; `predicted` 1 for a position whose next token is real
+ * 5·T²·KL(teacher ‖ student) + 2·language loss + (1 − cos of the final hidden states); the first and the last are averaged over
+ * real positions, the other one over the predicted ones.
+ * @param targets with `real`, 1 for a real position, `[N]`
  */
 export function distillLoss(
-  teacher: Distilled,
-  student: Distilled,
-  { labels, real, predicted }: { readonly labels: Tensor; readonly real: Tensor; readonly predicted: Tensor },
+  teacher: LanguageOutputs,
+  student: LanguageOutputs,
+  targets: LanguageTargets & { readonly real: Tensor },
 ): Tensor {
-  const imitation = weightedMean(softKl(teacher.logits, student.logits), real);
-  const language = weightedMean(crossEntropy(student.logits, labels), predicted);
-  const direction = weightedMean(cosineDistance(student.hidden, teacher.hidden), real);
+  const imitation = weightedMean(softKl(teacher.logits, student.logits), targets.real);
+  const language = languageLoss(student, targets);
+  const direction = weightedMean(cosineDistance(student.hidden, teacher.hidden), targets.real);
   return add(add(mul(imitation, DISTILL.kl), mul(language, DISTILL.lm)), mul(direction, DISTILL.cosine));
 }
 

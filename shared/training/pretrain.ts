@@ -1,15 +1,12 @@
+import type { MaskTokens } from "../data/tokenizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
-import { mul } from "../graph/operators/elementwise.ts";
-import { crossEntropy } from "../graph/operators/indexing.ts";
-import { reshape } from "../graph/operators/layout.ts";
-import { reduceSum } from "../graph/operators/reduction.ts";
-import { input, type Tensor, variable } from "../graph/tensor.ts";
-import { allHidden } from "../models/causal.ts";
+import { type Tensor, variable } from "../graph/tensor.ts";
 import type { Family, ModelConfig } from "../models/model.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
 import type { Watch } from "./events.ts";
+import { languageInputs, languageOutputs, languageRows } from "./language-rows.ts";
+import { languageLoss } from "./losses.ts";
 import type { Optimizer } from "./optimizers.ts";
-import { TokenRows } from "./rows.ts";
 import type { ResumableRun } from "./variable-run.ts";
 import { trainWeights } from "./weight-training.ts";
 
@@ -17,6 +14,8 @@ const ADAMW: Optimizer = { name: "adamw", betas: [0.9, 0.95], epsilon: 1e-8, wei
 /** Deviation of GPT-2's first weights (Radford et al. 2019), and part of the steps that warm up. */
 const INITIAL_DEVIATION = 0.02;
 const WARMUP = 0.05;
+/** The matrices of the families that write to the residual stream. */
+const RESIDUAL = /(c_proj|o_proj|down_proj|output\.dense)\.weight$/;
 const CLIP = 1;
 
 export interface PretrainOptions {
@@ -26,6 +25,8 @@ export interface PretrainOptions {
   readonly tokens: Int32Array;
   /** Tokens that are not trained on, at least one batch of them. */
   readonly heldOut: Int32Array;
+  /** What a masked model's training needs. */
+  readonly mask?: MaskTokens | undefined;
   readonly steps: number;
   readonly batchSize: number;
   readonly length: number;
@@ -48,17 +49,14 @@ export async function pretrain(options: PretrainOptions, watch: Watch): Promise<
   const variables = new Map<string, Tensor>();
   for (const [name, shape] of Object.entries(family.parameters(config))) variables.set(name, variable(name, shape));
   const model = family.build(config, (name) => variables.get(name)!);
-  const tokens = batchSize * length;
-  const ids = input("ids", "int32", [batchSize, length]);
-  const labels = input("labels", "int32", [batchSize, length]);
-  const logits = model.logits(reshape(allHidden(model, ids), [tokens, config.width]));
-  const loss = mul(reduceSum(crossEntropy(logits, reshape(labels, [tokens]))), 1 / tokens);
-
+  const { ids, targets } = languageInputs(options);
+  const loss = languageLoss(languageOutputs(model, ids), targets);
   const first = initialWeights(family, config, options.seed);
   const trained = await trainWeights(
     {
       ...options,
       name: "pretraining",
+      rows: languageRows(model.kind, options.tokens, options, options.mask),
       loss,
       weights: [...variables].map(([name, v]) => ({ variable: v, value: first[name]!, decay: v.shape.length > 1 })),
       optimizer: ADAMW,
@@ -67,7 +65,7 @@ export async function pretrain(options: PretrainOptions, watch: Watch): Promise<
     },
     watch,
   );
-  const held = new TokenRows(options.heldOut, { length, batchSize, seed: 0 });
+  const held = languageRows(model.kind, options.heldOut, { length, batchSize, seed: 0 }, options.mask);
   const evaluate = await engine.load({ outputs: { loss } });
   const batches = Math.max(1, Math.floor(held.count / batchSize));
   let total = 0;
@@ -82,7 +80,7 @@ function initialWeights(family: Family, config: ModelConfig, seed: number): Reco
     const count = shape.reduce((a, b) => a * b, 1);
     const data = new Float32Array(count);
     if (shape.length > 1) {
-      const deviation = INITIAL_DEVIATION / (/c_proj/.test(name) ? Math.sqrt(2 * config.layers) : 1);
+      const deviation = INITIAL_DEVIATION / (RESIDUAL.test(name) ? Math.sqrt(2 * config.layers) : 1);
       const draws = new Draws(seededRandom(seed, 1, index));
       for (let i = 0; i < count; i++) data[i] = deviation * normal(draws);
     } else if (name.endsWith("weight")) data.fill(1);

@@ -1,23 +1,28 @@
 import { type Batch, byLength, makeBatch } from "../data/batches.ts";
-import type { Engine, Graph, Session, Value } from "../graph/engine.ts";
+import type { Engine, Graph, Value } from "../graph/engine.ts";
 import { input } from "../graph/tensor.ts";
-import type { Texts } from "../models/causal.ts";
+import type { Texts } from "../models/forward.ts";
 import type { Watch } from "./events.ts";
 import { InterruptedError } from "./loop.ts";
+import { longest, prepare } from "./prepare.ts";
 
 /** An example as the model reads it. */
 export interface EncodedText {
   readonly ids: Int32Array;
+  /** Index of the token at which a masked model is read. */
+  readonly readAt: number;
 }
 
 /** The graph inputs of a batch of right-padded texts. */
 export function textInputs(): Texts {
-  return { ids: input("ids", "int32", ["B", "T"]), lengths: input("lengths", "int32", ["B"]) };
+  const each = (name: string) => input(name, "int32", ["B"]);
+  return { ids: input("ids", "int32", ["B", "T"]), lengths: each("lengths"), read: each("read") };
 }
 
 /** The values of {@link textInputs}. */
-export function textFeeds({ ids, rows, length, lengths }: Batch): Record<string, Value> {
-  return { ids: { shape: [rows, length], data: ids }, lengths: { shape: [rows], data: lengths } };
+export function textFeeds({ ids, rows, length, lengths, read }: Batch): Record<string, Value> {
+  const each = (data: Int32Array) => ({ shape: [rows], data });
+  return { ids: { shape: [rows, length], data: ids }, lengths: each(lengths), read: each(read) };
 }
 
 /** Rows that are run at once where nothing depends on it. */
@@ -32,9 +37,11 @@ export async function mapTexts(
   name: string,
   outputs: Graph["outputs"] & { readonly result: Graph["outputs"][string] },
   texts: readonly EncodedText[],
-  { signal, onEvent }: Watch,
+  watch: Watch,
 ): Promise<{ readonly width: number; readonly data: Float32Array }> {
-  const session: Session = await engine.load({ outputs });
+  const { signal, onEvent } = watch;
+  const largest = { B: Math.min(ROWS_AT_ONCE, texts.length), T: longest(texts) };
+  const session = await prepare(engine, { outputs }, largest, watch);
   const width = outputs.result.shape[1] as number;
   const data = new Float32Array(texts.length * width);
   onEvent?.({ kind: "phase", name, total: texts.length, unit: "examples" });
@@ -48,5 +55,6 @@ export async function mapTexts(
     done += examples.length;
     onEvent?.({ kind: "progress", done });
   }
+  await session.release();
   return { width, data };
 }

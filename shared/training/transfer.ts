@@ -2,12 +2,13 @@ import { makeBatch } from "../data/batches.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { gradients } from "../graph/gradients.ts";
 import { input, type Tensor, variable } from "../graph/tensor.ts";
-import { readHidden } from "../models/causal.ts";
+import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
 import { transferLoss } from "./losses.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep, scalar } from "./optimizers.ts";
+import { longest, prepare } from "./prepare.ts";
 import { type EncodedText, mapTexts, textFeeds, textInputs } from "./texts.ts";
 import { batchMean, EpochBatches } from "./tune.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
@@ -66,7 +67,8 @@ export async function transfer(
   const prompt = variable("prompt", start.shape);
   const loss = transferStepLoss(target, sharedPrompt(prompt));
   const update = optimizerStep(optimizer, [{ variable: prompt, gradient: gradients(loss, [prompt])[0]! }]);
-  const session = await engine.load({ outputs: { loss }, updates: update.updates });
+  const largest = { B: Math.min(options.batchSize, publicTexts.length), T: longest(publicTexts) };
+  const session = await prepare(engine, { outputs: { loss }, updates: update.updates }, largest, watch);
   const batches = new EpochBatches(publicTexts, options.batchSize, { kind: "shuffled", seed: options.seed });
   const mean = await runVariables(
     {
@@ -87,6 +89,7 @@ export async function transfer(
     },
     watch,
   );
+  await session.release();
   return { prompt: (await engine.get(["prompt"])).prompt!, loss: mean };
 }
 

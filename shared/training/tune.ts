@@ -6,13 +6,14 @@ import { crossEntropy } from "../graph/operators/indexing.ts";
 import { cast, reshape } from "../graph/operators/layout.ts";
 import { reduceSum } from "../graph/operators/reduction.ts";
 import { input, sizes, type Tensor, variable } from "../graph/tensor.ts";
-import { readHidden } from "../models/causal.ts";
+import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
 import { seededRandom } from "../protocol/random.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
 import { classScores } from "./losses.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
+import { longest, prepare } from "./prepare.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
 import { type EncodedText, textFeeds, textInputs } from "./texts.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
@@ -59,7 +60,8 @@ export async function tune(
   const loss = batchMean(losses);
   const gradient = gradients(loss, [prompt])[0]!;
   const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
-  const session = await engine.load({ outputs: { loss }, updates: update.updates });
+  const largest = { B: Math.min(tuning.batchSize, examples.length), T: longest(examples) };
+  const session = await prepare(engine, { outputs: { loss }, updates: update.updates }, largest, watch);
   const batches = new EpochBatches(examples, tuning.batchSize, tuning.order);
   const mean = await runVariables(
     {
@@ -80,6 +82,7 @@ export async function tune(
     },
     watch,
   );
+  await session.release();
   return { prompt: (await engine.get([MEAN]))[MEAN]!, loss: mean };
 }
 

@@ -2,32 +2,29 @@ import type { Engine, Value } from "../graph/engine.ts";
 import { gradients } from "../graph/gradients.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { Watch } from "./events.ts";
+import type { LanguageRows } from "./language-rows.ts";
 import { clipGlobalNorm, type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
-import { TokenRows } from "./rows.ts";
+import { prepare } from "./prepare.ts";
 import { linearSchedule } from "./schedule.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
 
-/** Training of weights on a token stream: what pretraining and distillation have in common. */
+/** Training of weights on text: what pretraining and distillation have in common. */
 export interface WeightTraining {
   readonly name: string;
   readonly engine: Engine;
-  /** Scalar loss on the int32 inputs `ids` and `labels`, `[batchSize, length]` each. */
+  /** Scalar loss on the inputs of a batch of the rows. */
   readonly loss: Tensor;
   /** The variables to train, and their first values. */
   readonly weights: readonly { readonly variable: Tensor; readonly value: Value; readonly decay: boolean }[];
   readonly optimizer: Optimizer;
-  readonly tokens: Int32Array;
+  readonly rows: LanguageRows;
   readonly steps: number;
-  readonly batchSize: number;
-  /** Tokens a row. */
-  readonly length: number;
   /** Peak of the learning rate. */
   readonly learningRate: number;
   /** Part of the steps over which the learning rate rises. */
   readonly warmup: number;
   /** Limit of the joint norm of all gradients. */
   readonly clip: number;
-  readonly seed: number;
   readonly state: ResumableRun;
 }
 
@@ -37,16 +34,15 @@ export interface WeightTraining {
  * @throws InterruptedError when stopped, after the state was saved; ProblemError for a state of another run
  */
 export async function trainWeights(training: WeightTraining, watch: Watch): Promise<{ readonly loss: number }> {
-  const { engine, weights, optimizer, steps } = training;
+  const { engine, rows, weights, optimizer, steps } = training;
   const variables = weights.map(({ variable }) => variable);
   const clipped = clipGlobalNorm(gradients(training.loss, variables), training.clip);
   const update = optimizerStep(
     optimizer,
     weights.map(({ variable, decay }, i) => ({ variable, gradient: clipped[i]!, decay })),
   );
-  const session = await engine.load({ outputs: { loss: training.loss }, updates: update.updates });
+  const session = await prepare(engine, { outputs: { loss: training.loss }, updates: update.updates }, {}, watch);
   const first = Object.fromEntries(weights.map(({ variable, value }) => [nameOf(variable), value]));
-  const rows = new TokenRows(training.tokens, training);
   const loss = await runVariables(
     {
       ...{ name: training.name, engine, steps, state: training.state },
@@ -59,6 +55,7 @@ export async function trainWeights(training: WeightTraining, watch: Watch): Prom
     },
     watch,
   );
+  await session.release();
   return { loss };
 }
 

@@ -11,6 +11,7 @@ export const tensor = goldenTensors(new URL("../shared/models/golden/golden.safe
 /** The batch's rows without their padding, with their labels. */
 export const examples = (golden.batch.lengths as number[]).map((length, row) => ({
   ids: Int32Array.from(golden.batch.ids[row].slice(0, length)),
+  readAt: length - 1,
   label: golden.labels[row] as number,
 }));
 

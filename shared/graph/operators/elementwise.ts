@@ -54,27 +54,50 @@ export const sqrt = unary("Sqrt", ({ gradient, y }) => div(mul(gradient, 0.5), y
 /** 1 / (1 + e⁻ˣ). */
 export const sigmoid = unary("Sigmoid", ({ gradient, y }) => mul(gradient, mul(y, sub(constant(1), y))));
 
+const angle = (type: "Cos" | "Sin") => (x: Tensor) => apply1({ type, infer: ([of]) => [of!] }, [x]);
+
+/** cos x. For angles of positions: no gradient is defined; likewise `sin`. */
+export const cos = angle("Cos");
+
+/** sin x. */
+export const sin = angle("Sin");
+
+/** The error function. */
+export const erf = unary("Erf", ({ gradient, x }) => mul(gradient, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));
+
+/** x σ(x) (Hendrycks and Gimpel 2016, section 2). */
+export function silu(x: Tensor): Tensor {
+  return mul(x, sigmoid(x));
+}
+
+const geluOperator = (approximate: "none" | "tanh", slope: (x: Tensor) => Tensor): ((x: Tensor) => Tensor) => {
+  const operator: Operator = {
+    type: "Gelu",
+    infer: ([x]) => [x!],
+    gradient: ({ gradient, inputs: [x] }) => [() => mul(gradient, slope(x!))],
+  };
+  return (x) => apply1(operator, [x], { approximate });
+};
+
+/** x Φ(x) (Hendrycks and Gimpel 2016, equation 1), whose slope is Φ(x) + x φ(x). */
+export const gelu = geluOperator("none", (x) => {
+  const normal = mul(add(erf(mul(x, Math.SQRT1_2)), 1), 0.5);
+  return add(normal, mul(x, mul(exp(mul(mul(x, x), -0.5)), 1 / Math.sqrt(2 * Math.PI))));
+});
+
 const ROOT = 2 * Math.sqrt(2 / Math.PI);
 const CUBIC = 0.044715;
 
-const geluOperator: Operator = {
-  type: "Gelu",
-  infer: ([x]) => [x!],
-  gradient: ({ gradient, inputs: [x] }) => [() => mul(gradient, geluSlope(x!))],
-};
-
-/** The tanh form of GELU, 0.5 x (1 + tanh(√(2/π)(x + 0.044715 x³))) (Hendrycks and Gimpel 2016, section 2). */
-export function gelu(x: Tensor): Tensor {
-  return apply1(geluOperator, [x], { approximate: "tanh" });
-}
-
-/** With u = √(2/π)(x + 0.044715 x³) and s = σ(2u), gelu(x) = x s and its slope is s (1 + x (1 − s) 2u'). */
-function geluSlope(x: Tensor): Tensor {
+/**
+ * GELU's tanh form, 0.5 x (1 + tanh(√(2/π)(x + 0.044715 x³))) (Hendrycks and Gimpel 2016, section 2).
+ * With u = √(2/π)(x + 0.044715 x³) and s = σ(2u) it is x s, and its slope is s (1 + x (1 − s) 2u').
+ */
+export const geluTanh = geluOperator("tanh", (x) => {
   const square = mul(x, x);
   const s = sigmoid(mul(x, add(mul(square, ROOT * CUBIC), ROOT)));
   const slope = add(mul(square, 3 * ROOT * CUBIC), ROOT);
   return mul(s, add(mul(mul(x, sub(constant(1), s)), slope), 1));
-}
+});
 
 const minOperator: Operator = {
   type: "Min",

@@ -1,5 +1,5 @@
 import { apply, type Operator, type Tensor } from "../tensor.ts";
-import { mul, sub } from "./elementwise.ts";
+import { add, div, mul, sqrt, sub } from "./elementwise.ts";
 import { meanLast, unbroadcast } from "./reduction.ts";
 
 const layerNormOperator: Operator = {
@@ -24,4 +24,9 @@ const layerNormOperator: Operator = {
 /** Layer normalisation over the last axis (Ba et al. 2016, equation 4). Its mean and inverse deviation serve the gradient. */
 export function layerNorm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: number): Tensor {
   return apply(layerNormOperator, [x, scale, bias], { axis: -1, epsilon })[0]!;
+}
+
+/** x / √(mean(x²) + ε) over the last axis, times a scale (Zhang and Sennrich 2019, equation 4). */
+export function rmsNorm(x: Tensor, scale: Tensor, epsilon: number): Tensor {
+  return mul(div(x, sqrt(add(meanLast(mul(x, x)), epsilon))), scale);
 }

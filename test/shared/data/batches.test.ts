@@ -3,12 +3,14 @@ import { describe, expect, test } from "vitest";
 import { byLength, fileOrder, makeBatch, shuffled } from "../../../shared/data/batches.ts";
 import { seededRandom } from "../../../shared/protocol/random.ts";
 
-const encodedOf = (lengths: number[]) => lengths.map((length, i) => ({ ids: new Int32Array(length).fill(i + 1) }));
+const encodedOf = (lengths: number[]) =>
+  lengths.map((length, i) => ({ ids: new Int32Array(length).fill(i + 1), readAt: Math.max(0, length - 2) }));
 const lists = (batches: Int32Array[]) => batches.map((batch) => [...batch]);
 
 test("rows are padded on the right to the longest of the batch", () => {
   expect(makeBatch(encodedOf([1, 3, 9, 2]), Int32Array.of(3, 1, 0))).toEqual({
     ids: Int32Array.of(4, 4, 0, 2, 2, 2, 1, 0, 0),
+    read: Int32Array.of(0, 1, 0),
     rows: 3,
     length: 3,
     lengths: Int32Array.of(2, 3, 1),

@@ -36,6 +36,24 @@ test("a long text is shortened as little as possible, the template never", () =>
   expect(gpt2.decode([...bytes.ids])).toMatch(/^é+ It was$/);
 });
 
+test("a causal model is read at the last token, a masked one at the template's own mask", () => {
+  const { ids, readAt } = encoder(sentiment, gpt2)("the film");
+  expect(readAt).toBe(ids.length - 1);
+  const maskId = roberta.idOf("<mask>");
+  const before = { ...masked, template: "It was {mask}. {text}" };
+  for (const text of ["", "a", "a <mask> b", "<mask>", "long ".repeat(40), "<mask>".repeat(40)]) {
+    const after = encoder(masked, roberta)(text);
+    expect([...after.ids].slice(after.readAt)).toEqual([maskId, ...roberta.encodePiece("."), roberta.endId]);
+    const ahead = encoder(before, roberta)(text);
+    expect([...ahead.ids].slice(0, ahead.readAt + 1)).toEqual(roberta.encode("It was <mask>").slice(0, -1));
+  }
+});
+
+test("a template with a second mask is refused", () => {
+  const twice = { ...masked, template: "{text} <mask> was {mask}." };
+  expect(problem(() => encoder(twice, roberta))).toMatch(/mask token 2 times.*\n.*Must not hold <mask> beside/);
+});
+
 test("a surrogate pair is not cut in two", () => {
   for (let maxLength = 6; maxLength < 20; maxLength++) {
     const { ids } = encoder({ ...sentiment, maxLength }, gpt2)("🤖".repeat(20));

@@ -9,10 +9,11 @@ import { reshape } from "../../../shared/graph/operators/layout.ts";
 import { reduceSum } from "../../../shared/graph/operators/reduction.ts";
 import { PER_EXAMPLE } from "../../../shared/graph/shape.ts";
 import { input, type Tensor, variable } from "../../../shared/graph/tensor.ts";
-import { allHidden, readHidden } from "../../../shared/models/causal.ts";
 import { type Checkpoint, frozenWeights, openCheckpoint, readWeight } from "../../../shared/models/checkpoint.ts";
+import { allHidden, readHidden } from "../../../shared/models/forward.ts";
 import type { Model } from "../../../shared/models/model.ts";
 import { classScores } from "../../../shared/training/losses.ts";
+import { textInputs } from "../../../shared/training/texts.ts";
 import { expectNear, goldenTensors } from "../../helpers/golden.ts";
 
 const golden = JSON.parse(readFileSync(new URL("golden/golden.json", import.meta.url), "utf8"));
@@ -32,7 +33,7 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-const texts = { ids: input("ids", "int32", ["B", "T"]), lengths: input("lengths", "int32", ["B"]) };
+const texts = textInputs();
 const feeds: Record<string, Value> = {
   ids: { shape: [4, 7], data: Int32Array.from(golden.batch.ids.flat()) },
   lengths: { shape: [4], data: Int32Array.from(golden.batch.lengths) },

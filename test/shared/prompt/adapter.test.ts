@@ -56,13 +56,13 @@ describe("reads what PEFT writes", () => {
 describe("writes what PEFT reads", () => {
   test("the tensor file is PEFT's own, byte for byte", () => {
     const adapter = parseAdapter(goldenConfig, goldenWeights, "p");
-    const { weights } = encodeAdapter({ ...adapter, taskType: "CAUSAL_LM" });
+    const { weights } = encodeAdapter({ ...adapter, masked: false });
     expect(Buffer.from(weights).equals(goldenWeights)).toBe(true);
   });
 
   test("the config has only fields that PEFT 0.10 knows", () => {
     const adapter = parseAdapter(goldenConfig, goldenWeights, "p");
-    const config = JSON.parse(encodeAdapter({ ...adapter, taskType: "CAUSAL_LM" }).config);
+    const config = JSON.parse(encodeAdapter({ ...adapter, masked: false }).config);
     expect(Object.keys(peft010)).toEqual(expect.arrayContaining(Object.keys(config)));
     expect(config).toMatchObject({ peft_type: "PROMPT_TUNING", num_virtual_tokens: 5, token_dim: 8 });
   });
@@ -73,7 +73,7 @@ describe("writes what PEFT reads", () => {
       fc.property(fc.array(finite, { minLength: 6, maxLength: 6 }), (values) => {
         const prompt = Float32Array.from(values);
         const own = { prompt, virtualTokens: 2, dimension: 3, baseModel: null };
-        const files = encodeAdapter({ ...own, taskType: null });
+        const files = encodeAdapter({ ...own, masked: true });
         const back = parseAdapter(files.config, files.weights, "p");
         expect(back).toEqual(own);
         expect(new Uint32Array(back.prompt.buffer)).toEqual(new Uint32Array(prompt.buffer));
@@ -83,7 +83,7 @@ describe("writes what PEFT reads", () => {
 
   test("a value that is not finite is not written", () => {
     const prompt = new Float32Array([1, Number.NaN]);
-    const bad = { prompt, virtualTokens: 1, dimension: 2, baseModel: null, taskType: null };
+    const bad = { prompt, virtualTokens: 1, dimension: 2, baseModel: null, masked: true };
     expect(problem(() => encodeAdapter(bad))).toMatch(/not finite/);
   });
 });

@@ -5,8 +5,7 @@ import { CONFIG_FILE, encodeAdapter, WEIGHTS_FILE } from "../../../../shared/pro
 
 const folder = process.argv[2]!;
 const prompt = Float32Array.from({ length: 5 * 8 }, (_, i) => Math.sin(i));
-const taskType = "CAUSAL_LM";
-const files = encodeAdapter({ prompt, virtualTokens: 5, dimension: 8, baseModel: "tiny-gpt2", taskType });
+const files = encodeAdapter({ prompt, virtualTokens: 5, dimension: 8, baseModel: "tiny-gpt2", masked: false });
 mkdirSync(folder, { recursive: true });
 writeFileSync(join(folder, CONFIG_FILE), files.config);
 writeFileSync(join(folder, WEIGHTS_FILE), files.weights);

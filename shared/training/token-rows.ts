@@ -1,12 +1,12 @@
-import type { Value } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
+import type { LanguageBatch, LanguageRows, RowOptions } from "./language-rows.ts";
 
 /**
  * Batches of a token stream that is cut into rows of `length` tokens, each with its next tokens as labels. Every epoch takes
  * all rows once, in an order that depends on seed and epoch only: a step's batch is the same whenever it is asked for.
  */
-export class TokenRows {
+export class TokenRows implements LanguageRows {
   readonly #tokens: Int32Array;
   readonly #length: number;
   readonly #batchSize: number;
@@ -15,7 +15,7 @@ export class TokenRows {
   #order = new Int32Array();
 
   /** @throws ProblemError if the stream has no full row */
-  constructor(tokens: Int32Array, { length, batchSize, seed }: { length: number; batchSize: number; seed: number }) {
+  constructor(tokens: Int32Array, { length, batchSize, seed }: RowOptions) {
     this.#tokens = tokens;
     this.#length = length;
     this.#batchSize = batchSize;
@@ -25,22 +25,26 @@ export class TokenRows {
     }
   }
 
-  /** Rows in the stream. */
   get count(): number {
     return Math.floor((this.#tokens.length - 1) / this.#length);
   }
 
-  /** The inputs `ids` and `labels`, int32 `[B, T]`, of a step counted from 0. */
-  batch(step: number): { ids: Value; labels: Value } {
+  batch(step: number): LanguageBatch {
     const shape = [this.#batchSize, this.#length];
     const ids = new Int32Array(this.#batchSize * this.#length);
     const labels = new Int32Array(ids.length);
     for (let i = 0; i < this.#batchSize; i++) {
-      const start = this.#row(step * this.#batchSize + i) * this.#length;
+      const start = this.start(step, i);
       ids.set(this.#tokens.subarray(start, start + this.#length), i * this.#length);
       labels.set(this.#tokens.subarray(start + 1, start + 1 + this.#length), i * this.#length);
     }
-    return { ids: { shape, data: ids }, labels: { shape, data: labels } };
+    const predicted = { shape, data: new Float32Array(ids.length).fill(1) };
+    return { ids: { shape, data: ids }, labels: { shape, data: labels }, predicted };
+  }
+
+  /** Where in the stream a row of a step's batch begins. */
+  start(step: number, row: number): number {
+    return this.#row(step * this.#batchSize + row) * this.#length;
   }
 
   #row(index: number): number {

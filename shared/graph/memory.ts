@@ -1,0 +1,170 @@
+import { totalmem } from "node:os";
+import type { Graph } from "./engine.ts";
+import { PER_EXAMPLE, type Shape, terms } from "./shape.ts";
+import type { DType, Node, Tensor } from "./tensor.ts";
+
+/** What Node and ONNX Runtime take before there is a graph. Measured, like the next one. */
+const PROCESS_BYTES = 130e6;
+/** Of the activations, what lies between the pieces of memory that ONNX Runtime's arena gives out. */
+const ARENA_WASTE = 1.15;
+const ELEMENT_BYTES: Readonly<Record<DType, number>> = {
+  float32: 4,
+  float16: 2,
+  bfloat16: 2,
+  int32: 4,
+  int64: 8,
+  bool: 1,
+};
+/** Operators whose output is their first input's memory. */
+const VIEWS = new Set(["Reshape", "Identity"]);
+/** Operators that write their output over an input of its size that nothing else needs. */
+const IN_PLACE = new Set([
+  "Add",
+  "Sub",
+  "Mul",
+  "Div",
+  "Neg",
+  "Exp",
+  "Sqrt",
+  "Sigmoid",
+  "Softmax",
+  "LogSoftmax",
+  "Where",
+]);
+
+/** Bytes of memory that a graph will need. */
+export interface Memory {
+  /** Weights that are held: packed for matrix products, or widened to float32. What is read from its file is not among them. */
+  readonly weights: number;
+  /** The most that is alive at one time while the graph runs. */
+  readonly activations: number;
+  /** Both, variables, and the process around them. */
+  readonly total: number;
+}
+
+/**
+ * What a graph will need, before it is loaded.
+ * @param sizes the named dimensions of its inputs
+ */
+export function estimateMemory(graph: Graph, sizes: Readonly<Record<string, number>>): Memory {
+  const outputs = outputsOf(graph);
+  const weights = heldWeights(outputs, packsWeights(graph));
+  const kept = new Set([...reached(outputs).leaves].filter(({ source }) => source.kind === "variable"));
+  const variables = [...kept].reduce((sum, tensor) => sum + 2 * bytesOf(tensor, sizes), 0);
+  const activations = ARENA_WASTE * peak(outputs, sizes);
+  return { weights, activations, total: PROCESS_BYTES + weights + variables + activations };
+}
+
+/**
+ * Whether weights are packed for matrix products when the graph is loaded, which makes those a quarter faster and takes memory for
+ * every product that a weight is in. Not if they would take more than half of the machine's.
+ */
+export function packsWeights(graph: Graph): boolean {
+  return heldWeights(outputsOf(graph), true) <= machineMemory() / 2;
+}
+
+/** Bytes of memory that this process may take. */
+export function machineMemory(): number {
+  return Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+}
+
+function outputsOf({ outputs, updates = [] }: Graph): Tensor[] {
+  return [...Object.values(outputs), ...updates.map(({ next }) => next)];
+}
+
+/** All nodes that outputs reach, inputs before the nodes that use them, and what isn't made by a node. */
+function reached(outputs: readonly Tensor[]): {
+  readonly nodes: readonly Node[];
+  readonly leaves: ReadonlySet<Tensor>;
+} {
+  const nodes = new Set<Node>();
+  const leaves = new Set<Tensor>();
+  const stack = outputs.map((tensor) => ({ tensor, done: false })).reverse();
+  for (let next = stack.pop(); next; next = stack.pop()) {
+    const { tensor, done } = next;
+    const { source } = tensor;
+    if (source.kind !== "node") leaves.add(tensor);
+    else if (done) nodes.add(source.node);
+    else if (!nodes.has(source.node)) {
+      stack.push({ tensor, done: true });
+      for (const input of [...source.node.inputs].reverse()) stack.push({ tensor: input, done: false });
+    }
+  }
+  return { nodes: [...nodes], leaves };
+}
+
+function heldWeights(outputs: readonly Tensor[], packed: boolean): number {
+  const copies = new Map<Tensor, { products: number; others: number }>();
+  for (const { operator, inputs } of reached(outputs).nodes) {
+    inputs.forEach((tensor, i) => {
+      const weight = weightOf(tensor);
+      if (!weight || operator.type === "Cast") return;
+      const uses = copies.get(weight) ?? { products: 0, others: 0 };
+      copies.set(weight, uses);
+      if (packed && i === 1 && (operator.type === "Gemm" || operator.type === "MatMul")) uses.products += 1;
+      else uses.others += 1;
+    });
+  }
+  let bytes = 0;
+  for (const [weight, { products, others }] of copies) {
+    const size = weight.shape.reduce<number>((a, b) => a * Number(b), ELEMENT_BYTES.float32);
+    bytes += size * products;
+    if (others > 0 && weight.dtype !== "float32") bytes += size;
+  }
+  return bytes;
+}
+
+/** The weight that a tensor is, or is widened from. */
+function weightOf({ source, ...tensor }: Tensor): Tensor | undefined {
+  if (source.kind === "weight") return { source, ...tensor };
+  if (source.kind === "node" && source.node.operator.type === "Cast") return weightOf(source.node.inputs[0]!);
+  return undefined;
+}
+
+/** The most bytes of node outputs that are alive at one time if the nodes run in order. */
+function peak(outputs: readonly Tensor[], sizes: Readonly<Record<string, number>>): number {
+  const { nodes } = reached(outputs);
+  const homes = new Map<Tensor, Tensor>();
+  const homeOf = (tensor: Tensor): Tensor => (homes.has(tensor) ? homeOf(homes.get(tensor)!) : tensor);
+  const waiting = new Map<Tensor, number>();
+  for (const node of nodes) {
+    if (VIEWS.has(node.operator.type)) homes.set(node.outputs[0]!, homeOf(node.inputs[0]!));
+    for (const tensor of new Set(node.inputs.map(homeOf))) waiting.set(tensor, (waiting.get(tensor) ?? 0) + 1);
+  }
+  for (const tensor of outputs) waiting.set(homeOf(tensor), Number.POSITIVE_INFINITY);
+  let [alive, most] = [0, 0];
+  const size = (tensor: Tensor) => (tensor.source.kind === "node" && !weightOf(tensor) ? bytesOf(tensor, sizes) : 0);
+  for (const node of nodes) {
+    const inputs = [...new Set(node.inputs.map(homeOf))];
+    const over =
+      IN_PLACE.has(node.operator.type) &&
+      inputs.find((input) => waiting.get(input) === 1 && size(input) === size(node.outputs[0]!));
+    if (over) {
+      homes.set(node.outputs[0]!, over);
+      waiting.set(over, 1 + (waiting.get(node.outputs[0]!) ?? 0));
+    } else if (!VIEWS.has(node.operator.type)) {
+      for (const output of node.outputs) alive += waiting.has(output) ? size(output) : 0;
+    }
+    most = Math.max(most, alive);
+    for (const input of inputs) {
+      const left = waiting.get(input)! - 1;
+      waiting.set(input, left);
+      if (left === 0) alive -= size(input);
+    }
+  }
+  return most;
+}
+
+function bytesOf({ dtype, shape }: Tensor, sizes: Readonly<Record<string, number>>): number {
+  return elements(shape, sizes) * ELEMENT_BYTES[dtype];
+}
+
+function elements(shape: Shape, sizes: Readonly<Record<string, number>>): number {
+  const sizeOf = (name: string) => (name === PER_EXAMPLE ? 1 : (sizes[name] ?? 1));
+  const size = (dim: number | string) =>
+    terms(dim).reduce(
+      (sum, { coefficient, names }) => sum + names.reduce((a, name) => a * sizeOf(name), coefficient),
+      0,
+    );
+  return shape.reduce<number>((product, dim) => product * size(dim), 1);
+}

@@ -1,0 +1,57 @@
+/**
+ * The forward pass of a masked (bidirectional) transformer with a soft prompt before the texts. The prompt sees the text, so
+ * it is computed anew for each of them.
+ */
+import { add, mul } from "../graph/operators/elementwise.ts";
+import { gather } from "../graph/operators/indexing.ts";
+import { cast, concat, range, reshape } from "../graph/operators/layout.ts";
+import { type Dim, product } from "../graph/shape.ts";
+import { integers, sizes, type Tensor } from "../graph/tensor.ts";
+import { attend, lastMask } from "./attention.ts";
+import type { Texts } from "./forward.ts";
+import type { Model } from "./model.ts";
+
+/** {@link readHidden} of a masked model. */
+export function readMasked(model: Model, { ids, lengths, read }: Texts, prompt?: Tensor): Tensor {
+  const rows = ids.shape[0]!;
+  const virtualTokens = prompt ? (prompt.shape[1] as number) : 0;
+  const last = add(cast(lengths, "int64"), integers(virtualTokens - 1));
+  const final = model.config.layers - 1;
+  let x = embed(model, ids, prompt);
+  const length = x.shape[1]!;
+  const mask = lastMask(last, length);
+  for (let layer = 0; layer < final; layer++) x = wholeLayer(model, layer, x, mask);
+
+  const at = add(add(mul(range(0, rows), sizes([length])), cast(read, "int64")), integers(virtualTokens));
+  const one = gather(reshape(x, [product([rows, length]), model.config.width]), at);
+  const { query } = model.heads(final, one, at);
+  const { key, value } = model.heads(final, x, range(0, length));
+  const only = reshape(query, [rows, 1, query.shape[1]!]);
+  const context = attend(only, { texts: key }, { texts: value }, mask, model.config);
+  return model.finalNorm(model.finish(final, one, reshape(context, [rows, context.shape[2]!])));
+}
+
+/** {@link allHidden} of a masked model: rows without padding. */
+export function allMasked(model: Model, ids: Tensor): Tensor {
+  let x = embed(model, ids);
+  const [rows, length] = x.shape as readonly [Dim, Dim];
+  const last = reshape(add(mul(range(0, rows), integers(0)), add(sizes([length]), integers(-1))), [rows]);
+  const mask = lastMask(last, length);
+  for (let layer = 0; layer < model.config.layers; layer++) x = wholeLayer(model, layer, x, mask);
+  return model.finalNorm(x);
+}
+
+/** `[B, P + T, D]` */
+function embed(model: Model, ids: Tensor, prompt?: Tensor): Tensor {
+  const texts = model.tokens(ids);
+  const rows = ids.shape[0]!;
+  if (!prompt) return model.place(texts, range(0, ids.shape[1]!));
+  const ones = add(mul(cast(reshape(range(0, rows), [rows, 1, 1]), "float32"), 0), 1);
+  const x = concat([mul(ones, prompt), texts], 1);
+  return model.place(x, range(0, x.shape[1]!));
+}
+
+function wholeLayer(model: Model, layer: number, x: Tensor, mask: Tensor): Tensor {
+  const { query, key, value } = model.heads(layer, x, range(0, x.shape[1]!));
+  return model.finish(layer, x, attend(query, { texts: key }, { texts: value }, mask, model.config));
+}

@@ -1,0 +1,38 @@
+import type { Engine, Graph, Session } from "../graph/engine.ts";
+import { estimateMemory, machineMemory, packsWeights } from "../graph/memory.ts";
+import type { Watch } from "./events.ts";
+
+/**
+ * Loads a graph, and tells before what it will need.
+ * @param sizes the largest sizes that its inputs' named dimensions will have
+ */
+export function prepare(
+  engine: Engine,
+  graph: Graph,
+  sizes: Readonly<Record<string, number>>,
+  { onEvent }: Watch,
+): Promise<Session> {
+  const { total } = estimateMemory(graph, sizes);
+  const machine = machineMemory();
+  const unpacked = packsWeights(graph)
+    ? ""
+    : " Weights are used as they lie, which is slower: packed for matrix products they would take more than half of it.";
+  const much =
+    total > machine
+      ? " That is more than there is: smaller batches, shorter texts or fewer virtual tokens take less."
+      : "";
+  onEvent?.({
+    kind: "note",
+    text: `Needs about ${gb(total)} GB of memory; this machine has ${gb(machine)}.${unpacked}${much}`,
+  });
+  return engine.load(graph);
+}
+
+function gb(bytes: number): string {
+  return (bytes / 1e9).toPrecision(2);
+}
+
+/** The most tokens that one of the texts has. */
+export function longest(texts: readonly { readonly ids: Int32Array }[]): number {
+  return texts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+}
