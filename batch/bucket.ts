@@ -31,12 +31,12 @@ export class Bucket {
   constructor({ name, endpoint, credentials }: BucketOptions) {
     this.name = name;
     this.client = new S3Client({
-      region: "auto",
       forcePathStyle: true,
       // With the SDK's default, R2 refuses streamed bodies or stores them with their checksums inside.
       requestChecksumCalculation: "WHEN_REQUIRED",
       responseChecksumValidation: "WHEN_REQUIRED",
-      ...(endpoint !== null && { endpoint }),
+      // R2 has one region; on AWS the SDK finds the machine's own.
+      ...(endpoint !== null && { endpoint, region: "auto" }),
       ...(credentials !== null && { credentials }),
     });
   }

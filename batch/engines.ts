@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { Engine, type Graph, type Session } from "../shared/graph/engine.ts";
+import { type Device, Engine, type Graph, type Session } from "../shared/graph/engine.ts";
 import { serialise } from "../shared/graph/serialise.ts";
 
 /** An engine that loads a graph once: a later transfer whose graphs are the same finds them ready, weights included. */
@@ -23,11 +23,11 @@ class KeptEngine extends Engine {
 
 /** One engine for the transfers of a job start. */
 export class Engines {
-  private readonly threads: number;
+  private readonly options: { readonly threads: number; readonly device: Device };
   private kept: { readonly key: string; readonly engine: KeptEngine } | undefined;
 
-  constructor(threads: number) {
-    this.threads = threads;
+  constructor(options: { threads: number; device: Device }) {
+    this.options = options;
   }
 
   /**
@@ -37,7 +37,7 @@ export class Engines {
    */
   async use<T>(key: string, run: (engine: Engine) => Promise<T>): Promise<T> {
     if (this.kept?.key !== key) await this.close();
-    this.kept ??= { key, engine: new KeptEngine({ threads: this.threads }) };
+    this.kept ??= { key, engine: new KeptEngine(this.options) };
     const { engine } = this.kept;
     try {
       return await run(engine);

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Device } from "../shared/graph/engine.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import type { BucketOptions } from "./bucket.ts";
 
@@ -11,6 +12,8 @@ export interface Environment {
   readonly cache: string;
   /** CPU threads that the job may use. */
   readonly threads: number;
+  /** Where models are computed. */
+  readonly device: Device;
   /** Batch's id of the job. */
   readonly id: string;
   /** Seconds between two checkpoints; undefined for what the job's kind suggests. */
@@ -18,10 +21,11 @@ export interface Environment {
 }
 
 /**
- * Reads SOFTPOST_BUCKET, SOFTPOST_S3_ENDPOINT (R2's; AWS's own without it), SOFTPOST_CACHE, SOFTPOST_THREADS, SOFTPOST_CHECKPOINT_SECONDS,
+ * Reads SOFTPOST_BUCKET, SOFTPOST_S3_ENDPOINT (R2's; AWS's own without it), SOFTPOST_CACHE, SOFTPOST_THREADS, SOFTPOST_DEVICE,
+ * SOFTPOST_CHECKPOINT_SECONDS,
  * AWS_BATCH_JOB_ID and, where they are set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
  *
- * @throws ProblemError if no bucket is named
+ * @throws ProblemError if no bucket is named or the device isn't one
  */
 export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
   const { SOFTPOST_BUCKET: name, SOFTPOST_S3_ENDPOINT, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = env;
@@ -34,8 +38,15 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     bucket: { name, endpoint: SOFTPOST_S3_ENDPOINT ?? null, credentials },
     cache: env.SOFTPOST_CACHE ?? join(tmpdir(), "softpost-models"),
     threads: Number(env.SOFTPOST_THREADS ?? availableParallelism()),
+    device: readDevice(env),
     id: env.AWS_BATCH_JOB_ID ?? randomUUID(),
     checkpointSeconds:
       env.SOFTPOST_CHECKPOINT_SECONDS === undefined ? undefined : Number(env.SOFTPOST_CHECKPOINT_SECONDS),
   };
+}
+
+/** @throws ProblemError if SOFTPOST_DEVICE is no device */
+export function readDevice({ SOFTPOST_DEVICE: device = "cpu" }: NodeJS.ProcessEnv): Device {
+  if (device === "cpu" || device === "cuda") return device;
+  throw new ProblemError("The job can't start", `SOFTPOST_DEVICE must be cpu or cuda; it is ${device}.`);
 }

@@ -1,9 +1,11 @@
 /**
  * The program of a batch job: `transfer | distill | predict KEY`, where KEY is the spec's in the bucket. What it needs to know
- * otherwise is in its environment (environment.ts).
+ * otherwise is in its environment (environment.ts). `device` alone says whether its device can be used: a new image's first test.
  */
+
+import { tryDevice } from "./device.ts";
 import { runDistill } from "./distill.ts";
-import { readEnvironment } from "./environment.ts";
+import { readDevice, readEnvironment } from "./environment.ts";
 import { runPredict } from "./predict.ts";
 import { runJob } from "./run.ts";
 import { stopSignal } from "./stop.ts";
@@ -11,4 +13,7 @@ import { runTransfer } from "./transfer.ts";
 
 const [kind = "", key = ""] = process.argv.slice(2);
 const handlers = { transfer: runTransfer, distill: runDistill, predict: runPredict };
-process.exitCode = await runJob(kind, key, readEnvironment(process.env), handlers, stopSignal());
+process.exitCode =
+  kind === "device"
+    ? await tryDevice(readDevice(process.env))
+    : await runJob(kind, key, readEnvironment(process.env), handlers, stopSignal());

@@ -1,5 +1,6 @@
 import type { Handlers } from "./attempt.ts";
 import { Bucket } from "./bucket.ts";
+import { checkDevice } from "./device.ts";
 import { Engines } from "./engines.ts";
 import type { Environment } from "./environment.ts";
 import { jobLog } from "./log.ts";
@@ -23,11 +24,12 @@ export async function runJob(
   handlers: Handlers,
   signal: AbortSignal,
 ): Promise<number> {
-  const { cache, threads, checkpointSeconds, id } = environment;
+  const { cache, threads, device, checkpointSeconds, id } = environment;
   const store = new Bucket(environment.bucket);
-  const engines = new Engines(threads);
+  const engines = new Engines({ threads, device });
   const start = { store, models: new Models(store, cache), engines, handlers, checkpointSeconds, signal, id };
   try {
+    await checkDevice(device);
     return EXIT[await run(kind, key, start)];
   } catch (error) {
     const outcome = isFailure(error) ? "failed" : "crashed";

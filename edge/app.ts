@@ -8,6 +8,7 @@ import type { Env } from "./env.ts";
 import { logRequests } from "./log.ts";
 import { invalidRequest, onError } from "./problem.ts";
 import { addAdminRoutes } from "./routes/admin.ts";
+import { addBatchRoutes } from "./routes/batch-events.ts";
 import { addBudgetRoutes } from "./routes/budget.ts";
 import { addCatalogueRoutes } from "./routes/catalogue.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
@@ -65,6 +66,7 @@ export function createApp(): App {
   addBudgetRoutes(app);
   addAdminRoutes(app);
   addJobRoutes(app);
+  addBatchRoutes(app);
 
   app.openAPIRegistry.registerComponent("securitySchemes", "key", { type: "http", scheme: "bearer" });
   const description = () => app.getOpenAPI31Document({ openapi: "3.1.0", info: INFO });

@@ -72,13 +72,23 @@ export async function checkJobToken(env: Env, job: string, header: string | unde
   if (!equalBytes(bearer(header), await jobToken(env, job))) throw unauthorized("The job token is wrong.");
 }
 
-async function isProvider(env: Env, header: string | undefined): Promise<boolean> {
-  // Hashing both makes them equally long, so that the comparison tells nothing about the secret's length.
-  const [given, right] = await Promise.all([
-    keyedHash(env.PEPPER, `admin:${bearer(header)}`),
-    keyedHash(env.PEPPER, `admin:${env.ADMIN_SECRET}`),
+/** @throws ProblemError unless the header carries the secret of AWS's events */
+export async function checkEventsSecret(env: Env, header: string | undefined): Promise<void> {
+  const right = env.EVENTS_SECRET !== undefined && (await sameSecret(env, header ?? "", env.EVENTS_SECRET));
+  if (!right) throw unauthorized("The secret of the events is wrong.");
+}
+
+function isProvider(env: Env, header: string | undefined): Promise<boolean> {
+  return sameSecret(env, bearer(header), env.ADMIN_SECRET);
+}
+
+/** Hashing both makes them equally long, so that the comparison tells nothing about the secret's length. */
+async function sameSecret(env: Env, given: string, right: string): Promise<boolean> {
+  const [a, b] = await Promise.all([
+    keyedHash(env.PEPPER, `secret:${given}`),
+    keyedHash(env.PEPPER, `secret:${right}`),
   ]);
-  return equalBytes(given, right);
+  return equalBytes(a, b);
 }
 
 async function readKey(env: Env, key: string) {

@@ -10,6 +10,8 @@ export interface Env {
   readonly ADMIN_SECRET: string;
   readonly AWS_ACCESS_KEY_ID: string;
   readonly AWS_SECRET_ACCESS_KEY: string;
+  /** What AWS's events about jobs carry; without one, none are taken. */
+  readonly EVENTS_SECRET?: string;
 
   readonly AWS_REGION: string;
   readonly BATCH_QUEUE: string;

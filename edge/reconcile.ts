@@ -29,7 +29,8 @@ export async function reconcileAll(env: Env): Promise<void> {
   }
 }
 
-async function reconcile(env: Env, tenant: string): Promise<void> {
+/** The same for one tenant. */
+export async function reconcile(env: Env, tenant: string): Promise<void> {
   const open = await ledgerOf(env, tenant).unfinished();
   if (open.length === 0) return;
   const submitted = open.flatMap(({ batchJob }) => batchJob ?? []);

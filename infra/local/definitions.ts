@@ -1,4 +1,8 @@
 import { BatchClient, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
+import { ATTEMPTS, definitionName, jobArguments, kinds, type RetryRule, retryRules } from "../definitions.ts";
+
+/** On AWS a machine that dies says so; here all that is left of one is a process that was killed (128 and more) or crashed. */
+const SUDDEN_DEATH: RetryRule = { onExitCode: "1*", action: "RETRY" };
 
 /**
  * Registers a definition for every kind of job, `softpost-transfer` and so on. A job that ends with code 2 says that trying again is of no
@@ -14,25 +18,17 @@ export async function defineJobs(
   environment: Record<string, string>,
 ): Promise<void> {
   const client = new BatchClient({ region: "local", endpoint, credentials });
-  for (const kind of ["transfer", "distill", "predict"]) {
+  for (const kind of kinds) {
     await client.send(
       new RegisterJobDefinitionCommand({
-        jobDefinitionName: `softpost-${kind}`,
+        jobDefinitionName: definitionName("softpost", kind),
         type: "container",
         containerProperties: {
           image: "local",
-          command: [process.execPath, job, kind, "Ref::spec"],
+          command: [process.execPath, job, ...jobArguments(kind)],
           environment: Object.entries(environment).map(([name, value]) => ({ name, value })),
         },
-        retryStrategy: {
-          attempts: 10,
-          evaluateOnExit: [
-            { onStatusReason: "Host EC2*", action: "RETRY" },
-            { onExitCode: "2", action: "EXIT" },
-            { onExitCode: "1*", action: "RETRY" },
-            { onReason: "*", action: "EXIT" },
-          ],
-        },
+        retryStrategy: { attempts: ATTEMPTS, evaluateOnExit: [SUDDEN_DEATH, ...retryRules] },
       }),
     );
   }

@@ -1,18 +1,9 @@
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { Miniflare, NoOpLog } from "miniflare";
-import { parse } from "smol-toml";
-import { z } from "zod";
+import { parseWrangler } from "../wrangler-config.ts";
 import type { Bundle } from "./bundle.ts";
 import { endOrphan, noteWorkerd } from "./orphan.ts";
-
-/** What is read of `wrangler.toml`: the Worker here has the bindings that it has when it is deployed. */
-const configSchema = z.object({
-  compatibility_date: z.string(),
-  durable_objects: z.object({ bindings: z.array(z.object({ name: z.string(), class_name: z.string() })) }),
-  r2_buckets: z.array(z.object({ binding: z.string(), bucket_name: z.string() })).length(1),
-  vars: z.record(z.string(), z.string()),
-});
 
 export interface WorkerOptions {
   readonly bundle: Bundle;
@@ -38,7 +29,7 @@ export interface LocalWorker {
 /** The Worker in workerd, on loopback, with its bucket and ledgers on disk. */
 export async function startWorker(options: WorkerOptions): Promise<LocalWorker> {
   const { bundle, folder, credentials } = options;
-  const config = configSchema.parse(parse(bundle.config));
+  const config = parseWrangler(bundle.config);
   const [bucket] = config.r2_buckets;
   const log = (line: string) => appendFileSync(join(folder, "worker.log"), `${line}\n`);
   const pidFile = join(folder, "workerd.pid");

@@ -19,6 +19,9 @@ export interface Graph {
   readonly updates?: readonly { readonly variable: Tensor; readonly next: Tensor }[];
 }
 
+/** Where graphs run. What a device has no kernel for, ONNX Runtime runs on the CPU. */
+export type Device = "cpu" | "cuda";
+
 /** A loaded graph. */
 export interface Session {
   /**
@@ -41,10 +44,22 @@ export class Engine {
   #failure: Error | undefined;
   #next = 0;
 
-  /** @param threads CPU threads within an operator; all cores by default */
-  constructor({ threads = availableParallelism() }: { threads?: number | undefined } = {}) {
+  /**
+   * @param threads CPU threads within an operator; all cores by default
+   * @param device where a graph can't be loaded if it is missing
+   */
+  constructor({
+    threads = availableParallelism(),
+    device = "cpu",
+  }: {
+    threads?: number | undefined;
+    device?: Device | undefined;
+  } = {}) {
+    // ONNX Runtime would send a machine id and an event for every session to its makers, and leave files. It reads this when the thread
+    // loads it, so it has to be set here: a thread's own environment is a copy that native code doesn't see.
+    process.env.ORT_DISABLE_TELEMETRY = "1";
     const file = import.meta.url.endsWith(".ts") ? "./session-worker.ts" : "./session-worker.js";
-    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: { threads }, execArgv: [] });
+    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: { threads, device }, execArgv: [] });
     this.#worker.unref();
     this.#worker.on("message", (reply: Reply) => this.#settle(reply));
     this.#worker.on("error", (error) => this.#fail(error));

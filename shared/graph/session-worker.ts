@@ -1,7 +1,7 @@
 /** The thread that holds ONNX sessions and variables. It answers one request at a time, in order. */
 import { parentPort, workerData } from "node:worker_threads";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import type { Value } from "./engine.ts";
+import type { Device, Value } from "./engine.ts";
 import type { OnnxGraph } from "./serialise.ts";
 
 export type Request =
@@ -29,7 +29,7 @@ interface Loaded extends Pick<OnnxGraph, "inputs" | "variables"> {
   readonly updates: readonly string[];
 }
 
-const { threads } = workerData as { threads: number };
+const { threads, device } = workerData as { threads: number; device: Device };
 const loaded = new Map<number, Loaded>();
 const variables = new Map<string, Tensor>();
 /** A second buffer for each updated variable: a run writes there, then the two change places. */
@@ -37,7 +37,7 @@ const spares = new Map<string, Tensor>();
 
 async function load({ handle, onnx, updates, packed }: Extract<Request, { type: "load" }>): Promise<void> {
   const session = await InferenceSession.create(onnx.bytes, {
-    executionProviders: ["cpu"],
+    executionProviders: [device],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     logSeverityLevel: 3,

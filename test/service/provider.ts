@@ -88,6 +88,7 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
       vars: {
         PEPPER: "pepper",
         ADMIN_SECRET: ADMIN,
+        EVENTS_SECRET: "events-secret",
         AWS_ACCESS_KEY_ID: credentials.accessKeyId,
         AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
         BATCH_ENDPOINT: door.url,

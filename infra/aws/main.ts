@@ -1,0 +1,8 @@
+/** Writes the templates of all stages to `cdk.out`, without an account and without a connection: `npm run infra:synth`. */
+import { App } from "aws-cdk-lib";
+import { readSettings, stages } from "./settings.ts";
+import { SoftpostStack } from "./stack.ts";
+
+const app = new App({ outdir: "cdk.out", analyticsReporting: false });
+for (const stage of stages) new SoftpostStack(app, readSettings(stage));
+for (const { templateFullPath } of app.synth().stacks) process.stdout.write(`${templateFullPath}\n`);

@@ -1,0 +1,50 @@
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import { parseWrangler } from "../wrangler-config.ts";
+
+/** `dev` is the top level of `wrangler.toml`, the others are its environments. */
+export const stages = ["dev", "staging", "production"] as const;
+export type Stage = (typeof stages)[number];
+
+const stageSchema = z.strictObject({
+  /** Where prompts, models and results are: Cloudflare's R2, or a bucket of the stack. */
+  bucket: z.enum(["r2", "s3"]),
+  /** As many vCPUs as Spot machines may have at once: 4 a GPU. It bounds what an hour can cost. */
+  maxVcpus: z.int().min(8),
+  /** The same for the queue that never waits for Spot capacity; 0 turns it off. */
+  maxOnDemandVcpus: z.int().nonnegative(),
+  /** In US dollars. Nothing stops at it: it is what the alarms count against. */
+  monthlyBudget: z.int().positive(),
+  /** How long the jobs' logs are kept: one of the numbers that CloudWatch takes. */
+  logDays: z.literal([7, 14, 30, 60, 90, 180, 365]),
+});
+
+export interface Settings extends z.output<typeof stageSchema> {
+  readonly stage: Stage;
+  readonly region: string;
+  /** What all names begin with: the queue's name. */
+  readonly prefix: string;
+  readonly bucketName: string;
+  /** The Worker's address. */
+  readonly publicUrl: string;
+  /** Tag of the jobs' image. */
+  readonly version: string;
+}
+
+const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8");
+
+/** Settings of a stage: sizes from `settings.json`, names from `wrangler.toml`, so that Worker and jobs can't disagree. */
+export function readSettings(stage: Stage): Settings {
+  const sizes = z.record(z.enum(stages), stageSchema).parse(JSON.parse(read("./settings.json")))[stage];
+  const wrangler = parseWrangler(read("../../wrangler.toml"));
+  const { vars, r2_buckets } = stage === "dev" ? wrangler : wrangler.env[stage]!;
+  return {
+    ...sizes,
+    stage,
+    region: vars.AWS_REGION!,
+    prefix: vars.BATCH_QUEUE!,
+    bucketName: r2_buckets[0]!.bucket_name,
+    publicUrl: vars.PUBLIC_URL!,
+    version: z.object({ version: z.string() }).parse(JSON.parse(read("../../package.json"))).version,
+  };
+}

@@ -1,0 +1,21 @@
+import type { Stack } from "aws-cdk-lib";
+import type * as batch from "aws-cdk-lib/aws-batch";
+import * as iam from "aws-cdk-lib/aws-iam";
+import { definitionArns } from "./jobs.ts";
+import type { Settings } from "./settings.ts";
+
+/** Whom the Worker signs in as. Its access key is made by hand (docs/deploy.md), so that no template and no output ever has it. */
+export function addWorkerUser(stack: Stack, { prefix }: Settings, queues: readonly batch.JobQueue[]): iam.User {
+  const user = new iam.User(stack, "Worker", { userName: `${prefix}-worker` });
+  const allow = (actions: string[], resources: string[]) =>
+    user.addToPolicy(new iam.PolicyStatement({ actions, resources }));
+  const queueArns = queues.map(({ jobQueueArn }) => jobQueueArn);
+  allow(["batch:SubmitJob"], [...queueArns, ...definitionArns(stack, prefix, "transfer")]);
+  allow(
+    ["batch:TerminateJob", "batch:CancelJob"],
+    [stack.formatArn({ service: "batch", resource: "job", resourceName: "*" })],
+  );
+  // Batch knows these for everything or for nothing.
+  allow(["batch:DescribeJobs", "batch:ListJobs"], ["*"]);
+  return user;
+}

