@@ -2,22 +2,23 @@ import { createHash } from "node:crypto";
 import { type Device, Engine, type Graph, type Session } from "../shared/graph/engine.ts";
 import { serialise } from "../shared/graph/serialise.ts";
 
-/** An engine that loads a graph once: a later transfer whose graphs are the same finds them ready, weights included. */
+/**
+ * An engine that keeps the graphs of training steps, which hold a target's weights: a later transfer whose step is the same finds it
+ * ready. Other graphs are freed as they are asked to.
+ */
 class KeptEngine extends Engine {
-  private readonly sessions = new Map<string, Promise<Session>>();
+  private readonly steps = new Map<string, Promise<Session>>();
 
-  override load(graph: Graph): Promise<Session> {
-    const updates = (graph.updates ?? []).map(({ variable, next }) => [variable, next] as const);
-    const names = updates.map(([{ source }]) => (source.kind === "variable" ? source.name : ""));
-    const next = Object.fromEntries(updates.map(([, tensor], i) => [`next.${names[i]}`, tensor]));
-    const { bytes, weightFolder } = serialise({ ...graph.outputs, ...next });
-    const key = createHash("sha256")
-      .update(JSON.stringify([names, weightFolder]))
-      .update(bytes)
-      .digest("hex");
-    const session = this.sessions.get(key) ?? super.load(graph);
-    this.sessions.set(key, session);
-    return session;
+  override async load(graph: Graph): Promise<Session> {
+    const { outputs, updates = [] } = graph;
+    if (updates.length === 0) return super.load(graph);
+    const next = updates.map(({ next }, i) => [`next ${i}`, next] as const);
+    const variables = updates.map(({ variable }, i) => [`variable ${i}`, variable] as const);
+    const { bytes, weightFolder = "" } = serialise({ ...outputs, ...Object.fromEntries([...next, ...variables]) });
+    const key = createHash("sha256").update(`${weightFolder}\n`).update(bytes).digest("hex");
+    const step = this.steps.get(key) ?? super.load(graph);
+    this.steps.set(key, step);
+    return { run: (await step).run, release: async () => {} };
   }
 }
 

@@ -17,29 +17,30 @@ import { keptStates } from "./states.ts";
 
 /** The job behind `POST /v1/transfers`: a client's prompt for the student becomes one for the target. */
 export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<void> {
-  const { store, models, work, watch } = job;
+  const { store, models, engines, work, watch } = job;
   const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
   const { manifest, prompt } = await readUpload(store, spec.job);
   const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target.tokenizer);
+  const encoding = await encodingOf(manifest);
+  const unprompted = ({ model, checkpoint }: OpenModel, digest: string, name: string) => {
+    const key = bucket.states(digest, spec.publicSet.digest, encoding);
+    // An engine of its own, so that a target's weights are never there twice.
+    const read = () => engines.use(`read ${digest}`, (engine) => readStates(engine, model, texts, name, watch));
+    return keptStates(store, key, [texts.length, checkpoint.config.width], read);
+  };
+  const bare = {
+    target: await unprompted(target, spec.target.digest, "reading the target"),
+    student: await unprompted(student, spec.student.digest, "reading the student"),
+  };
   const graphs = [spec.target.digest, spec.student.digest, manifest.prompt.virtualTokens].join(" ");
-  await job.engines.use(graphs, async (engine) => {
-    const unprompted = async ({ model, checkpoint }: OpenModel, digest: string, name: string) =>
-      keptStates(
-        store,
-        bucket.states(digest, spec.publicSet.digest, await encodingOf(manifest)),
-        [texts.length, checkpoint.config.width],
-        () => readStates(engine, model, texts, name, watch),
-      );
-    const states = {
-      target: await unprompted(target, spec.target.digest, "reading the target"),
-      student: await unprompted(student, spec.student.digest, "reading the student"),
-      studentPrompted: await readStates(engine, student.model, texts, "reading the prompted student", watch, prompt),
-    };
+  await engines.use(graphs, async (engine) => {
+    const name = "reading the prompted student";
+    const cache = { ...bare, studentPrompted: await readStates(engine, student.model, texts, name, watch, prompt) };
     const ids = initialisationIds(target.tokenizer, manifest.initialisation.text, manifest.prompt.virtualTokens);
     const { alpha, steps, batchSize, learningRate, seed } = spec.options;
     const result = await transfer(
       {
-        ...{ engine, target: target.model, publicTexts: texts, cache: states, optimizer: ADAM },
+        ...{ engine, target: target.model, publicTexts: texts, cache, optimizer: ADAM },
         ...{ alpha, steps, batchSize, learningRate, seed },
         start: await initialPrompt(engine, target.model, ids),
         state: { path: job.statePath, settings: { job: spec.job }, resume: job.resume },
