@@ -7,6 +7,7 @@ import { ledgerOf } from "./auth.ts";
 import { cancelJob, findJob, submitJob, terminateJob } from "./batch.ts";
 import { learnSpeed } from "./cost.ts";
 import type { Env } from "./env.ts";
+import { logEvent } from "./log.ts";
 
 /**
  * Submits the job of a stored transfer; the caller holds its lease. Where Batch can't be reached the transfer stays accepted, and
@@ -45,6 +46,7 @@ export async function cancel(env: Env, tenant: string, transfer: Transfer, batch
     await ledger.release(transfer.id);
     return transfer;
   }
+  logEvent("cancelled", { tenant, transfer: transfer.id });
   return (await ledger.finish(transfer.id, "cancelled", {})) ?? transfer;
 }
 
@@ -80,6 +82,10 @@ export async function settle(env: Env, tenant: string, id: string, runner?: stri
   const job = await ledger.work(id);
   if (before?.transfer.cost === null && job) await learnSpeed(env.PROMPTS, job.targetDigest, job.work, deviceSeconds);
   await dismiss(env, before?.batchJob ?? null, runner);
+  if (before?.transfer.cost === null) {
+    const wholeSeconds = Math.round((Date.now() - Date.parse(before.transfer.created)) / 1000);
+    logEvent("settled", { tenant, transfer: id, deviceSeconds, wholeSeconds, runner, micros: settled?.cost?.micros });
+  }
   return settled;
 }
 
@@ -95,6 +101,7 @@ export async function isTaken(env: Env, tenant: string, id: string, own: string)
 export async function fail(env: Env, tenant: string, id: string, problem: string, runner?: string): Promise<void> {
   const ledger = ledgerOf(env, tenant);
   await ledger.finish(id, "failed", { problem });
+  logEvent("failed", { tenant, transfer: id, runner });
   await dismiss(env, (await ledger.get(id))?.batchJob ?? null, runner);
 }
 

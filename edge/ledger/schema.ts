@@ -39,6 +39,17 @@ CREATE TABLE IF NOT EXISTS entries (
 );
 `;
 
+/** What a tenant's export has of each table: not the hashes of its keys. */
+export const EXPORTED = {
+  account: "name, limits, created",
+  keys: "id, name, scopes, created, revoked",
+  transfers: "*",
+  releases: "*",
+  entries: "*",
+} as const;
+
+export type ExportedTable = keyof typeof EXPORTED;
+
 /** Columns of `transfers` that ledgers of the first weeks lack. */
 export const ADDED_COLUMNS = {
   rate: `TEXT NOT NULL DEFAULT '{"device":"unknown","currency":"","microsPerHour":0}'`,

@@ -1,7 +1,7 @@
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Limits, Rate, State, TransferOptions } from "../../shared/protocol/transfer.ts";
 import { type Ask, charge, type Usage } from "./decide.ts";
-import { ADDED_COLUMNS, type Row, SCHEMA } from "./schema.ts";
+import { ADDED_COLUMNS, EXPORTED, type ExportedTable, type Row, SCHEMA } from "./schema.ts";
 
 const DAY = 86_400_000;
 
@@ -51,8 +51,31 @@ export class Store {
   }
 
   account(): { name: string; limits: Limits; created: number } {
-    const row = this.sql.exec<{ name: string; limits: string; created: number }>("SELECT * FROM account").one();
-    return { ...row, limits: JSON.parse(row.limits) };
+    return this.findAccount()!;
+  }
+
+  /** Undefined once the tenant's data was deleted. */
+  findAccount(): { name: string; limits: Limits; created: number } | undefined {
+    const rows = this.sql.exec<{ name: string; limits: string; created: number }>("SELECT * FROM account").toArray();
+    return rows[0] && { ...rows[0], limits: JSON.parse(rows[0].limits) };
+  }
+
+  /**
+   * Deletes what is about the tenant itself. What stays: of each release the privacy record, without which a data set that comes back would start
+   * from nothing, and of each transfer what was paid for what.
+   */
+  close(): void {
+    this.sql.exec("DELETE FROM account");
+    this.sql.exec("DELETE FROM keys");
+    this.sql.exec(
+      `UPDATE transfers SET idempotency_key = 'closed ' || id, fingerprint = '', progress = NULL, losses = '[]', files = '[]', problem = NULL`,
+    );
+  }
+
+  /** Some rows of a table, in the order of `row`, which is its number. */
+  rows(table: ExportedTable, after: number, limit: number): Record<string, SqlStorageValue>[] {
+    const query = `SELECT rowid AS row, ${EXPORTED[table]} FROM ${table} WHERE rowid > ? ORDER BY rowid LIMIT ?`;
+    return this.sql.exec(query, after, limit).toArray();
   }
 
   setLimits(limits: Limits): void {

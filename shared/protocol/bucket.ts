@@ -13,8 +13,12 @@ export const bucket = {
   /** Lists every tenant: the ledgers are spread over Durable Objects, which can't be enumerated. */
   tenants: "tenants/",
   tenant: (tenant: string) => `tenants/${tenant}.json`,
+  /** Lists the tenants whose data was deleted, by when that was. */
+  closed: "closed/",
   /** A job's own folder: its spec, inputs, checkpoints and results. */
   job: (job: string) => `jobs/${job}/`,
+  /** What the keys of all jobs of a tenant start with (`jobId`). */
+  jobsOf: (tenant: string) => `jobs/${tenant}-`,
   /** An empty object, named after its job, for every transfer to a target that nobody has begun yet (batch/README.md). */
   waiting: (targetDigest: string) => `waiting/${targetDigest}/`,
   /** Device seconds of finished transfers to a target. */
