@@ -53,10 +53,11 @@ export interface AttemptOptions {
  * Works on one job from its last checkpoint to its result.
  *
  * @returns the seconds that it took on the device, earlier attempts included
- * @throws InterruptedError when stopped, after the state was uploaded; ProblemError if the job can't be done
+ * @throws InterruptedError when stopped, after the state was uploaded; ProblemError if the job can't be done or the device is missing
  */
 export async function attempt(spec: Spec, options: AttemptOptions): Promise<number> {
-  const { store, log } = options;
+  const { store, engines, log } = options;
+  await engines.check();
   const work = await mkdtemp(join(tmpdir(), "softpost-job-"));
   const statePath = join(work, "state");
   const checkpoint = new Checkpoint(store, { job: spec.job, run: runOf(spec), statePath, log });

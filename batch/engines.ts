@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type Device, Engine, type Graph, type Session } from "../shared/graph/engine.ts";
 import { serialise } from "../shared/graph/serialise.ts";
+import { checkDevice } from "./device.ts";
 
 /**
  * An engine that keeps the graphs of training steps, which hold a target's weights: a later transfer whose step is the same finds it
@@ -25,10 +26,17 @@ class KeptEngine extends Engine {
 /** One engine for the transfers of a job start. */
 export class Engines {
   private readonly options: { readonly threads: number; readonly device: Device };
+  private checked: Promise<void> | undefined;
   private kept: { readonly key: string; readonly engine: KeptEngine } | undefined;
 
   constructor(options: { threads: number; device: Device }) {
     this.options = options;
+  }
+
+  /** Makes sure, once, that the device can be used. @throws ProblemError if it can't */
+  check(): Promise<void> {
+    this.checked ??= checkDevice(this.options.device);
+    return this.checked;
   }
 
   /**

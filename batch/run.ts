@@ -1,6 +1,5 @@
 import type { Handlers } from "./attempt.ts";
 import { Bucket } from "./bucket.ts";
-import { checkDevice } from "./device.ts";
 import { Engines } from "./engines.ts";
 import type { Environment } from "./environment.ts";
 import { jobLog } from "./log.ts";
@@ -29,7 +28,6 @@ export async function runJob(
   const engines = new Engines({ threads, device });
   const start = { store, models: new Models(store, cache), engines, handlers, checkpointSeconds, signal, id };
   try {
-    await checkDevice(device);
     return EXIT[await run(kind, key, start)];
   } catch (error) {
     const outcome = isFailure(error) ? "failed" : "crashed";

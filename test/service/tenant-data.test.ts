@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
-import { faultyBundle, LIMITS, OPTIONS, type Provider, promptOf, startProvider, uploadOf } from "./provider.ts";
+import { faultyBundle, LIMITS, type Provider, promptOf, startProvider, uploadOf } from "./provider.ts";
 
 const ADMIN = { authorization: "Bearer admin-secret", "content-type": "application/json" };
 const PRIVACY: PrivacyRecord = {
