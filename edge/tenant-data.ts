@@ -6,6 +6,7 @@ import { cancel } from "./dispatch.ts";
 import type { Env } from "./env.ts";
 import { isFinal } from "./ledger/decide.ts";
 import { EXPORTED, type ExportedTable } from "./ledger/schema.ts";
+import { keysOf } from "./tenants.ts";
 
 /** Rows of the ledger that are read at once: a transfer's row has at most some ten kilobytes. */
 const PAGE = 200;
@@ -39,9 +40,9 @@ export async function* exportTenant(env: Env, tenant: string): AsyncGenerator<st
     const object = await env.PROMPTS.get(key);
     if (!object) continue;
     const bytes = key.endsWith(`/${jobFiles.spec}`)
-      ? withoutToken(await object.text())
-      : new Uint8Array(await object.arrayBuffer());
-    yield line({ object: key, uploaded: object.uploaded.toISOString(), size: bytes.length, base64: base64(bytes) });
+      ? withoutToken(await object.json())
+      : new Uint8Array(await new Response(object.body).arrayBuffer());
+    yield line({ object: key, size: bytes.length, base64: base64(bytes) });
   }
   yield `${JSON.stringify({ end: true, lines })}\n`;
 }
@@ -70,8 +71,9 @@ export async function closeTenant(env: Env, tenant: string): Promise<Closed> {
       throw new ProblemError("The account can't be closed yet", detail, { status: 503 });
     }
   }
-  // First the mark by which what still comes is swept away.
-  await env.PROMPTS.put(bucket.closed + tenant, "-");
+  // First the marks by which what still comes is swept away, and the account is found again.
+  await env.PROMPTS.put(bucket.sweep + tenant, String(Date.now()));
+  await env.PROMPTS.put(bucket.closed(tenant), "-");
   const objects = await removeObjects(env, tenant);
   const datasets = await ledger.close(env.CURRENCY);
   await env.PROMPTS.delete(bucket.tenant(tenant));
@@ -80,43 +82,32 @@ export async function closeTenant(env: Env, tenant: string): Promise<Closed> {
 
 /** Removes what jobs have written since their tenant's data was deleted. */
 export async function sweepClosed(env: Env): Promise<void> {
-  for await (const { key, uploaded } of objectsOf(env, bucket.closed)) {
-    if (Date.now() - uploaded.getTime() < SWEEP_MS) await removeObjects(env, key.slice(bucket.closed.length));
+  for await (const key of keysOf(env, bucket.sweep)) {
+    await removeObjects(env, key.slice(bucket.sweep.length));
+    const mark = await env.PROMPTS.get(key);
+    if (mark && Date.now() - Number(await mark.json()) > SWEEP_MS) await env.PROMPTS.delete(key);
   }
 }
 
 /** Lets a closed account be opened again; false if there is none. */
 export async function reopen(env: Env, tenant: string): Promise<boolean> {
-  if (!(await env.PROMPTS.head(bucket.closed + tenant))) return false;
-  await env.PROMPTS.delete(bucket.closed + tenant);
+  if (!(await env.PROMPTS.head(bucket.closed(tenant)))) return false;
+  await env.PROMPTS.delete(bucket.sweep + tenant);
+  await env.PROMPTS.delete(bucket.closed(tenant));
   return true;
 }
 
 async function removeObjects(env: Env, tenant: string): Promise<number> {
   let removed = 0;
-  for (;;) {
-    const { objects } = await env.PROMPTS.list({ prefix: bucket.jobsOf(tenant) });
-    if (objects.length === 0) return removed;
-    await env.PROMPTS.delete(objects.map(({ key }) => key));
-    removed += objects.length;
+  for await (const key of keysOf(env, bucket.jobsOf(tenant))) {
+    await env.PROMPTS.delete(key);
+    removed += 1;
   }
+  return removed;
 }
 
-async function* keysOf(env: Env, prefix: string): AsyncGenerator<string> {
-  for await (const { key } of objectsOf(env, prefix)) yield key;
-}
-
-async function* objectsOf(env: Env, prefix: string): AsyncGenerator<R2Object> {
-  let cursor: string | undefined;
-  do {
-    const page = await env.PROMPTS.list({ prefix, ...(cursor !== undefined && { cursor }) });
-    yield* page.objects;
-    cursor = page.truncated ? page.cursor : undefined;
-  } while (cursor !== undefined);
-}
-
-function withoutToken(spec: string): Uint8Array {
-  const { report: _, ...rest } = JSON.parse(spec) as Record<string, unknown>;
+function withoutToken(spec: unknown): Uint8Array {
+  const { report: _, ...rest } = spec as Record<string, unknown>;
   return new TextEncoder().encode(JSON.stringify(rest));
 }
 

@@ -73,6 +73,19 @@ export class Tenant extends DurableObject<Env> {
     });
   }
 
+  /**
+   * Sets the whole ledger back to what it was at a time, at most 30 days ago. What ended since then is found again by
+   * reconciliation: results are in the bucket.
+   *
+   * @throws Error where Cloudflare keeps no history, as on one machine
+   */
+  async restore(at: number): Promise<void> {
+    const { storage } = this.ctx;
+    await storage.onNextSessionRestoreBookmark(await storage.getBookmarkForTime(at));
+    // It happens at the next start, so this one ends, after its answer.
+    setTimeout(() => this.ctx.abort("The ledger is set back."), 0);
+  }
+
   /** Rows of a table for an export, after a row's number. */
   rows(table: ExportedTable, after: number, limit: number): Record<string, SqlStorageValue>[] {
     return this.store.exists() ? this.store.rows(table, after, limit) : [];

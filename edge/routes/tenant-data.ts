@@ -7,7 +7,11 @@ import { budgetSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../app.ts";
 import { ledgerOf, providerOnly, providerOrTenantAdmin } from "../auth.ts";
 import { closeTenant, exportTenant } from "../tenant-data.ts";
+import { limitBody } from "../upload.ts";
 import { json, problems, secured } from "./route.ts";
+
+/** A time. */
+const MAX_RESTORE_BYTES = 1024;
 
 const params = z.object({ tenant: z.string().regex(ID_PATTERN) });
 
@@ -51,6 +55,24 @@ const deleteTenant = createRoute({
   responses: { 200: json(closedSchema, "What was removed, and what was kept."), ...problems },
 });
 
+const postRestore = createRoute({
+  method: "post",
+  path: "/v1/admin/tenants/{tenant}/restore",
+  summary: "Set a tenant's ledger back to what it was at a time",
+  description:
+    "At most 30 days ago. Keys, limits and transfers are then those of that time; transfers that ended since are settled again from the bucket. Cloudflare keeps the history; a provider on one machine has none.",
+  security: secured,
+  middleware: [providerOnly, limitBody(MAX_RESTORE_BYTES)],
+  request: {
+    params,
+    body: {
+      required: true,
+      content: { "application/json": { schema: z.strictObject({ at: z.iso.datetime() }) } },
+    },
+  },
+  responses: { 202: { description: "It is set back at its next use." }, ...problems },
+});
+
 export function addTenantDataRoutes(app: App): void {
   app.openapi(getExport, async (c) => {
     const { tenant } = c.req.valid("param");
@@ -64,6 +86,18 @@ export function addTenantDataRoutes(app: App): void {
       await out.write(first.value!);
       for await (const line of lines) await out.write(line);
     });
+  });
+
+  app.openapi(postRestore, async (c) => {
+    const { tenant } = c.req.valid("param");
+    const ledger = ledgerOf(c.env, tenant);
+    try {
+      await ledger.restore(Date.parse(c.req.valid("json").at));
+    } catch (cause) {
+      const detail = "There is no history of that time: it is kept for 30 days, and only on Cloudflare.";
+      throw new ProblemError("The ledger can't be set back", detail, { status: 409, cause });
+    }
+    return c.body(null, 202);
   });
 
   app.openapi(deleteTenant, async (c) => {

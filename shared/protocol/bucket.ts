@@ -13,8 +13,10 @@ export const bucket = {
   /** Lists every tenant: the ledgers are spread over Durable Objects, which can't be enumerated. */
   tenants: "tenants/",
   tenant: (tenant: string) => `tenants/${tenant}.json`,
-  /** Lists the tenants whose data was deleted, by when that was. */
-  closed: "closed/",
+  /** A mark for every tenant whose data was deleted. */
+  closed: (tenant: string) => `closed/${tenant}`,
+  /** Lists the tenants among them whose jobs may still write: when they were closed. */
+  sweep: "sweep/",
   /** A job's own folder: its spec, inputs, checkpoints and results. */
   job: (job: string) => `jobs/${job}/`,
   /** What the keys of all jobs of a tenant start with (`jobId`). */

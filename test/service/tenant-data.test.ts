@@ -139,6 +139,19 @@ test("while Batch can't be reached, keys are dead already, and the deletion is t
   expect((await remove(tenant.id)).status).toBe(200);
 });
 
+test("a ledger that has no history is not set back, and stays as it is", async () => {
+  const tenant = await provider.tenant();
+  const path = `/v1/admin/tenants/${tenant.id}/restore`;
+  const post = (body: object) =>
+    provider.fetchJson(path, { method: "POST", headers: ADMIN, body: JSON.stringify(body) });
+  expect(await post({ at: new Date().toISOString() })).toMatchObject({
+    status: 409,
+    body: { title: "The ledger can't be set back" },
+  });
+  expect((await post({ at: "yesterday" })).status).toBe(422);
+  expect((await tenant.get("/v1/budget")).status).toBe(200);
+});
+
 test("the Worker's log tells what happened, by ids and numbers only", async () => {
   const log = readFileSync(join(provider.folder, "worker.log"), "utf8");
   const events = log
