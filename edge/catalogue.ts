@@ -1,9 +1,10 @@
 import { bucket } from "../shared/protocol/bucket.ts";
 import { type Catalogue, catalogueSchema, type PublicSet, type Student } from "../shared/protocol/catalogue.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
+import type { PromptStore } from "./prompt-store.ts";
 
 /** What the provider offers; nothing before it has published. */
-export async function readCatalogue(prompts: R2Bucket): Promise<Catalogue> {
+export async function readCatalogue(prompts: PromptStore): Promise<Catalogue> {
   const object = await prompts.get(bucket.catalogue);
   return object ? catalogueSchema.parse(await object.json()) : { students: [], publicSets: [] };
 }

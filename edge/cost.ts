@@ -5,6 +5,7 @@ import type { Manifest } from "../shared/protocol/manifest.ts";
 import type { Cost, Quote, Rate, TransferOptions } from "../shared/protocol/transfer.ts";
 import type { Env } from "./env.ts";
 import type { Ask } from "./ledger/decide.ts";
+import type { PromptStore } from "./prompt-store.ts";
 
 /** Node, the models and their sessions have to be loaded before the first step. */
 const START_SECONDS = 5;
@@ -72,14 +73,14 @@ function workOf(manifest: Manifest, options: TransferOptions, publicSet: PublicS
 }
 
 /** Speeds of the last finished transfers to a target, token positions a second. */
-async function readSpeeds(prompts: R2Bucket, targetDigest: string): Promise<number[]> {
+async function readSpeeds(prompts: PromptStore, targetDigest: string): Promise<number[]> {
   const object = await prompts.get(bucket.calibration(targetDigest));
   return object ? calibrationSchema.parse(await object.json()).speeds : [];
 }
 
 /** Learns from a finished job. When two finish at once, one of them may be forgotten: it is one sample of twenty. */
 export async function learnSpeed(
-  prompts: R2Bucket,
+  prompts: PromptStore,
   targetDigest: string,
   work: number,
   seconds: number,

@@ -1,9 +1,10 @@
 import type { Tenant } from "./ledger/tenant.ts";
+import type { PromptStore } from "./prompt-store.ts";
 
 /** Bindings, variables and secrets of `wrangler.toml`. */
 export interface Env {
   readonly TENANTS: DurableObjectNamespace<Tenant>;
-  readonly PROMPTS: R2Bucket;
+  readonly PROMPTS: PromptStore;
 
   /** Key under which API keys are hashed and job tokens are made. */
   readonly PEPPER: string;
@@ -16,6 +17,8 @@ export interface Env {
   readonly AWS_REGION: string;
   readonly BATCH_QUEUE: string;
   readonly BATCH_TRANSFER_DEFINITION: string;
+  /** The bucket's address where it isn't R2's binding. */
+  readonly S3_URL?: string;
   /** Only where Batch isn't AWS's own. */
   readonly BATCH_ENDPOINT?: string;
   /** Where jobs reach this Worker. */

@@ -1,12 +1,13 @@
 import { createApp } from "./app.ts";
 import type { Env } from "./env.ts";
 import { reconcileAll } from "./reconcile.ts";
+import { withStore } from "./store.ts";
 
 export { Tenant } from "./ledger/tenant.ts";
 
 const app = createApp();
 
 export default {
-  fetch: app.fetch,
-  scheduled: (_event, env) => reconcileAll(env),
+  fetch: (request, env, context) => app.fetch(request, withStore(env), context),
+  scheduled: (_event, env) => reconcileAll(withStore(env)),
 } satisfies ExportedHandler<Env>;

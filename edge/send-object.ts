@@ -1,4 +1,5 @@
 import { ProblemError } from "../shared/protocol/errors.ts";
+import type { PromptStore } from "./prompt-store.ts";
 
 /**
  * Answers a GET from the bucket with Range (RFC 9110), conditional requests and a strong ETag: the digest of the content, which
@@ -8,7 +9,7 @@ import { ProblemError } from "../shared/protocol/errors.ts";
  * @throws ProblemError 404, 416
  */
 export async function sendObject(
-  prompts: R2Bucket,
+  prompts: PromptStore,
   key: string,
   file: { name: string; sha256: string; size: number },
   request: Request,

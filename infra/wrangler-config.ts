@@ -3,7 +3,11 @@ import { z } from "zod";
 
 const environmentSchema = z.object({
   durable_objects: z.object({ bindings: z.array(z.object({ name: z.string(), class_name: z.string() })) }),
-  r2_buckets: z.array(z.object({ binding: z.string(), bucket_name: z.string() })).length(1),
+  /** None where the bucket is S3's. */
+  r2_buckets: z
+    .array(z.object({ binding: z.string(), bucket_name: z.string() }))
+    .max(1)
+    .default([]),
   vars: z.record(z.string(), z.string()),
 });
 

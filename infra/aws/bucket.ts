@@ -16,10 +16,10 @@ export const r2TokenName = (prefix: string) => `${prefix}/r2`;
 
 /** R2 through its S3 door with a token of its own, or a bucket of the stack with the jobs' roles. */
 export function addBucket(stack: Stack, settings: Settings): BucketDoor {
-  return settings.bucket === "r2" ? openR2(stack, settings) : ownBucket(stack, settings);
+  return settings.r2Bucket !== undefined ? openR2(stack, settings, settings.r2Bucket) : ownBucket(stack, settings);
 }
 
-function openR2(stack: Stack, { prefix, bucketName }: Settings): BucketDoor {
+function openR2(stack: Stack, { prefix }: Settings, bucketName: string): BucketDoor {
   const endpoint = new CfnParameter(stack, "R2Endpoint", {
     description: "The bucket's S3 door: https://ACCOUNT.r2.cloudflarestorage.com",
     allowedPattern: "https://[0-9a-f]{32}(\\.(eu|fedramp))?\\.r2\\.cloudflarestorage\\.com",

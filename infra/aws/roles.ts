@@ -14,23 +14,39 @@ const WRITE: Readonly<Record<Kind, readonly string[]>> = {
   predict: ["jobs/*"],
   distill: ["jobs/*", "models/*", bucket.catalogue],
 };
-/** A job cleans up after itself. */
-const DELETE = [`jobs/*/${jobFiles.checkpoint}*`];
+/** A job cleans up after itself, and takes transfers off the waiting list. */
+const DELETE = [`jobs/*/${jobFiles.checkpoint}*`, "waiting/*"];
 
 /** What the program of a kind of job may do on AWS: nothing, unless the bucket is there. */
 export function addJobRole(stack: Stack, kind: Kind, own: s3.Bucket | undefined): iam.Role {
   const role = new iam.Role(stack, `${capital(kind)}Role`, { assumedBy: containers });
   if (!own) return role;
-  const allow = (action: string, keys: readonly string[]) => {
-    const resources = keys.map((key) => own.arnForObjects(key));
-    role.addToPolicy(new iam.PolicyStatement({ actions: [action], resources }));
-  };
-  allow("s3:GetObject", READ);
-  allow("s3:PutObject", WRITE[kind]);
-  allow("s3:DeleteObject", DELETE);
-  // Without it, S3 answers "not allowed" and not "not there" for an object that isn't.
-  role.addToPolicy(new iam.PolicyStatement({ actions: ["s3:ListBucket"], resources: [own.bucketArn] }));
+  grantObjects(role, own, { read: READ, write: WRITE[kind], remove: DELETE });
   return role;
+}
+
+/** Lets a role or user at the objects with these keys, where `*` stands for anything. */
+export function grantObjects(
+  grantee: iam.IIdentity,
+  own: s3.Bucket,
+  { read, write, remove }: Readonly<Record<"read" | "write" | "remove", readonly string[]>>,
+): void {
+  const allow = (action: string, resources: string[]) =>
+    grantee.addToPrincipalPolicy(new iam.PolicyStatement({ actions: [action], resources }));
+  allow(
+    "s3:GetObject",
+    read.map((key) => own.arnForObjects(key)),
+  );
+  allow(
+    "s3:PutObject",
+    write.map((key) => own.arnForObjects(key)),
+  );
+  allow(
+    "s3:DeleteObject",
+    remove.map((key) => own.arnForObjects(key)),
+  );
+  // Without it, S3 answers "not allowed" and not "not there" for an object that isn't.
+  allow("s3:ListBucket", [own.bucketArn]);
 }
 
 /** What starts a job's container with: the image, the log and the secrets, which the job definitions grant it one by one. */

@@ -7,8 +7,6 @@ export const stages = ["dev", "staging", "production"] as const;
 export type Stage = (typeof stages)[number];
 
 const stageSchema = z.strictObject({
-  /** Where prompts, models and results are: Cloudflare's R2, or a bucket of the stack. */
-  bucket: z.enum(["r2", "s3"]),
   /** As many vCPUs as Spot machines may have at once: 4 a GPU. It bounds what an hour can cost. */
   maxVcpus: z.int().min(8),
   /** The same for the queue that never waits for Spot capacity; 0 turns it off. */
@@ -24,7 +22,8 @@ export interface Settings extends z.output<typeof stageSchema> {
   readonly region: string;
   /** What all names begin with: the queue's name. */
   readonly prefix: string;
-  readonly bucketName: string;
+  /** The R2 bucket's name; undefined where the stack has one of its own on S3. */
+  readonly r2Bucket: string | undefined;
   /** The Worker's address. */
   readonly publicUrl: string;
   /** Tag of the jobs' image. */
@@ -43,7 +42,7 @@ export function readSettings(stage: Stage): Settings {
     stage,
     region: vars.AWS_REGION!,
     prefix: vars.BATCH_QUEUE!,
-    bucketName: r2_buckets[0]!.bucket_name,
+    r2Bucket: r2_buckets[0]?.bucket_name,
     publicUrl: vars.PUBLIC_URL!,
     version: z.object({ version: z.string() }).parse(JSON.parse(read("../../package.json"))).version,
   };

@@ -18,6 +18,8 @@ export class SoftpostStack extends Stack {
       description: `softpost: GPU jobs of the stage ${stage}`,
       env: { region },
       synthesizer: new LegacyStackSynthesizer(),
+      // So that it is small enough to be sent as it is.
+      suppressTemplateIndentation: true,
     });
     Tags.of(this).add("project", "softpost");
     Tags.of(this).add("stage", stage);
@@ -26,7 +28,7 @@ export class SoftpostStack extends Stack {
     const queues = addQueues(this, settings, { ...network, launchTemplate: addMachines(this) });
     const door = addBucket(this, settings);
     const repository = addJobs(this, settings, door);
-    const user = addWorkerUser(this, settings, queues);
+    const user = addWorkerUser(this, settings, queues, door.own);
     const undelivered = addEvents(this, settings, queues);
     addAlarms(this, settings, queues, undelivered);
 

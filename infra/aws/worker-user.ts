@@ -1,11 +1,26 @@
 import type { Stack } from "aws-cdk-lib";
 import type * as batch from "aws-cdk-lib/aws-batch";
 import * as iam from "aws-cdk-lib/aws-iam";
+import type * as s3 from "aws-cdk-lib/aws-s3";
+import { bucket } from "../../shared/protocol/bucket.ts";
 import { definitionArns } from "./jobs.ts";
+import { grantObjects } from "./roles.ts";
 import type { Settings } from "./settings.ts";
 
+/** What the Worker reads and writes: everything but models, public texts and cached states is its own or shared with the jobs. */
+const OBJECTS = {
+  read: [bucket.catalogue, "models/*", "jobs/*", "tenants/*", "calibration/*"],
+  write: ["jobs/*", "tenants/*", "calibration/*", "waiting/*"],
+  remove: ["waiting/*"],
+};
+
 /** Whom the Worker signs in as. Its access key is made by hand (docs/deploy.md), so that no template and no output ever has it. */
-export function addWorkerUser(stack: Stack, { prefix }: Settings, queues: readonly batch.JobQueue[]): iam.User {
+export function addWorkerUser(
+  stack: Stack,
+  { prefix }: Settings,
+  queues: readonly batch.JobQueue[],
+  own: s3.Bucket | undefined,
+): iam.User {
   const user = new iam.User(stack, "Worker", { userName: `${prefix}-worker` });
   const allow = (actions: string[], resources: string[]) =>
     user.addToPolicy(new iam.PolicyStatement({ actions, resources }));
@@ -17,5 +32,6 @@ export function addWorkerUser(stack: Stack, { prefix }: Settings, queues: readon
   );
   // Batch knows these for everything or for nothing.
   allow(["batch:DescribeJobs", "batch:ListJobs"], ["*"]);
+  if (own) grantObjects(user, own, OBJECTS);
   return user;
 }

@@ -14,7 +14,7 @@ interface Environment {
   readonly vars: Record<string, string>;
   readonly secrets: { readonly required: string[] };
   readonly durable_objects: { readonly bindings: { readonly name: string; readonly class_name: string }[] };
-  readonly r2_buckets: { readonly binding: string; readonly bucket_name: string }[];
+  readonly r2_buckets?: { readonly binding: string; readonly bucket_name: string }[];
 }
 type Config = Environment & {
   readonly migrations: { readonly new_sqlite_classes?: string[] }[];
@@ -31,7 +31,7 @@ const fields = [...read("edge/env.ts").matchAll(/readonly ([A-Z_0-9]+)(\??): (\w
   }),
 );
 
-describe.each(stages)("the stage %s", (_, { vars, secrets, durable_objects, r2_buckets }) => {
+describe.each(stages)("the stage %s", (_, { vars, secrets, durable_objects, r2_buckets = [] }) => {
   test("declares every variable and secret that the Worker reads, and no other", () => {
     const declared = [...Object.keys(vars), ...secrets.required];
     const texts = fields.filter(({ isText }) => isText).map(({ name }) => name);
@@ -45,10 +45,11 @@ describe.each(stages)("the stage %s", (_, { vars, secrets, durable_objects, r2_b
     expect(Object.keys(vars).filter((name) => secrets.required.includes(name))).toEqual([]);
   });
 
-  test("has every binding", () => {
+  test("has every binding, and one bucket", () => {
     const bindings = [...durable_objects.bindings.map(({ name }) => name), ...r2_buckets.map(({ binding }) => binding)];
+    const bucket = vars.S3_URL === undefined ? [] : ["PROMPTS"];
     const wanted = fields.filter(({ isText }) => !isText).map(({ name }) => name);
-    expect(bindings.toSorted()).toEqual(wanted.toSorted());
+    expect([...bindings, ...bucket].toSorted()).toEqual(wanted.toSorted());
   });
 
   test("names a definition of its own queue", () => {
@@ -57,7 +58,15 @@ describe.each(stages)("the stage %s", (_, { vars, secrets, durable_objects, r2_b
 });
 
 test("the stages differ in values only", () => {
-  const shapes = stages.map(([, { vars, secrets }]) => [Object.keys(vars).sort(), secrets.required]);
+  const shapes = stages.map(
+    ([
+      ,
+      {
+        vars: { S3_URL: _, ...vars },
+        secrets,
+      },
+    ]) => [Object.keys(vars).sort(), secrets.required],
+  );
   for (const shape of shapes) expect(shape).toEqual(shapes[0]);
 });
 
