@@ -14,11 +14,12 @@ export async function runPredict(
   spec: PredictSpec,
   { store, models, engines, work, output, watch }: JobContext,
 ): Promise<void> {
-  const { model, tokenizer } = await models.open(spec.model);
+  const opened = await models.open(spec.model);
+  const { model, tokenizer } = opened;
   const folder = bucket.job(spec.prompt) + jobFiles.output;
   const { task } = parseManifest(new TextDecoder().decode(await store.need(folder + MANIFEST_FILE)), MANIFEST_FILE);
   const { prompt, virtualTokens, dimension } = parsePromptTensor(await store.need(folder + WEIGHTS_FILE), WEIGHTS_FILE);
-  const texts = await readEncoded(await fetchPublicSet(store, work, spec.data), task, tokenizer);
+  const texts = await readEncoded(await fetchPublicSet(store, work, spec.data), task, opened);
   const { classes } = verbalizer(task, tokenizer);
   await engines.use(spec.job, async (engine) => {
     const value = { shape: [virtualTokens, dimension], data: prompt };

@@ -20,7 +20,7 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const { store, models, engines, work, watch } = job;
   const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
   const { manifest, prompt } = await readUpload(store, spec.job);
-  const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target.tokenizer);
+  const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target);
   const encoding = await encodingOf(manifest);
   const unprompted = ({ model, checkpoint }: OpenModel, digest: string, name: string) => {
     const key = bucket.states(digest, spec.publicSet.digest, encoding);

@@ -13,7 +13,9 @@ import type { Model } from "../shared/models/model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import type { ModelRecord } from "../shared/protocol/manifest.ts";
 import type { Task } from "../shared/protocol/task.ts";
+import { InterruptedError } from "../shared/training/loop.ts";
 import type { LabelledText } from "../shared/training/tune.ts";
+import { longRun } from "./long-run.ts";
 import type { Io } from "./output.ts";
 
 /** A model that is ready to be used. */
@@ -32,13 +34,24 @@ export interface LoadedModel {
  * @throws ProblemError if it can't be found, read or computed
  */
 export async function loadModel(name: string, io: Io): Promise<LoadedModel> {
-  const folder = await resolveModel(name, hubOf(process.env), io.message);
+  const folder = await findModel(name, io);
   const checkpoint = await openCheckpoint(folder);
   const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
   const tokenizer = await loadTokenizer(folder);
   const { digest } = await hashModel(folder);
-  const id = asId(folder === name ? basename(resolve(folder)) : name);
+  // The digest says which revision of a hub's model it is.
+  const id = asId(folder === name ? basename(resolve(folder)) : name.split("@")[0]!);
   return { folder, checkpoint, model, tokenizer, record: { id, digest, architecture: checkpoint.family.name } };
+}
+
+async function findModel(name: string, io: Io): Promise<string> {
+  return longRun(io, async ({ signal, onEvent }) => {
+    try {
+      return await resolveModel(name, hubOf(process.env), { signal, onEvent });
+    } catch (error) {
+      throw signal?.aborted ? new InterruptedError(0) : error;
+    }
+  });
 }
 
 /** A file's or folder's name as a manifest's id: what isn't allowed in one is left out. */
@@ -70,8 +83,14 @@ export async function loadTexts(path: string, task: Task, model: LoadedModel, io
   return encodeAll(await readTexts(path), path, task, model, io);
 }
 
-function encodeAll(texts: readonly string[], path: string, task: Task, { tokenizer }: LoadedModel, io: Io): Encoded[] {
-  const encoded = texts.map(encoder(task, tokenizer));
+function encodeAll(
+  texts: readonly string[],
+  path: string,
+  task: Task,
+  { tokenizer, model }: LoadedModel,
+  io: Io,
+): Encoded[] {
+  const encoded = texts.map(encoder(task, tokenizer, model.kind));
   const empty = encoded.findIndex(({ ids }) => ids.length === 0);
   if (empty >= 0) {
     const detail = `${path}: text ${empty + 1} and the template together have no token. Remove it or add words to the template.`;

@@ -66,12 +66,12 @@ function lines(stderr: Sink, now: () => number): Display {
   let shown = -1;
   const show = (phase: Phase, figures: string) => {
     [shownAt, shown] = [now(), phase.done];
-    stderr.write(`${phase.name}: ${phase.done}/${phase.total} ${phase.unit}${figures}\n`);
+    stderr.write(`${phase.name}: ${amounts(phase)}${figures}\n`);
   };
   return {
     begin(phase) {
       [shownAt, shown] = [now(), -1];
-      stderr.write(`${phase.name}: ${phase.total} ${phase.unit}\n`);
+      stderr.write(`${phase.name}: ${scaled(phase.total, phase)}\n`);
     },
     update(phase, figures) {
       if (now() - shownAt >= LINE_EVERY_MS) show(phase, figures);
@@ -86,7 +86,7 @@ function lines(stderr: Sink, now: () => number): Display {
 function bar(stream: NodeJS.WriteStream): Display {
   const options: Options = {
     stream,
-    format: "{name} {bar} {value}/{total} {unit}{figures}",
+    format: "{name} {bar} {amounts}{figures}",
     barCompleteChar: "█",
     barIncompleteChar: "░",
     barsize: 24,
@@ -98,14 +98,14 @@ function bar(stream: NodeJS.WriteStream): Display {
   return {
     begin(phase) {
       single = new SingleBar(options);
-      single.start(phase.total, 0, { name: phase.name, unit: phase.unit, figures: "" });
+      single.start(phase.total, 0, { name: phase.name, amounts: amounts(phase), figures: "" });
     },
-    update: (phase, figures) => single.update(phase.done, { figures }),
+    update: (phase, figures) => single.update(phase.done, { amounts: amounts(phase), figures }),
     note(text) {
       stream.write(`\r\u001b[K${text}\n`);
     },
     end(phase, figures) {
-      single.update(phase.done, { figures });
+      single.update(phase.done, { amounts: amounts(phase), figures });
       single.stop();
     },
   };
@@ -117,7 +117,21 @@ function describe(phase: Phase, time: number): string {
   const loss = phase.loss === undefined ? "" : ` · loss ${phase.loss.toPrecision(4)}`;
   if (!(done > 0 && Number.isFinite(rate))) return loss;
   const left = phase.done < phase.total ? ` · ${duration((phase.total - phase.done) / rate)} left` : "";
-  return ` · ${rate.toPrecision(3)}/s${left}${loss}`;
+  const perSecond = phase.unit === "bytes" ? scaled(rate, phase) : rate.toPrecision(3);
+  return ` · ${perSecond}/s${left}${loss}`;
+}
+
+/** So much of so much, such as "3/10 steps" or "1.2 MB/3.4 GB". */
+function amounts(phase: Phase): string {
+  const done = phase.unit === "bytes" ? scaled(phase.done, phase) : phase.done;
+  return `${done}/${scaled(phase.total, phase)}`;
+}
+
+/** A number of units with their name; bytes in kB, MB or GB. */
+function scaled(value: number, { unit }: Phase): string {
+  if (unit !== "bytes") return `${value} ${unit}`;
+  const [size, name] = value >= 1e9 ? [1e9, "GB"] : value >= 1e6 ? [1e6, "MB"] : [1e3, "kB"];
+  return `${(value / size).toFixed(1)} ${name}`;
 }
 
 /** Seconds as 42s, 3m10s or 2h05m. */

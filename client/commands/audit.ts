@@ -67,7 +67,7 @@ export function registerAudit(program: Command, io: Io): void {
 
 function withTraining(command: Command): Command {
   return command
-    .requiredOption("--model <dir>", "model folder or hub id")
+    .requiredOption("--model <dir>", "model folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--task <file>", "task.json")
     .requiredOption("--train <file>", "labelled private rows (JSONL)")
     .option("--prompt-tokens <n>", "virtual tokens", wholeNumber(1), 100)

@@ -28,7 +28,7 @@ export function registerDistill(program: Command, io: Io): void {
   program
     .command("distill")
     .description("compress a target model into a student of a few of its layers")
-    .requiredOption("--teacher <dir>", "target model, a folder or hub id")
+    .requiredOption("--teacher <dir>", "target model: a folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--corpus <file...>", 'public text files or .jsonl files of {"text"}')
     .option("--layers <list>", "layers of the target that the student starts from", layerList, [0, -1])
     .requiredOption("--out <dir>", "new folder for the student")

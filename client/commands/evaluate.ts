@@ -17,7 +17,7 @@ export function registerEvaluate(program: Command, io: Io): void {
   program
     .command("evaluate")
     .description("measure accuracy and loss of a model on labelled data")
-    .requiredOption("--model <dir>", "model folder or hub id")
+    .requiredOption("--model <dir>", "model folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--task <file>", "task.json")
     .requiredOption("--data <file>", "labelled rows (JSONL)")
     .option("--prompt <dir>", "soft prompt to put before every text")

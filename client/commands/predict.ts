@@ -18,7 +18,7 @@ export function registerPredict(program: Command, io: Io): void {
   program
     .command("predict")
     .description("print label and class probabilities of every text as a line of JSON")
-    .requiredOption("--model <dir>", "model folder or hub id")
+    .requiredOption("--model <dir>", "model folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--prompt <dir>", "soft prompt to put before every text")
     .requiredOption("--data <file>", 'rows of {"text"} (JSONL)')
     .option("--task <file>", "task.json (default: the task in the prompt's manifest)")

@@ -50,7 +50,7 @@ export function registerTransfer(program: Command, io: Io): void {
   program
     .command("transfer")
     .description("turn a prompt that was tuned on a student into one for its target, with public texts")
-    .requiredOption("--target <dir>", "target model, a folder or hub id")
+    .requiredOption("--target <dir>", "target model: a folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--student <dir>", "student of that target")
     .requiredOption("--prompt <dir>", "soft prompt that was tuned on the student")
     .requiredOption("--public <file>", 'public rows of {"text"} (JSONL)')

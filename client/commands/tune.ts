@@ -69,7 +69,7 @@ export function registerTune(program: Command, io: Io): void {
   program
     .command("tune")
     .description("tune a soft prompt on private data, which never leaves this machine")
-    .requiredOption("--model <dir>", "model folder or hub id")
+    .requiredOption("--model <dir>", "model folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--task <file>", "task.json")
     .requiredOption("--train <file>", "labelled private rows (JSONL)")
     .option(

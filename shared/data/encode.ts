@@ -18,10 +18,12 @@ const TITLE = "The task does not fit the model";
  * A function that fills the task's template with a text and tokenises it as one string. If that has more than
  * `task.maxLength` tokens, the text loses characters at its end until it fits; the template never does.
  *
- * @throws ProblemError (at once) if the template alone is too long, needs a mask that the tokenizer doesn't have, or has
- *   a second one
+ * @param kind of the model: a masked one is read at the template's mask, so it must have one, and a causal one can't have one
+ * @throws ProblemError (at once) if the template alone is too long, or its mask is missing, not known to the tokenizer or
+ *   there twice
  */
-export function encoder(task: Task, tokenizer: Tokenizer): (text: string) => Encoded {
+export function encoder(task: Task, tokenizer: Tokenizer, kind: "causal" | "masked"): (text: string) => Encoded {
+  requireMask(task, kind);
   const fill = templateFiller(task, tokenizer);
   const room = task.maxLength - tokenizer.encode(fill("")).length;
   if (room < 0) {
@@ -40,6 +42,16 @@ export function encoder(task: Task, tokenizer: Tokenizer): (text: string) => Enc
   };
 }
 
+function requireMask({ template }: Task, kind: "causal" | "masked"): void {
+  const has = template.includes("{mask}");
+  if (has === (kind === "masked")) return;
+  const detail = has
+    ? "The template has a {mask}, but the model is a causal one: it is read after the last token."
+    : "The model is a masked one, which is read at its mask, but the template has no {mask}.";
+  const message = has ? "Remove {mask}." : "Put {mask} where a label's word would stand.";
+  throw new ProblemError(TITLE, detail, { faults: [{ at: "task#/template", message }] });
+}
+
 /**
  * A function that finds the template's own mask. A text may hold the mask token too: it is then one more mask that the
  * model sees, as with transformers, and the template's is the last or, if the text comes after it, the first.
@@ -52,7 +64,7 @@ function readPosition(
   fill: (text: string) => string,
 ): (ids: readonly number[]) => number {
   if (!template.includes("{mask}")) return (ids) => ids.length - 1;
-  const mask = tokenizer.idOf(tokenizer.maskToken!)!;
+  const mask = tokenizer.maskId!;
   const count = tokenizer.encode(fill("")).filter((id) => id === mask).length;
   if (count !== 1) {
     throw new ProblemError(TITLE, `The template has the mask token ${count} times; it must have it once, as {mask}.`, {
@@ -66,9 +78,9 @@ function readPosition(
 /** A function that puts a text into the task's template. */
 export function templateFiller(task: Task, tokenizer: Tokenizer): (text: string) => string {
   const { maskToken } = tokenizer;
-  if (task.template.includes("{mask}") && (maskToken === undefined || tokenizer.idOf(maskToken) === undefined)) {
+  if (task.template.includes("{mask}") && maskToken === undefined) {
     throw new ProblemError(TITLE, "The template has a {mask}, but the model's tokenizer has no mask token.", {
-      faults: [{ at: "task#/template", message: "Remove {mask}: only a masked model has one." }],
+      faults: [{ at: "task#/template", message: "Use a tokenizer_config.json that names its mask_token." }],
     });
   }
   // A function as the replacement: in a string "$&" and the like would be expanded.

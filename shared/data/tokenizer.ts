@@ -43,25 +43,56 @@ export interface Tokenizer {
 }
 
 /**
- * Loads `tokenizer.json` and, if it is there, `tokenizer_config.json` of a model folder.
+ * What transformers' classes take for special tokens where `tokenizer_config.json` doesn't name them, as in the folders of the first
+ * GPT-2, BERT and RoBERTa models.
+ */
+const CLASS_TOKENS: Readonly<
+  Record<string, { readonly start?: string; readonly end: string; readonly mask?: string }>
+> = {
+  GPT2Tokenizer: { start: "<|endoftext|>", end: "<|endoftext|>" },
+  Qwen2Tokenizer: { end: "<|endoftext|>" },
+  LlamaTokenizer: { start: "<s>", end: "</s>" },
+  RobertaTokenizer: { start: "<s>", end: "</s>", mask: "<mask>" },
+  XLMRobertaTokenizer: { start: "<s>", end: "</s>", mask: "<mask>" },
+  BertTokenizer: { start: "[CLS]", end: "[SEP]", mask: "[MASK]" },
+};
+
+/** The class of a model type's tokenizer where `tokenizer_config.json` doesn't name one. */
+const MODEL_CLASSES: Readonly<Record<string, string>> = {
+  gpt2: "GPT2Tokenizer",
+  qwen2: "Qwen2Tokenizer",
+  qwen3: "Qwen2Tokenizer",
+  roberta: "RobertaTokenizer",
+  "xlm-roberta": "XLMRobertaTokenizer",
+  bert: "BertTokenizer",
+};
+
+/**
+ * Loads `tokenizer.json` of a model folder and, if they are there, `tokenizer_config.json` and the model's type of `config.json`.
  *
  * @throws ProblemError if they are missing or can't be used
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const read = async (name: string) => {
-    const path = join(folder, name);
-    return parseJson(await readText(path, MAX_TOKENIZER_BYTES), path, TITLE) as Record<string, unknown>;
-  };
-  const definition = await read("tokenizer.json");
-  const config = await read("tokenizer_config.json").catch((error: unknown) => {
-    if (error instanceof ProblemError && isMissing(error.cause)) return {};
-    throw error;
-  });
+  const definition = await readObject(join(folder, "tokenizer.json"));
+  const config = await readObject(join(folder, "tokenizer_config.json"), true);
+  const { model_type: modelType } = await readObject(join(folder, "config.json"), true);
   try {
-    return createTokenizer(definition, config);
+    return createTokenizer(definition, config, String(modelType));
   } catch (cause) {
     throw new ProblemError(TITLE, `${folder}: ${cause instanceof Error ? cause.message : cause}`, { cause });
   }
+}
+
+/** @param optional whether a file that isn't there counts as an empty object */
+async function readObject(path: string, optional = false): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    const value = parseJson(await readText(path, MAX_TOKENIZER_BYTES), path, TITLE);
+    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  } catch (error) {
+    if (optional && error instanceof ProblemError && isMissing(error.cause)) return {};
+    throw error;
+  }
+  throw new ProblemError(TITLE, `${path} is not a JSON object.`);
 }
 
 function isMissing(cause: unknown): boolean {
@@ -71,22 +102,37 @@ function isMissing(cause: unknown): boolean {
 /**
  * @param definition the object of `tokenizer.json`
  * @param config the object of `tokenizer_config.json`
+ * @param modelType of `config.json`
  * @throws Error of the tokenizer library for a definition that it can't use
  */
-export function createTokenizer(definition: Record<string, unknown>, config: Record<string, unknown>): Tokenizer {
-  const hub: Hub = isLlama(config) ? createLlama(definition, config) : new HubTokenizer(definition, config);
-  const special = (name: string) => tokenText(config[`${name}_token`]);
+function createTokenizer(
+  definition: Readonly<Record<string, unknown>>,
+  config: Readonly<Record<string, unknown>>,
+  modelType: string,
+): Tokenizer {
+  const { tokenizer_class: tokenizerClass = MODEL_CLASSES[modelType] } = config;
+  const className = String(tokenizerClass).replace(/Fast$/, "");
+  // For Mistral's models transformers takes the file as it is, though the class that they name is Llama's.
+  const asLlama = className === "LlamaTokenizer" && modelType !== "mistral";
+  const hub: Hub = asLlama ? createLlama(definition, config) : new HubTokenizer({ ...definition }, { ...config });
+  const named = (name: string) => tokenText(config[`${name}_token`]);
+  const usual = CLASS_TOKENS[className];
   const idOf = (token: string | undefined) => (token === undefined ? undefined : hub.token_to_id(token));
+  const maskToken = named("mask") ?? usual?.mask;
+  const maskId = idOf(maskToken);
+  // Half a surrogate pair has no UTF-8 form.
+  const encode = (text: string, special: boolean) =>
+    hub.encode(text.toWellFormed(), { add_special_tokens: special }).ids;
   return {
-    encode: (text) => hub.encode(text).ids,
-    encodePiece: (text) => hub.encode(text, { add_special_tokens: false }).ids,
+    encode: (text) => encode(text, true),
+    encodePiece: (text) => encode(text, false),
     decode: (ids) => (ids.length === 0 ? "" : hub.decode([...ids], { clean_up_tokenization_spaces: false })),
     idOf,
     unknownId: hub.model.unk_token_id,
-    startId: idOf(special("bos") ?? special("cls")),
-    endId: idOf(special("eos") ?? special("sep")),
-    maskId: idOf(special("mask")),
-    maskToken: special("mask"),
+    startId: idOf(named("bos") ?? named("cls") ?? usual?.start),
+    endId: idOf(named("eos") ?? named("sep") ?? usual?.end),
+    maskId,
+    maskToken: maskId === undefined ? undefined : maskToken,
   };
 }
 
@@ -97,16 +143,12 @@ function tokenText(token: unknown): string | undefined {
   return typeof content === "string" ? content : undefined;
 }
 
-function isLlama(config: Record<string, unknown>): boolean {
-  return config.tokenizer_class === "LlamaTokenizer" || config.tokenizer_class === "LlamaTokenizerFast";
-}
-
 /**
- * For these classes transformers 5 takes the vocabulary and merges of `tokenizer.json` and sets the rest itself: a space
+ * For this class transformers 5 takes the vocabulary and merges of `tokenizer.json` and sets the rest itself: a space
  * is put before the text, not after every special token, and a character without a token or byte tokens is left out
  * *before* the merges, so that its neighbours can merge.
  */
-function createLlama(definition: Record<string, unknown>, config: Record<string, unknown>): Hub {
+function createLlama(definition: Readonly<Record<string, unknown>>, config: Readonly<Record<string, unknown>>): Hub {
   const model = definition.model as Record<string, unknown>;
   const prepend = config.add_prefix_space === false ? "never" : config.legacy === true ? "always" : "first";
   const hub: Hub = new HubTokenizer(
@@ -116,7 +158,7 @@ function createLlama(definition: Record<string, unknown>, config: Record<string,
       pre_tokenizer: { type: "Metaspace", replacement: "▁", prepend_scheme: prepend, split: false },
       model: { ...model, unk_token: null, fuse_unk: true, byte_fallback: true },
     },
-    config,
+    { ...config },
   );
   const { model: bpe } = hub;
   if (!bpe.tokens_to_ids.has("<0x00>")) {

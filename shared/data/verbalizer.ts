@@ -21,14 +21,14 @@ const SAMPLE_TEXT = "text";
  *   another class
  */
 export function verbalizer(task: Task, tokenizer: Tokenizer): Verbalizer {
-  const before = tokenizer.encodePiece(precedingText(task, tokenizer));
+  const preceding = precedingText(task, tokenizer);
   const faults: Fault[] = [];
   const notes: string[] = [];
   const classOf = new Map<number, number>();
   task.labels.forEach(({ words }, label) => {
     words.forEach((word, index) => {
       const report = (message: string) => faults.push({ at: `task#/labels/${label}/words/${index}`, message });
-      const added = addedTokens(task, tokenizer, before, word);
+      const added = addedTokens(tokenizer, preceding, word);
       if (typeof added === "string") {
         report(added);
         return;
@@ -55,20 +55,29 @@ export function verbalizer(task: Task, tokenizer: Tokenizer): Verbalizer {
   return { classes, notes };
 }
 
-/** What the filled template has before the word: all of it, or what stands before the mask. */
-function precedingText(task: Task, tokenizer: Tokenizer): string {
-  // A mask takes the space before it with it, so the word brings its own.
-  const template = task.template.includes("{mask}") ? task.template.split("{mask}")[0]!.trimEnd() : task.template;
-  return templateFiller({ ...task, template }, tokenizer)(SAMPLE_TEXT);
+/** The filled template as far as the word. */
+interface Preceding {
+  readonly text: string;
+  readonly ids: readonly number[];
+  /** White space between it and a mask: a tokenizer may join that to the word. */
+  readonly space: string;
+}
+
+function precedingText(task: Task, tokenizer: Tokenizer): Preceding {
+  const [head, mask] = task.template.split("{mask}");
+  const filled = templateFiller({ ...task, template: head! }, tokenizer)(SAMPLE_TEXT);
+  const text = mask === undefined ? filled : filled.trimEnd();
+  return { text, ids: tokenizer.encodePiece(text), space: filled.slice(text.length) };
 }
 
 /** The tokens that a word adds, or why it can't be used. */
-function addedTokens(task: Task, tokenizer: Tokenizer, before: readonly number[], word: string): number[] | string {
-  const all = tokenizer.encodePiece(precedingText(task, tokenizer) + word);
-  if (!before.every((id, index) => all[index] === id)) {
+function addedTokens(tokenizer: Tokenizer, { text, ids, space }: Preceding, word: string): number[] | string {
+  // The mask stands after the space, so " good" and "good" say the same.
+  const all = tokenizer.encodePiece(text + (/^\s/.test(word) ? "" : space) + word);
+  if (!ids.every((id, index) => all[index] === id)) {
     return `The word ${quote(word)} joins the end of the template into one token. Put the space between them on the other side.`;
   }
-  const added = all.slice(before.length);
+  const added = all.slice(ids.length);
   if (added.length === 0 || added[0] === tokenizer.unknownId)
     return `The word ${quote(word)} is not in the vocabulary.`;
   return added;

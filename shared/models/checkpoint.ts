@@ -1,10 +1,11 @@
-import { open, readFile, realpath, stat } from "node:fs/promises";
+import { open, readdir, readFile, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { cast } from "../graph/operators/layout.ts";
 import type { DType, Tensor, WeightLocation } from "../graph/tensor.ts";
 import { type FloatDtype, toFloat32 } from "../prompt/dtype.ts";
 import { headerBytes, parseHeader, type TensorEntry } from "../prompt/safetensors.ts";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
+import { noSafetensors, shardNames } from "../protocol/weight-files.ts";
 import { configureModel } from "./configure.ts";
 import type { Family, ModelConfig, Parameters } from "./model.ts";
 
@@ -44,10 +45,12 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
 
   const faults: Fault[] = [];
   const weights = new Map<string, LocatedWeight>();
-  for (const [name, shape] of Object.entries(family.parameters(config))) {
-    const weight = otherNames(name)
-      .map((other) => found.get(other))
-      .find(Boolean);
+  const shapes = family.parameters(config);
+  const [embedding] = family.embeddings(config);
+  const head = family.head(config);
+  for (const [name, shape] of Object.entries(shapes)) {
+    const tied = name === embedding && !(head in shapes);
+    const weight = [...otherNames(name), ...(tied ? [head] : [])].map((other) => found.get(other)).find(Boolean);
     if (!weight) faults.push({ at: name, message: "is missing" });
     else if (!DTYPES[weight.dtype])
       faults.push({ at: name, message: `has dtype ${weight.dtype}; F32, F16 or BF16 can be used` });
@@ -112,17 +115,10 @@ async function readJson(file: string): Promise<Record<string, unknown>> {
 async function weightFiles(folder: string): Promise<string[]> {
   const single = join(folder, "model.safetensors");
   const index = join(folder, "model.safetensors.index.json");
-  const names = (await exists(index)) && !(await exists(single)) ? await shards(index) : ["model.safetensors"];
+  const sharded = !(await exists(single));
+  if (sharded && !(await exists(index))) throw noSafetensors(await readdir(folder), folder);
+  const names = sharded ? shardNames(await readJson(index), index) : ["model.safetensors"];
   return Promise.all(names.map((name) => realpath(join(folder, name)).catch(missing(join(folder, name)))));
-}
-
-async function shards(index: string): Promise<string[]> {
-  const { weight_map: map } = await readJson(index);
-  const names = typeof map === "object" && map !== null ? [...new Set(Object.values(map))] : [];
-  if (names.length === 0 || names.some((name) => typeof name !== "string" || !/^[\w.-]+\.safetensors$/.test(name))) {
-    throw new ProblemError(TITLE, `${index}: weight_map must name .safetensors files of the same folder.`);
-  }
-  return names as string[];
 }
 
 async function readWeights(file: string): Promise<[string, LocatedWeight][]> {

@@ -86,6 +86,8 @@ export const gpt2: Family<Gpt2Config> = {
 
   embeddings: ({ tied }) => ["transformer.wte.weight", "transformer.wpe.weight", ...(tied ? [] : ["lm_head.weight"])],
 
+  head: () => "lm_head.weight",
+
   build(config: Gpt2Config, weight: Parameters): Model {
     const act = activation(config.act);
     const norm = (name: string, x: Tensor) =>

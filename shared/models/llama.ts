@@ -127,6 +127,8 @@ export const llama: Family<LlamaConfig> = {
 
   embeddings: ({ tied }) => ["model.embed_tokens.weight", ...(tied ? [] : ["lm_head.weight"])],
 
+  head: () => "lm_head.weight",
+
   build(config: LlamaConfig, weight: Parameters): Model {
     const { size: d, biases, epsilon } = config;
     const act = activation(config.act);

@@ -1,4 +1,5 @@
 import type { Tensor } from "../graph/tensor.ts";
+import type { FamilyName } from "../protocol/manifest.ts";
 
 /** What every family has. */
 export interface ModelConfig {
@@ -51,7 +52,7 @@ export type ParameterShapes = Record<string, readonly number[]>;
 /** A family of models: how its checkpoints are read, and how it computes. */
 export interface Family<Config extends ModelConfig = ModelConfig> {
   /** What manifests and catalogues call it. */
-  readonly name: "gpt2" | "llama" | "roberta";
+  readonly name: FamilyName;
   /** Reads config.json. @throws ZodError for what the family can't be or softpost can't compute */
   configure(json: unknown): Config;
   /** The weights that a checkpoint must have. */
@@ -65,5 +66,7 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
    * first.
    */
   embeddings(config: Config): readonly string[];
+  /** The name of a head of its own; where it is tied to the token embeddings, a checkpoint may have them under this name. */
+  head(config: Config): string;
   build(config: Config, weight: Parameters): Model;
 }

@@ -134,6 +134,8 @@ export const roberta: Family<RobertaConfig> = {
     return [tokens, ...all.filter((name) => name !== tokens)];
   },
 
+  head: ({ names }) => `${names.decoder}.weight`,
+
   build(config: RobertaConfig, weight: Parameters): Model {
     const { names } = config;
     const embeddings = `${names.body}.embeddings`;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { digestSchema } from "./manifest.ts";
+import { digestSchema, FAMILIES } from "./manifest.ts";
 
 /** Names in URLs and in a provider's catalogue. */
 export const nameSchema = z
@@ -16,7 +16,7 @@ export const studentSchema = z
   .object({
     id: nameSchema,
     digest: digestSchema.describe("What a manifest's model.digest must be."),
-    architecture: z.enum(["gpt2", "llama", "roberta"]),
+    architecture: z.enum(FAMILIES),
     dimension: z.int().positive().describe("Width D of the embeddings."),
     positions: z.int().positive().describe("Positions that prompt and text may have together."),
     embeddingNorms: z

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseJson, validate } from "./json.ts";
-import { taskSchema } from "./task.ts";
+import { type Task, taskSchema } from "./task.ts";
 
 /** The manifest's file in a soft prompt's folder, beside the two of PEFT. */
 export const MANIFEST_FILE = "softpost.json";
@@ -19,12 +19,16 @@ export const idSchema = z
     "Must be 1 to 128 letters, digits, dots, dashes, underscores or slashes.",
   );
 
+/** The families of models; what `model_type` of a config.json calls them is a matter of the models. */
+export const FAMILIES = ["gpt2", "llama", "roberta"] as const;
+export type FamilyName = (typeof FAMILIES)[number];
+
 const modelSchema = z.strictObject({
   /** What the provider or the hub calls it. */
   id: idSchema,
   /** SHA-256 over the digests of its files (`modelDigest`). */
   digest: digestSchema,
-  architecture: z.enum(["gpt2", "llama", "roberta"]),
+  architecture: z.enum(FAMILIES),
 });
 
 export type ModelRecord = z.output<typeof modelSchema>;
@@ -68,34 +72,48 @@ const transferSchema = z.strictObject({
   training: trainingSchema,
 });
 
+/** What is wrong with a task's template for a family of models, of which only masked ones have something to fill in. */
+function maskFault({ template }: Task, family: FamilyName): string | undefined {
+  const has = template.includes("{mask}");
+  if (has === (family === "roberta")) return undefined;
+  return has
+    ? "Remove {mask}: the model reads on behind the text, only a masked one fills it in."
+    : "Must hold {mask}, where the model fills in a class's word: it is a masked one.";
+}
+
 /**
  * `softpost.json`. Every object is strict, so that nothing can ride along: no example, no text but the task's own, and no
  * figure that was measured on private data (a loss or an accuracy would be a release that nobody accounted for).
  */
-export const manifestSchema = z.strictObject({
-  format: z.literal("softpost/1"),
-  task: taskSchema,
-  /** The model that the prompt is for. */
-  model: modelSchema,
-  prompt: z.strictObject({
-    virtualTokens: z.int().positive(),
-    dimension: z.int().positive(),
-    /** SHA-256 of `adapter_model.safetensors`. */
-    digest: digestSchema,
-  }),
-  initialisation: z.strictObject({
-    /** The instruction whose token embeddings, repeated, the prompt started from. */
-    text: z.string().max(2000),
-    /** Digest of the prompt file it started from instead, where `tune --prompt` gave one. */
-    promptDigest: digestSchema.optional(),
-  }),
-  /** How the prompt was tuned on private data. */
-  training: trainingSchema,
-  /** Null where the tuning was not private. */
-  privacy: privacyRecordSchema.nullable(),
-  /** There if the prompt came out of a transfer; `model` is then the target. */
-  transfer: transferSchema.optional(),
-});
+export const manifestSchema = z
+  .strictObject({
+    format: z.literal("softpost/1"),
+    task: taskSchema,
+    /** The model that the prompt is for. */
+    model: modelSchema,
+    prompt: z.strictObject({
+      virtualTokens: z.int().positive(),
+      dimension: z.int().positive(),
+      /** SHA-256 of `adapter_model.safetensors`. */
+      digest: digestSchema,
+    }),
+    initialisation: z.strictObject({
+      /** The instruction whose token embeddings, repeated, the prompt started from. */
+      text: z.string().max(2000),
+      /** Digest of the prompt file it started from instead, where `tune --prompt` gave one. */
+      promptDigest: digestSchema.optional(),
+    }),
+    /** How the prompt was tuned on private data. */
+    training: trainingSchema,
+    /** Null where the tuning was not private. */
+    privacy: privacyRecordSchema.nullable(),
+    /** There if the prompt came out of a transfer; `model` is then the target. */
+    transfer: transferSchema.optional(),
+  })
+  .superRefine(({ task, model }, context) => {
+    const message = maskFault(task, model.architecture);
+    if (message !== undefined) context.addIssue({ code: "custom", path: ["task", "template"], message });
+  });
 
 export type Manifest = z.output<typeof manifestSchema>;
 

@@ -29,7 +29,7 @@ export function prepare(
 }
 
 function gb(bytes: number): string {
-  return (bytes / 1e9).toPrecision(2);
+  return (bytes / 1e9).toPrecision(3);
 }
 
 /** The most tokens that one of the texts has. */

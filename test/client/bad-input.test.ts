@@ -1,4 +1,4 @@
-import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { encodeSafetensors } from "../../shared/prompt/safetensors.ts";
@@ -157,6 +157,19 @@ describe("a model", () => {
     ["with a broken tokenizer", "tokenizer.json", "{", /tokenizer\.json can't be read as JSON/],
   ])("%s", async (_, file, content, message) => {
     await expectRefused({ model: changed("tiny-gpt2", file, content) }, message);
+  });
+
+  test("whose weights are a pickle is refused with the reason", async () => {
+    const folder = temporaryFolder();
+    cpSync(fixture("tiny-gpt2"), folder, { recursive: true });
+    renameSync(join(folder, "model.safetensors"), join(folder, "pytorch_model.bin"));
+    await expectRefused(
+      { model: folder },
+      /in pytorch_model\.bin only\. That is a Python pickle, which can run any code/,
+      /pytorch_model\.bin: Is a pickle; safetensors weights are needed/,
+    );
+    renameSync(join(folder, "pytorch_model.bin"), join(folder, "weights.gguf"));
+    await expectRefused({ model: folder }, /has no model\.safetensors and no model\.safetensors\.index\.json/);
   });
 
   test("whose weights are NaN gives no result", async () => {

@@ -57,7 +57,7 @@ test("a later run goes on too, and the folder appears only when all is there", a
   const folder = temporaryFolder();
   const out = join(folder, "model");
   const broken = await provider((request, response) => send(request, response, 20_000));
-  expect(await rejection(downloadFolder(broken.api, [download], out, () => {}))).toContain("breaks off");
+  expect(await rejection(downloadFolder(broken.api, [download], out, () => {}))).toContain("broke off 5 times");
   expect(existsSync(out)).toBe(false);
   const whole = await provider((request, response) => send(request, response));
   await downloadFolder(whole.api, [download], out, () => {});
@@ -69,7 +69,9 @@ test("a later run goes on too, and the folder appears only when all is there", a
 test("another content than the digest says is not kept", async () => {
   const out = join(temporaryFolder(), "model");
   const { api } = await provider((_, response) => response.end(Buffer.alloc(CONTENT.length, 120)));
-  expect(await rejection(downloadFolder(api, [download], out, () => {}))).toMatch(/has the digest .* It was removed/);
+  expect(await rejection(downloadFolder(api, [download], out, () => {}))).toMatch(
+    /arrived damaged: its digest is .* It was removed/,
+  );
   expect(existsSync(out)).toBe(false);
 });
 

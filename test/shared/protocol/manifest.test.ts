@@ -46,6 +46,8 @@ describe("the manifest", () => {
     ["examples", { task: { ...manifest.task, examples: ["private"] } }, "#/task"],
     ["a digest of something else", { prompt: { ...manifest.prompt, digest: "x" } }, "#/prompt/digest"],
     ["an epsilon of 0", { privacy: { ...manifest.privacy, epsilon: 0 } }, "#/privacy/epsilon"],
+    ["a mask for a causal model", { task: { ...manifest.task, template: "{text} It was {mask}" } }, "#/task/template"],
+    ["no mask for a masked model", { model: { ...manifest.model, architecture: "roberta" } }, "#/task/template"],
     ["another format", { format: "softpost/2" }, "#/format"],
   ])("with %s is refused at its place", (_, change, at) => {
     const text = JSON.stringify({ ...manifest, ...change });

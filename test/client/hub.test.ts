@@ -1,0 +1,26 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { fixture } from "../helpers/fixtures.ts";
+import { startHub } from "../helpers/hub.ts";
+import { softpost } from "../helpers/softpost.ts";
+
+test("a command takes a hub id, and computes what it computes with the folder", async () => {
+  const folder = fixture("tiny-gpt2");
+  const names = readdirSync(folder);
+  const files = Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name))]));
+  const { hub, requests } = await startHub(() => files);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  vi.stubEnv("HF_ENDPOINT", hub.endpoint);
+  vi.stubEnv("HF_HUB_CACHE", hub.cache);
+  const task = ["--task", fixture("tiny-task/task.json"), "--data", fixture("tiny-task/test.jsonl"), "--json"];
+  const wanted = await softpost("evaluate", "--model", folder, ...task);
+  const first = await softpost("evaluate", "--model", "org/tiny@v1.0", ...task);
+  expect(first.code, first.stderr).toBe(0);
+  expect(first.stdout).toBe(wanted.stdout);
+  expect(first.stderr).toMatch(/download of org\/tiny: [\d.]+ [kM]B/);
+  const before = requests.length;
+  vi.stubEnv("HF_HUB_OFFLINE", "1");
+  expect(await softpost("evaluate", "--model", "org/tiny@v1.0", ...task)).toMatchObject({ stdout: wanted.stdout });
+  expect(requests.length).toBe(before);
+});

@@ -1,0 +1,128 @@
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { openCheckpoint, readWeight } from "../../../shared/models/checkpoint.ts";
+import { configureModel } from "../../../shared/models/configure.ts";
+import { writeCheckpoint } from "../../../shared/models/write-checkpoint.ts";
+import { problem } from "../../helpers/problem.ts";
+import { temporaryFolder } from "../../helpers/temporary.ts";
+
+const golden = (name: string) => fileURLToPath(new URL(`golden/families/${name}`, import.meta.url));
+const configOf = (name: string) => JSON.parse(readFileSync(join(golden(name), "config.json"), "utf8"));
+
+describe("a config.json that softpost can't compute is refused by its field", () => {
+  test.each<[string, object, string | RegExp]>([
+    ["llama", { model_type: "gemma2" }, /model_type is "gemma2"; supported: gpt2, llama, mistral/],
+    ["llama", { hidden_act: "relu2" }, "hidden_act"],
+    ["llama", { num_key_value_heads: 3 }, /must divide num_attention_heads, 4/],
+    ["llama", { head_dim: null, hidden_size: 18 }, /hidden_size must be a multiple/],
+    ["llama-rope-yarn", { rope_parameters: { rope_type: "longrope", rope_theta: 1 } }, "rope_parameters.rope_type"],
+    ["llama", { rope_scaling: { type: "linear" }, rope_parameters: null }, "rope_parameters.factor"],
+    ["llama", { partial_rotary_factor: 0.5 }, "rope_parameters.partial_rotary_factor"],
+    ["qwen2", { layer_types: ["full_attention", "linear_attention", "full_attention"] }, "layer_types.1"],
+    ["gpt2-fp16", { scale_attn_by_inverse_layer_idx: true }, "scale_attn_by_inverse_layer_idx"],
+    ["roberta", { position_embedding_type: "relative_key" }, "position_embedding_type"],
+    ["roberta", { is_decoder: true }, "is_decoder"],
+    ["bert", { num_attention_heads: 5 }, /must divide hidden_size/],
+  ])("%s with %o", (name, change, fault) => {
+    const message = problem(() => configureModel({ ...configOf(name), ...change }, "config.json"));
+    expect(message).toMatch(typeof fault === "string" ? `config.json: ${fault}: ` : fault);
+  });
+});
+
+describe("positions", () => {
+  const positions = (name: string, change = {}) =>
+    configureModel({ ...configOf(name), ...change }, "c").config.positions;
+
+  test("end with a sliding window, within which attention is whole", () => {
+    expect(positions("mistral")).toBe(12);
+    expect(positions("mistral", { sliding_window: null })).toBe(64);
+    expect(positions("qwen2", { sliding_window: 8, use_sliding_window: false })).toBe(64);
+    expect(positions("qwen2", { sliding_window: 8, layer_types: ["full_attention", "sliding_attention"] })).toBe(8);
+  });
+
+  test("of RoBERTa begin after its padding's", () => {
+    expect(positions("roberta")).toBe(30);
+    expect(positions("bert")).toBe(32);
+  });
+});
+
+test("BERT's norms may have TensorFlow's words, and a base model no prefix", async () => {
+  const folder = temporaryFolder();
+  const { json, ...given } = await openCheckpoint(golden("bert"));
+  const weights = await Promise.all(
+    [...given.weights].map(async ([name, { shape }]) => {
+      const old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+      const bare = old.replace(/^bert\.encoder/, "encoder");
+      const renamed = bare.includes("LayerNorm") ? old : bare;
+      return [renamed, { shape, data: await readWeight({ json, ...given }, name) }] as const;
+    }),
+  );
+  await writeCheckpoint(folder, json, Object.fromEntries(weights));
+  const { weights: found } = await openCheckpoint(folder);
+  expect([...found.keys()]).toEqual([...given.weights.keys()]);
+});
+
+test("tied token embeddings may lie under the head's name", async () => {
+  const folder = temporaryFolder();
+  const { json, ...given } = await openCheckpoint(golden("llama-tied-grouped"));
+  const weights = await Promise.all(
+    [...given.weights].map(async ([name, { shape }]) => {
+      const stored = name === "model.embed_tokens.weight" ? "lm_head.weight" : name;
+      return [stored, { shape, data: await readWeight({ json, ...given }, name) }] as const;
+    }),
+  );
+  await writeCheckpoint(folder, json, Object.fromEntries(weights));
+  const { weights: found } = await openCheckpoint(folder);
+  expect(found.get("model.embed_tokens.weight")!.shape).toEqual([40, 16]);
+  await writeCheckpoint(folder, { ...json, tie_word_embeddings: false }, Object.fromEntries(weights));
+  await expect(openCheckpoint(folder)).rejects.toMatchObject({ faults: [{ at: "model.embed_tokens.weight" }] });
+});
+
+describe("a checkpoint that is written", () => {
+  const weights = Object.fromEntries(
+    ["a", "b", "c"].map((name, i) => [name, { shape: [2, 3], data: new Float32Array(6).fill(i) }]),
+  );
+
+  test("is one file, or shards with an index that transformers' layout fits", async () => {
+    const folder = temporaryFolder();
+    await writeCheckpoint(folder, {}, weights);
+    expect(readdirSync(folder)).toEqual(["config.json", "model.safetensors"]);
+    await writeCheckpoint(folder, {}, weights, 50);
+    const index = JSON.parse(readFileSync(join(folder, "model.safetensors.index.json"), "utf8"));
+    expect(index).toEqual({
+      metadata: { total_size: 72 },
+      weight_map: {
+        a: "model-00001-of-00002.safetensors",
+        b: "model-00001-of-00002.safetensors",
+        c: "model-00002-of-00002.safetensors",
+      },
+    });
+  });
+
+  test("is read again as it was, from shards too", async () => {
+    const checkpoint = await openCheckpoint(golden("qwen3"));
+    const weights = Object.fromEntries(
+      await Promise.all(
+        [...checkpoint.weights].map(async ([name, { shape }]) => [
+          name,
+          { shape, data: await readWeight(checkpoint, name) },
+        ]),
+      ),
+    );
+    const folder = temporaryFolder();
+    await writeCheckpoint(folder, checkpoint.json, weights, 5000);
+    expect(readdirSync(folder).length).toBeGreaterThan(4);
+    const again = await openCheckpoint(folder);
+    for (const name of again.weights.keys()) expect(await readWeight(again, name)).toEqual(weights[name].data);
+  });
+});
+
+test("a missing shard is named", async () => {
+  const folder = temporaryFolder();
+  cpSync(golden("llama-bf16-shards"), folder, { recursive: true });
+  const index = join(folder, "model.safetensors.index.json");
+  writeFileSync(index, readFileSync(index, "utf8").replaceAll("00002-of", "00009-of"));
+  await expect(openCheckpoint(folder)).rejects.toThrow(/model-00009-of-00004\.safetensors can't be opened/);
+});
