@@ -5,7 +5,9 @@ import { dirname } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
+  DeleteObjectCommand,
   GetObjectCommand,
+  type GetObjectCommandOutput,
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
@@ -41,8 +43,8 @@ export class Bucket {
 
   /** The object, or undefined where there is none. */
   async read(key: string): Promise<Uint8Array | undefined> {
-    const body = await this.body(key);
-    return body && (await body.transformToByteArray());
+    const object = await this.get(key);
+    return object && (await object.Body!.transformToByteArray());
   }
 
   /** The object. @throws ProblemError if there is none */
@@ -73,13 +75,36 @@ export class Bucket {
 
   /** Writes an object unless it is there already; says whether it did. */
   async writeOnce(key: string, body: Uint8Array | string): Promise<boolean> {
+    return (await this.writeIf(key, body, null)) !== undefined;
+  }
+
+  /**
+   * Writes an object if it is still what it was.
+   *
+   * @param etag of what it was; null if it wasn't there
+   * @returns its new ETag, undefined if it is something else by now
+   */
+  async writeIf(key: string, body: Uint8Array | string, etag: string | null): Promise<string | undefined> {
+    const condition = etag === null ? { IfNoneMatch: "*" } : { IfMatch: etag };
     try {
-      await this.client.send(new PutObjectCommand({ Bucket: this.name, Key: key, Body: body, IfNoneMatch: "*" }));
-      return true;
+      const put = new PutObjectCommand({ Bucket: this.name, Key: key, Body: body, ...condition });
+      return (await this.client.send(put)).ETag!;
     } catch (error) {
-      if (statusOf(error) === 412) return false;
+      // S3 answers 409 to one of two who write at once, and 404 where the object was removed meanwhile.
+      if ([404, 409, 412].includes(statusOf(error) ?? 0)) return undefined;
       throw error;
     }
+  }
+
+  /** The object with its ETag, or undefined where there is none. */
+  async readTagged(key: string): Promise<{ bytes: Uint8Array; etag: string } | undefined> {
+    const object = await this.get(key);
+    return object && { bytes: await object.Body!.transformToByteArray(), etag: object.ETag! };
+  }
+
+  /** Removes an object; that it isn't there is no error. */
+  async remove(key: string): Promise<void> {
+    await this.client.send(new DeleteObjectCommand({ Bucket: this.name, Key: key }));
   }
 
   /** Streams a local file into the bucket. */
@@ -95,7 +120,7 @@ export class Bucket {
    * @throws ProblemError if it isn't there or its digest is another
    */
   async download(key: string, path: string, sha256: string): Promise<void> {
-    const body = await this.body(key);
+    const body = (await this.get(key))?.Body;
     if (!body) throw new ProblemError("The bucket lacks an object", `${key} is not there.`, { status: 404 });
     await mkdir(dirname(path), { recursive: true });
     const part = `${path}.${process.pid}.part`;
@@ -116,21 +141,33 @@ export class Bucket {
 
   /** The keys that start with `prefix`, in order. */
   async list(prefix: string): Promise<string[]> {
-    const keys: string[] = [];
+    return (await this.listObjects(prefix)).map(({ key }) => key);
+  }
+
+  /** The keys that start with `prefix`, oldest first. */
+  async listByAge(prefix: string): Promise<string[]> {
+    const objects = await this.listObjects(prefix);
+    return objects.sort((a, b) => a.modified - b.modified).map(({ key }) => key);
+  }
+
+  private async listObjects(prefix: string): Promise<{ key: string; modified: number }[]> {
+    const objects: { key: string; modified: number }[] = [];
     let ContinuationToken: string | undefined;
     do {
       const page = await this.client.send(
         new ListObjectsV2Command({ Bucket: this.name, Prefix: prefix, ContinuationToken }),
       );
-      keys.push(...(page.Contents ?? []).map(({ Key }) => Key!));
+      for (const { Key, LastModified } of page.Contents ?? []) {
+        objects.push({ key: Key!, modified: LastModified?.getTime() ?? 0 });
+      }
       ContinuationToken = page.NextContinuationToken;
     } while (ContinuationToken !== undefined);
-    return keys;
+    return objects;
   }
 
-  private async body(key: string) {
+  private async get(key: string): Promise<GetObjectCommandOutput | undefined> {
     try {
-      return (await this.client.send(new GetObjectCommand({ Bucket: this.name, Key: key }))).Body;
+      return await this.client.send(new GetObjectCommand({ Bucket: this.name, Key: key }));
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
       throw error;

@@ -3,24 +3,22 @@ import { join } from "node:path";
 import { readCorpus } from "../shared/data/corpus.ts";
 import { copyTokenizer } from "../shared/data/model-files.ts";
 import { maskTokens } from "../shared/data/tokenizer.ts";
-import { Engine } from "../shared/graph/engine.ts";
 import { writeCheckpoint } from "../shared/models/write-checkpoint.ts";
 import type { DistillSpec } from "../shared/protocol/job.ts";
 import { distill } from "../shared/training/distill.ts";
-import { fetchPublicSet, openModel } from "./models.ts";
+import type { JobContext } from "./attempt.ts";
+import { fetchPublicSet } from "./models.ts";
 import { publishStudent } from "./publish.ts";
-import type { JobContext } from "./run.ts";
 
 /** Makes a student of a teacher in the bucket and publishes it. */
 export async function runDistill(
   spec: DistillSpec,
-  { store, cache, threads, device, work, statePath, resume, watch }: JobContext,
+  { store, models, engines, work, statePath, resume, watch }: JobContext,
 ) {
-  const teacher = await openModel(store, cache, spec.teacher);
+  const teacher = await models.open(spec.teacher);
   const tokens = await readCorpus([await fetchPublicSet(store, work, spec.corpus)], teacher.tokenizer);
   const { layers, steps, batchSize, maxLength: length, learningRate, seed } = spec;
-  const engine = new Engine({ threads, device });
-  try {
+  await engines.use(spec.job, async (engine) => {
     const state = { path: statePath, settings: { job: spec.job }, resume };
     const options = {
       engine,
@@ -41,7 +39,5 @@ export async function runDistill(
     await copyTokenizer(teacher.folder, folder);
     const target = { folder: teacher.folder, name: spec.teacher.id };
     await publishStudent(store, { student: { folder, name: spec.student }, target });
-  } finally {
-    await engine.close();
-  }
+  });
 }

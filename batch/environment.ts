@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Device } from "../shared/graph/engine.ts";
@@ -13,13 +14,16 @@ export interface Environment {
   readonly threads: number;
   /** Where models are computed. */
   readonly device: Device;
-  /** Batch's count of attempts, from 1. */
-  readonly attempt: number;
+  /** Batch's id of the job. */
+  readonly id: string;
+  /** Seconds between two checkpoints; undefined for what the job's kind suggests. */
+  readonly checkpointSeconds: number | undefined;
 }
 
 /**
- * Reads SOFTPOST_BUCKET, SOFTPOST_S3_ENDPOINT (R2's; AWS's own without it), SOFTPOST_CACHE, SOFTPOST_THREADS, SOFTPOST_DEVICE, AWS_BATCH_JOB_ATTEMPT and, where they
- * are set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+ * Reads SOFTPOST_BUCKET, SOFTPOST_S3_ENDPOINT (R2's; AWS's own without it), SOFTPOST_CACHE, SOFTPOST_THREADS, SOFTPOST_DEVICE,
+ * SOFTPOST_CHECKPOINT_SECONDS,
+ * AWS_BATCH_JOB_ID and, where they are set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
  *
  * @throws ProblemError if no bucket is named or the device isn't one
  */
@@ -35,7 +39,9 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     cache: env.SOFTPOST_CACHE ?? join(tmpdir(), "softpost-models"),
     threads: Number(env.SOFTPOST_THREADS ?? availableParallelism()),
     device: readDevice(env),
-    attempt: Number(env.AWS_BATCH_JOB_ATTEMPT ?? 1),
+    id: env.AWS_BATCH_JOB_ID ?? randomUUID(),
+    checkpointSeconds:
+      env.SOFTPOST_CHECKPOINT_SECONDS === undefined ? undefined : Number(env.SOFTPOST_CHECKPOINT_SECONDS),
   };
 }
 

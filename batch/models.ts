@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Encoded, encoder } from "../shared/data/encode.ts";
@@ -18,28 +19,41 @@ export interface OpenModel {
   readonly tokenizer: Tokenizer;
 }
 
-/**
- * A model from the bucket, by way of its folder on this machine, which is kept for later jobs.
- *
- * @throws ProblemError if a file is missing in the bucket, damaged, or no model that can be computed
- */
-export async function openModel(
-  store: Bucket,
-  cache: string,
-  { digest, files }: { digest: string; files: readonly FileRecord[] },
-): Promise<OpenModel> {
-  const folder = join(cache, digest);
-  if (!(await stat(folder).catch(() => undefined))) {
-    const partial = `${folder}.${process.pid}`;
+/** The provider's models, by way of their folders on this machine, which are kept for later jobs; each is opened once. */
+export class Models {
+  private readonly store: Bucket;
+  /** Where the folders are. */
+  private readonly cache: string;
+  private readonly opened = new Map<string, OpenModel>();
+
+  constructor(store: Bucket, cache: string) {
+    this.store = store;
+    this.cache = cache;
+  }
+
+  /** @throws ProblemError if a file is missing in the bucket, damaged, or no model that can be computed */
+  async open({ digest, files }: { digest: string; files: readonly FileRecord[] }): Promise<OpenModel> {
+    const before = this.opened.get(digest);
+    if (before) return before;
+    const folder = join(this.cache, digest);
+    if (!(await stat(folder).catch(() => undefined))) await this.fetch(digest, files, folder);
+    const checkpoint = await openCheckpoint(folder);
+    const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
+    const opened = { folder, checkpoint, model, tokenizer: await loadTokenizer(folder) };
+    this.opened.set(digest, opened);
+    return opened;
+  }
+
+  private async fetch(digest: string, files: readonly FileRecord[], folder: string): Promise<void> {
+    // Containers that share the folder may have the same process id.
+    const partial = `${folder}.${randomUUID()}`;
     await mkdir(partial, { recursive: true });
-    for (const { name, sha256 } of files)
-      await store.download(bucket.model(digest) + name, join(partial, name), sha256);
+    for (const { name, sha256 } of files) {
+      await this.store.download(bucket.model(digest) + name, join(partial, name), sha256);
+    }
     // Another job may have been faster: its folder is as good.
     await rename(partial, folder).catch(() => rm(partial, { recursive: true }));
   }
-  const checkpoint = await openCheckpoint(folder);
-  const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
-  return { folder, checkpoint, model, tokenizer: await loadTokenizer(folder) };
 }
 
 /** Downloads a public set; returns the file's path. */

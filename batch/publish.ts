@@ -74,6 +74,21 @@ export async function publishStudent(
 }
 
 /**
+ * Takes a student out of service: no prompt for it is taken any more.
+ *
+ * @throws ProblemError if there is none of this name
+ */
+export async function retireStudent(store: Bucket, id: string): Promise<void> {
+  await changeCatalogue(store, ({ students, publicSets }) => {
+    if (!students.some((student) => student.id === id)) {
+      throw new ProblemError("There is no such student", `${id} is not in the catalogue.`, { status: 404 });
+    }
+    const changed = students.map((student) => (student.id === id ? { ...student, retired: true } : student));
+    return { students: changed, publicSets };
+  });
+}
+
+/**
  * Uploads a public set and puts it into the catalogue, instead of one of the same name.
  *
  * @throws ProblemError if a row isn't valid

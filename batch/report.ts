@@ -17,16 +17,22 @@ type State = JobEvent["state"];
 export class Reporter {
   private readonly target: { url: string; token: string } | undefined;
   private readonly attempt: number;
+  private readonly runner: string;
   private readonly timer: NodeJS.Timeout;
   private sequence = 0;
   private progress: JobEvent["progress"] = null;
   private changed = true;
   private sentAt = 0;
 
-  /** @param target undefined for a job that nobody waits for */
-  constructor(target: { url: string; token: string } | undefined, attempt: number) {
+  /**
+   * @param target undefined for a job that nobody waits for
+   * @param attempt the lease's epoch: what an earlier holder still says counts for nothing
+   * @param runner Batch's id of the job that does the work
+   */
+  constructor(target: { url: string; token: string } | undefined, attempt: number, runner: string) {
     this.target = target;
     this.attempt = attempt;
+    this.runner = runner;
     this.timer = setInterval(() => this.tick(), EVERY_MS).unref();
     this.tick();
   }
@@ -58,6 +64,7 @@ export class Reporter {
     const { progress } = this;
     const event: JobEvent = {
       attempt: this.attempt,
+      runner: this.runner,
       sequence: this.sequence++,
       state,
       progress,

@@ -1,6 +1,6 @@
 import { initialisationIds } from "../shared/data/encode.ts";
 import { writePromptFolder } from "../shared/data/prompt-folder.ts";
-import { Engine, type Value } from "../shared/graph/engine.ts";
+import type { Value } from "../shared/graph/engine.ts";
 import { parsePromptTensor } from "../shared/prompt/adapter.ts";
 import { bucket, jobFiles } from "../shared/protocol/bucket.ts";
 import type { TransferSpec } from "../shared/protocol/job.ts";
@@ -9,36 +9,38 @@ import { initialPrompt } from "../shared/training/initial-prompt.ts";
 import { TEMPERATURE } from "../shared/training/losses.ts";
 import { ADAM } from "../shared/training/optimizers.ts";
 import { readStates, transfer } from "../shared/training/transfer.ts";
+import type { JobContext } from "./attempt.ts";
 import type { Bucket } from "./bucket.ts";
-import { fetchPublicSet, type OpenModel, openModel, readEncoded } from "./models.ts";
-import type { JobContext } from "./run.ts";
+import { fetchPublicSet, type OpenModel, readEncoded } from "./models.ts";
+
 import { keptStates } from "./states.ts";
 
 /** The job behind `POST /v1/transfers`: a client's prompt for the student becomes one for the target. */
 export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<void> {
-  const { store, cache, work, watch } = job;
-  const [target, student] = [await openModel(store, cache, spec.target), await openModel(store, cache, spec.student)];
+  const { store, models, engines, work, watch } = job;
+  const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
   const { manifest, prompt } = await readUpload(store, spec.job);
   const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target);
-  const engine = new Engine({ threads: job.threads, device: job.device });
-  try {
-    const unprompted = async ({ model, checkpoint }: OpenModel, digest: string, name: string) =>
-      keptStates(
-        store,
-        bucket.states(digest, spec.publicSet.digest, await encodingOf(manifest)),
-        [texts.length, checkpoint.config.width],
-        () => readStates(engine, model, texts, name, watch),
-      );
-    const states = {
-      target: await unprompted(target, spec.target.digest, "reading the target"),
-      student: await unprompted(student, spec.student.digest, "reading the student"),
-      studentPrompted: await readStates(engine, student.model, texts, "reading the prompted student", watch, prompt),
-    };
+  const encoding = await encodingOf(manifest);
+  const unprompted = ({ model, checkpoint }: OpenModel, digest: string, name: string) => {
+    const key = bucket.states(digest, spec.publicSet.digest, encoding);
+    // An engine of its own, so that a target's weights are never there twice.
+    const read = () => engines.use(`read ${digest}`, (engine) => readStates(engine, model, texts, name, watch));
+    return keptStates(store, key, [texts.length, checkpoint.config.width], read);
+  };
+  const bare = {
+    target: await unprompted(target, spec.target.digest, "reading the target"),
+    student: await unprompted(student, spec.student.digest, "reading the student"),
+  };
+  const graphs = [spec.target.digest, spec.student.digest, manifest.prompt.virtualTokens].join(" ");
+  await engines.use(graphs, async (engine) => {
+    const name = "reading the prompted student";
+    const cache = { ...bare, studentPrompted: await readStates(engine, student.model, texts, name, watch, prompt) };
     const ids = initialisationIds(target.tokenizer, manifest.initialisation.text, manifest.prompt.virtualTokens);
     const { alpha, steps, batchSize, learningRate, seed } = spec.options;
     const result = await transfer(
       {
-        ...{ engine, target: target.model, publicTexts: texts, cache: states, optimizer: ADAM },
+        ...{ engine, target: target.model, publicTexts: texts, cache, optimizer: ADAM },
         ...{ alpha, steps, batchSize, learningRate, seed },
         start: await initialPrompt(engine, target.model, ids),
         state: { path: job.statePath, settings: { job: spec.job }, resume: job.resume },
@@ -46,9 +48,7 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
       watch,
     );
     await writeOutput(job.output, spec, manifest, result.prompt);
-  } finally {
-    await engine.close();
-  }
+  });
 }
 
 async function readUpload(store: Bucket, id: string): Promise<{ manifest: Manifest; prompt: Value }> {

@@ -14,6 +14,7 @@ import { addCatalogueRoutes } from "./routes/catalogue.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
 import { addQuoteRoutes } from "./routes/quotes.ts";
 import { addSubmitRoutes } from "./routes/submit.ts";
+import { addTenantDataRoutes } from "./routes/tenant-data.ts";
 import { addTransferRoutes } from "./routes/transfers.ts";
 import { limitStrangers } from "./strangers.ts";
 
@@ -65,6 +66,7 @@ export function createApp(): App {
   addTransferRoutes(app);
   addBudgetRoutes(app);
   addAdminRoutes(app);
+  addTenantDataRoutes(app);
   addJobRoutes(app);
   addBatchRoutes(app);
 

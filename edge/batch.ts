@@ -1,5 +1,6 @@
 import {
   BatchClient,
+  CancelJobCommand,
   DescribeJobsCommand,
   type JobDetail,
   ListJobsCommand,
@@ -8,6 +9,7 @@ import {
 } from "@aws-sdk/client-batch";
 import { bucket, jobFiles } from "../shared/protocol/bucket.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
+import { SHIFT_SECONDS } from "../shared/protocol/job.ts";
 import type { Env } from "./env.ts";
 
 /** Batch answers within a second; who waits longer is better served by another try. */
@@ -17,7 +19,8 @@ const TRIES = 3;
 const PAUSE_MS = 200;
 /**
  * A job that hangs is stopped after this many times what was reserved for it, and not before some minutes: it may also be that the
- * machine is slow today, which costs the provider, not the client, who never pays more than the reservation.
+ * machine is slow today, which costs the provider, not the client, who never pays more than the reservation. On top comes the time
+ * in which it works on other transfers.
  */
 const TIMEOUT_FACTOR = 3;
 const MIN_TIMEOUT_SECONDS = 600;
@@ -53,7 +56,9 @@ export function submitJob(env: Env, job: string, reservedSeconds: number): Promi
       jobQueue: env.BATCH_QUEUE,
       jobDefinition: env.BATCH_TRANSFER_DEFINITION,
       parameters: { spec: bucket.job(job) + jobFiles.spec },
-      timeout: { attemptDurationSeconds: Math.max(MIN_TIMEOUT_SECONDS, TIMEOUT_FACTOR * reservedSeconds) },
+      timeout: {
+        attemptDurationSeconds: SHIFT_SECONDS + Math.max(MIN_TIMEOUT_SECONDS, TIMEOUT_FACTOR * reservedSeconds),
+      },
     });
     return (await client.send(command)).jobId!;
   });
@@ -69,6 +74,12 @@ export async function findJob(env: Env, job: string, client = clientOf(env)): Pr
 /** Stops a job, wherever it is; one that has ended stays as it is. */
 export async function terminateJob(env: Env, batchJob: string): Promise<void> {
   const command = new TerminateJobCommand({ jobId: batchJob, reason: "Cancelled by the client." });
+  await retry(() => clientOf(env).send(command));
+}
+
+/** Takes a job off the queue whose transfer another job has done. One that has started stays: it finds the result, and ends. */
+export async function cancelJob(env: Env, batchJob: string): Promise<void> {
+  const command = new CancelJobCommand({ jobId: batchJob, reason: "Another job has done its transfer." });
   await retry(() => clientOf(env).send(command));
 }
 

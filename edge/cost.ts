@@ -2,7 +2,7 @@ import { z } from "zod";
 import { bucket } from "../shared/protocol/bucket.ts";
 import type { PublicSet, Student } from "../shared/protocol/catalogue.ts";
 import type { Manifest } from "../shared/protocol/manifest.ts";
-import type { Cost, Quote, TransferOptions } from "../shared/protocol/transfer.ts";
+import type { Cost, Quote, Rate, TransferOptions } from "../shared/protocol/transfer.ts";
 import type { Env } from "./env.ts";
 import type { Ask } from "./ledger/decide.ts";
 import type { PromptStore } from "./prompt-store.ts";
@@ -23,6 +23,7 @@ export interface Price {
   readonly work: number;
   /** Micros a device second. */
   readonly perSecond: number;
+  readonly rate: Rate;
   readonly estimate: Cost;
   readonly ask: Ask;
   readonly model: Quote["model"];
@@ -47,6 +48,7 @@ export async function priceOf(
   return {
     work,
     perSecond,
+    rate: { device: env.DEVICE, currency: env.CURRENCY, microsPerHour: perSecond * 3600 },
     estimate: costs(Math.ceil(seconds)),
     ask: { ...costs(Math.ceil(seconds * RESERVE_FACTOR)), virtualTokens: manifest.prompt.virtualTokens },
     model: {

@@ -24,6 +24,8 @@ export interface Env {
   /** Where jobs reach this Worker. */
   readonly PUBLIC_URL: string;
   readonly CURRENCY: string;
+  /** What jobs are computed on, as quotes say it. */
+  readonly DEVICE: string;
   /** Millionths of the currency that a device second costs. */
   readonly PRICE_MICROS: string;
   /** Requests a second that one tenant may send for long. */

@@ -1,17 +1,22 @@
 import type { JobDetail } from "@aws-sdk/client-batch";
 import { bucket, jobFiles } from "../shared/protocol/bucket.ts";
 import { jobId } from "../shared/protocol/ids.ts";
+import type { Transfer } from "../shared/protocol/transfer.ts";
 import { ledgerOf } from "./auth.ts";
 import { describeJobs } from "./batch.ts";
-import { cancel, dispatch, settle } from "./dispatch.ts";
+import { cancel, dispatch, isTaken, settle } from "./dispatch.ts";
 import type { Env } from "./env.ts";
 import { LEASE_MS, type Open } from "./ledger/tenant.ts";
+import { logEvent } from "./log.ts";
+import { sweepClosed } from "./tenant-data.ts";
 import { tenantIds } from "./tenants.ts";
 
 /** An upload that isn't stored after this time never will be: its request has ended long ago. */
 const STORE_MS = 2 * LEASE_MS;
 /** A job that Batch could not be given for this long is given up. */
 const DISPATCH_MS = 3_600_000;
+/** Machines come within minutes; who waits for longer waits for somebody to look (docs/runbook.md). */
+const STUCK_MS = 1_800_000;
 
 /**
  * Finds out what became of every unfinished transfer, from the bucket and from Batch: events get lost, Workers are restarted, and
@@ -22,10 +27,10 @@ export async function reconcileAll(env: Env): Promise<void> {
     try {
       await reconcile(env, tenant);
     } catch (error) {
-      // biome-ignore lint/suspicious/noConsole: this is the log
-      console.log(JSON.stringify({ reconcile: tenant, error: String(error) }));
+      logEvent("not reconciled", { tenant, error: String(error) });
     }
   }
+  await sweepClosed(env);
 }
 
 /** The same for one tenant. */
@@ -34,10 +39,26 @@ export async function reconcile(env: Env, tenant: string): Promise<void> {
   if (open.length === 0) return;
   const submitted = open.flatMap(({ batchJob }) => batchJob ?? []);
   const details = submitted.length > 0 ? await describeJobs(env, submitted) : new Map<string, JobDetail>();
+  logOpen(tenant, open, details);
   for (const entry of open) {
-    if (entry.batchJob === null) await resume(env, tenant, entry);
-    else await follow(env, tenant, entry, details.get(entry.batchJob));
+    const { transfer, batchJob } = entry;
+    if (batchJob === null) await resume(env, tenant, entry);
+    else await follow(env, tenant, { transfer, batchJob }, details.get(batchJob));
   }
+}
+
+/** How many transfers are where, and which have waited for a machine for too long. */
+function logOpen(tenant: string, open: readonly Open[], details: ReadonlyMap<string, JobDetail>): void {
+  const counts: Record<string, number> = {};
+  for (const { transfer, batchJob } of open) {
+    counts[transfer.state] = (counts[transfer.state] ?? 0) + 1;
+    const job = batchJob === null ? undefined : details.get(batchJob);
+    const waited = Date.now() - (job?.createdAt ?? Date.now());
+    if (job?.status === "RUNNABLE" && transfer.state === "queued" && waited > STUCK_MS) {
+      logEvent("stuck", { tenant, transfer: transfer.id, batchJob, minutes: Math.round(waited / 60_000) });
+    }
+  }
+  logEvent("open", { tenant, ...counts });
 }
 
 /** A transfer without a job: goes on where its request was interrupted, or ends it. */
@@ -61,21 +82,24 @@ async function resume(env: Env, tenant: string, { transfer }: Open): Promise<voi
 async function follow(
   env: Env,
   tenant: string,
-  { transfer, batchJob }: Open,
+  { transfer, batchJob }: { transfer: Transfer; batchJob: string },
   job: JobDetail | undefined,
 ): Promise<void> {
   const ledger = ledgerOf(env, tenant);
   const { id, state } = transfer;
-  if (job?.status === "SUCCEEDED") {
+  if (!job || job.status === "SUCCEEDED" || job.status === "FAILED") {
     const settled = await settle(env, tenant, id);
-    if (!settled) await ledger.finish(id, "failed", { problem: "The job ended without a result." });
-  } else if (job?.status === "FAILED" || !job) {
-    const problem = job?.statusReason ?? "Batch doesn't know the job any more.";
-    const settled = await settle(env, tenant, id);
-    if (!settled) await ledger.finish(id, state === "cancelling" ? "cancelled" : "failed", { problem });
+    if (settled || (await isTaken(env, tenant, id, batchJob))) return;
+    const problem = job?.status === "SUCCEEDED" ? "The job ended without a result." : job?.statusReason;
+    await ledger.finish(id, state === "cancelling" ? "cancelled" : "failed", {
+      problem: problem ?? "Batch doesn't know the job any more.",
+    });
   } else if (state === "cancelling") {
     await cancel(env, tenant, transfer, batchJob);
   } else if (job.status === "RUNNING") {
     await ledger.running(id);
+  } else if (state === "running") {
+    // Its own job waits, so another works on it, whose last word may have got lost.
+    await settle(env, tenant, id, "another");
   }
 }

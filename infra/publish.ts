@@ -1,17 +1,17 @@
 /**
  * Publishes into a deployed provider's bucket what `softpost serve` publishes into its own: `node infra/publish.ts --target DIR --student DIR
- * --public FILE…`. It reaches the bucket as a job does (batch/environment.ts). A public set keeps its file's name.
+ * --public FILE…`, and takes a student out of service: `--retire NAME`. It reaches the bucket as a job does (batch/environment.ts). A public set keeps its file's name.
  */
 import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Bucket } from "../batch/bucket.ts";
 import { readEnvironment } from "../batch/environment.ts";
-import { publishPublicSet, publishStudent } from "../batch/publish.ts";
+import { publishPublicSet, publishStudent, retireStudent } from "../batch/publish.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 
 const text = { type: "string" } as const;
 const { values } = parseArgs({
-  options: { target: text, student: text, public: { ...text, multiple: true }, description: text },
+  options: { target: text, student: text, public: { ...text, multiple: true }, description: text, retire: text },
 });
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const named = (folder: string) => ({ folder, name: basename(resolve(folder)) });
@@ -25,6 +25,10 @@ try {
   if (target !== undefined && student !== undefined) {
     const { id, digest } = await publishStudent(store, { student: named(student), target: named(target) });
     say(`student ${id} ${digest}`);
+  }
+  if (values.retire !== undefined) {
+    await retireStudent(store, values.retire);
+    say(`student ${values.retire} is retired`);
   }
   for (const file of files) {
     const { id, examples } = await publishPublicSet(store, { file, description });

@@ -15,9 +15,11 @@ export function registerQuote(program: Command, io: Io): void {
 async function run(flags: TransferFlags, io: Io): Promise<void> {
   const { manifest } = await readTunedPrompt(flags.prompt);
   const quote = await new Api(await connect(flags)).quote({ manifest, options: transferOptions(flags) });
-  const { estimate, reserve, model, refusals } = quote;
+  const { rate, estimate, reserve, model, refusals } = quote;
+  const price = (micros: number) => `${micros / 1e6} ${rate.currency}`;
   const lines = [
-    `About ${estimate.deviceSeconds} device seconds (${estimate.micros / 1e6}), at most ${reserve.deviceSeconds} (${reserve.micros / 1e6}).`,
+    `About ${estimate.deviceSeconds} s on ${rate.device} at ${price(rate.microsPerHour)} an hour: ${price(estimate.micros)}.`,
+    `At most ${reserve.deviceSeconds} s are reserved and paid for: ${price(reserve.micros)}.`,
     model.finishedJobs > 0
       ? `Calibrated from ${model.finishedJobs} finished jobs: ${Math.round(model.tokensPerSecond)} positions a second.`
       : "No job has finished yet, so the speed is the provider's assumption.",

@@ -22,9 +22,17 @@ export function registerStatus(program: Command, io: Io): void {
 }
 
 /** A transfer in a line. */
-export function describe({ id, state, progress, cost, problem }: Transfer): string {
+export function describe(transfer: Transfer): string {
+  const { id, state, progress, problem } = transfer;
   const loss = progress?.loss === undefined ? "" : `, loss ${progress.loss.toPrecision(4)}`;
   const where = progress ? `, ${progress.phase} ${progress.done}/${progress.total}${loss}` : "";
-  const price = cost ? `, ${cost.deviceSeconds} device seconds (${cost.micros / 1e6})` : "";
-  return `${id}: ${state}${where}${price}${problem ? `. ${problem}` : ""}`;
+  return `${id}: ${state}${where}, ${describeCost(transfer)}${problem ? `. ${problem}` : ""}`;
+}
+
+function describeCost({ rate, estimatedSeconds, actualSeconds, cost }: Transfer): string {
+  const price = (micros: number) => `${micros / 1e6} ${rate.currency}`;
+  const on = `on ${rate.device} at ${price(rate.microsPerHour)} an hour`;
+  if (!cost) return `estimated ${estimatedSeconds} s ${on}`;
+  if (actualSeconds === null) return "no cost";
+  return `${actualSeconds.toFixed(1)} s ${on} (estimated ${estimatedSeconds} s), ${cost.deviceSeconds} s paid: ${price(cost.micros)}`;
 }

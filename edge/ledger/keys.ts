@@ -38,6 +38,10 @@ export class KeyRing {
     return this.sql.exec("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", now, id).rowsWritten > 0;
   }
 
+  revokeAll(now: number): void {
+    this.sql.exec("UPDATE keys SET revoked = ? WHERE revoked IS NULL", now);
+  }
+
   authenticate(id: string, hash: string, now: number) {
     const key = this.sql
       .exec<{ hash: string; scopes: string }>("SELECT hash, scopes FROM keys WHERE id = ? AND revoked IS NULL", id)

@@ -39,6 +39,24 @@ CREATE TABLE IF NOT EXISTS entries (
 );
 `;
 
+/** What a tenant's export has of each table: not the hashes of its keys. */
+export const EXPORTED = {
+  account: "name, limits, created",
+  keys: "id, name, scopes, created, revoked",
+  transfers: "*",
+  releases: "*",
+  entries: "*",
+} as const;
+
+export type ExportedTable = keyof typeof EXPORTED;
+
+/** Columns of `transfers` that ledgers of the first weeks lack. */
+export const ADDED_COLUMNS = {
+  rate: `TEXT NOT NULL DEFAULT '{"device":"unknown","currency":"","microsPerHour":0}'`,
+  estimated_seconds: "INTEGER NOT NULL DEFAULT 0",
+  actual_seconds: "REAL",
+} as const;
+
 /** A row of `transfers`. */
 export type Row = {
   id: string;
@@ -67,4 +85,7 @@ export type Row = {
   losses: string;
   files: string;
   problem: string | null;
+  rate: string;
+  estimated_seconds: number;
+  actual_seconds: number | null;
 };

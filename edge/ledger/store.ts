@@ -1,7 +1,7 @@
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
-import type { Limits, State, TransferOptions } from "../../shared/protocol/transfer.ts";
+import type { Limits, Rate, State, TransferOptions } from "../../shared/protocol/transfer.ts";
 import { type Ask, charge, type Usage } from "./decide.ts";
-import { type Row, SCHEMA } from "./schema.ts";
+import { ADDED_COLUMNS, EXPORTED, type ExportedTable, type Row, SCHEMA } from "./schema.ts";
 
 const DAY = 86_400_000;
 
@@ -18,6 +18,8 @@ export interface Submission {
   readonly ask: Ask;
   /** Micros a device second. */
   readonly price: number;
+  readonly rate: Rate;
+  readonly estimatedSeconds: number;
   readonly promptDigest: string;
   readonly privacy: PrivacyRecord | null;
   readonly options: TransferOptions;
@@ -34,6 +36,7 @@ export class Store {
 
   constructor(sql: SqlStorage) {
     this.sql = sql;
+    if (this.exists()) this.addColumns();
   }
 
   /** A ledger that no administrator opened has no tables: a guessed tenant id must not create any. */
@@ -43,12 +46,36 @@ export class Store {
 
   open(name: string, limits: Limits, now: number): void {
     this.sql.exec(SCHEMA);
+    this.addColumns();
     this.sql.exec("INSERT INTO account VALUES (1, ?, ?, ?)", name, JSON.stringify(limits), now);
   }
 
   account(): { name: string; limits: Limits; created: number } {
-    const row = this.sql.exec<{ name: string; limits: string; created: number }>("SELECT * FROM account").one();
-    return { ...row, limits: JSON.parse(row.limits) };
+    return this.findAccount()!;
+  }
+
+  /** Undefined once the tenant's data was deleted. */
+  findAccount(): { name: string; limits: Limits; created: number } | undefined {
+    const rows = this.sql.exec<{ name: string; limits: string; created: number }>("SELECT * FROM account").toArray();
+    return rows[0] && { ...rows[0], limits: JSON.parse(rows[0].limits) };
+  }
+
+  /**
+   * Deletes what is about the tenant itself. What stays: of each release the privacy record, without which a data set that comes back would start
+   * from nothing, and of each transfer what was paid for what.
+   */
+  close(): void {
+    this.sql.exec("DELETE FROM account");
+    this.sql.exec("DELETE FROM keys");
+    this.sql.exec(
+      `UPDATE transfers SET idempotency_key = 'closed ' || id, fingerprint = '', progress = NULL, losses = '[]', files = '[]', problem = NULL`,
+    );
+  }
+
+  /** Some rows of a table, in the order of `row`, which is its number. */
+  rows(table: ExportedTable, after: number, limit: number): Record<string, SqlStorageValue>[] {
+    const query = `SELECT rowid AS row, ${EXPORTED[table]} FROM ${table} WHERE rowid > ? ORDER BY rowid LIMIT ?`;
+    return this.sql.exec(query, after, limit).toArray();
   }
 
   setLimits(limits: Limits): void {
@@ -131,11 +158,12 @@ export class Store {
     const { id, ask, options } = submission;
     this.sql.exec(
       `INSERT INTO transfers (id, idempotency_key, fingerprint, state, version, created, updated, leased_until, student,
-         target_digest, work, virtual_tokens, prompt_digest, options, price, reserved_micros, reserved_seconds)
-       VALUES (?, ?, ?, 'accepted', 1, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         target_digest, work, virtual_tokens, prompt_digest, options, price, reserved_micros, reserved_seconds, rate, estimated_seconds)
+       VALUES (?, ?, ?, 'accepted', 1, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       ...[id, submission.idempotencyKey, submission.fingerprint, now, now, submission.student],
       ...[submission.targetDigest, submission.work, ask.virtualTokens, submission.promptDigest],
       ...[JSON.stringify(options), submission.price, ask.micros, ask.deviceSeconds],
+      ...[JSON.stringify(submission.rate), submission.estimatedSeconds],
     );
     this.enter(now, id, "reserve", ask, "");
     this.sql.exec(
@@ -176,12 +204,27 @@ export class Store {
       deviceSeconds: cost.deviceSeconds - reserved.deviceSeconds,
       virtualTokens: kept - row.virtual_tokens,
     };
-    this.enter(now, row.id, state === "succeeded" ? "settle" : "refund", change, columns.problem ?? "");
-    return this.update(row.id, now, { ...columns, state, cost_micros: cost.micros, cost_seconds: cost.deviceSeconds });
+    const settled = state === "succeeded";
+    const note = settled ? describeSettlement(seconds, JSON.parse(row.rate)) : (columns.problem ?? "");
+    this.enter(now, row.id, settled ? "settle" : "refund", change, note);
+    return this.update(row.id, now, {
+      ...columns,
+      ...{ state, cost_micros: cost.micros, cost_seconds: cost.deviceSeconds },
+      actual_seconds: settled ? seconds : null,
+    });
   }
 
   entries(limit: number, after: number): Record<string, SqlStorageValue>[] {
     return this.sql.exec("SELECT * FROM entries WHERE sequence > ? ORDER BY sequence LIMIT ?", after, limit).toArray();
+  }
+
+  private addColumns(): void {
+    const there = this.sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('transfers')").toArray();
+    for (const [name, type] of Object.entries(ADDED_COLUMNS)) {
+      if (!there.some((column) => column.name === name)) {
+        this.sql.exec(`ALTER TABLE transfers ADD COLUMN ${name} ${type}`);
+      }
+    }
   }
 
   private enter(now: number, transfer: string, kind: string, change: Ask, note: string): void {
@@ -190,6 +233,10 @@ export class Store {
       ...[now, transfer, kind, change.micros, change.deviceSeconds, change.virtualTokens, note],
     );
   }
+}
+
+function describeSettlement(seconds: number, { device, currency, microsPerHour }: Rate): string {
+  return `${seconds.toFixed(1)} s on ${device} at ${microsPerHour / 1e6} ${currency} an hour`;
 }
 
 export function startOfDay(now: number): number {

@@ -8,7 +8,7 @@ import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
 import { KeyRing } from "./keys.ts";
 import { composedEpsilon } from "./privacy.ts";
-import type { Row } from "./schema.ts";
+import type { ExportedTable, Row } from "./schema.ts";
 import { Store, type Submission } from "./store.ts";
 import { addLoss, toTransfer } from "./view.ts";
 
@@ -41,17 +41,54 @@ export class Tenant extends DurableObject<Env> {
     this.keyRing = new KeyRing(ctx.storage.sql, Number(env.RATE_PER_SECOND));
   }
 
-  /** Opens the account; false if it is open already. */
+  /** Opens the account, or opens it again after it was closed; false if it is open. */
   open(name: string, limits: Limits): boolean {
     return this.ctx.storage.transactionSync(() => {
-      if (this.store.exists()) return false;
+      if (this.account() !== null) return false;
       this.store.open(name, limits, Date.now());
       return true;
     });
   }
 
   account() {
-    return this.store.exists() ? this.store.account() : null;
+    return (this.store.exists() && this.store.findAccount()) || null;
+  }
+
+  /** From now on nobody gets in; whoever is in may finish. */
+  revokeKeys(): void {
+    if (this.store.exists()) this.keyRing.revokeAll(Date.now());
+  }
+
+  /**
+   * Deletes the tenant's data, all of whose transfers have ended (`Store.close` says what stays).
+   *
+   * @returns the data sets with what was released of each
+   */
+  close(currency: string): Budget["privacy"]["datasets"] {
+    return this.ctx.storage.transactionSync(() => {
+      if (this.account() === null) return [];
+      const { datasets } = this.budget(currency).privacy;
+      this.store.close();
+      return datasets;
+    });
+  }
+
+  /**
+   * Sets the whole ledger back to what it was at a time, at most 30 days ago. What ended since then is found again by
+   * reconciliation: results are in the bucket.
+   *
+   * @throws Error where Cloudflare keeps no history, as on one machine
+   */
+  async restore(at: number): Promise<void> {
+    const { storage } = this.ctx;
+    await storage.onNextSessionRestoreBookmark(await storage.getBookmarkForTime(at));
+    // It happens at the next start, so this one ends, after its answer.
+    setTimeout(() => this.ctx.abort("The ledger is set back."), 0);
+  }
+
+  /** Rows of a table for an export, after a row's number. */
+  rows(table: ExportedTable, after: number, limit: number): Record<string, SqlStorageValue>[] {
+    return this.store.exists() ? this.store.rows(table, after, limit) : [];
   }
 
   setLimits(limits: Limits): void {

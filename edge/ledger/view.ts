@@ -18,8 +18,11 @@ export function toTransfer(row: Row): Transfer {
     options: JSON.parse(row.options),
     progress: row.progress === null ? null : JSON.parse(row.progress),
     losses: JSON.parse(row.losses),
+    rate: JSON.parse(row.rate),
+    estimatedSeconds: row.estimated_seconds,
     reserved: { deviceSeconds: row.reserved_seconds, micros: row.reserved_micros },
     cost: row.cost_micros === null ? null : { deviceSeconds: row.cost_seconds!, micros: row.cost_micros },
+    actualSeconds: row.actual_seconds,
     problem: row.problem,
     files: JSON.parse(row.files),
   };

@@ -7,6 +7,7 @@ import { limitsSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../app.ts";
 import { createKey, ledgerOf, providerOnly, providerOrTenantAdmin, scopes } from "../auth.ts";
 import type { Env } from "../env.ts";
+import { reopen } from "../tenant-data.ts";
 import { tenantIds } from "../tenants.ts";
 import { limitBody } from "../upload.ts";
 import { json, problems, secured } from "./route.ts";
@@ -50,7 +51,19 @@ const createTenant = createRoute({
   method: "post",
   path: "/v1/admin/tenants",
   summary: "Open an account",
-  request: { body: body(z.strictObject({ name: labelSchema, limits: limitsSchema })) },
+  request: {
+    body: body(
+      z.strictObject({
+        name: labelSchema,
+        limits: limitsSchema,
+        id: z
+          .string()
+          .regex(ID_PATTERN)
+          .optional()
+          .describe("Of an account whose data was deleted: it is opened again, and what was released still counts."),
+      }),
+    ),
+  },
   responses: { 201: json(tenantSchema, "The tenant."), ...problems },
 });
 
@@ -96,13 +109,19 @@ const deleteKey = createRoute({
 export function addAdminRoutes(app: App): void {
   app.openapi(listTenants, async (c) => {
     const tenants = [];
-    for await (const tenant of tenantIds(c.env)) tenants.push(await describe(c.env, tenant));
+    for await (const tenant of tenantIds(c.env)) {
+      const found = await find(c.env, tenant);
+      if (found) tenants.push(found);
+    }
     return c.json({ tenants }, 200);
   });
 
   app.openapi(createTenant, async (c) => {
-    const { name, limits } = c.req.valid("json");
-    const tenant = randomId(ID_LENGTH);
+    const { name, limits, id } = c.req.valid("json");
+    const tenant = id ?? randomId(ID_LENGTH);
+    if (id !== undefined && !(await reopen(c.env, id))) {
+      throw new ProblemError("Not found", "There is no closed account of this id.", { status: 404 });
+    }
     // First the mark by which reconciliation finds it, so that no account is ever without one.
     await c.env.PROMPTS.put(bucket.tenant(tenant), JSON.stringify({ id: tenant }));
     await ledgerOf(c.env, tenant).open(name, limits);
@@ -141,8 +160,16 @@ export function addAdminRoutes(app: App): void {
   });
 }
 
+async function find(env: Env, id: string): Promise<z.output<typeof tenantSchema> | undefined> {
+  const account = await ledgerOf(env, id).account();
+  return account
+    ? { id, name: account.name, created: new Date(account.created).toISOString(), limits: account.limits }
+    : undefined;
+}
+
+/** @throws ProblemError (404) */
 async function describe(env: Env, tenant: string): Promise<z.output<typeof tenantSchema>> {
-  const account = await ledgerOf(env, tenant).account();
-  if (!account) throw new ProblemError("Not found", "There is no such tenant.", { status: 404 });
-  return { id: tenant, name: account.name, created: new Date(account.created).toISOString(), limits: account.limits };
+  const found = await find(env, tenant);
+  if (!found) throw new ProblemError("Not found", "There is no such tenant.", { status: 404 });
+  return found;
 }

@@ -5,7 +5,7 @@ import { parseJobId } from "../../shared/protocol/ids.ts";
 import { jobEventSchema } from "../../shared/protocol/job.ts";
 import type { App } from "../app.ts";
 import { checkJobToken, ledgerOf } from "../auth.ts";
-import { settle } from "../dispatch.ts";
+import { fail, settle } from "../dispatch.ts";
 import { limitBody } from "../upload.ts";
 import { problems, secured } from "./route.ts";
 
@@ -35,9 +35,10 @@ export function addJobRoutes(app: App): void {
     const event = c.req.valid("json");
     const ledger = ledgerOf(c.env, tenant);
     await ledger.report(transfer, event);
-    if (event.state === "succeeded") await settle(c.env, tenant, transfer);
-    if (event.state === "failed")
-      await ledger.finish(transfer, "failed", { problem: event.problem ?? "The job failed." });
+    if (event.state === "succeeded") await settle(c.env, tenant, transfer, event.runner);
+    if (event.state === "failed") {
+      await fail(c.env, tenant, transfer, event.problem ?? "The job failed.", event.runner);
+    }
     return c.body(null, 204);
   });
 }

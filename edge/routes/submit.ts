@@ -83,7 +83,7 @@ async function describe(
     throw new ProblemError("The request is not valid", "Idempotency-Key must be 1 to 128 visible ASCII characters.");
   }
   const { manifest, options, student } = checked;
-  const { work, perSecond, ask } = await priceOf(env, checked);
+  const { work, perSecond, rate, estimate, ask } = await priceOf(env, checked);
   const promptDigest = manifest.prompt.digest;
   const fingerprint = [await sha256(upload.manifest), promptDigest, await sha256(upload.options)].join(" ");
   return {
@@ -95,6 +95,8 @@ async function describe(
     work,
     ask,
     price: perSecond,
+    rate,
+    estimatedSeconds: estimate.deviceSeconds,
     promptDigest,
     privacy: manifest.privacy,
     options,

@@ -82,6 +82,7 @@ export async function startProvider({ folder: path, port, concurrency, limits }:
     BATCH_ENDPOINT: batch.url,
     BATCH_QUEUE: QUEUE,
     PUBLIC_URL: url,
+    DEVICE: "CPU",
   };
   const worker = await startWorker({ bundle, folder, port: identity.port, vars, credentials }).catch(async (error) => {
     await batch.close();

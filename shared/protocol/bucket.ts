@@ -1,6 +1,6 @@
 /**
  * The bucket's layout, for its two doors: the Worker's R2 binding and the jobs' S3 client. A folder ends in `/`.
- * Everything but the catalogue, calibrations and checkpoints is written once and never changed.
+ * Everything but the catalogue, calibrations, checkpoints and leases is written once and never changed.
  */
 export const bucket = {
   /** The students and public sets on offer: `catalogueSchema`. */
@@ -13,8 +13,16 @@ export const bucket = {
   /** Lists every tenant: the ledgers are spread over Durable Objects, which can't be enumerated. */
   tenants: "tenants/",
   tenant: (tenant: string) => `tenants/${tenant}.json`,
+  /** A mark for every tenant whose data was deleted. */
+  closed: (tenant: string) => `closed/${tenant}`,
+  /** Lists the tenants among them whose jobs may still write: when they were closed. */
+  sweep: "sweep/",
   /** A job's own folder: its spec, inputs, checkpoints and results. */
   job: (job: string) => `jobs/${job}/`,
+  /** What the keys of all jobs of a tenant start with (`jobId`). */
+  jobsOf: (tenant: string) => `jobs/${tenant}-`,
+  /** An empty object, named after its job, for every transfer to a target that nobody has begun yet (batch/README.md). */
+  waiting: (targetDigest: string) => `waiting/${targetDigest}/`,
   /** Device seconds of finished transfers to a target. */
   calibration: (targetDigest: string) => `calibration/${targetDigest}.json`,
 } as const;
@@ -24,6 +32,7 @@ export const jobFiles = {
   spec: "spec.json",
   manifest: "prompt/softpost.json",
   weights: "prompt/adapter_model.safetensors",
+  lease: "lease.json",
   checkpoint: "checkpoint/",
   output: "output/",
   result: "result.json",

@@ -60,10 +60,28 @@ export const resultSchema = z.object({
 
 export type JobResult = z.output<typeof resultSchema>;
 
+/** `lease.json` in a transfer's folder: who works on it (batch/README.md). */
+export const leaseSchema = z.object({
+  /** Batch's id of the job that does, or `WITHDRAWN`. */
+  holder: z.string(),
+  /** Counts those who had it, from 1. */
+  epoch: z.int().positive(),
+  /** When it ends unless it is renewed, in milliseconds since 1970. */
+  until: z.number(),
+});
+
+export type LeaseRecord = z.output<typeof leaseSchema>;
+
+/** Holds a transfer for ever that was cancelled: nobody is to work on it any more. */
+export const WITHDRAWN: LeaseRecord = { holder: "withdrawn", epoch: 1, until: Number.MAX_SAFE_INTEGER };
+
+/** A job takes further transfers that wait for its target for so long: then another start has its turn. */
+export const SHIFT_SECONDS = 1800;
+
 /** What a job tells the edge. Events may come twice, out of order or never. */
 export const jobEventSchema = z
   .strictObject({
-    /** Batch's attempt, from 1. */
+    /** Counts those who worked on it, from 1: the lease's epoch. */
     attempt: z.int().positive(),
     /** Counts the events of an attempt: an older one than the last that arrived is ignored. */
     sequence: z.int().nonnegative(),
@@ -72,6 +90,8 @@ export const jobEventSchema = z
     /** Training step of the loss in `progress`. */
     step: z.int().nonnegative().optional(),
     problem: z.string().max(1000).optional(),
+    /** Batch's id of the job that works on the transfer, which may be another's. */
+    runner: z.string().max(200).optional(),
   })
   .meta({ id: "JobEvent" });
 

@@ -32,6 +32,16 @@ export const costSchema = z
 
 export type Cost = z.output<typeof costSchema>;
 
+export const rateSchema = z
+  .object({
+    device: z.string().describe("What transfers are computed on."),
+    currency: z.string(),
+    microsPerHour: z.int().nonnegative().describe("Price of an hour of the device, in millionths of the currency."),
+  })
+  .meta({ id: "Rate" });
+
+export type Rate = z.output<typeof rateSchema>;
+
 export const budgetNames = ["money", "deviceSeconds", "virtualTokens", "concurrent", "daily", "privacy"] as const;
 export type BudgetName = (typeof budgetNames)[number];
 
@@ -89,6 +99,7 @@ export const quoteRequestSchema = z
 
 export const quoteSchema = z
   .object({
+    rate: rateSchema,
     estimate: costSchema.describe("What the transfer will probably cost."),
     reserve: costSchema.describe("What is set aside until it has finished, and the most that it can cost."),
     model: z
@@ -139,8 +150,18 @@ export const transferSchema = z
     losses: z
       .array(z.object({ step: z.int(), loss: z.number() }))
       .describe("Some steps with their loss, thinned out evenly."),
+    rate: rateSchema.describe("What it was agreed to be paid by."),
+    estimatedSeconds: z.int().nonnegative(),
     reserved: costSchema,
-    cost: costSchema.nullable().describe("Null until the transfer has finished."),
+    cost: costSchema
+      .nullable()
+      .describe("Null until the transfer has finished. Whole seconds, and never more than was reserved."),
+    actualSeconds: z
+      .number()
+      .nullable()
+      .describe(
+        "Seconds on the device over all attempts, which may be more than is paid for. Null unless it succeeded.",
+      ),
     problem: z.string().nullable().describe("Why it failed."),
     files: z.array(fileSchema).describe("The transferred prompt's folder, once it succeeded."),
   })

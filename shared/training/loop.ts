@@ -37,17 +37,19 @@ export async function runSteps(
   onEvent?.({ kind: "phase", name, total, unit: "steps" });
   if (done > 0) onEvent?.({ kind: "note", text: `continuing after step ${done}` });
   let saved = Date.now();
+  const checkpoint = async (step: number) => {
+    if (!save) return;
+    await save(step);
+    onEvent?.({ kind: "checkpoint", step });
+    saved = Date.now();
+  };
   for (let index = done; index < total; index++) {
     if (signal?.aborted) {
-      await save?.(index);
+      await checkpoint(index);
       throw new InterruptedError(index);
     }
     const loss = await step(index);
     onEvent?.({ kind: "progress", done: index + 1, loss });
-    if (save && Date.now() - saved > saveEvery) {
-      await save(index + 1);
-      onEvent?.({ kind: "checkpoint", step: index + 1 });
-      saved = Date.now();
-    }
+    if (Date.now() - saved >= saveEvery) await checkpoint(index + 1);
   }
 }

@@ -1,4 +1,5 @@
 import type { Engine, Value } from "../graph/engine.ts";
+import { ProblemError } from "../protocol/errors.ts";
 import type { Watch } from "./events.ts";
 import { runSteps } from "./loop.ts";
 import { loadRun, type RunSettings, saveRun } from "./run-state.ts";
@@ -34,6 +35,7 @@ export interface VariableRun {
 export async function runVariables(run: VariableRun, watch: Watch): Promise<number> {
   const { engine, state } = run;
   const before = state.resume ? await loadRun(state.path, state.settings) : undefined;
+  if (before) requireVariables(before.variables, run.variables, state.path);
   await engine.set(before?.variables ?? run.variables);
   const losses: number[] = [];
   await runSteps(
@@ -54,4 +56,16 @@ export async function runVariables(run: VariableRun, watch: Watch): Promise<numb
     watch,
   );
   return losses.reduce((a, b) => a + b, 0) / losses.length;
+}
+
+/** A state that another release wrote may lack a variable or have more. */
+function requireVariables(found: VariableRun["variables"], wanted: VariableRun["variables"], path: string): void {
+  const list = (variables: VariableRun["variables"]) =>
+    Object.entries(variables)
+      .map(([name, { shape }]) => `${name} [${shape}]`)
+      .sort()
+      .join(", ");
+  if (list(found) === list(wanted)) return;
+  const detail = `${path} has ${list(found)}; this run has ${list(wanted)}. Start anew.`;
+  throw new ProblemError("The run can't be resumed", detail, { status: 409 });
 }

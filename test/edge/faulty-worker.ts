@@ -1,5 +1,6 @@
 /** The Worker with a bucket that fails or hangs where a request's header asks for it, and with ledgers whose time can be moved. */
 import type { Env } from "../../edge/env.ts";
+import { ADDED_COLUMNS } from "../../edge/ledger/schema.ts";
 import { Tenant as RealTenant } from "../../edge/ledger/tenant.ts";
 import worker from "../../edge/main.ts";
 
@@ -12,14 +13,20 @@ export class Tenant extends RealTenant {
       milliseconds,
     );
   }
+
+  /** Makes the ledger one that an earlier release has written. */
+  outdate(): void {
+    for (const name of Object.keys(ADDED_COLUMNS))
+      this.ctx.storage.sql.exec(`ALTER TABLE transfers DROP COLUMN ${name}`);
+  }
 }
 
 export default {
   async fetch(request, env, ctx) {
-    const [, tenant, age] = /^\/test\/age\/(\w+)\/(\d+)$/.exec(new URL(request.url).pathname) ?? [];
+    const [, what, tenant, age] = /^\/test\/(age|outdate)\/(\w+)\/?(\d*)$/.exec(new URL(request.url).pathname) ?? [];
     if (tenant === undefined) return worker.fetch(request, withFault(env, request.headers.get("x-test-fault")), ctx);
-    const ledger = env.TENANTS.get(env.TENANTS.idFromName(tenant)) as unknown as Pick<Tenant, "age">;
-    await ledger.age(Number(age));
+    const ledger = env.TENANTS.get(env.TENANTS.idFromName(tenant)) as unknown as Pick<Tenant, "age" | "outdate">;
+    await (what === "age" ? ledger.age(Number(age)) : ledger.outdate());
     return Response.json({});
   },
   scheduled: worker.scheduled,

@@ -44,3 +44,10 @@ test("a model, its student and public texts are in the bucket and on offer", asy
 test("half of a pair is refused", async () => {
   await expect(publish("--target", "x")).rejects.toMatchObject({ code: 1, stderr: /given together/ });
 });
+
+test("a student is taken out of service", async () => {
+  expect((await publish("--retire", "small")).stdout).toBe("student small is retired\n");
+  const { students } = catalogueSchema.parse(await provider.store.readJson(bucket.catalogue));
+  expect(students.find(({ id }) => id === "small")?.retired).toBe(true);
+  await expect(publish("--retire", "nobody")).rejects.toMatchObject({ code: 1, stderr: /no such student/ });
+});

@@ -138,7 +138,9 @@ test("a job whose events never come is settled from Batch and the bucket", async
     }, PATIENT)
     .toBe("succeeded");
   const transfer = await show();
-  expect(transfer.cost.deviceSeconds).toBe(2);
+  expect(transfer).toMatchObject({ cost: { deviceSeconds: 2, micros: 2000 }, actualSeconds: 1.5 });
+  const { body: ledger } = await tenant.get("/v1/ledger");
+  expect(ledger.entries.at(-1)).toMatchObject({ kind: "settle", note: "1.5 s on NVIDIA A10G at 3.6 USD an hour" });
   expect(transfer.files).toHaveLength(1);
   expect(await tenant.ledgerAddsUp()).toBe(true);
   const { body: quote } = await tenant.quote(promptOf(9).manifest, transfer.options);
@@ -157,6 +159,42 @@ test("a job that Batch lost, or that ended without a result, is refunded", async
     .toBe("failed");
   expect((await show()).problem).toContain("exited");
   expect(await tenant.ledgerAddsUp()).toBe(true);
+});
+
+test("a transfer whose own job failed is not given up while another job works on it", async () => {
+  await provider.define(["false"]);
+  const { show, tenant, id } = await submitted(14);
+  const key = `${bucket.job(`${tenant.id}-${id}`)}${jobFiles.lease}`;
+  const lease = { holder: "another", epoch: 1, until: Date.now() + 3_600_000 };
+  await provider.store.write(key, JSON.stringify(lease));
+  const ended = async () => (await provider.batchStatus(`${tenant.id}-${id}`)) === "FAILED";
+  await expect.poll(ended, PATIENT).toBe(true);
+  await provider.worker.reconcile();
+  expect((await show()).state).not.toBe("failed");
+  await provider.store.write(key, JSON.stringify({ ...lease, until: 0 }));
+  await provider.worker.reconcile();
+  expect((await show()).state).toBe("failed");
+});
+
+test("a transfer that another job has done is settled though its word was lost, and its own job never starts", async () => {
+  await provider.define(["sleep", "60"]);
+  const { show, post, writeResult, tenant, id } = await submitted(15);
+  const job = `${tenant.id}-${id}`;
+  await post(event(0, 10, { runner: "another" }));
+  await writeResult();
+  await post(event(1, 100, { runner: "another", state: "succeeded" }));
+  expect(await show()).toMatchObject({ state: "succeeded", actualSeconds: 1.5 });
+  // It was running already, so it isn't interrupted.
+  expect(await provider.batchStatus(job)).toBe("RUNNING");
+  expect(await tenant.ledgerAddsUp()).toBe(true);
+});
+
+test("a ledger of an earlier release is brought up to date", async () => {
+  const { tenant, show } = await submitted(16);
+  await provider.fetchJson(`/test/outdate/${tenant.id}`);
+  await provider.restartWorker();
+  expect(await show()).toMatchObject({ rate: { device: "unknown" }, estimatedSeconds: 0, actualSeconds: null });
+  expect((await tenant.submit(uploadOf(promptOf(17)))).body.rate.device).toBe("NVIDIA A10G");
 });
 
 test("server-sent events tell every change until the end, and go on where a client stopped", async () => {

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { BatchClient, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
+import { BatchClient, ListJobsCommand, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
 import { build } from "esbuild";
 import { Bucket } from "../../batch/bucket.ts";
 import { startBatch } from "../../infra/local/batch/daemon.ts";
@@ -123,6 +123,12 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
     /** The process group of a running job. */
     processOf(id: string): number {
       return JSON.parse(readFileSync(join(folder, "batch", "jobs", `${id}.json`), "utf8")).process;
+    },
+    /** Batch's state of the job of this name. */
+    async batchStatus(name: string): Promise<string | undefined> {
+      const filters = [{ name: "JOB_NAME", values: [name] }];
+      const { jobSummaryList } = await client.send(new ListJobsCommand({ jobQueue: "softpost", filters }));
+      return jobSummaryList?.[0]?.status;
     },
     /** The command that transfers run; by default one that ends well and leaves nothing. */
     async define(command: readonly string[]): Promise<void> {
