@@ -150,7 +150,7 @@ export const roberta: Family<RobertaConfig> = {
       kind: "masked",
       tokens: (ids) => gather(words, ids),
       place(x, positions) {
-        const rows = add(positions, integers(config.firstPosition));
+        const rows = add(positions, integers(config.firstPosition, "int32"));
         const placed = add(x, gather(weight(`${embeddings}.position_embeddings.weight`), rows));
         const type = gather(weight(`${embeddings}.token_type_embeddings.weight`), integers([0]));
         return norm(`${embeddings}.LayerNorm`, add(placed, type));

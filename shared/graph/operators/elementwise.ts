@@ -48,6 +48,9 @@ export const neg = unary("Neg", ({ gradient }) => neg(gradient));
 /** eˣ. */
 export const exp = unary("Exp", ({ gradient, y }) => mul(gradient, y));
 
+/** The natural logarithm of x. */
+export const log = unary("Log", ({ gradient, x }) => div(gradient, x));
+
 /** √x. */
 export const sqrt = unary("Sqrt", ({ gradient, y }) => div(mul(gradient, 0.5), y));
 
