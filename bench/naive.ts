@@ -28,9 +28,9 @@ export function naiveLogits(model: Model, { ids, lengths }: Texts, prompt?: Tens
     x = model.finish(layer, x, context);
   }
   const logits = model.logits(model.finalNorm(x));
-  const last = add(cast(lengths, "int64"), integers(virtualTokens - 1));
+  const last = add(lengths, integers(virtualTokens - 1, "int32"));
   const flat = reshape(logits, [product([rows, length]), model.config.vocabulary]);
-  return gather(flat, add(mul(range(0, rows), sizes([length])), last));
+  return gather(flat, add(mul(range(0, rows), cast(sizes([length]), "int32")), last));
 }
 
 function everyRow(prompt: Tensor, rows: Dim): Tensor {

@@ -31,7 +31,8 @@ function nodesBetween(wanted: readonly Tensor[], output: Tensor): ActiveNode[] {
   const depends = new Map<Node, boolean>();
   const order: ActiveNode[] = [];
   const leads = (tensor: Tensor): boolean => {
-    const above = tensor.source.kind === "node" && visit(tensor.source.node);
+    const { source } = tensor;
+    const above = source.kind === "node" && !source.node.operator.constant && visit(source.node);
     return targets.has(tensor) || above;
   };
   const visit = (node: Node): boolean => {

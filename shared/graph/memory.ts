@@ -9,6 +9,7 @@ const PROCESS_BYTES = 150e6;
 const ARENA_WASTE = 1.2;
 const ELEMENT_BYTES: Readonly<Record<DType, number>> = {
   float32: 4,
+  float64: 8,
   float16: 2,
   bfloat16: 2,
   int32: 4,
@@ -18,19 +19,7 @@ const ELEMENT_BYTES: Readonly<Record<DType, number>> = {
 /** Operators whose output is their first input's memory. */
 const VIEWS = new Set(["Reshape", "Identity"]);
 /** Operators that write their output over an input of its size that nothing else needs. */
-const IN_PLACE = new Set([
-  "Add",
-  "Sub",
-  "Mul",
-  "Div",
-  "Neg",
-  "Exp",
-  "Sqrt",
-  "Sigmoid",
-  "Softmax",
-  "LogSoftmax",
-  "Where",
-]);
+const IN_PLACE = new Set(["Add", "Sub", "Mul", "Div", "Neg", "Exp", "Sqrt", "Sigmoid", "Softmax", "Where"]);
 
 /** Bytes of memory that a graph will need. */
 export interface Memory {

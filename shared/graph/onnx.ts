@@ -58,8 +58,33 @@ for (const [name, fields] of Object.entries(MESSAGES)) {
   root.add(message);
 }
 
+/** An ONNX operator as {@link decodeModel} gives it. */
+export interface DecodedNode {
+  readonly opType: string;
+  readonly input: readonly string[];
+  readonly output: readonly string[];
+  readonly attribute: readonly { readonly name: string; readonly i?: number; readonly s?: Uint8Array }[];
+}
+
+/** The part of a decoded model that says what is computed, on which element types (TensorProto.DataType). */
+export interface DecodedGraph {
+  readonly node: readonly DecodedNode[];
+  readonly initializer: readonly { readonly name: string; readonly dataType: number }[];
+  readonly input: readonly {
+    readonly name: string;
+    readonly type: { readonly tensorType: { readonly elemType: number } };
+  }[];
+}
+
 /** Encodes an ONNX model given as a plain object in the shape of ModelProto. */
 export function encodeModel(model: Record<string, unknown>): Uint8Array {
   const type = root.lookupType("ModelProto");
   return type.encode(type.fromObject(model)).finish();
+}
+
+/** Reads the graph of an ONNX model that {@link encodeModel} wrote. */
+export function decodeModel(bytes: Uint8Array): DecodedGraph {
+  const type = root.lookupType("ModelProto");
+  const model = type.toObject(type.decode(bytes), { longs: Number, arrays: true });
+  return (model as { graph: DecodedGraph }).graph;
 }

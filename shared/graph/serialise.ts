@@ -133,7 +133,7 @@ class Writer {
     return `${this.#names.get(node)}.${output}`;
   }
 
-  #constant(dtype: DType, shape: Shape, data: Float32Array | BigInt64Array): string {
+  #constant(dtype: DType, shape: Shape, data: Float32Array | Int32Array | BigInt64Array): string {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const key = `${dtype}[${shape.join()}]${Buffer.from(bytes).toString("base64")}`;
     const known = this.#constants.get(key);

@@ -1,6 +1,6 @@
 import type { Shape } from "./shape.ts";
 
-export type DType = "float32" | "float16" | "bfloat16" | "int32" | "int64" | "bool";
+export type DType = "float32" | "float64" | "float16" | "bfloat16" | "int32" | "int64" | "bool";
 
 /** ONNX's numbers for the dtypes (TensorProto.DataType). */
 export const ELEMENT_TYPE: Readonly<Record<DType, number>> = {
@@ -9,6 +9,7 @@ export const ELEMENT_TYPE: Readonly<Record<DType, number>> = {
   int64: 7,
   bool: 9,
   float16: 10,
+  float64: 11,
   bfloat16: 16,
 };
 
@@ -31,7 +32,7 @@ export type Source =
   | { readonly kind: "variable"; readonly name: string }
   /** A frozen weight, read from its file where it lies. */
   | { readonly kind: "weight"; readonly name: string; readonly location: WeightLocation }
-  | { readonly kind: "constant"; readonly data: Float32Array | BigInt64Array }
+  | { readonly kind: "constant"; readonly data: Float32Array | Int32Array | BigInt64Array }
   /** The run-time values of dimensions, as int64 `[n]`; where one may be left to the operator, −1 stands for it. */
   | { readonly kind: "sizes"; readonly dims: Shape; readonly oneInferred: boolean };
 
@@ -67,6 +68,8 @@ export interface Backward {
 export interface Operator {
   /** ONNX operator name in the standard domain. */
   readonly type: string;
+  /** Gradients take the outputs as constants: those who use them account for their part. */
+  readonly constant?: true;
   /** The type of every output. Throws an Error that says what does not fit. */
   infer(inputs: readonly Tensor[], attributes: Attributes): readonly { readonly dtype: DType; readonly shape: Shape }[];
   /** For each input, how to build its gradient (only called where it is wanted), or null where none is defined. */
@@ -108,10 +111,11 @@ export function constant(value: number | ArrayLike<number>, shape?: Shape): Tens
   };
 }
 
-/** An int64 constant: a list, or a scalar for a number. */
-export function integers(value: number | readonly number[]): Tensor {
-  const data = BigInt64Array.from((typeof value === "number" ? [value] : value).map(BigInt));
-  return { dtype: "int64", shape: typeof value === "number" ? [] : [data.length], source: { kind: "constant", data } };
+/** An integer constant: a list, or a scalar for a number. Operators take axes and sizes as int64. */
+export function integers(value: number | readonly number[], dtype: "int64" | "int32" = "int64"): Tensor {
+  const list = typeof value === "number" ? [value] : value;
+  const data = dtype === "int64" ? BigInt64Array.from(list, BigInt) : Int32Array.from(list);
+  return { dtype, shape: typeof value === "number" ? [] : [data.length], source: { kind: "constant", data } };
 }
 
 /** The run-time values of dimensions as an int64 tensor `[dims.length]`. Reshape can infer one of them itself. */

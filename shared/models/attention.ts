@@ -78,7 +78,7 @@ export function causalMask(length: Dim): Tensor {
   return hideUnless(lessOrEqual(positions, reshape(positions, [length, 1, 1])));
 }
 
-/** The mask `[B, 1, 1, T]` that hides what is after the last position of every text, int64 `[B]`. */
+/** The mask `[B, 1, 1, T]` that hides what is after the last position of every text, int32 `[B]`. */
 export function lastMask(last: Tensor, length: Dim): Tensor {
   const rows = last.shape[0]!;
   return hideUnless(lessOrEqual(range(0, length), reshape(last, [rows, 1, 1, 1])));

@@ -55,7 +55,7 @@ function layoutOf(ids: Tensor, prompt?: Tensor): Layout {
   const [rows, length] = ids.shape as readonly [Dim, Dim];
   const virtualTokens = prompt ? (prompt.shape[1] as number) : 0;
   const [before, after] = [range(0, virtualTokens), range(virtualTokens, length)];
-  const everyRow = add(mul(reshape(range(0, rows), [rows, 1]), integers(0)), after);
+  const everyRow = add(mul(reshape(range(0, rows), [rows, 1]), integers(0, "int32")), after);
   return {
     ...{ rows, length, virtualTokens },
     joined: prompt !== undefined && prompt.shape[0] !== PER_EXAMPLE,
@@ -119,11 +119,11 @@ function wholeLayer(model: Model, layout: Layout, layer: number, states: States)
 /** The last layer, of which only the last position of each text is needed: `[B, D]`. */
 function readLayer(model: Model, layout: Layout, layer: number, states: States, lengths: Tensor): Tensor {
   const { rows, length, virtualTokens } = layout;
-  const last = add(cast(lengths, "int64"), integers(-1));
+  const last = add(lengths, integers(-1, "int32"));
   const { texts } = partsOf(layout, states.joined, states.streams);
   const flat = reshape(texts, [product([rows, length]), model.config.width]);
-  const x = gather(flat, add(mul(range(0, rows), sizes([length])), last));
-  const { query } = model.heads(layer, x, add(last, integers(virtualTokens)));
+  const x = gather(flat, add(mul(range(0, rows), cast(sizes([length]), "int32")), last));
+  const { query } = model.heads(layer, x, add(last, integers(virtualTokens, "int32")));
   const one = reshape(query, [rows, 1, query.shape[1]!]);
   const { key, value } = heads(model, layout, layer, states);
   const context = attend(one, key, value, lastMask(last, length), model);

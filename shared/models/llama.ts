@@ -10,6 +10,9 @@ import type { Family, Model, ModelConfig, ParameterShapes, Parameters, Precision
 import { type Rope, ropeSchema, rotation } from "./rotary.ts";
 
 const size = z.int().positive();
+
+/** More than any text that fits in memory; what a config.json says is not to size the tables of the rotation. */
+const MOST_POSITIONS = 2 ** 22;
 const layerTypes = z.array(z.enum(["full_attention", "sliding_attention"]));
 
 /** The fields of a Llama-like config.json that change what the model computes. What softpost can't compute is refused. */
@@ -73,7 +76,7 @@ export const llama: Family<LlamaConfig> = {
     return {
       ...shape,
       ...{ layers, heads, width: config.hidden_size, vocabulary: config.vocab_size },
-      positions: Math.min(config.max_position_embeddings, slidingWindow(config) ?? Number.POSITIVE_INFINITY),
+      positions: Math.min(config.max_position_embeddings, slidingWindow(config) ?? MOST_POSITIONS, MOST_POSITIONS),
       inner: config.intermediate_size,
       epsilon: config.rms_norm_eps,
       act: config.hidden_act,
@@ -132,7 +135,7 @@ export const llama: Family<LlamaConfig> = {
   build(config: LlamaConfig, weight: Parameters): Model {
     const { size: d, biases, epsilon } = config;
     const act = activation(config.act);
-    const rotate = rotation(config.rope, d);
+    const rotate = rotation(config.rope, d, config.positions);
     const norm = (name: string, x: Tensor) => rmsNorm(x, weight(`${name}.weight`), epsilon);
     const project = (name: string, x: Tensor, bias: boolean) =>
       linear(x, weight(`${name}.weight`), { transposed: true, ...(bias && { bias: weight(`${name}.bias`) }) });

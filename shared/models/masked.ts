@@ -15,14 +15,14 @@ import type { Model } from "./model.ts";
 export function readMasked(model: Model, { ids, lengths, read }: Texts, prompt?: Tensor): Tensor {
   const rows = ids.shape[0]!;
   const virtualTokens = prompt ? (prompt.shape[1] as number) : 0;
-  const last = add(cast(lengths, "int64"), integers(virtualTokens - 1));
+  const last = add(lengths, integers(virtualTokens - 1, "int32"));
   const final = model.config.layers - 1;
   let x = embed(model, ids, prompt);
   const length = x.shape[1]!;
   const mask = lastMask(last, length);
   for (let layer = 0; layer < final; layer++) x = wholeLayer(model, layer, x, mask);
 
-  const at = add(add(mul(range(0, rows), sizes([length])), cast(read, "int64")), integers(virtualTokens));
+  const at = add(add(mul(range(0, rows), cast(sizes([length]), "int32")), read), integers(virtualTokens, "int32"));
   const one = gather(reshape(x, [product([rows, length]), model.config.width]), at);
   const { query } = model.heads(final, one, at);
   const { key, value } = model.heads(final, x, range(0, length));
@@ -35,7 +35,10 @@ export function readMasked(model: Model, { ids, lengths, read }: Texts, prompt?:
 export function allMasked(model: Model, ids: Tensor): Tensor {
   let x = embed(model, ids);
   const [rows, length] = x.shape as readonly [Dim, Dim];
-  const last = reshape(add(mul(range(0, rows), integers(0)), add(sizes([length]), integers(-1))), [rows]);
+  const last = add(
+    mul(range(0, rows), integers(0, "int32")),
+    add(cast(sizes([length]), "int32"), integers(-1, "int32")),
+  );
   const mask = lastMask(last, length);
   for (let layer = 0; layer < model.config.layers; layer++) x = wholeLayer(model, layer, x, mask);
   return model.finalNorm(x);

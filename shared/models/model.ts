@@ -23,7 +23,7 @@ export interface Heads {
 }
 
 /**
- * A transformer's parts, as functions on hidden states `[…, D]` of any rank; positions are int64 tensors, counted from 0, that
+ * A transformer's parts, as functions on hidden states `[…, D]` of any rank; positions are int32 tensors, counted from 0, that
  * broadcast to `[…]`. How the parts are put together is in causal.ts and masked.ts.
  */
 export interface Model {

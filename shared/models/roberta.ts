@@ -153,7 +153,7 @@ export const roberta: Family<RobertaConfig> = {
       precision: words.dtype as Precision,
       tokens: (ids) => cast(gather(words, ids), "float32"),
       place(x, positions) {
-        const rows = add(positions, integers(config.firstPosition));
+        const rows = add(positions, integers(config.firstPosition, "int32"));
         const placed = add(x, row("position", rows));
         return norm(`${embeddings}.LayerNorm`, add(placed, row("token_type", integers([0]))));
       },

@@ -1,8 +1,9 @@
 /** Rotary position embeddings (Su et al. 2021, equation 34), with the scalings of longer contexts. */
 import { z } from "zod";
-import { add, cos, mul, sin } from "../graph/operators/elementwise.ts";
-import { cast, concat, reshape, split } from "../graph/operators/layout.ts";
-import { constant, type Tensor } from "../graph/tensor.ts";
+import { add, div, mul, sub } from "../graph/operators/elementwise.ts";
+import { gather } from "../graph/operators/indexing.ts";
+import { concat, reshape, split } from "../graph/operators/layout.ts";
+import { constant, integers, type Tensor } from "../graph/tensor.ts";
 
 const number = z.number().positive();
 const base = { rope_theta: number.default(10_000), partial_rotary_factor: z.literal(1).nullish() };
@@ -91,25 +92,48 @@ function amplitude(rope: Rope): number {
   return given ?? (mscale && all ? of(mscale) / of(all) : of(1));
 }
 
+/** Positions are a multiple of this many and a rest. */
+const STRIDE = 512;
+
+/** Cosines and sines of `count` positions that are `step` apart, `[count, d / 2]` each. */
+function tables(speeds: readonly number[], count: number, step: number): Record<"cosine" | "sine", Tensor> {
+  const table = (of: (angle: number) => number) =>
+    constant(Array.from({ length: count }, (_, i) => speeds.map((speed) => of(i * step * speed))).flat(), [
+      count,
+      speeds.length,
+    ]);
+  return { cosine: table(Math.cos), sine: table(Math.sin) };
+}
+
 /**
- * A function that turns heads: `[…, W]` of d dimensions each at positions that broadcast to `[…]`. The first half of a head's
- * dimensions pairs with the second, as in Hugging Face's checkpoints.
+ * A function that turns heads: `[…, W]` of d dimensions each at positions, int32 from 0 up to below `count`, that broadcast to
+ * `[…]`. The first half of a head's dimensions pairs with the second, as in Hugging Face's checkpoints. A GPU's own cosine is off
+ * by 2e-4 and more, so that of a position comes from two small tables by the cosine and sine of a sum.
  */
-export function rotation(rope: Rope, size: number): (x: Tensor, positions: Tensor) => Tensor {
-  const speeds = constant(frequencies(rope, size));
+export function rotation(rope: Rope, size: number, count: number): (x: Tensor, positions: Tensor) => Tensor {
+  const speeds = frequencies(rope, size);
+  const [coarse, fine] = [
+    tables(speeds, Math.ceil(count / STRIDE), STRIDE),
+    tables(speeds, Math.min(count, STRIDE), 1),
+  ];
   const factor = amplitude(rope);
-  const tables = new Map<Tensor, { readonly cosine: Tensor; readonly sine: Tensor }>();
-  const tableOf = (positions: Tensor) => {
-    const known = tables.get(positions);
+  const turns = new Map<Tensor, { readonly cosine: Tensor; readonly sine: Tensor }>();
+  const turnOf = (positions: Tensor) => {
+    const known = turns.get(positions);
     if (known) return known;
-    const angles = mul(reshape(cast(positions, "float32"), [...positions.shape, 1, 1]), speeds);
-    const [c, s] = [mul(cos(angles), factor), mul(sin(angles), factor)];
-    const table = { cosine: concat([c, c], -1), sine: concat([mul(s, -1), s], -1) };
-    tables.set(positions, table);
-    return table;
+    const multiple = div(positions, integers(STRIDE, "int32"));
+    const rest = sub(positions, mul(multiple, integers(STRIDE, "int32")));
+    const at = (table: Tensor, row: Tensor) => reshape(gather(table, row), [...positions.shape, 1, size / 2]);
+    const [cosA, sinA] = [at(coarse.cosine, multiple), at(coarse.sine, multiple)];
+    const [cosB, sinB] = [at(fine.cosine, rest), at(fine.sine, rest)];
+    const c = mul(sub(mul(cosA, cosB), mul(sinA, sinB)), factor);
+    const s = mul(add(mul(sinA, cosB), mul(cosA, sinB)), factor);
+    const turn = { cosine: concat([c, c], -1), sine: concat([mul(s, -1), s], -1) };
+    turns.set(positions, turn);
+    return turn;
   };
   return (x, positions) => {
-    const { cosine, sine } = tableOf(positions);
+    const { cosine, sine } = turnOf(positions);
     const heads = reshape(x, [...x.shape.slice(0, -1), (x.shape.at(-1) as number) / size, size]);
     const [first, second] = split(heads, -1, [size / 2, size / 2]);
     const turned = add(mul(heads, cosine), mul(concat([second!, first!], -1), sine));

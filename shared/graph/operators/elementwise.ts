@@ -48,19 +48,14 @@ export const neg = unary("Neg", ({ gradient }) => neg(gradient));
 /** eˣ. */
 export const exp = unary("Exp", ({ gradient, y }) => mul(gradient, y));
 
+/** The natural logarithm of x. */
+export const log = unary("Log", ({ gradient, x }) => div(gradient, x));
+
 /** √x. */
 export const sqrt = unary("Sqrt", ({ gradient, y }) => div(mul(gradient, 0.5), y));
 
 /** 1 / (1 + e⁻ˣ). */
 export const sigmoid = unary("Sigmoid", ({ gradient, y }) => mul(gradient, mul(y, sub(constant(1), y))));
-
-const angle = (type: "Cos" | "Sin") => (x: Tensor) => apply1({ type, infer: ([of]) => [of!] }, [x]);
-
-/** cos x. For angles of positions: no gradient is defined; likewise `sin`. */
-export const cos = angle("Cos");
-
-/** sin x. */
-export const sin = angle("Sin");
 
 /** The error function. */
 export const erf = unary("Erf", ({ gradient, x }) => mul(gradient, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));

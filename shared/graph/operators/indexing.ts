@@ -1,6 +1,7 @@
-import { apply, apply1, type Operator, type Tensor } from "../tensor.ts";
-import { exp, mul, neg } from "./elementwise.ts";
+import { apply1, type Operator, type Tensor } from "../tensor.ts";
+import { mul, neg, sub } from "./elementwise.ts";
 import { cast, reshape, shapeOf, zeros } from "./layout.ts";
+import { softmaxParts } from "./reduction.ts";
 
 const scatterNdOperator: Operator = { type: "ScatterND", infer: ([into]) => [into!] };
 
@@ -9,7 +10,7 @@ const gatherOperator: Operator = {
   infer: ([table, indices]) => [{ dtype: table!.dtype, shape: [...indices!.shape, ...table!.shape.slice(1)] }],
   gradient: ({ gradient, inputs: [table, indices] }) => [
     () => {
-      const rows = reshape(cast(indices!, "int64"), [...indices!.shape, 1]);
+      const rows = cast(reshape(indices!, [...indices!.shape, 1]), "int64");
       return apply1(scatterNdOperator, [zeros(shapeOf(table!), table!.shape), rows, gradient], { reduction: "add" });
     },
     null,
@@ -23,25 +24,25 @@ export function gather(table: Tensor, indices: Tensor): Tensor {
 
 const scatterElementsOperator: Operator = { type: "ScatterElements", infer: ([into]) => [into!] };
 
-const crossEntropyOperator: Operator = {
-  type: "SoftmaxCrossEntropyLoss",
-  infer: ([scores, labels]) => [
-    { dtype: scores!.dtype, shape: labels!.shape },
-    { dtype: scores!.dtype, shape: scores!.shape },
-  ],
-  gradient: ({ gradient, inputs: [, labels], outputs: [, logProbabilities] }) => [
-    () => {
-      const column = [...labels!.shape, 1];
-      const each = reshape(gradient, column);
-      const towardsAll = mul(exp(logProbabilities!), each);
-      const at = reshape(cast(labels!, "int64"), column);
-      return apply1(scatterElementsOperator, [towardsAll, at, neg(each)], { axis: 1, reduction: "add" });
-    },
-    null,
-  ],
-};
-
-/** −log softmax(scores)[label] of every row: scores `[N, C]`, labels int32 or int64 `[N]`, result `[N]`. */
+/**
+ * −log softmax(scores)[label] of every row: scores `[N, C]`, labels int32 or int64 `[N]`, result `[N]`. Written out, since no GPU
+ * has a kernel of SoftmaxCrossEntropyLoss; on a CPU it takes the same time.
+ */
 export function crossEntropy(scores: Tensor, labels: Tensor): Tensor {
-  return apply(crossEntropyOperator, [scores, labels], { reduction: "none" })[0]!;
+  const { probabilities, maximum, logPeak } = softmaxParts(scores);
+  const at = reshape(labels, [...labels.shape, 1]);
+  // The gradient of the whole loss, softmax minus 1 at the label, is that of the picked score, which the loss subtracts.
+  const pickOperator: Operator = {
+    type: "GatherElements",
+    infer: ([from]) => [{ dtype: from!.dtype, shape: at.shape }],
+    gradient: ({ gradient }) => [
+      () => {
+        const towardsAll = mul(probabilities, neg(gradient));
+        return apply1(scatterElementsOperator, [towardsAll, at, gradient], { axis: 1, reduction: "add" });
+      },
+      null,
+    ],
+  };
+  const picked = apply1(pickOperator, [scores, at], { axis: 1 });
+  return reshape(sub(sub(maximum, picked), logPeak), labels.shape);
 }

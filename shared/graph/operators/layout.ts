@@ -1,5 +1,15 @@
 import { type Dim, positiveAxis, type Shape, sum } from "../shape.ts";
-import { apply, apply1, type DType, ELEMENT_TYPE, integers, type Operator, sizes, type Tensor } from "../tensor.ts";
+import {
+  apply,
+  apply1,
+  constant,
+  type DType,
+  ELEMENT_TYPE,
+  integers,
+  type Operator,
+  sizes,
+  type Tensor,
+} from "../tensor.ts";
 
 const shapeOperator: Operator = {
   type: "Shape",
@@ -35,8 +45,7 @@ export function expand(x: Tensor, runtimeShape: Tensor, shape: Shape): Tensor {
 
 /** Zeros with a run-time shape (an int64 tensor) that is known to be `shape`. */
 export function zeros(runtimeShape: Tensor, shape: Shape): Tensor {
-  const operator: Operator = { type: "ConstantOfShape", infer: () => [{ dtype: "float32", shape }] };
-  return apply1(operator, [runtimeShape]);
+  return expand(constant(0), runtimeShape, shape);
 }
 
 const transposeOperator: Operator = {
@@ -133,11 +142,11 @@ const isFloat = (dtype: DType) => dtype.includes("float");
 
 const rangeOperator = (length: Dim): Operator => ({
   type: "Range",
-  infer: () => [{ dtype: "int64", shape: [length] }],
+  infer: () => [{ dtype: "int32", shape: [length] }],
 });
 
-/** start, start + 1, …, as int64 `[length]`. */
+/** start, start + 1, …, as int32 `[length]`: WebGPU has no int64. */
 export function range(start: number, length: Dim): Tensor {
-  const end = reshape(sizes([sum([start, length])]), []);
-  return apply1(rangeOperator(length), [integers(start), end, integers(1)]);
+  const end = reshape(cast(sizes([sum([start, length])]), "int32"), []);
+  return apply1(rangeOperator(length), [integers(start, "int32"), end, integers(1, "int32")]);
 }

@@ -1,7 +1,7 @@
 import { positiveAxis, type Shape } from "../shape.ts";
 import { apply1, integers, type Operator, type Tensor } from "../tensor.ts";
-import { exp, mul, sub } from "./elementwise.ts";
-import { expand, reshape, shapeOf } from "./layout.ts";
+import { log, mul, sub } from "./elementwise.ts";
+import { cast, expand, reshape, shapeOf } from "./layout.ts";
 
 const reduceSumOperator: Operator = {
   type: "ReduceSum",
@@ -23,10 +23,16 @@ const reduceSumOperator: Operator = {
   ],
 };
 
-/** The sum over axes; all of them if none are named. */
+/**
+ * The sum over axes; all of them if none are named. Integers are summed as float64, exactly up to 2⁵³: ONNX Runtime's CUDA
+ * provider would sum them as float32.
+ */
 export function reduceSum(x: Tensor, axes = x.shape.map((_, i) => i), keepDims = false): Tensor {
   const positive = axes.map((axis) => positiveAxis(axis, x.shape.length));
   if (positive.length === 0) return x;
+  if (x.dtype === "int32" || x.dtype === "int64") {
+    return cast(reduceSum(cast(x, "float64"), positive, keepDims), x.dtype);
+  }
   return apply1(reduceSumOperator, [x, integers(positive)], { keepdims: keepDims ? 1 : 0, axes: positive });
 }
 
@@ -56,13 +62,30 @@ export function softmax(x: Tensor): Tensor {
   return apply1(softmaxOperator, [x], { axis: -1 });
 }
 
-const logSoftmaxOperator: Operator = {
-  type: "LogSoftmax",
-  infer: ([x]) => [x!],
-  gradient: ({ gradient, outputs: [y] }) => [() => sub(gradient, mul(exp(y!), reduceSum(gradient, [-1], true)))],
+const reduceMaxOperator: Operator = {
+  type: "ReduceMax",
+  constant: true,
+  infer: ([x]) => [{ dtype: x!.dtype, shape: [...x!.shape.slice(0, -1), 1] }],
 };
+
+/**
+ * What log softmax(x) over the last axis is made of, `(x − maximum) + logPeak`, in operators that every provider has a kernel
+ * of: the greatest probability is exp(maximum − maximum) / Σ exp(x − maximum), so its logarithm is what LogSoftmax subtracts.
+ * @returns `probabilities`, softmax(x); `maximum` and `logPeak`, `[…, 1]`, which gradients take as constants
+ */
+export function softmaxParts(x: Tensor): Record<"probabilities" | "maximum" | "logPeak", Tensor> {
+  const maximum = (of: Tensor) => apply1(reduceMaxOperator, [of, integers([-1])], { keepdims: 1 });
+  const probabilities = softmax(x);
+  return { probabilities, maximum: maximum(x), logPeak: log(maximum(probabilities)) };
+}
 
 /** log(softmax(x)) over the last axis. */
 export function logSoftmax(x: Tensor): Tensor {
-  return apply1(logSoftmaxOperator, [x], { axis: -1 });
+  const { probabilities, maximum, logPeak } = softmaxParts(x);
+  const operator: Operator = {
+    type: "Add",
+    infer: ([centred]) => [centred!],
+    gradient: ({ gradient }) => [() => sub(gradient, mul(probabilities, reduceSum(gradient, [-1], true))), null],
+  };
+  return apply1(operator, [sub(x, maximum), logPeak]);
 }

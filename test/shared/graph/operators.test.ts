@@ -11,6 +11,7 @@ import {
   gelu,
   geluTanh,
   lessOrEqual,
+  log,
   minimum,
   mul,
   neg,
@@ -65,6 +66,7 @@ const OPERATORS: Record<string, Build> = {
   div: ([a, b]) => div(a!, b!),
   neg: ([x]) => neg(x!),
   exp: ([x]) => exp(x!),
+  log: ([x]) => log(x!),
   sqrt: ([x]) => sqrt(x!),
   sigmoid: ([x]) => sigmoid(x!),
   matmul: ([a, b]) => matmul(a!, b!),
@@ -203,4 +205,13 @@ test("operators without a gradient compute what they say", async () => {
   expect([...values.chosen!.data]).toEqual([1, -1, 3]);
   expect([...values.counted!.data]).toEqual([10]);
   expect(range(2, 3).shape).toEqual([3]);
+});
+
+test("integers are summed exactly, beyond what float32 holds", async () => {
+  const x = input("x", "int32", [4]);
+  const sum = reduceSum(x);
+  const session = await engine.load({ outputs: { sum } });
+  const { sum: value } = await session.run({ x: { shape: [4], data: Int32Array.of(2 ** 30, 2 ** 29, 1, -4) } });
+  expect(sum.dtype).toBe("int32");
+  expect([...value!.data]).toEqual([2 ** 30 + 2 ** 29 - 3]);
 });
