@@ -60,9 +60,9 @@ export const BENCHMARKS: readonly Benchmark[] = [
     },
   },
   {
-    ...{ name: "evaluation", size: { B: 64, P: 100, T: 64 }, layers: TARGET_LAYERS, peers: ["evaluate"] },
+    ...{ name: "evaluation", size: { B: 64, P: 100, T: 64 }, layers: STUDENT_LAYERS, peers: ["evaluate"] },
     async load(engine, folder) {
-      return evaluations(engine, (await randomGpt2(folder, TARGET_LAYERS)).model, this.size);
+      return evaluations(engine, (await randomGpt2(folder, STUDENT_LAYERS)).model, this.size);
     },
   },
 ];
