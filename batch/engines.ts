@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
+import { checkDevice } from "../shared/graph/device.ts";
 import { type Device, Engine, type Graph, type Session } from "../shared/graph/engine.ts";
 import { serialise } from "../shared/graph/serialise.ts";
-import { checkDevice } from "./device.ts";
 
 /**
  * An engine that keeps the graphs of training steps, which hold a target's weights: a later transfer whose step is the same finds it

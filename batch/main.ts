@@ -3,13 +3,13 @@
  * otherwise is in its environment (environment.ts). `device` alone says whether its device can be used: a new image's first test.
  */
 
-import { tryDevice } from "./device.ts";
 import { runDistill } from "./distill.ts";
 import { readDevice, readEnvironment } from "./environment.ts";
 import { runPredict } from "./predict.ts";
 import { runJob } from "./run.ts";
 import { stopSignal } from "./stop.ts";
 import { runTransfer } from "./transfer.ts";
+import { tryDevice } from "./try-device.ts";
 
 const [kind = "", key = ""] = process.argv.slice(2);
 const handlers = { transfer: runTransfer, distill: runDistill, predict: runPredict };

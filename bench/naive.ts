@@ -24,7 +24,7 @@ export function naiveLogits(model: Model, { ids, lengths }: Texts, prompt?: Tens
   let x = model.place(prompt ? concat([everyRow(prompt, rows), texts], 1) : texts, positions);
   for (let layer = 0; layer < model.config.layers; layer++) {
     const { query, key, value } = model.heads(layer, x, positions);
-    const context = attend(query, { texts: key }, { texts: value }, causalMask(length), model.config);
+    const context = attend(query, { texts: key }, { texts: value }, causalMask(length), model);
     x = model.finish(layer, x, context);
   }
   const logits = model.logits(model.finalNorm(x));

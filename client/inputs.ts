@@ -37,7 +37,7 @@ export interface LoadedModel {
 export async function loadModel(name: string, io: Io): Promise<LoadedModel> {
   const folder = await findModel(name, io);
   const checkpoint = await openCheckpoint(folder);
-  const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
+  const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint, io.precision));
   const tokenizer = await loadTokenizer(folder);
   const { digest } = await hashModel(folder);
   // The digest says which revision of a hub's model it is.
@@ -104,6 +104,13 @@ function encodeAll(
     );
   }
   return encoded;
+}
+
+/** Weights are trained in float32 only. @throws ProblemError if another precision is asked for */
+export function requireFullPrecision(io: Io): void {
+  if (io.precision === "float32") return;
+  const detail = "--precision fp16 is for prompts: tune, transfer, evaluate and predict. Weights are trained in fp32.";
+  throw new ProblemError("The precision can't be used", detail);
 }
 
 /** Reads and tokenises a corpus for a model of so many tokens. */

@@ -1,3 +1,4 @@
+import { checkDevice } from "../shared/graph/device.ts";
 import { Engine } from "../shared/graph/engine.ts";
 import type { TrainingEvent, Watch } from "../shared/training/events.ts";
 import { openMetrics } from "./metrics.ts";
@@ -34,7 +35,8 @@ export async function longRun<T>(io: Io, run: (watch: Watch) => Promise<T>): Pro
 /** A long run with an engine of its own, which is closed when it ends. */
 export function engineRun<T>(io: Io, run: (engine: Engine, watch: Watch) => Promise<T>): Promise<T> {
   return longRun(io, async (watch) => {
-    const engine = new Engine({ threads: io.threads });
+    await checkDevice(io.device);
+    const engine = new Engine({ threads: io.threads, device: io.device });
     try {
       return await run(engine, watch);
     } finally {

@@ -1,3 +1,5 @@
+import type { Device } from "../shared/graph/engine.ts";
+import type { Precision } from "../shared/models/model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { InterruptedError } from "../shared/training/loop.ts";
 
@@ -21,6 +23,9 @@ export interface Io {
   readonly metrics: string | undefined;
   /** CPU threads of an engine, if not its default. */
   readonly threads: number | undefined;
+  /** Where models run, and how precisely. */
+  readonly device: Device;
+  readonly precision: Precision;
   /** Where progress is shown. */
   readonly stderr: Sink;
 }
@@ -30,6 +35,8 @@ export interface CommonOptions {
   readonly json?: boolean;
   readonly metrics?: string;
   readonly threads?: number;
+  readonly device?: Device;
+  readonly precision?: "fp32" | "fp16";
 }
 
 /** @param options asked at every use, since they are parsed after this is made */
@@ -46,6 +53,12 @@ export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOption
     },
     get threads() {
       return options().threads;
+    },
+    get device() {
+      return options().device ?? "cpu";
+    },
+    get precision() {
+      return options().precision === "fp16" ? "float16" : "float32";
     },
     stderr,
   };

@@ -1,5 +1,6 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import manifest from "../package.json" with { type: "json" };
+import { DEVICES } from "../shared/graph/engine.ts";
 import { registerAudit } from "./commands/audit.ts";
 import { registerBudget } from "./commands/budget.ts";
 import { registerCancel } from "./commands/cancel.ts";
@@ -60,6 +61,12 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     .option("--json", "print one JSON object as the result on stdout")
     .option("--metrics <file>", "append the loss of every step to a file, one JSON object a line")
     .option("--threads <n>", "CPU threads of models (default: all cores)", wholeNumber(1))
+    .addOption(new Option("--device <name>", "where models run").choices(DEVICES).default("cpu"))
+    .addOption(
+      new Option("--precision <name>", "fp16 for linear layers and attention on a GPU")
+        .choices(["fp32", "fp16"])
+        .default("fp32"),
+    )
     .helpOption("-h, --help", "show help")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) })

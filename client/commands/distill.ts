@@ -4,7 +4,7 @@ import { maskTokens } from "../../shared/data/tokenizer.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import { distill } from "../../shared/training/distill.ts";
-import { loadCorpus, loadModel, requireFinite } from "../inputs.ts";
+import { loadCorpus, loadModel, requireFinite, requireFullPrecision } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { layerList, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
@@ -42,6 +42,7 @@ export function registerDistill(program: Command, io: Io): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
+  requireFullPrecision(io);
   const { layers, steps, batchSize, maxLength: length, lr: learningRate, seed, resume = false } = options;
   const out = await openOut(options.out, options);
   const { folder: teacherFolder, checkpoint, tokenizer, record } = await loadModel(options.teacher, io);

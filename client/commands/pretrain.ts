@@ -9,7 +9,7 @@ import { parseJson } from "../../shared/protocol/json.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { type PretrainOptions, pretrain } from "../../shared/training/pretrain.ts";
-import { loadCorpus, requireFinite } from "../inputs.ts";
+import { loadCorpus, requireFinite, requireFullPrecision } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
@@ -52,6 +52,7 @@ export function registerPretrain(program: Command, io: Io): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
+  requireFullPrecision(io);
   const out = await openOut(options.out, options);
   const json = parseJson(await readText(options.config), options.config) as Record<string, unknown>;
   const model = configureModel(json, options.config);

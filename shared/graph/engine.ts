@@ -20,7 +20,8 @@ export interface Graph {
 }
 
 /** Where graphs run. What a device has no kernel for, ONNX Runtime runs on the CPU. */
-export type Device = "cpu" | "cuda";
+export const DEVICES = ["cpu", "cuda", "webgpu"] as const;
+export type Device = (typeof DEVICES)[number];
 
 /** A loaded graph. */
 export interface Session {

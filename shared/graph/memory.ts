@@ -48,9 +48,10 @@ export function estimateMemory(graph: Graph, sizes: Readonly<Record<string, numb
 /**
  * Whether weights are packed for matrix products when the graph is loaded, which makes those a quarter faster and takes memory for
  * every product that a weight is in. Not if they would take more than half of the machine's.
+ * @param memory the machine's, in bytes
  */
-export function packsWeights(graph: Graph): boolean {
-  return heldWeights(outputsOf(graph), true) <= machineMemory() / 2;
+export function packsWeights(graph: Graph, memory = machineMemory()): boolean {
+  return heldWeights(outputsOf(graph), true) <= memory / 2;
 }
 
 /** Bytes of memory that this process may take. */

@@ -1,11 +1,11 @@
 /** Attention of queries to the keys of a soft prompt `[L, P, …]` (L is 1 or `PER_EXAMPLE`) and of texts `[B, T, …]`. */
 import { add, lessOrEqual, mul, where } from "../graph/operators/elementwise.ts";
-import { concat, range, reshape, split, transpose } from "../graph/operators/layout.ts";
+import { cast, concat, range, reshape, split as splitAt, transpose } from "../graph/operators/layout.ts";
 import { matmul, swapLast } from "../graph/operators/matrix.ts";
 import { softmax } from "../graph/operators/reduction.ts";
 import { type Dim, PER_EXAMPLE, product } from "../graph/shape.ts";
 import { constant, type Tensor } from "../graph/tensor.ts";
-import type { ModelConfig } from "./model.ts";
+import type { Model } from "./model.ts";
 
 /** Added to the score of a position that must not be seen. */
 const HIDDEN = -1e9;
@@ -18,30 +18,33 @@ export interface Parts {
 
 /**
  * What every query sees, weighted by softmax(q·k/√d) (Vaswani et al. 2017, equation 1). The H / K heads of queries that share a
- * head of keys (Ainslie et al. 2023) stand one behind the other, as further queries of it.
+ * head of keys (Ainslie et al. 2023) stand one behind the other, as further queries of it. Products are in the model's precision,
+ * the softmax is in float32.
  * @param query `[B, Q, H·d]`
  * @param key of the prompt and the texts, `[…, K·d]`; likewise `value`
  * @param mask what to add to the scores between a query and the texts' positions, `[Q, 1, T]` or `[B, 1, 1, T]`
  * @returns `[B, Q, H·d]`
  */
-export function attend(query: Tensor, key: Parts, value: Parts, mask: Tensor, config: ModelConfig): Tensor {
+export function attend(query: Tensor, key: Parts, value: Parts, mask: Tensor, { config, precision }: Model): Tensor {
   const { heads, keyHeads } = config;
   const [rows, queries, width] = query.shape as readonly [Dim, Dim, number];
   const [groups, size] = [heads / keyHeads, width / heads];
   const grouped = [keyHeads, rows, queries, groups] as const;
   const flat = [keyHeads, rows, product([queries, groups])] as const;
-  const scaled = mul(reshape(splitHeads(query, keyHeads), [...flat, size]), 1 / Math.sqrt(size));
+  const split = (x: Tensor) => splitHeads(cast(x, precision), keyHeads);
+  const scaled = cast(mul(reshape(splitHeads(query, keyHeads), [...flat, size]), 1 / Math.sqrt(size)), precision);
   const length = key.texts.shape[1]!;
-  const products = matmul(scaled, swapLast(splitHeads(key.texts, keyHeads)));
+  const products = cast(matmul(scaled, swapLast(split(key.texts))), "float32");
   const scores = reshape(add(reshape(products, [...grouped, length]), mask), [...flat, length]);
-  const values = splitHeads(value.texts, keyHeads);
-  const merge = (context: Tensor) => mergeHeads(reshape(context, [keyHeads, rows, queries, groups * size]));
-  if (!key.prompt || !value.prompt) return merge(matmul(softmax(scores), values));
+  const values = split(value.texts);
+  const merge = (context: Tensor) =>
+    cast(mergeHeads(reshape(context, [keyHeads, rows, queries, groups * size])), "float32");
+  if (!key.prompt || !value.prompt) return merge(matmul(cast(softmax(scores), precision), values));
 
-  const toPrompt = timesShared(scaled, swapLast(splitHeads(key.prompt, keyHeads)));
-  const weights = softmax(concat([toPrompt, scores], -1));
-  const [onPrompt, onTexts] = split(weights, -1, [key.prompt.shape[1]!, length]);
-  const seen = timesShared(onPrompt!, splitHeads(value.prompt, keyHeads));
+  const toPrompt = cast(timesShared(scaled, swapLast(split(key.prompt))), "float32");
+  const weights = cast(softmax(concat([toPrompt, scores], -1)), precision);
+  const [onPrompt, onTexts] = splitAt(weights, -1, [key.prompt.shape[1]!, length]);
+  const seen = timesShared(onPrompt!, split(value.prompt));
   return merge(add(seen, matmul(onTexts!, values)));
 }
 

@@ -105,11 +105,11 @@ function heads(model: Model, layout: Layout, layer: number, { joined, streams }:
 
 function wholeLayer(model: Model, layout: Layout, layer: number, states: States): States {
   const { query, key, value } = heads(model, layout, layer, states);
-  const texts = attend(query.texts, key, value, causalMask(layout.length), model.config);
+  const texts = attend(query.texts, key, value, causalMask(layout.length), model);
   const contexts = [texts];
   if (query.prompt) {
     const mask = causalMask(layout.virtualTokens);
-    contexts.unshift(attend(query.prompt, { texts: key.prompt! }, { texts: value.prompt! }, mask, model.config));
+    contexts.unshift(attend(query.prompt, { texts: key.prompt! }, { texts: value.prompt! }, mask, model));
   }
   if (!layout.joined) return { ...states, streams: states.streams.map((x, i) => model.finish(layer, x, contexts[i]!)) };
   const x = states.joined ? states.streams[0]! : join(layout, states.streams);
@@ -126,6 +126,6 @@ function readLayer(model: Model, layout: Layout, layer: number, states: States, 
   const { query } = model.heads(layer, x, add(last, integers(virtualTokens, "int32")));
   const one = reshape(query, [rows, 1, query.shape[1]!]);
   const { key, value } = heads(model, layout, layer, states);
-  const context = attend(one, key, value, lastMask(last, length), model.config);
+  const context = attend(one, key, value, lastMask(last, length), model);
   return model.finish(layer, x, reshape(context, [rows, context.shape[2]!]));
 }

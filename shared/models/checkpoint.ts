@@ -7,7 +7,7 @@ import { headerBytes, parseHeader, type TensorEntry } from "../prompt/safetensor
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { noSafetensors, shardNames } from "../protocol/weight-files.ts";
 import { configureModel } from "./configure.ts";
-import type { Family, ModelConfig, Parameters } from "./model.ts";
+import type { Family, ModelConfig, Parameters, Precision } from "./model.ts";
 
 const TITLE = "The model can't be read";
 /** A config.json of a few kilobytes is usual; a shard index lists every tensor of the largest models. */
@@ -67,8 +67,11 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   return { folder, family, config, json, weights };
 }
 
-/** The frozen weights of a checkpoint as float32 tensors that ONNX Runtime reads from the file where they lie. */
-export function frozenWeights(checkpoint: Checkpoint): Parameters {
+/**
+ * The frozen weights of a checkpoint, which ONNX Runtime reads from the file where they lie.
+ * @param precision of matrices; vectors (norms, biases) are float32
+ */
+export function frozenWeights(checkpoint: Checkpoint, precision: Precision = "float32"): Parameters {
   const made = new Map<string, Tensor>();
   return (name) => {
     const known = made.get(name);
@@ -77,7 +80,7 @@ export function frozenWeights(checkpoint: Checkpoint): Parameters {
     if (!weight) throw new Error(`no weight is called ${name}`);
     const { dtype, shape, location } = weight;
     const stored: Tensor = { dtype: DTYPES[dtype]!, shape, source: { kind: "weight", name, location } };
-    const tensor = cast(stored, "float32");
+    const tensor = cast(stored, shape.length > 1 ? precision : "float32");
     made.set(name, tensor);
     return tensor;
   };

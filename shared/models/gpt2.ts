@@ -1,12 +1,12 @@
 import { z } from "zod";
 import { add } from "../graph/operators/elementwise.ts";
 import { gather } from "../graph/operators/indexing.ts";
-import { split } from "../graph/operators/layout.ts";
+import { cast, split } from "../graph/operators/layout.ts";
 import { linear } from "../graph/operators/matrix.ts";
 import { layerNorm } from "../graph/operators/normalisation.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { activation, activationField } from "./activation.ts";
-import type { Family, Model, ModelConfig, ParameterShapes, Parameters } from "./model.ts";
+import type { Family, Model, ModelConfig, ParameterShapes, Parameters, Precision } from "./model.ts";
 
 const size = z.int().positive();
 
@@ -96,8 +96,9 @@ export const gpt2: Family<Gpt2Config> = {
     return {
       config,
       kind: "causal",
-      tokens: (ids) => gather(weight("transformer.wte.weight"), ids),
-      place: (x, positions) => add(x, gather(weight("transformer.wpe.weight"), positions)),
+      precision: weight("transformer.wte.weight").dtype as Precision,
+      tokens: (ids) => cast(gather(weight("transformer.wte.weight"), ids), "float32"),
+      place: (x, positions) => add(x, cast(gather(weight("transformer.wpe.weight"), positions), "float32")),
       heads(layer, x) {
         const at = `transformer.h.${layer}`;
         const all = project(`${at}.attn.c_attn`, norm(`${at}.ln_1`, x));

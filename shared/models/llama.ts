@@ -1,12 +1,12 @@
 import { z } from "zod";
 import { add, mul } from "../graph/operators/elementwise.ts";
 import { gather } from "../graph/operators/indexing.ts";
-import { reshape } from "../graph/operators/layout.ts";
+import { cast, reshape } from "../graph/operators/layout.ts";
 import { linear } from "../graph/operators/matrix.ts";
 import { rmsNorm } from "../graph/operators/normalisation.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { activation, activationField } from "./activation.ts";
-import type { Family, Model, ModelConfig, ParameterShapes, Parameters } from "./model.ts";
+import type { Family, Model, ModelConfig, ParameterShapes, Parameters, Precision } from "./model.ts";
 import { type Rope, ropeSchema, rotation } from "./rotary.ts";
 
 const size = z.int().positive();
@@ -146,7 +146,8 @@ export const llama: Family<LlamaConfig> = {
     return {
       config,
       kind: "causal",
-      tokens: (ids) => gather(weight("model.embed_tokens.weight"), ids),
+      precision: weight("model.embed_tokens.weight").dtype as Precision,
+      tokens: (ids) => cast(gather(weight("model.embed_tokens.weight"), ids), "float32"),
       place: (x) => x,
       heads(layer, x, positions) {
         const at = `model.layers.${layer}`;

@@ -27,7 +27,7 @@ export function readMasked(model: Model, { ids, lengths, read }: Texts, prompt?:
   const { query } = model.heads(final, one, at);
   const { key, value } = model.heads(final, x, range(0, length));
   const only = reshape(query, [rows, 1, query.shape[1]!]);
-  const context = attend(only, { texts: key }, { texts: value }, mask, model.config);
+  const context = attend(only, { texts: key }, { texts: value }, mask, model);
   return model.finalNorm(model.finish(final, one, reshape(context, [rows, context.shape[2]!])));
 }
 
@@ -56,5 +56,5 @@ function embed(model: Model, ids: Tensor, prompt?: Tensor): Tensor {
 
 function wholeLayer(model: Model, layer: number, x: Tensor, mask: Tensor): Tensor {
   const { query, key, value } = model.heads(layer, x, range(0, x.shape[1]!));
-  return model.finish(layer, x, attend(query, { texts: key }, { texts: value }, mask, model.config));
+  return model.finish(layer, x, attend(query, { texts: key }, { texts: value }, mask, model));
 }

@@ -28,6 +28,8 @@ export interface Heads {
  */
 export interface Model {
   readonly config: ModelConfig;
+  /** What its linear layers and its attention compute in; all else is float32. */
+  readonly precision: Precision;
   /** Causal: a position sees what is before it, and the last one is read. Masked: it sees all, and the mask's is read. */
   readonly kind: "causal" | "masked";
   /** Token embeddings `[…, D]` of ids `[…]`: what a soft prompt's rows are like. */
@@ -43,7 +45,9 @@ export interface Model {
   logits(hidden: Tensor, tokens?: Tensor): Tensor;
 }
 
-/** A model's float32 weights by their names in the checkpoint. */
+export type Precision = "float32" | "float16";
+
+/** A model's weights by their names in the checkpoint. */
 export type Parameters = (name: string) => Tensor;
 
 /** The shape of every weight. */

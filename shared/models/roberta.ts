@@ -1,12 +1,12 @@
 import { z } from "zod";
 import { add } from "../graph/operators/elementwise.ts";
 import { gather } from "../graph/operators/indexing.ts";
-import { reshape } from "../graph/operators/layout.ts";
+import { cast, reshape } from "../graph/operators/layout.ts";
 import { linear } from "../graph/operators/matrix.ts";
 import { layerNorm } from "../graph/operators/normalisation.ts";
 import { integers, type Tensor } from "../graph/tensor.ts";
 import { activation, activationField } from "./activation.ts";
-import type { Family, Model, ModelConfig, ParameterShapes, Parameters } from "./model.ts";
+import type { Family, Model, ModelConfig, ParameterShapes, Parameters, Precision } from "./model.ts";
 
 const size = z.int().positive();
 
@@ -145,15 +145,17 @@ export const roberta: Family<RobertaConfig> = {
       layerNorm(x, weight(`${name}.weight`), weight(`${name}.bias`), config.epsilon);
     const project = (name: string, x: Tensor) =>
       linear(x, weight(`${name}.weight`), { transposed: true, bias: weight(`${name}.bias`) });
+    const row = (table: string, indices: Tensor) =>
+      cast(gather(weight(`${embeddings}.${table}_embeddings.weight`), indices), "float32");
     return {
       config,
       kind: "masked",
-      tokens: (ids) => gather(words, ids),
+      precision: words.dtype as Precision,
+      tokens: (ids) => cast(gather(words, ids), "float32"),
       place(x, positions) {
         const rows = add(positions, integers(config.firstPosition, "int32"));
-        const placed = add(x, gather(weight(`${embeddings}.position_embeddings.weight`), rows));
-        const type = gather(weight(`${embeddings}.token_type_embeddings.weight`), integers([0]));
-        return norm(`${embeddings}.LayerNorm`, add(placed, type));
+        const placed = add(x, row("position", rows));
+        return norm(`${embeddings}.LayerNorm`, add(placed, row("token_type", integers([0]))));
       },
       heads(layer, x) {
         const at = `${names.body}.encoder.layer.${layer}.attention.self`;

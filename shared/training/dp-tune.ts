@@ -1,6 +1,5 @@
 import { makeBatch } from "../data/batches.ts";
 import type { Value } from "../graph/engine.ts";
-import { gradients } from "../graph/gradients.ts";
 import { div, lessOrEqual, minimum, mul, sqrt, where } from "../graph/operators/elementwise.ts";
 import { cast, reshape } from "../graph/operators/layout.ts";
 import { reduceSum } from "../graph/operators/reduction.ts";
@@ -12,6 +11,7 @@ import { poissonSample } from "../privacy/sampler.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { RandomSource } from "../protocol/random.ts";
 import type { Watch } from "./events.ts";
+import { promptGradients } from "./loss-scale.ts";
 import { optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { longest, prepare } from "./prepare.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
@@ -109,7 +109,7 @@ export function clippedSum(
   const [P, D] = prompt.shape as readonly [number, number];
   const apart = reshape(prompt, [PER_EXAMPLE, P, D]);
   const losses = reduceSum(exampleLosses(model, classes, apart));
-  const all = reshape(gradients(losses, [apart])[0]!, ["B", P * D]);
+  const all = reshape(promptGradients(losses, [apart], model)[0]!, ["B", P * D]);
 
   const squares = reduceSum(mul(all, all), [-1], true);
   const finite = lessOrEqual(squares, constant(LARGEST));

@@ -60,9 +60,16 @@ export function languageInputs({ batchSize: B, length: T }: RowOptions): { ids: 
   };
 }
 
-/** What a model makes of rows without padding, int32 `[B, T]`. */
+/**
+ * What a model makes of rows without padding, int32 `[B, T]`.
+ * @throws ProblemError if they are longer than the model's positions
+ */
 export function languageOutputs(model: Model, ids: Tensor): LanguageOutputs {
   const [rows, length] = ids.shape as readonly [number, number];
+  if (length > model.config.positions) {
+    const detail = `they have ${length} tokens, the model has ${model.config.positions} positions: lower --max-length.`;
+    throw new ProblemError("The rows are too long", detail, { status: 422 });
+  }
   const hidden = reshape(allHidden(model, ids), [rows * length, model.config.width]);
   return { hidden, logits: model.logits(hidden) };
 }

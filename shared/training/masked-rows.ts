@@ -1,4 +1,5 @@
 import type { MaskTokens } from "../data/tokenizer.ts";
+import { ProblemError } from "../protocol/errors.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
 import type { LanguageBatch, LanguageRows, RowOptions } from "./language-rows.ts";
 import { TokenRows } from "./token-rows.ts";
@@ -15,8 +16,12 @@ export class MaskedRows implements LanguageRows {
   readonly #mask: MaskTokens;
   readonly #rows: TokenRows;
 
-  /** @throws ProblemError if the stream has no full row */
+  /** @throws ProblemError if the stream has no full row, or a row no room for a token */
   constructor(tokens: Int32Array, options: RowOptions, mask: MaskTokens) {
+    if (options.length < 3) {
+      const detail = `a row of ${options.length} tokens has no room beside its start and end: raise --max-length.`;
+      throw new ProblemError("The rows are too short", detail);
+    }
     this.#tokens = tokens;
     this.#options = options;
     this.#mask = mask;

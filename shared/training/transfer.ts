@@ -1,12 +1,12 @@
 import { makeBatch } from "../data/batches.ts";
 import type { Engine, Value } from "../graph/engine.ts";
-import { gradients } from "../graph/gradients.ts";
 import { concat, split } from "../graph/operators/layout.ts";
 import { input, type Tensor, variable } from "../graph/tensor.ts";
 import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
+import { promptGradients } from "./loss-scale.ts";
 import { transferLoss } from "./losses.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep, scalar } from "./optimizers.ts";
 import { longest, prepare } from "./prepare.ts";
@@ -67,7 +67,9 @@ export async function transfer(
   const width = target.config.width;
   const prompt = variable("prompt", start.shape);
   const loss = transferStepLoss(target, sharedPrompt(prompt));
-  const update = optimizerStep(optimizer, [{ variable: prompt, gradient: gradients(loss, [prompt])[0]! }]);
+  const update = optimizerStep(optimizer, [
+    { variable: prompt, gradient: promptGradients(loss, [prompt], target)[0]! },
+  ]);
   const largest = { B: Math.min(options.batchSize, publicTexts.length), T: longest(publicTexts) };
   const session = await prepare(engine, { outputs: { loss }, updates: update.updates }, largest, watch);
   const batches = new EpochBatches(publicTexts, options.batchSize, { kind: "shuffled", seed: options.seed });

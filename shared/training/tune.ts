@@ -1,6 +1,5 @@
 import { fileOrder, makeBatch, shuffled } from "../data/batches.ts";
 import type { Engine, Value } from "../graph/engine.ts";
-import { gradients } from "../graph/gradients.ts";
 import { div } from "../graph/operators/elementwise.ts";
 import { crossEntropy } from "../graph/operators/indexing.ts";
 import { cast, reshape } from "../graph/operators/layout.ts";
@@ -11,6 +10,7 @@ import type { Model } from "../models/model.ts";
 import { seededRandom } from "../protocol/random.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
+import { promptGradients } from "./loss-scale.ts";
 import { classScores } from "./losses.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { longest, prepare } from "./prepare.ts";
@@ -58,7 +58,7 @@ export async function tune(
   const prompt = variable("prompt", start.shape);
   const losses = exampleLosses(model, classes, sharedPrompt(prompt));
   const loss = batchMean(losses);
-  const gradient = gradients(loss, [prompt])[0]!;
+  const gradient = promptGradients(loss, [prompt], model)[0]!;
   const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
   const largest = { B: Math.min(tuning.batchSize, examples.length), T: longest(examples) };
   const session = await prepare(engine, { outputs: { loss }, updates: update.updates }, largest, watch);

@@ -41,7 +41,13 @@ export async function trainWeights(training: WeightTraining, watch: Watch): Prom
     optimizer,
     weights.map(({ variable, decay }, i) => ({ variable, gradient: clipped[i]!, decay })),
   );
-  const session = await prepare(engine, { outputs: { loss: training.loss }, updates: update.updates }, {}, watch);
+  const session = await prepare(
+    engine,
+    { outputs: { loss: training.loss }, updates: update.updates },
+    {},
+    watch,
+    "at least",
+  );
   const first = Object.fromEntries(weights.map(({ variable, value }) => [nameOf(variable), value]));
   const loss = await runVariables(
     {

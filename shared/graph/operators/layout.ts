@@ -126,12 +126,19 @@ function zeroPiece(beside: Tensor, axis: number, length: Dim): Tensor {
   );
 }
 
-/** x converted to another dtype. For weights and integers: no gradient is defined. */
+/** x converted to another dtype. There is a gradient between floats only. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   if (x.dtype === dtype) return x;
-  const operator: Operator = { type: "Cast", infer: ([from]) => [{ dtype, shape: from!.shape }] };
+  const operator: Operator = {
+    type: "Cast",
+    infer: ([from]) => [{ dtype, shape: from!.shape }],
+    ...(isFloat(x.dtype) &&
+      isFloat(dtype) && { gradient: ({ gradient, inputs: [from] }) => [() => cast(gradient, from!.dtype)] }),
+  };
   return apply1(operator, [x], { to: ELEMENT_TYPE[dtype] });
 }
+
+const isFloat = (dtype: DType) => dtype.includes("float");
 
 const rangeOperator = (length: Dim): Operator => ({
   type: "Range",

@@ -1,6 +1,6 @@
 import { broadcast, type Dim, product } from "../shape.ts";
 import { apply1, type Operator, type Tensor } from "../tensor.ts";
-import { reshape, transpose } from "./layout.ts";
+import { cast, reshape, transpose } from "./layout.ts";
 import { unbroadcast } from "./reduction.ts";
 
 function sameInner(type: string, a: Dim, b: Dim): void {
@@ -63,12 +63,13 @@ export function gemm(
 }
 
 /**
- * A linear layer on `[…, K]`: one matrix product over all leading axes at once.
+ * A linear layer on `[…, K]`: one matrix product over all leading axes at once, in the weight's precision, with a float32 result.
  * @param weight `[K, N]`, or `[N, K]` with `transposed` (Hugging Face's nn.Linear)
  */
 export function linear(x: Tensor, weight: Tensor, options: { bias?: Tensor; transposed?: boolean } = {}): Tensor {
   const columns = weight.shape[options.transposed ? 0 : 1]!;
-  const flat = reshape(x, [product(x.shape.slice(0, -1)), x.shape.at(-1)!]);
-  const y = gemm(flat, weight, { transB: options.transposed ?? false, ...(options.bias && { bias: options.bias }) });
+  const flat = reshape(cast(x, weight.dtype), [product(x.shape.slice(0, -1)), x.shape.at(-1)!]);
+  const bias = options.bias && { bias: cast(options.bias, weight.dtype) };
+  const y = cast(gemm(flat, weight, { transB: options.transposed ?? false, ...bias }), "float32");
   return reshape(y, [...x.shape.slice(0, -1), columns]);
 }

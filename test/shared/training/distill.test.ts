@@ -116,6 +116,13 @@ test("distilling makes a student that transformers' naming fits, and lowers the 
   );
 });
 
+test("rows that are longer than the model's positions are refused", async () => {
+  const size = { tokens: new Int32Array(999), steps: 1, batchSize: 1, length: 400, learningRate: 1, seed: 0 };
+  const state = { path: "unused", settings: {}, resume: false };
+  const run = distill({ engine, teacher, layers: [0], ...size, state }, {});
+  await expect(run).rejects.toThrow(/they have 400 tokens, the model has \d+ positions/);
+});
+
 test("layers that the teacher does not have are all named", async () => {
   const options = {
     engine,

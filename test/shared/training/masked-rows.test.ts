@@ -47,6 +47,11 @@ test("of the tokens that are asked for, 80 % are masked, 10 % replaced and 10 % 
   expect(Math.abs(left / all - 0.1)).toBeLessThan(0.02);
 });
 
+test("a row must have room for a token between its start and end", () => {
+  const rows = () => languageRows("masked", tokens, { length: 2, batchSize: 1, seed: 0 }, mask);
+  expect(rows).toThrow(/has no room beside its start and end/);
+});
+
 test("a masked model's tokenizer must have a mask", () => {
   expect(() => languageRows("masked", tokens, { length: 8, batchSize: 1, seed: 0 }, undefined)).toThrow(/no mask/);
 });

@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { checkDevice } from "../../batch/device.ts";
-import { readEnvironment } from "../../batch/environment.ts";
+import { readEnvironment } from "../../../batch/environment.ts";
+import { checkDevice } from "../../../shared/graph/device.ts";
 
-const PROVIDER = "../../node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime_providers_cuda.so";
+const PROVIDER = "../../../node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime_providers_cuda.so";
 const hasCuda = existsSync(new URL(PROVIDER, import.meta.url));
 
 test("the CPU is always there", async () => {
@@ -17,7 +17,7 @@ test.skipIf(hasCuda)("a job that asks for CUDA where it isn't ends at once and s
   await expect(checkDevice("cuda")).rejects.toMatchObject({
     title: "The device is missing",
     status: 400,
-    detail: expect.stringMatching(/asks for CUDA.*Failed to load shared library.*NVIDIA GPU/s),
+    detail: expect.stringMatching(/can't use CUDA here.*NVIDIA GPU.*Failed to load shared library/s),
   });
 });
 
@@ -25,7 +25,7 @@ test.skipIf(hasCuda).each([
   ["cpu", 0, "cpu can be used.\n"],
   ["cuda", 1, /^The device is missing: .*\n$/],
 ] as const)("the program tries %s", async (device, code, said) => {
-  const program = fileURLToPath(new URL("../../batch/main.ts", import.meta.url));
+  const program = fileURLToPath(new URL("../../../batch/main.ts", import.meta.url));
   const env = { ...process.env, SOFTPOST_DEVICE: device };
   const run = promisify(execFile)(process.execPath, [program, "device"], { env });
   const ended = await run.then(
