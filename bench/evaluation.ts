@@ -10,7 +10,7 @@ import { ROWS_AT_ONCE, textFeeds, textInputs } from "../shared/training/texts.ts
 import { type Subject, timed } from "./measure.ts";
 import { WIDTH } from "./models.ts";
 import { naiveLogits } from "./naive.ts";
-import { randomBatch, type Size } from "./steps.ts";
+import { randomBatch, randomRows, type Size } from "./steps.ts";
 
 const NAIVE_ROWS = 64;
 
@@ -20,6 +20,7 @@ export async function evaluations(
   model: Model,
   size: Size,
 ): Promise<Record<"ours" | "naive", Subject>> {
+  await engine.set({ prompt: randomRows(size.P, 1) });
   const prompt = reshape(variable("prompt", [size.P, WIDTH]), [1, size.P, WIDTH]);
   const hidden = readHidden(model, textInputs(), prompt);
   const ours = await engine.load({ outputs: { scores: classScores(model, hidden, [[318], [407]]) } });

@@ -56,7 +56,8 @@ export function randomBatch({ B, T }: Size): Record<"ids" | "lengths" | "read" |
   };
 }
 
-function randomRows(rows: number, seed: number): Value {
+/** Random rows `[rows, WIDTH]`. */
+export function randomRows(rows: number, seed: number): Value {
   const draws = new Draws(seededRandom(seed));
   const data = Float32Array.from({ length: rows * WIDTH }, () => draws.uniform53() - 0.5);
   return { shape: [rows, WIDTH], data };
