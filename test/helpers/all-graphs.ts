@@ -1,5 +1,6 @@
 import type { Engine, Graph, Session, Value } from "../../shared/graph/engine.ts";
 import { type Checkpoint, frozenWeights } from "../../shared/models/checkpoint.ts";
+import type { Precision } from "../../shared/models/model.ts";
 import type { PrivacyPlan } from "../../shared/privacy/plan.ts";
 import { seededRandom } from "../../shared/protocol/random.ts";
 import { distill } from "../../shared/training/distill.ts";
@@ -24,10 +25,14 @@ const PLAN: PrivacyPlan = {
 /**
  * Every graph that training and evaluation load for a checkpoint, under the name of what loads it. The functions themselves
  * build them, for runs of no steps, with an engine that only keeps what it is given.
+ * @param precision of the frozen weights; weights are only trained in float32
  */
-export async function allGraphs(checkpoint: Checkpoint): Promise<readonly { name: string; graph: Graph }[]> {
+export async function allGraphs(
+  checkpoint: Checkpoint,
+  precision: Precision,
+): Promise<readonly { name: string; graph: Graph }[]> {
   const { family, config } = checkpoint;
-  const model = family.build(config, frozenWeights(checkpoint));
+  const model = family.build(config, frozenWeights(checkpoint, precision));
   const start = floats([PROMPT_ROWS, config.width]);
   const state = { path: "never written", settings: {}, resume: false };
   const prompts = { model, target: model, classes: CLASSES, examples: TEXTS, publicTexts: TEXTS, start, state };
@@ -58,6 +63,7 @@ export async function allGraphs(checkpoint: Checkpoint): Promise<readonly { name
     await record("predict", (engine) => predict({ engine, model, classes: CLASSES, prompt }, [], {}));
   }
   await record("initialPrompt", (engine) => initialPrompt(engine, model, new Int32Array(PROMPT_ROWS)));
+  if (precision !== "float32") return graphs;
   await record("distill", (engine) => distill({ ...language, ...rates, engine }, {}));
   await record("pretrain", (engine) => pretrain({ ...language, ...rates, engine }, {}));
   return graphs;

@@ -121,9 +121,9 @@ const missing: Record<Provider, Map<string, string>> = { cuda: new Map(), webgpu
 const used = new Set<string>();
 
 describe.each(readdirSync(folder))("%s", (name) => {
-  test("what its graphs compute has kernels", async () => {
+  test.each(["float32", "float16"] as const)("what its graphs compute in %s has kernels", async (precision) => {
     const checkpoint = await openCheckpoint(fileURLToPath(new URL(name, folder)));
-    const graphs = await allGraphs(checkpoint);
+    const graphs = await allGraphs(checkpoint, precision);
     const faults = new Set<string>();
     for (const { name: graph, graph: content } of graphs) {
       for (const node of nodesOfTheDevice(content)) {
