@@ -65,14 +65,11 @@ export function silu(x: Tensor): Tensor {
   return mul(x, sigmoid(x));
 }
 
-const geluOperator = (
-  approximate: "none" | "tanh",
-  slope: (x: Tensor, y: Tensor) => Tensor,
-): ((x: Tensor) => Tensor) => {
+const geluOperator = (approximate: "none" | "tanh", slope: (x: Tensor) => Tensor): ((x: Tensor) => Tensor) => {
   const operator: Operator = {
     type: "Gelu",
     infer: ([x]) => [x!],
-    gradient: ({ gradient, inputs: [x], outputs: [y] }) => [() => mul(gradient, slope(x!, y!))],
+    gradient: ({ gradient, inputs: [x] }) => [() => mul(gradient, slope(x!))],
   };
   return (x) => apply1(operator, [x], { approximate });
 };
@@ -88,13 +85,13 @@ const CUBIC = 0.044715;
 
 /**
  * GELU's tanh form, 0.5 x (1 + tanh(√(2/π)(x + 0.044715 x³))) (Hendrycks and Gimpel 2016, section 2).
- * With u = √(2/π)(x + 0.044715 x³) and s = σ(2u) it is y = x s, and its slope is s (1 + (x − y) 2u').
+ * With u = √(2/π)(x + 0.044715 x³) and s = σ(2u) it is x s, and its slope is s (1 + x (1 − s) 2u').
  */
-export const geluTanh = geluOperator("tanh", (x, y) => {
+export const geluTanh = geluOperator("tanh", (x) => {
   const square = mul(x, x);
   const s = sigmoid(mul(x, add(mul(square, ROOT * CUBIC), ROOT)));
   const slope = add(mul(square, 3 * ROOT * CUBIC), ROOT);
-  return mul(s, add(mul(sub(x, y), slope), 1));
+  return mul(s, add(mul(mul(x, sub(constant(1), s)), slope), 1));
 });
 
 const minOperator: Operator = {
