@@ -5,10 +5,11 @@
 import { add, mul } from "../shared/graph/operators/elementwise.ts";
 import { gather } from "../shared/graph/operators/indexing.ts";
 import { cast, concat, range, reshape } from "../shared/graph/operators/layout.ts";
-import { type Dim, product, sum } from "../shared/graph/shape.ts";
+import { product, sum } from "../shared/graph/shape.ts";
 import { integers, sizes, type Tensor } from "../shared/graph/tensor.ts";
 import { attend, causalMask } from "../shared/models/attention.ts";
 import type { Texts } from "../shared/models/forward.ts";
+import { everyRow } from "../shared/models/masked.ts";
 import type { Model } from "../shared/models/model.ts";
 
 /**
@@ -31,9 +32,4 @@ export function naiveLogits(model: Model, { ids, lengths }: Texts, prompt?: Tens
   const last = add(lengths, integers(virtualTokens - 1, "int32"));
   const flat = reshape(logits, [product([rows, length]), model.config.vocabulary]);
   return gather(flat, add(mul(range(0, rows), cast(sizes([length]), "int32")), last));
-}
-
-function everyRow(prompt: Tensor, rows: Dim): Tensor {
-  const ones = add(mul(cast(reshape(range(0, rows), [rows, 1, 1]), "float32"), 0), 1);
-  return mul(ones, prompt);
 }

@@ -23,6 +23,8 @@ const IN_PLACE = new Set(["Add", "Sub", "Mul", "Div", "Neg", "Exp", "Sqrt", "Sig
 
 /** Bytes of memory that a graph will need. */
 export interface Memory {
+  /** Whether weights are packed. */
+  readonly packed: boolean;
   /** Weights that are held: packed for matrix products, or widened to float32. What is read from its file is not among them. */
   readonly weights: number;
   /** The most that is alive at one time while the graph runs. */
@@ -37,12 +39,13 @@ export interface Memory {
  */
 export function estimateMemory(graph: Graph, sizes: Readonly<Record<string, number>>): Memory {
   const outputs = outputsOf(graph);
-  const weights = heldWeights(outputs, packsWeights(graph));
+  const packed = packsWeights(graph);
+  const weights = heldWeights(outputs, packed);
   const kept = new Set([...reached(outputs).leaves].filter(({ source }) => source.kind === "variable"));
   const elements = elementsOf(outputs, sizes);
   const variables = [...kept].reduce((sum, tensor) => sum + 2 * bytesOf(tensor, elements), 0);
   const activations = ARENA_WASTE * peak(outputs, elements);
-  return { weights, activations, total: PROCESS_BYTES + weights + variables + activations };
+  return { packed, weights, activations, total: PROCESS_BYTES + weights + variables + activations };
 }
 
 /**

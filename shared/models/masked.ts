@@ -22,9 +22,10 @@ export function readMasked(model: Model, { ids, lengths, read }: Texts, prompt?:
   const mask = lastMask(last, length);
   for (let layer = 0; layer < final; layer++) x = wholeLayer(model, layer, x, mask);
 
-  const at = add(add(mul(range(0, rows), cast(sizes([length]), "int32")), read), integers(virtualTokens, "int32"));
+  const position = add(read, integers(virtualTokens, "int32"));
+  const at = add(mul(range(0, rows), cast(sizes([length]), "int32")), position);
   const one = gather(reshape(x, [product([rows, length]), model.config.width]), at);
-  const { query } = model.heads(final, one, at);
+  const { query } = model.heads(final, one, position);
   const { key, value } = model.heads(final, x, range(0, length));
   const only = reshape(query, [rows, 1, query.shape[1]!]);
   const context = attend(only, { texts: key }, { texts: value }, mask, model);
@@ -49,9 +50,13 @@ function embed(model: Model, ids: Tensor, prompt?: Tensor): Tensor {
   const texts = model.tokens(ids);
   const rows = ids.shape[0]!;
   if (!prompt) return model.place(texts, range(0, ids.shape[1]!));
-  const ones = add(mul(cast(reshape(range(0, rows), [rows, 1, 1]), "float32"), 0), 1);
-  const x = concat([mul(ones, prompt), texts], 1);
+  const x = concat([everyRow(prompt, rows), texts], 1);
   return model.place(x, range(0, x.shape[1]!));
+}
+
+/** A prompt `[L, P, D]`, L 1 or `PER_EXAMPLE`, for every row by itself: `[B, P, D]`. */
+export function everyRow(prompt: Tensor, rows: Dim): Tensor {
+  return mul(add(mul(cast(reshape(range(0, rows), [rows, 1, 1]), "float32"), 0), 1), prompt);
 }
 
 function wholeLayer(model: Model, layer: number, x: Tensor, mask: Tensor): Tensor {

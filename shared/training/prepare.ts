@@ -1,5 +1,5 @@
 import type { Engine, Graph, Session } from "../graph/engine.ts";
-import { estimateMemory, machineMemory, packsWeights } from "../graph/memory.ts";
+import { estimateMemory, machineMemory } from "../graph/memory.ts";
 import type { Watch } from "./events.ts";
 
 /**
@@ -15,9 +15,9 @@ export function prepare(
   { onEvent }: Watch,
   estimate: "about" | "at least" = "about",
 ): Promise<Session> {
-  const { total } = estimateMemory(graph, sizes);
+  const { packed, total } = estimateMemory(graph, sizes);
   const machine = machineMemory();
-  const unpacked = packsWeights(graph)
+  const unpacked = packed
     ? ""
     : " Weights are used as they lie, which is slower: packed for matrix products they would take more than half of it.";
   const much =
