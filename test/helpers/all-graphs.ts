@@ -9,7 +9,8 @@ import { predict } from "../../shared/training/evaluate.ts";
 import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import { ADAM, type Optimizer } from "../../shared/training/optimizers.ts";
 import { pretrain } from "../../shared/training/pretrain.ts";
-import { readStates, transfer } from "../../shared/training/transfer.ts";
+import { readScores, readStates, transfer } from "../../shared/training/transfer.ts";
+import { LOSSES } from "../../shared/training/transfer-loss.ts";
 import { tune } from "../../shared/training/tune.ts";
 
 const PROMPT_ROWS = 4;
@@ -35,15 +36,15 @@ export async function allGraphs(
   const model = family.build(config, frozenWeights(checkpoint, precision));
   const start = floats([PROMPT_ROWS, config.width]);
   const state = { path: "never written", settings: {}, resume: false };
-  const prompts = { model, target: model, classes: CLASSES, examples: TEXTS, publicTexts: TEXTS, start, state };
-  const rates = { learningRate: 1, averagedSteps: 1, steps: 0, batchSize: 2, seed: 0, alpha: 0.5 };
+  const prompts = { model, target: model, classes: CLASSES, examples: TEXTS, start, state };
+  const rates = { learningRate: 1, averagedSteps: 1, steps: 0, batchSize: 2, seed: 0 };
   const language = {
     ...{ family, config, teacher: checkpoint, layers: [0], tokens: new Int32Array(40), heldOut: new Int32Array(40) },
     mask: { start: 0, end: 1, mask: 2, vocabulary: config.vocabulary },
     ...{ length: 8, state },
   };
   const none = new Float32Array();
-  const cache = { target: none, student: none, studentPrompted: none };
+  const attempts = [{ start, learningRate: 1 }];
   const graphs: { name: string; graph: Graph }[] = [];
   const record = async (name: string, load: (engine: Engine) => Promise<unknown>) => {
     const recorder = new Recorder();
@@ -57,9 +58,18 @@ export async function allGraphs(
   }
   const options = { ...prompts, ...rates, optimizer: ADAM };
   await record("dpTune", (engine) => dpTune({ ...options, engine, plan: PLAN, random: seededRandom(0) }, {}));
-  await record("transfer", (engine) => transfer({ ...options, engine, cache }, {}));
+  for (const loss of LOSSES) {
+    for (const alpha of [0, 0.5]) {
+      const criterion = { loss, alpha, classes: CLASSES };
+      const texts = { texts: TEXTS, fitted: Int32Array.of(0, 1), cache: { prompted: none } };
+      await record(`transfer (${loss}, α ${alpha})`, (engine) =>
+        transfer({ ...options, ...texts, criterion, attempts, engine }, {}),
+      );
+    }
+  }
   for (const prompt of [undefined, start]) {
     await record("readStates", (engine) => readStates(engine, model, [], "reading", {}, prompt));
+    await record("readScores", (engine) => readScores(engine, model, CLASSES, [], "reading", {}, prompt));
     await record("predict", (engine) => predict({ engine, model, classes: CLASSES, prompt }, [], {}));
   }
   await record("initialPrompt", (engine) => initialPrompt(engine, model, new Int32Array(PROMPT_ROWS)));

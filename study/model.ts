@@ -1,0 +1,123 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { encoder, initialisationIds } from "../shared/data/encode.ts";
+import type { Example } from "../shared/data/jsonl.ts";
+import { loadTokenizer, type Tokenizer } from "../shared/data/tokenizer.ts";
+import { verbalizer } from "../shared/data/verbalizer.ts";
+import type { Engine, Value } from "../shared/graph/engine.ts";
+import { frozenWeights, openCheckpoint } from "../shared/models/checkpoint.ts";
+import type { Model } from "../shared/models/model.ts";
+import { createPlan } from "../shared/privacy/plan.ts";
+import { cryptoRandom } from "../shared/protocol/random.ts";
+import type { Task } from "../shared/protocol/task.ts";
+import { dpTune } from "../shared/training/dp-tune.ts";
+import { figures, predict } from "../shared/training/evaluate.ts";
+import { initialPrompt } from "../shared/training/initial-prompt.ts";
+import { ADAM } from "../shared/training/optimizers.ts";
+import type { EncodedText } from "../shared/training/texts.ts";
+import { readScores, readStates } from "../shared/training/transfer.ts";
+import { type LabelledText, tune } from "../shared/training/tune.ts";
+import type { ResumableRun } from "../shared/training/variable-run.ts";
+import type { TuneSettings } from "./settings.ts";
+
+/** A model with a task: what it makes of texts, and prompts for it. */
+export class TaskModel {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly task: Task;
+  readonly classes: readonly Int32Array[];
+  readonly #encode: (text: string) => EncodedText;
+
+  constructor(engine: Engine, { model, tokenizer }: { model: Model; tokenizer: Tokenizer }, task: Task) {
+    this.engine = engine;
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.task = task;
+    this.classes = verbalizer(task, tokenizer).classes;
+    this.#encode = encoder(task, tokenizer, model.kind);
+  }
+
+  encode(texts: readonly string[]): EncodedText[] {
+    return texts.map((text) => this.#encode(text));
+  }
+
+  #labelled(rows: readonly Example[]): LabelledText[] {
+    return rows.map(({ text, label }) => ({ ...this.#encode(text), label }));
+  }
+
+  start(rows: number): Promise<Value> {
+    return initialPrompt(this.engine, this.model, initialisationIds(this.tokenizer, this.task.init, rows));
+  }
+
+  async tune(rows: readonly Example[], promptTokens: number, settings: TuneSettings, seed: number): Promise<Value> {
+    const { steps, batchSize, learningRate, averagedSteps } = settings;
+    const start = await this.start(promptTokens);
+    const shared = {
+      engine: this.engine,
+      model: this.model,
+      classes: this.classes,
+      examples: this.#labelled(rows),
+      start,
+    };
+    const order = { kind: "shuffled", seed } as const;
+    const schedule = { steps, batchSize, learningRate, averagedSteps, optimizer: ADAM, order };
+    return inScratch(async (state) => (await tune({ ...shared, ...schedule, state }, {})).prompt);
+  }
+
+  async tunePrivately(
+    rows: readonly Example[],
+    promptTokens: number,
+    settings: TuneSettings & { clip: number },
+    epsilon: number,
+  ): Promise<Value> {
+    const { steps, batchSize, learningRate, averagedSteps, clip } = settings;
+    const plan = createPlan({ records: rows.length, batchSize, steps, clip, delta: 1 / (2 * rows.length), epsilon });
+    const start = await this.start(promptTokens);
+    const shared = {
+      engine: this.engine,
+      model: this.model,
+      classes: this.classes,
+      examples: this.#labelled(rows),
+      start,
+    };
+    const schedule = { learningRate, averagedSteps, optimizer: ADAM, plan, random: cryptoRandom };
+    return inScratch(async (state) => (await dpTune({ ...shared, ...schedule, state }, {})).prompt);
+  }
+
+  /** Accuracy on labelled rows. */
+  async accuracy(rows: readonly Example[], prompt?: Value): Promise<number> {
+    const examples = this.#labelled(rows);
+    const { engine, model, classes } = this;
+    const labels = examples.map(({ label }) => label);
+    return figures(await predict({ engine, model, classes, prompt }, examples, {}), labels, classes.length).accuracy;
+  }
+
+  scores(texts: readonly EncodedText[], prompt?: Value): Promise<Float32Array> {
+    return readScores(this.engine, this.model, this.classes, texts, "reading", {}, prompt);
+  }
+
+  states(texts: readonly EncodedText[], prompt?: Value): Promise<Float32Array> {
+    return readStates(this.engine, this.model, texts, "reading", {}, prompt);
+  }
+}
+
+/** A model folder, opened. */
+export async function openModel(folder: string): Promise<{ model: Model; tokenizer: Tokenizer }> {
+  const checkpoint = await openCheckpoint(folder);
+  return {
+    model: checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint)),
+    tokenizer: await loadTokenizer(folder),
+  };
+}
+
+/** Runs something that keeps its state in a file, which nobody needs afterwards. */
+export async function inScratch<T>(run: (state: ResumableRun) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "softpost-study-"));
+  try {
+    return await run({ path: join(folder, "state"), settings: {}, resume: false });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
