@@ -21,8 +21,15 @@ export async function randomGpt2(folder: string, layers: number): Promise<{ chec
 
 async function make(path: string, layers: number): Promise<void> {
   const json = {
-    ...{ model_type: "gpt2", architectures: ["GPT2LMHeadModel"], n_layer: layers, n_embd: WIDTH, n_head: 12 },
-    ...{ n_positions: 1024, vocab_size: VOCABULARY, bos_token_id: 0, eos_token_id: 0 },
+    model_type: "gpt2",
+    architectures: ["GPT2LMHeadModel"],
+    n_layer: layers,
+    n_embd: WIDTH,
+    n_head: 12,
+    n_positions: 1024,
+    vocab_size: VOCABULARY,
+    bos_token_id: 0,
+    eos_token_id: 0,
   };
   const weights: Record<string, Value> = {};
   for (const [index, [name, shape]] of Object.entries(gpt2.parameters(gpt2.configure(json))).entries()) {

@@ -73,7 +73,15 @@ async function run(options: Options, io: Io): Promise<void> {
       seed,
     };
     const request: PretrainOptions = {
-      ...{ engine, ...model, tokens, heldOut, steps, batchSize, length, learningRate, seed },
+      engine,
+      ...model,
+      tokens,
+      heldOut,
+      steps,
+      batchSize,
+      length,
+      learningRate,
+      seed,
       mask: maskTokens(tokenizer, model.config.vocabulary),
       state: { path: out.statePath, settings, resume },
     };
