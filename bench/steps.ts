@@ -10,6 +10,7 @@ import { constant, input, integers, type Tensor, variable } from "../shared/grap
 import type { Checkpoint } from "../shared/models/checkpoint.ts";
 import { frozenWeights, readWeight } from "../shared/models/checkpoint.ts";
 import type { Model } from "../shared/models/model.ts";
+import type { LossName } from "../shared/protocol/manifest.ts";
 import { Draws, seededRandom } from "../shared/protocol/random.ts";
 import { DISTILL_CLIP, DISTILL_OPTIMIZER, studentOf } from "../shared/training/distill.ts";
 import { clippedSum } from "../shared/training/dp-tune.ts";
@@ -18,7 +19,7 @@ import { distillLoss, softKl } from "../shared/training/losses.ts";
 import { clipGlobalNorm, optimizerFeeds, optimizerStep, scalar } from "../shared/training/optimizers.ts";
 import { textInputs } from "../shared/training/texts.ts";
 import { TokenRows } from "../shared/training/token-rows.ts";
-import { type LossName, transferStepLoss } from "../shared/training/transfer-loss.ts";
+import { transferStepLoss } from "../shared/training/transfer-loss.ts";
 import { batchMean, exampleLosses } from "../shared/training/tune.ts";
 import { VOCABULARY, WIDTH } from "./models.ts";
 import { naiveLogits } from "./naive.ts";

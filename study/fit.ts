@@ -1,5 +1,5 @@
 import type { Value } from "../shared/graph/engine.ts";
-import type { LossName } from "../shared/training/transfer-loss.ts";
+import type { LossName } from "../shared/protocol/manifest.ts";
 import type { PrivateData } from "./data.ts";
 import type { TaskModel } from "./model.ts";
 import type { StudySettings, TuneSettings } from "./settings.ts";

@@ -1,4 +1,4 @@
-import type { LossName } from "../shared/training/transfer-loss.ts";
+import type { LossName } from "../shared/protocol/manifest.ts";
 
 /** What a study tries. Everything else of a prompt's making is the product's default. */
 export interface StudySettings {

@@ -1,9 +1,10 @@
 import type { Value } from "../shared/graph/engine.ts";
+import type { LossName } from "../shared/protocol/manifest.ts";
 import { ADAM } from "../shared/training/optimizers.ts";
 import { holdOut, readingsOf, selectTexts } from "../shared/training/public-texts.ts";
 import { transfer } from "../shared/training/transfer.ts";
-import type { LossName, TransferCache } from "../shared/training/transfer-loss.ts";
-import { compareScores, pick, type Travel } from "../shared/training/travel.ts";
+import type { TransferCache } from "../shared/training/transfer-loss.ts";
+import { type Comparison, compareScores, pick } from "../shared/training/travel.ts";
 import { inScratch, type TaskModel } from "./model.ts";
 import type { StudySettings } from "./settings.ts";
 
@@ -21,7 +22,7 @@ export interface Plan {
   readonly seed: number;
 }
 
-export interface Transferred extends Travel {
+export interface Transferred extends Comparison {
   readonly learningRate: number;
   readonly fitted: number;
   /** What the prompted teacher makes of the texts. */
@@ -68,7 +69,7 @@ export async function transferBest(
   );
   const held = Array.from(heldOut, (index) => encoded[index]!);
   const wanted = pick(scores, classes, heldOut);
-  const travels: Travel[] = [];
+  const travels: Comparison[] = [];
   for (const prompt of prompts) travels.push(compareScores(wanted, await target.scores(held, prompt), classes));
   const best = travels.reduce((a, b, i) => (b.divergence < travels[a]!.divergence ? i : a), 0);
   const { information, confidences, shares } = readingsOf(pick(scores, classes, fitted), classes);

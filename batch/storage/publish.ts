@@ -33,10 +33,11 @@ export interface NamedModel {
  */
 export async function publishStudent(
   store: Bucket,
-  { student, target }: { student: NamedModel; target: NamedModel },
+  { student, target, kind = "distilled" }: { student: NamedModel; target: NamedModel; kind?: Student["kind"] },
 ): Promise<Student> {
   const [small, large] = await Promise.all([openCheckpoint(student.folder), openCheckpoint(target.folder)]);
-  if (small.family !== large.family || small.config.width !== large.config.width) {
+  if (kind === "open") requireSameReading(small, large, student.name);
+  else if (small.family !== large.family || small.config.width !== large.config.width) {
     throw new ProblemError(
       "The student is of another target",
       `${student.name} and ${target.name} differ in family or width.`,
@@ -48,6 +49,7 @@ export async function publishStudent(
   await uploadModel(store, target.folder, hashes.target);
   const record: Student = {
     id,
+    kind,
     digest: hashes.student.digest,
     architecture: small.family.name,
     dimension: small.config.width,
@@ -71,6 +73,14 @@ export async function publishStudent(
     return { students: [...retired, record], publicSets };
   });
   return record;
+}
+
+/** @throws ProblemError if one of the two is a masked model and the other isn't: a task's template fits only one kind */
+function requireSameReading(student: Checkpoint, target: Checkpoint, name: string): void {
+  const isMasked = ({ family }: Checkpoint) => family.name === "roberta";
+  if (isMasked(student) === isMasked(target)) return;
+  const detail = `${name} is a ${isMasked(student) ? "masked" : "causal"} model, its target isn't: no task's template fits both.`;
+  throw new ProblemError("The student can't be used for this target", detail);
 }
 
 /**

@@ -20,6 +20,7 @@ interface Options {
   readonly dir: string;
   readonly target?: string;
   readonly student?: string;
+  readonly openStudent?: string;
   readonly public: string[];
   readonly port?: number;
   readonly jobs: number;
@@ -35,6 +36,7 @@ export function registerServe(program: Command, io: Io): void {
     .requiredOption("--dir <dir>", "where the provider keeps everything")
     .option("--target <dir>", "model to transfer prompts to")
     .option("--student <dir>", "the student that was distilled from it, to publish")
+    .option("--open-student <dir>", "a model of its own from which prompts are taken for the target, to publish")
     .option("--public <file...>", "JSONL files of public texts, to publish", [])
     .option("--port <n>", "port (default: that of the last time, or a free one)", wholeNumber(1))
     .option("--jobs <n>", "jobs that run at once", wholeNumber(1), 1)
@@ -48,8 +50,10 @@ export function registerServe(program: Command, io: Io): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  if ((options.target === undefined) !== (options.student === undefined)) {
-    throw new ProblemError("There is nothing to publish", "--target and --student are given together or not at all.");
+  const { target, student, openStudent } = options;
+  if ((target === undefined) !== (student === undefined && openStudent === undefined)) {
+    const detail = "--target is given with --student or --open-student, or none of them is.";
+    throw new ProblemError("There is nothing to publish", detail);
   }
   const { dir: folder, port, jobs: concurrency, epsilonLimit: epsilon, deltaLimit: delta } = options;
   const limits = { ...LIMITS, privacy: epsilon === undefined ? null : { epsilon, delta } };
@@ -71,11 +75,14 @@ async function run(options: Options, io: Io): Promise<void> {
   }
 }
 
-async function publish({ store }: Provider, { target, student, public: files }: Options): Promise<void> {
+async function publish({ store }: Provider, { target, student, openStudent, public: files }: Options): Promise<void> {
   const { publishPublicSet, publishStudent } = await import("../../batch/storage/publish.ts");
   const named = (folder: string) => ({ folder, name: basename(resolve(folder)) });
   if (target !== undefined && student !== undefined) {
     await publishStudent(store, { student: named(student), target: named(target) });
+  }
+  if (target !== undefined && openStudent !== undefined) {
+    await publishStudent(store, { student: named(openStudent), target: named(target), kind: "open" });
   }
   for (const file of files) await publishPublicSet(store, { file, description: "" });
 }

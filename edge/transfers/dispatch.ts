@@ -75,10 +75,10 @@ async function waitingKey(env: Env, tenant: string, id: string): Promise<string>
 export async function settle(env: Env, tenant: string, id: string, runner?: string): Promise<Transfer | null> {
   const object = await env.PROMPTS.get(bucket.job(jobId(tenant, id)) + jobFiles.result);
   if (!object) return null;
-  const { files, deviceSeconds } = resultSchema.parse(await object.json());
+  const { files, deviceSeconds, travel, advice } = resultSchema.parse(await object.json());
   const ledger = ledgerOf(env, tenant);
   const before = await ledger.get(id);
-  const settled = await ledger.finish(id, "succeeded", { seconds: deviceSeconds, files });
+  const settled = await ledger.finish(id, "succeeded", { seconds: deviceSeconds, files, travel, advice });
   const job = await ledger.work(id);
   if (before?.transfer.cost === null && job) await learnSpeed(env.PROMPTS, job.targetDigest, job.work, deviceSeconds);
   await dismiss(env, before?.batchJob ?? null, runner);

@@ -3,11 +3,9 @@
  * the prompt, the task and public texts, which the provider has; by nothing else of the client's.
  */
 import { Draws, seededRandom } from "../protocol/random.ts";
+import { heldOutTexts } from "../protocol/transfer.ts";
 import { largest, logSoftmaxRow } from "./travel.ts";
 
-/** One text in ten is held out, and no more than this: its standard error is then 2 points of agreement at most. */
-const HELD_OUT = 10;
-const MOST_HELD_OUT = 500;
 /** A stream of random numbers of its own. */
 const STREAM = 17;
 
@@ -25,7 +23,7 @@ export function holdOut(texts: Int32Array, seed: number): Division {
     const j = draws.integer(i + 1);
     [order[i], order[j]] = [order[j]!, order[i]!];
   }
-  const held = Math.min(MOST_HELD_OUT, Math.floor(order.length / HELD_OUT));
+  const held = heldOutTexts(order.length);
   return { fitted: order.subarray(held).sort(), heldOut: order.subarray(0, held).sort() };
 }
 

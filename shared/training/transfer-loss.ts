@@ -11,13 +11,10 @@ import { concat, split } from "../graph/operators/layout.ts";
 import { input, type Tensor } from "../graph/tensor.ts";
 import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
+import type { LossName } from "../protocol/manifest.ts";
 import { classScores, softKl, TEMPERATURE } from "./losses.ts";
 import { textInputs } from "./texts.ts";
 import { batchMean } from "./tune.ts";
-
-/** The losses by name: divergence of the class distributions, or of the next token's (the paper's). */
-export const LOSSES = ["classes", "vocabulary"] as const;
-export type LossName = (typeof LOSSES)[number];
 
 /** T of each loss: classes are compared as `predict` and `evaluate` read them. */
 export const TEMPERATURES: Readonly<Record<LossName, number>> = { classes: 1, vocabulary: TEMPERATURE };

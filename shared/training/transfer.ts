@@ -1,6 +1,6 @@
 import { makeBatch } from "../data/batches.ts";
 import type { Engine, Value } from "../graph/engine.ts";
-import { variable } from "../graph/tensor.ts";
+import { input, variable } from "../graph/tensor.ts";
 import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
 import { sharedPrompt } from "./evaluate.ts";
@@ -11,7 +11,7 @@ import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { longest, prepare } from "./prepare.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
 import { cosineSchedule } from "./schedule.ts";
-import { type EncodedText, mapTexts, textFeeds, textInputs } from "./texts.ts";
+import { type EncodedText, mapTexts, ROWS_AT_ONCE, textFeeds, textInputs } from "./texts.ts";
 import { cacheFeeds, type TransferCache, type TransferCriterion, transferStepLoss } from "./transfer-loss.ts";
 import { EpochBatches } from "./tune.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
@@ -74,6 +74,26 @@ export async function readScores(
   if (prompt) await engine.set({ "read.prompt": prompt });
   const hidden = readHidden(model, textInputs(), prompt && sharedPrompt(variable("read.prompt", prompt.shape)));
   return (await mapTexts(engine, name, { result: classScores(model, hidden, classes) }, texts, watch)).data;
+}
+
+/** The class scores `[N, K]` of final hidden states `[N, D]` that were read before. */
+export async function scoresOfStates(
+  engine: Engine,
+  model: Model,
+  classes: readonly ArrayLike<number>[],
+  states: Float32Array,
+): Promise<Float32Array> {
+  const { width } = model.config;
+  const result = classScores(model, input("states", "float32", ["B", width]), classes);
+  const session = await engine.load({ outputs: { result } });
+  const data = new Float32Array((states.length / width) * classes.length);
+  for (let at = 0; at < states.length; at += width * ROWS_AT_ONCE) {
+    const some = states.subarray(at, at + width * ROWS_AT_ONCE);
+    const { result: scores } = await session.run({ states: { shape: [some.length / width, width], data: some } });
+    data.set(scores!.data as Float32Array, (at / width) * classes.length);
+  }
+  await session.release();
+  return data;
 }
 
 /**

@@ -1,17 +1,16 @@
 /** How well a prompt travelled: the target with its prompt beside the student with its own, on public texts that neither was fitted to. */
 
-export interface Travel {
-  /** KL of the student's class distribution to the target's, mean over the texts, in nats. */
-  readonly divergence: number;
-  /** Part of the texts to which both give the same class; a tie goes to the class that comes first. */
-  readonly agreement: number;
-}
+import type { Travel } from "../protocol/manifest.ts";
+
+/** What is compared of two models. */
+export type Comparison = Pick<Travel, "divergence" | "agreement">;
 
 /**
- * Compares class scores of N texts, `[N, K]` row-major each. At temperature 1, as `predict` reads them.
+ * Compares class scores of N texts, `[N, K]` row-major each. At temperature 1, as `predict` reads them; a tie goes to the class that comes
+ * first.
  * @param classes K
  */
-export function compareScores(student: Float32Array, target: Float32Array, classes: number): Travel {
+export function compareScores(student: Float32Array, target: Float32Array, classes: number): Comparison {
   const texts = student.length / classes;
   let [divergence, same] = [0, 0];
   for (let text = 0; text < texts; text++) {
@@ -56,7 +55,7 @@ const FEW_STEPS = 500;
  * @param loss the loss at the end, on the texts that it was fitted to (classes, α = 0: the same divergence)
  */
 export function adviceOn(
-  { agreement, divergence }: Travel,
+  { agreement, divergence }: Comparison,
   { loss, steps, texts }: { loss: number | null; steps: number; texts: number },
 ): string[] {
   if (agreement >= GOOD_AGREEMENT) return [];

@@ -2,6 +2,7 @@ import type { Engine, Graph, Session, Value } from "../../shared/graph/engine.ts
 import { type Checkpoint, frozenWeights } from "../../shared/models/checkpoint.ts";
 import type { Precision } from "../../shared/models/model.ts";
 import type { PrivacyPlan } from "../../shared/privacy/plan.ts";
+import { LOSSES } from "../../shared/protocol/manifest.ts";
 import { seededRandom } from "../../shared/protocol/random.ts";
 import { distill } from "../../shared/training/distill.ts";
 import { dpTune } from "../../shared/training/dp-tune.ts";
@@ -10,7 +11,7 @@ import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import { ADAM, type Optimizer } from "../../shared/training/optimizers.ts";
 import { pretrain } from "../../shared/training/pretrain.ts";
 import { readScores, readStates, transfer } from "../../shared/training/transfer.ts";
-import { LOSSES } from "../../shared/training/transfer-loss.ts";
+
 import { tune } from "../../shared/training/tune.ts";
 
 const PROMPT_ROWS = 4;
