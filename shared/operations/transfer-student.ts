@@ -67,14 +67,19 @@ export async function startsOf(
 ): Promise<Value[]> {
   const ids = initialisationIds(target.tokenizer, prompt.manifest.initialisation.text, prompt.value.shape[0]!);
   const words = await initialPrompt(engine, target.model, ids);
-  if (!open) {
-    const same = await initialPrompt(engine, student.model, ids);
-    if (words.data.length !== same.data.length || !words.data.every((value, i) => value === same.data[i])) {
-      const detail = `${student.record.id} does not have the token embeddings of ${target.record.id}.`;
-      throw new ProblemError("The student is not of this target", detail, { status: 422 });
-    }
+  if (!open && !(await hasRows(engine, student, ids, words))) {
+    const detail = `${student.record.id} does not have the token embeddings of ${target.record.id}. A model of its own can be an open student (--open).`;
+    throw new ProblemError("The student is not of this target", detail, { status: 422 });
   }
   return starts.map((start) => (start === "words" ? words : prompt.value));
+}
+
+/** Whether a model's embeddings of some tokens are these. */
+async function hasRows(engine: Engine, { model, checkpoint }: OpenModel, ids: Int32Array, rows: Value) {
+  const { width, vocabulary } = checkpoint.config;
+  if (width !== rows.shape[1] || ids.some((id) => id >= vocabulary)) return false;
+  const own = await initialPrompt(engine, model, ids);
+  return rows.data.every((value, i) => value === own.data[i]);
 }
 
 /** The α that the heuristic chooses from accuracies on labelled public texts. */
