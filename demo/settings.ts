@@ -44,7 +44,7 @@ const PRIVATE_TUNE = {
   clip: 0.5,
   epsilon: 8,
 };
-const TRANSFER: Schedule = { steps: 600, batchSize: 16, learningRate: 3e-2 };
+const TRANSFER: Schedule = { steps: 600, batchSize: 16, learningRate: 1e-2 };
 
 /** By the name of the task. */
 export const TASKS: Readonly<Record<string, TaskSettings>> = {

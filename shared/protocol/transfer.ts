@@ -14,7 +14,7 @@ export const TRANSFER_DEFAULTS = {
   loss: "classes",
   steps: 1000,
   batchSize: 16,
-  learningRate: 3e-2,
+  learningRate: 1e-2,
   alpha: 0,
 } as const;
 
