@@ -3,7 +3,7 @@
  * Settings are chosen by validation rows, which are split off the private rows to train on, and by held-out public texts. Test rows are read at
  * the end, once every prompt is made. What is done is kept: a study that was stopped goes on. README.md tells more.
  */
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { Engine } from "../shared/graph/engine.ts";
@@ -56,7 +56,9 @@ async function study({
     models: Record<"target" | "student", TaskModel>;
     methods: Method[];
   }[] = [];
-  for (const model of readdirSync(models).sort()) {
+  const isModel = (name: string) =>
+    existsSync(join(models, name, "target")) && existsSync(join(models, name, "student"));
+  for (const model of readdirSync(models).sort().filter(isModel)) {
     const [target, student] = [
       await openModel(join(models, model, "target")),
       await openModel(join(models, model, "student")),

@@ -47,6 +47,7 @@ export async function transferPrompt(request: TransferRequest, tools: TransferTo
     const starts = await startsOf(engine, request);
     const alpha = typeof request.alpha === "number" ? request.alpha : await bestAlpha(engine, request, watch);
     const scores = await studentScores(engine, request, watch);
+    requireFinite(scores, "The class scores of the prompted student");
     const division = divide(request, scores, classes.length);
     const cache = await cacheOf(engine, request, { scores, bare, alpha }, watch);
     const numbers = { steps, averagedSteps, batchSize, seed };
@@ -150,13 +151,17 @@ async function bestOf(
   return { index, prompt: made.prompts[index]!, travel: travels[index]! };
 }
 
+/** Classes that an advice names; a task may have a thousand. */
+const MOST_NAMED = 8;
+
 /** What public texts can't carry. */
 function coverage({ prompt }: TransferRequest, scores: Float32Array): string[] {
   const { labels } = prompt.manifest.task;
   const missing = hardlyNamed(readingsOf(scores, labels.length), labels.length).map((k) => labels[k]!.name);
   if (missing.length === 0) return [];
+  const more = missing.length > MOST_NAMED ? ` and ${missing.length - MOST_NAMED} more` : "";
   return [
-    `On the public texts the prompted student hardly ever says ${missing.join(", ")}: what the prompt knows of ` +
+    `On the public texts the prompted student hardly ever says ${missing.slice(0, MOST_NAMED).join(", ")}${more}: what the prompt knows of ` +
       "that can't travel by them. Use public texts that are more like the private ones.",
   ];
 }
