@@ -15,6 +15,7 @@ import { ProblemError } from "../shared/protocol/errors.ts";
 import type { ModelRecord } from "../shared/protocol/manifest.ts";
 import type { Task } from "../shared/protocol/task.ts";
 import { InterruptedError } from "../shared/training/loop.ts";
+import { longestText } from "../shared/training/record-chunks.ts";
 import type { LabelledText } from "../shared/training/tune.ts";
 import { longRun } from "./long-run.ts";
 import type { Io } from "./output.ts";
@@ -181,6 +182,23 @@ export function requireRoom(task: Task, rows: number, { checkpoint, folder }: Lo
     "The prompt and the texts are too long",
     `${rows} virtual tokens and ${task.maxLength} tokens of text (the task's maxLength) make ${rows + task.maxLength}, ` +
       `but ${folder} has ${positions} positions. Use fewer virtual tokens or lower maxLength.`,
+    { status: 422 },
+  );
+}
+
+/**
+ * Refuses what {@link requireRoom} allows if texts of `maxLength` can't be padded as private tuning pads them.
+ *
+ * @throws ProblemError that says what to change
+ */
+export function requirePrivateRoom(task: Task, rows: number, { checkpoint, folder }: LoadedModel): void {
+  const { positions } = checkpoint.config;
+  const most = longestText(rows, positions);
+  if (task.maxLength <= most) return;
+  throw new ProblemError(
+    "The prompt and the texts are too long",
+    `Private tuning pads a prompt of ${rows} virtual tokens and a text to a multiple of 4 tokens, for which the ${positions} ` +
+      `positions of ${folder} leave ${most} tokens of text, but the task's maxLength is ${task.maxLength}. Lower maxLength.`,
     { status: 422 },
   );
 }

@@ -18,7 +18,7 @@ import type { Watch } from "../../shared/training/events.ts";
 import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import type { LabelledText } from "../../shared/training/tune.ts";
 import { type AuditedTraining, type AuditSubject, confidencesOf, planOf, tuneOn } from "../audit-subject.ts";
-import { loadLabelled, loadModel, loadVerbalizer, requireRoom } from "../inputs.ts";
+import { loadLabelled, loadModel, loadVerbalizer, requirePrivateRoom, requireRoom } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
@@ -156,6 +156,7 @@ async function withSubject(
   const loaded = await loadModel(options.model, io);
   const classes = loadVerbalizer(task, loaded, io);
   requireRoom(task, options.promptTokens, loaded);
+  if (options.noiseMultiplier !== undefined) requirePrivateRoom(task, options.promptTokens, loaded);
   const rows = await loadLabelled(options.train, task, loaded, io);
   const ids = initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
   await engineRun(io, async (engine, watch) => {

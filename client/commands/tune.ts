@@ -23,6 +23,7 @@ import {
   loadPrompt,
   loadVerbalizer,
   requireFinite,
+  requirePrivateRoom,
   requireRoom,
 } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
@@ -141,7 +142,6 @@ async function run(options: Options, io: Io): Promise<void> {
   const { task, loaded, given, virtualTokens, steps, plan } = inputs;
   const settings = await settingsOf(options, inputs);
   const state = { path: out.statePath, settings, resume: options.resume === true };
-  if (plan) await chargeRun(options, plan, out.statePath, io);
   const { tuned, accuracy } = await tuneAndMeasure(options, inputs, state, io);
   const { optimizer, lr: learningRate, batchSize, average: averagedSteps } = options;
   const training = { optimizer, learningRate, steps, batchSize, ...(averagedSteps > 1 && { averagedSteps }) };
@@ -165,7 +165,7 @@ async function run(options: Options, io: Io): Promise<void> {
   );
 }
 
-/** Writes the run to the private data's ledger before it starts: from here on it is spent, whatever becomes of the run. */
+/** Writes the run to the private data's ledger before its first step: from there on it is spent, whatever becomes of the run. */
 async function chargeRun(options: Options, plan: PrivacyPlan, statePath: string, io: Io): Promise<void> {
   const ledger = openLedger([(await hashFile(options.train)).sha256]);
   const runId = runIdOf(statePath, options.resume === true);
@@ -182,6 +182,7 @@ async function loadInputs(options: Options, io: Io): Promise<Inputs> {
   const given = options.prompt === undefined ? undefined : await loadPrompt(options.prompt, loaded, io, task);
   const virtualTokens = given?.virtualTokens ?? options.promptTokens ?? PROMPT_TOKENS;
   requireRoom(task, virtualTokens, loaded);
+  if (options.delta !== undefined) requirePrivateRoom(task, virtualTokens, loaded);
   const train = await loadLabelled(options.train, task, loaded, io);
   const test = options.eval === undefined ? undefined : await loadLabelled(options.eval, task, loaded, io);
   const steps = options.steps ?? Math.ceil(((options.epochs ?? EPOCHS) * train.length) / options.batchSize);
@@ -232,7 +233,7 @@ function tuneAndMeasure(options: Options, inputs: Inputs, state: Tuning["state"]
       state,
     };
     const tuned = plan
-      ? await privately(tuning, plan, test !== undefined, io, watch)
+      ? await privately(tuning, plan, options, io, watch)
       : await tune({ ...tuning, ...openly(options, steps) }, watch);
     if (!test) return { tuned, accuracy: null };
     const labels = test.map(({ label }) => label);
@@ -246,17 +247,18 @@ function openly({ shuffle, seed, batchSize }: Options, steps: number) {
   return { steps, batchSize, order };
 }
 
-async function privately(tuning: Tuning, plan: PrivacyPlan, evaluated: boolean, io: Io, watch: Watch) {
+async function privately(tuning: Tuning, plan: PrivacyPlan, options: Options, io: Io, watch: Watch) {
   io.message(
     `Differential privacy: ε ${plan.epsilon.toPrecision(4)} at δ ${plan.delta} (${plan.accountant}), noise multiplier ` +
       `${plan.noiseMultiplier.toPrecision(4)}, sample rate ${plan.sampleRate.toPrecision(4)}, ${plan.steps} steps.`,
   );
-  if (evaluated) {
+  if (options.eval !== undefined) {
     io.message(
       "The accuracy on the --eval rows is not part of the guarantee: if they are private, keep it to yourself and choose nothing by it.",
     );
   }
-  const tuned = await dpTune({ ...tuning, plan, random: cryptoRandom }, watch);
+  const charge = () => chargeRun(options, plan, tuning.state.path, io);
+  const tuned = await dpTune({ ...tuning, plan, random: cryptoRandom, charge }, watch);
   if (tuned.leftOut > 0) io.message(`${tuned.leftOut} gradients were not finite and counted as zero.`);
   return tuned;
 }
