@@ -23,11 +23,13 @@ import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 import { rocPicture } from "../roc-picture.ts";
+import { registerInvariance } from "./audit-invariance.ts";
 
 const EXAMPLES = `
 Examples:
   softpost audit one-run --model student --task task.json --train private.jsonl --noise-multiplier 1 --canaries 200
   softpost audit one-run --model student --task task.json --train private.jsonl --noise-multiplier 1 --without-noise
+  softpost audit invariance --model student --task task.json --data private.jsonl
   softpost audit lira --model student --task task.json --train private.jsonl --shadows 16 --roc roc.svg
 
 The result describes your private data and is covered by no guarantee: keep it on this machine.`;
@@ -43,11 +45,11 @@ interface Options extends AuditedTraining {
   readonly shadows: number;
 }
 
-/** `softpost audit …`: attacks on one's own tuning, to see whether it keeps what its guarantee says. */
+/** `softpost audit …`: attacks on one's own tuning and its machine, to see whether it keeps what its guarantee says. */
 export function registerAudit(program: Command, io: Io): void {
   const audit = program
     .command("audit")
-    .description("attack your own tuning by membership inference")
+    .description("attack your own tuning by membership inference, and check the machine that it runs on")
     .addHelpText("after", EXAMPLES);
   withTraining(audit.command("one-run").description("a lower bound on ε from one run with mislabelled canaries"))
     .option(
@@ -63,6 +65,7 @@ export function registerAudit(program: Command, io: Io): void {
     .option("--shadows <n>", "prompts, each tuned on a random half of the rows and attacked once", wholeNumber(4), 8)
     .option("--roc <file>", "write the curve as an SVG picture")
     .action((options: Options) => auditLira(options, io));
+  registerInvariance(audit, io);
 }
 
 function withTraining(command: Command): Command {

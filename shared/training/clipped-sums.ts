@@ -105,6 +105,11 @@ export class ClippedSums {
     return this.#summed.examples;
   }
 
+  /** Numbers of a sum, P·D. */
+  get size(): number {
+    return this.#summed.start.data.length;
+  }
+
   /** The chunks in which a sample is computed. */
   chunksOf(sample: Iterable<number>): readonly Chunk[] {
     return chunksOf(sample, (record) => padded(this.#summed, this.examples[record]!.ids.length), this.rows);
@@ -112,8 +117,7 @@ export class ClippedSums {
 
   /** What a sample adds up to. */
   async sampleSum(chunks: readonly Chunk[]): Promise<SampleSum> {
-    const { start } = this.#summed;
-    const sum = new Float64Array(start.data.length);
+    const sum = new Float64Array(this.size);
     let [losses, leftOut] = [0, 0];
     for (const { length, records } of chunks) {
       const part = await this.batchSum(this.rowsOf(records), length);
