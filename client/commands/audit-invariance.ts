@@ -62,7 +62,7 @@ async function run(options: Options, io: Io): Promise<void> {
     }
     return found;
   });
-  report(findings, threadCounts(io.threads), io);
+  reportInvariance(findings, threadCounts(io.threads), io);
 }
 
 /** One thread, two, four and so on up to all. */
@@ -71,7 +71,11 @@ function threadCounts(most = availableParallelism()): number[] {
   return [...new Set([...powers, most])];
 }
 
-function report(findings: readonly Findings[], threads: readonly number[], io: Io): void {
+/**
+ * Prints what was found.
+ * @throws ProblemError, so that the program ends with 1, if a record has more than one vector or moves the sum by more than the clip norm
+ */
+export function reportInvariance(findings: readonly Findings[], threads: readonly number[], io: Io): void {
   const largest = (of: (each: Findings) => number) => findings.map(of).reduce((a, b) => Math.max(a, b));
   const [shift, distance] = [largest((each) => each.shift), largest((each) => each.distance)];
   const { records, rows } = findings[0]!;
