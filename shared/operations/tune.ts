@@ -12,7 +12,7 @@ import type { Watch } from "../training/events.ts";
 import { initialPrompt } from "../training/initial-prompt.ts";
 import { ADAM } from "../training/optimizers.ts";
 import { type LabelledText, type Order, type Tuned, tune } from "../training/tune.ts";
-import { requireFinite, requireRoom } from "./checks.ts";
+import { requireFinite, requirePrivateRoom, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
 
 export interface TuneRequest {
@@ -32,7 +32,12 @@ export interface TuneRequest {
   /** Of the batches without privacy; a private run samples. */
   readonly order: Order;
   /** The guarantee, and where its noise is from; null for a run without privacy. */
-  readonly privacy: { readonly plan: PrivacyPlan; readonly random: RandomSource } | null;
+  readonly privacy: {
+    readonly plan: PrivacyPlan;
+    readonly random: RandomSource;
+    /** Charges the run to the data's ledger; called when all else is known to be right, before the first step. */
+    readonly charge: () => Promise<void>;
+  } | null;
   /** Where the run's state is kept, and whether it goes on from there. */
   readonly state: { readonly path: string; readonly resume: boolean };
 }
@@ -57,8 +62,10 @@ export interface TunedPrompt {
  * Refuses what can't be tuned, before anything is computed or charged.
  * @throws ProblemError if prompt and texts have no room, the task's words can't be used, or more steps are averaged than done
  */
-export function checkTuning({ model, task, start, steps, averagedSteps }: TuneRequest): void {
-  requireRoom(task, typeof start === "number" ? start : start.value.shape[0]!, model);
+export function checkTuning({ model, task, start, steps, averagedSteps, privacy }: TuneRequest): void {
+  const rows = typeof start === "number" ? start : start.value.shape[0]!;
+  requireRoom(task, rows, model);
+  if (privacy) requirePrivateRoom(task, rows, model);
   verbalizer(task, model.tokenizer);
   if (averagedSteps <= steps) return;
   const detail = `--average is ${averagedSteps}, the run has ${steps} steps`;
@@ -66,7 +73,7 @@ export function checkTuning({ model, task, start, steps, averagedSteps }: TuneRe
 }
 
 /**
- * Tunes a prompt on private examples. A private run must have been charged before.
+ * Tunes a prompt on private examples. A private run is charged when nothing but its steps is left to do.
  * @throws ProblemError as `checkTuning`, or if the result isn't finite; InterruptedError when stopped, after the state was saved
  */
 export async function tunePrompt(request: TuneRequest, engine: Engine, watch: Watch): Promise<TunedPrompt> {
