@@ -69,7 +69,8 @@ export async function fetchPublicSet(store: Bucket, work: string, { digest }: Pu
  * @throws ProblemError if one is left without a token
  */
 export async function readEncoded(path: string, task: Task, { model, tokenizer }: OpenModel): Promise<Encoded[]> {
-  const encoded = (await readTexts(path)).map(encoder(task, tokenizer, model.kind));
+  const encode = await encoder(task, tokenizer, model.kind);
+  const encoded = await encode(await readTexts(path));
   const empty = encoded.findIndex(({ ids }) => ids.length === 0);
   if (empty < 0) return encoded;
   throw new ProblemError("The data don't fit the task", `Text ${empty + 1} and the template together have no token.`);

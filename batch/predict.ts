@@ -20,7 +20,7 @@ export async function runPredict(
   const { task } = parseManifest(new TextDecoder().decode(await store.need(folder + MANIFEST_FILE)), MANIFEST_FILE);
   const { prompt, virtualTokens, dimension } = parsePromptTensor(await store.need(folder + WEIGHTS_FILE), WEIGHTS_FILE);
   const texts = await readEncoded(await fetchPublicSet(store, work, spec.data), task, opened);
-  const { classes } = verbalizer(task, tokenizer);
+  const { classes } = await verbalizer(task, tokenizer);
   await engines.use(spec.job, async (engine) => {
     const value = { shape: [virtualTokens, dimension], data: prompt };
     const probabilities = await predict({ engine, model, classes, prompt: value }, texts, watch);

@@ -36,7 +36,7 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   await engines.use(graphs, async (engine) => {
     const name = "reading the prompted student";
     const cache = { ...bare, studentPrompted: await readStates(engine, student.model, texts, name, watch, prompt) };
-    const ids = initialisationIds(target.tokenizer, manifest.initialisation.text, manifest.prompt.virtualTokens);
+    const ids = await initialisationIds(target.tokenizer, manifest.initialisation.text, manifest.prompt.virtualTokens);
     const { alpha, steps, batchSize, learningRate, seed } = spec.options;
     const result = await transfer(
       {

@@ -1,5 +1,4 @@
 import { basename, resolve } from "node:path";
-import { readCorpus } from "../shared/data/corpus.ts";
 import { type Encoded, encoder } from "../shared/data/encode.ts";
 import { readTask } from "../shared/data/files.ts";
 import { hubOf, resolveModel } from "../shared/data/hub.ts";
@@ -62,8 +61,8 @@ export function asId(name: string): string {
 }
 
 /** The verbalizer of a task; what the user should know about its words is told. */
-export function loadVerbalizer(task: Task, { tokenizer }: LoadedModel, io: Io): Verbalizer["classes"] {
-  const { classes, notes } = verbalizer(task, tokenizer);
+export async function loadVerbalizer(task: Task, { tokenizer }: LoadedModel, io: Io): Promise<Verbalizer["classes"]> {
+  const { classes, notes } = await verbalizer(task, tokenizer);
   for (const note of notes) io.message(note);
   return classes;
 }
@@ -72,11 +71,8 @@ export function loadVerbalizer(task: Task, { tokenizer }: LoadedModel, io: Io): 
 export async function loadLabelled(path: string, task: Task, model: LoadedModel, io: Io): Promise<LabelledText[]> {
   const examples = await readExamples(path, task);
   const texts = examples.map(({ text }) => text);
-  return encodeAll(texts, path, task, model, io).map(({ ids, readAt }, i) => ({
-    ids,
-    readAt,
-    label: examples[i]!.label,
-  }));
+  const encoded = await encodeAll(texts, path, task, model, io);
+  return encoded.map(({ ids, readAt }, i) => ({ ids, readAt, label: examples[i]!.label }));
 }
 
 /** Reads and tokenises the texts of rows; says how many were shortened. */
@@ -84,14 +80,15 @@ export async function loadTexts(path: string, task: Task, model: LoadedModel, io
   return encodeAll(await readTexts(path), path, task, model, io);
 }
 
-function encodeAll(
+async function encodeAll(
   texts: readonly string[],
   path: string,
   task: Task,
   { tokenizer, model }: LoadedModel,
   io: Io,
-): Encoded[] {
-  const encoded = texts.map(encoder(task, tokenizer, model.kind));
+): Promise<Encoded[]> {
+  const encode = await encoder(task, tokenizer, model.kind);
+  const encoded = await encode(texts);
   const empty = encoded.findIndex(({ ids }) => ids.length === 0);
   if (empty >= 0) {
     const detail = `${path}: text ${empty + 1} and the template together have no token. Remove it or add words to the template.`;
@@ -111,21 +108,6 @@ export function requireFullPrecision(io: Io): void {
   if (io.precision === "float32") return;
   const detail = "--precision fp16 is for prompts: tune, transfer, evaluate and predict. Weights are trained in fp32.";
   throw new ProblemError("The precision can't be used", detail);
-}
-
-/** Reads and tokenises a corpus for a model of so many tokens. */
-export async function loadCorpus(
-  files: readonly string[],
-  tokenizer: Tokenizer,
-  vocabulary: number,
-): Promise<Int32Array> {
-  const tokens = await readCorpus(files, tokenizer);
-  const largest = tokens.reduce((a, b) => Math.max(a, b), 0);
-  if (largest >= vocabulary) {
-    const detail = `The tokenizer has a token ${largest}, but config.json says a vocabulary of ${vocabulary}.`;
-    throw new ProblemError("The tokenizer does not fit the model", detail);
-  }
-  return tokens;
 }
 
 /** A prompt folder with the prompt as a value `[P, D]`. */

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
+import { readCorpus } from "../../shared/data/corpus.ts";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
 import { maskTokens } from "../../shared/data/tokenizer.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import { distill } from "../../shared/training/distill.ts";
-import { loadCorpus, loadModel, requireFinite, requireFullPrecision } from "../inputs.ts";
+import { loadModel, requireFinite, requireFullPrecision } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { layerList, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
@@ -47,7 +48,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const out = await openOut(options.out, options);
   const { folder: teacherFolder, checkpoint, tokenizer, record } = await loadModel(options.teacher, io);
   io.message(`Tokenising ${options.corpus.length} files.`);
-  const tokens = await loadCorpus(options.corpus, tokenizer, checkpoint.config.vocabulary);
+  const tokens = await readCorpus(options.corpus, tokenizer);
   const corpus = await sha256(new Uint8Array(tokens.buffer));
   const shared = { steps, batchSize, length, learningRate, seed };
   const settings = { command: "distill", teacher: record.digest, corpus, layers: layers.join(), ...shared };

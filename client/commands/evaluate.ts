@@ -27,7 +27,7 @@ export function registerEvaluate(program: Command, io: Io): void {
 async function run(options: Options, io: Io): Promise<void> {
   const task = await readTask(options.task);
   const loaded = await loadModel(options.model, io);
-  const classes = loadVerbalizer(task, loaded, io);
+  const classes = await loadVerbalizer(task, loaded, io);
   const prompt = options.prompt === undefined ? undefined : await loadPrompt(options.prompt, loaded, io, task);
   requireRoom(task, prompt?.virtualTokens ?? 0, loaded);
   const examples = await loadLabelled(options.data, task, loaded, io);

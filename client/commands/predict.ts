@@ -26,7 +26,7 @@ export function registerPredict(program: Command, io: Io): void {
 async function run(options: Options, io: Io): Promise<void> {
   const loaded = await loadModel(options.model, io);
   const { prompt, task } = await loadPromptAndTask(options, loaded, io);
-  const classes = loadVerbalizer(task, loaded, io);
+  const classes = await loadVerbalizer(task, loaded, io);
   requireRoom(task, prompt.virtualTokens, loaded);
   const texts = await loadTexts(options.data, task, loaded, io);
   const probabilities = await engineRun(io, (engine, watch) =>

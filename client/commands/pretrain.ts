@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import type { Command } from "commander";
+import { readCorpus } from "../../shared/data/corpus.ts";
 import { readText } from "../../shared/data/files.ts";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
 import { loadTokenizer, maskTokens, type Tokenizer } from "../../shared/data/tokenizer.ts";
@@ -9,7 +10,7 @@ import { parseJson } from "../../shared/protocol/json.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { type PretrainOptions, pretrain } from "../../shared/training/pretrain.ts";
-import { loadCorpus, requireFinite, requireFullPrecision } from "../inputs.ts";
+import { requireFinite, requireFullPrecision } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
@@ -57,9 +58,9 @@ async function run(options: Options, io: Io): Promise<void> {
   const json = parseJson(await readText(options.config), options.config) as Record<string, unknown>;
   const model = configureModel(json, options.config);
   const tokenizerFolder = options.tokenizer ?? dirname(options.config);
-  const tokenizer = await loadTokenizer(tokenizerFolder);
+  const tokenizer = await loadTokenizer(tokenizerFolder, json);
   const trained = await engineRun(io, async (engine, watch) => {
-    const { tokens, heldOut } = await readTokens(options, tokenizer, model.config.vocabulary, watch);
+    const { tokens, heldOut } = await readTokens(options, tokenizer, watch);
     const { steps, batchSize, maxLength: length, lr: learningRate, seed, resume = false } = options;
     const corpus = await sha256(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
     const settings = {
@@ -95,12 +96,11 @@ async function run(options: Options, io: Io): Promise<void> {
 async function readTokens(
   { corpus, heldOut }: Options,
   tokenizer: Tokenizer,
-  vocabulary: number,
   { onEvent }: Watch,
 ): Promise<{ tokens: Int32Array; heldOut: Int32Array }> {
   onEvent?.({ kind: "note", text: `Tokenising ${corpus.length} files.` });
-  const tokens = await loadCorpus(corpus, tokenizer, vocabulary);
-  if (heldOut) return { tokens, heldOut: await loadCorpus(heldOut, tokenizer, vocabulary) };
+  const tokens = await readCorpus(corpus, tokenizer);
+  if (heldOut) return { tokens, heldOut: await readCorpus(heldOut, tokenizer) };
   const cut = Math.floor(tokens.length * (1 - HELD_OUT));
   return { tokens: tokens.subarray(0, cut), heldOut: tokens.subarray(cut) };
 }

@@ -182,7 +182,7 @@ async function loadParties(
  * @throws ProblemError if those aren't the student's embeddings too: then it isn't a student of this target
  */
 async function sharedStart(engine: Engine, { target, student, prompt, manifest }: Parties) {
-  const ids = initialisationIds(target.tokenizer, manifest.initialisation.text, prompt.virtualTokens);
+  const ids = await initialisationIds(target.tokenizer, manifest.initialisation.text, prompt.virtualTokens);
   const start = await initialPrompt(engine, target.model, ids);
   const same = await initialPrompt(engine, student.model, ids);
   if (start.data.length !== same.data.length || !start.data.every((value, i) => value === same.data[i])) {
@@ -199,7 +199,7 @@ async function autoAlpha(
   io: Io,
   watch: Watch,
 ): Promise<number> {
-  const classes = loadVerbalizer(manifest.task, target, io);
+  const classes = await loadVerbalizer(manifest.task, target, io);
   const labels = labelled.map(({ label }) => label);
   const accuracy = async (classifier: { model: LoadedModel["model"]; prompt?: LoadedPrompt["value"] }) =>
     figures(await predict({ engine, classes, ...classifier }, labelled, watch), labels, classes.length).accuracy;

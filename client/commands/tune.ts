@@ -5,6 +5,7 @@ import { hashFile } from "../../shared/data/model-files.ts";
 import { writePromptFolder } from "../../shared/data/prompt-folder.ts";
 import { ACCOUNTANTS, type Accountant } from "../../shared/privacy/accountant.ts";
 import { createPlan, type PrivacyPlan } from "../../shared/privacy/plan.ts";
+import { MAX_VIRTUAL_TOKENS } from "../../shared/prompt/adapter.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { cryptoRandom } from "../../shared/protocol/random.ts";
 import type { Task } from "../../shared/protocol/task.ts";
@@ -13,7 +14,7 @@ import { figures, predict } from "../../shared/training/evaluate.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import { ADAM } from "../../shared/training/optimizers.ts";
-import type { RunSettings } from "../../shared/training/run-state.ts";
+import { loadRun, type RunSettings } from "../../shared/training/run-state.ts";
 import { type LabelledText, type Order, type Tuning, tune } from "../../shared/training/tune.ts";
 import {
   type LoadedModel,
@@ -129,6 +130,8 @@ interface Inputs {
   readonly classes: readonly Int32Array[];
   readonly given: LoadedPrompt | undefined;
   readonly virtualTokens: number;
+  /** The tokens whose embeddings a prompt starts from that isn't given. */
+  readonly startIds: Int32Array;
   readonly train: readonly LabelledText[];
   readonly test: readonly LabelledText[] | undefined;
   readonly steps: number;
@@ -141,8 +144,10 @@ async function run(options: Options, io: Io): Promise<void> {
   const { task, loaded, given, virtualTokens, steps, plan } = inputs;
   const settings = await settingsOf(options, inputs);
   const state = { path: out.statePath, settings, resume: options.resume === true };
-  if (plan) await chargeRun(options, plan, out.statePath, io);
-  const { tuned, accuracy } = await tuneAndMeasure(options, inputs, state, io);
+  // Settings of an unfinished run that differ are found here, before the run is charged.
+  if (state.resume) await loadRun(state.path, settings);
+  const charge = async () => plan && chargeRun(options, plan, out.statePath, io);
+  const { tuned, accuracy } = await tuneAndMeasure(options, inputs, { state, charge }, io);
   const { optimizer, lr: learningRate, batchSize, average: averagedSteps } = options;
   const training = { optimizer, learningRate, steps, batchSize, ...(averagedSteps > 1 && { averagedSteps }) };
   requireFinite(tuned.prompt.data, "The prompt's values");
@@ -178,10 +183,13 @@ async function chargeRun(options: Options, plan: PrivacyPlan, statePath: string,
 async function loadInputs(options: Options, io: Io): Promise<Inputs> {
   const task = await readTask(options.task);
   const loaded = await loadModel(options.model, io);
-  const classes = loadVerbalizer(task, loaded, io);
+  const classes = await loadVerbalizer(task, loaded, io);
   const given = options.prompt === undefined ? undefined : await loadPrompt(options.prompt, loaded, io, task);
   const virtualTokens = given?.virtualTokens ?? options.promptTokens ?? PROMPT_TOKENS;
   requireRoom(task, virtualTokens, loaded);
+  if (virtualTokens > MAX_VIRTUAL_TOKENS)
+    throw new ProblemError("The prompt is too long", `--prompt-tokens may be at most ${MAX_VIRTUAL_TOKENS}.`);
+  const startIds = await initialisationIds(loaded.tokenizer, task.init, virtualTokens);
   const train = await loadLabelled(options.train, task, loaded, io);
   const test = options.eval === undefined ? undefined : await loadLabelled(options.eval, task, loaded, io);
   const steps = options.steps ?? Math.ceil(((options.epochs ?? EPOCHS) * train.length) / options.batchSize);
@@ -191,7 +199,7 @@ async function loadInputs(options: Options, io: Io): Promise<Inputs> {
       `--average is ${options.average}, the run has ${steps} steps`,
     );
   const plan = planOf(options, train.length, steps);
-  return { task, loaded, classes, given, virtualTokens, train, test, steps, plan };
+  return { task, loaded, classes, given, virtualTokens, startIds, train, test, steps, plan };
 }
 
 function planOf(options: Options, records: number, steps: number): PrivacyPlan | null {
@@ -213,13 +221,19 @@ async function settingsOf(options: Options, inputs: Inputs): Promise<RunSettings
   };
 }
 
-function tuneAndMeasure(options: Options, inputs: Inputs, state: Tuning["state"], io: Io) {
-  const { task, loaded, classes, given, virtualTokens, train, test, steps, plan } = inputs;
+/** @param run with what charges a private run, to be done when all else is ready */
+function tuneAndMeasure(
+  options: Options,
+  inputs: Inputs,
+  { state, charge }: { readonly state: Tuning["state"]; charge(): Promise<unknown> },
+  io: Io,
+) {
+  const { loaded, classes, given, startIds, train, test, steps, plan } = inputs;
   const { model } = loaded;
   const optimizer = options.optimizer === "sgd" ? ({ name: "sgd" } as const) : ADAM;
   return engineRun(io, async (engine, watch) => {
-    const ids = () => initialisationIds(loaded.tokenizer, task.init, virtualTokens);
-    const start = given?.value ?? (await initialPrompt(engine, model, ids()));
+    const start = given?.value ?? (await initialPrompt(engine, model, startIds));
+    await charge();
     const tuning = {
       engine,
       model,

@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { ProblemError } from "../protocol/errors.ts";
 import { isModelFile, modelDigest } from "../protocol/model-digest.ts";
 import { readBytes } from "./files.ts";
-import { MAX_TOKENIZER_BYTES } from "./tokenizer.ts";
+import { MAX_TOKENIZER_BYTES } from "./tokenizer/files.ts";
 
 export interface HashedFile {
   readonly name: string;
@@ -44,8 +44,8 @@ export async function hashModel(folder: string): Promise<{ files: HashedFile[]; 
   }
 }
 
-/** The files of a tokenizer; transformers reads the last two, and a folder may lack them. */
-const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+/** The files of a tokenizer; a folder may lack all but the first. */
+const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
 
 /**
  * Copies a model's tokenizer into another model's folder.
