@@ -1,5 +1,7 @@
 import { initialisationIds } from "../shared/data/encode.ts";
+import { readTexts } from "../shared/data/jsonl.ts";
 import { writePromptFolder } from "../shared/data/prompt-folder.ts";
+import { requireSameTokenizer, transferTexts } from "../shared/data/same-tokenizer.ts";
 import type { Value } from "../shared/graph/engine.ts";
 import { parsePromptTensor } from "../shared/prompt/adapter.ts";
 import { bucket, jobFiles } from "../shared/protocol/bucket.ts";
@@ -20,7 +22,11 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const { store, models, engines, work, watch } = job;
   const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
   const { manifest, prompt } = await readUpload(store, spec.job);
-  const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target);
+  const publicSet = await fetchPublicSet(store, work, spec.publicSet);
+  await requireSameTokenizer(student.folder, target.folder, async (maskToken) =>
+    transferTexts(manifest.task, manifest.initialisation.text, await readTexts(publicSet), maskToken),
+  );
+  const texts = await readEncoded(publicSet, manifest.task, target);
   const encoding = await encodingOf(manifest);
   const unprompted = ({ model, checkpoint }: OpenModel, digest: string, name: string) => {
     const key = bucket.states(digest, spec.publicSet.digest, encoding);

@@ -36,6 +36,7 @@ export interface LoadedModel {
 export async function loadModel(name: string, io: Io): Promise<LoadedModel> {
   const folder = await findModel(name, io);
   const checkpoint = await openCheckpoint(folder);
+  for (const note of checkpoint.notes) io.message(note);
   const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint, io.precision));
   const tokenizer = await loadTokenizer(folder);
   const { digest } = await hashModel(folder);

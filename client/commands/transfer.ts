@@ -1,8 +1,10 @@
 import { basename } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { initialisationIds } from "../../shared/data/encode.ts";
+import { readTexts } from "../../shared/data/jsonl.ts";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { writePromptFolder } from "../../shared/data/prompt-folder.ts";
+import { requireSameTokenizer, transferTexts } from "../../shared/data/same-tokenizer.ts";
 import type { Engine } from "../../shared/graph/engine.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
@@ -92,6 +94,9 @@ async function run(options: Options, io: Io): Promise<void> {
   const parties = await loadParties(options, io);
   const { target, student, prompt, manifest } = parties;
   const { task } = manifest;
+  await requireSameTokenizer(student.folder, target.folder, async (maskToken) =>
+    transferTexts(task, manifest.initialisation.text, await readTexts(options.public), maskToken),
+  );
   const texts = await loadTexts(options.public, task, target, io);
   const labelled =
     options.alphaData === undefined ? undefined : await loadLabelled(options.alphaData, task, target, io);

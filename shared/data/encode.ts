@@ -85,7 +85,7 @@ function readPosition({ template }: Task, tokenizer: Tokenizer, bare: Int32Array
 }
 
 /** A function that puts a text into the task's template. */
-export function templateFiller(task: Task, tokenizer: Tokenizer): (text: string) => string {
+export function templateFiller(task: Task, tokenizer: Pick<Tokenizer, "maskToken">): (text: string) => string {
   const { maskToken } = tokenizer;
   if (task.template.includes("{mask}") && maskToken === undefined) {
     throw new ProblemError(TITLE, "The template has a {mask}, but the model's tokenizer has no mask token.", {
