@@ -3,8 +3,8 @@ import { ProblemError } from "../protocol/errors.ts";
 import { quote } from "../protocol/json.ts";
 import type { Task } from "../protocol/task.ts";
 import { templateFiller } from "./encode.ts";
-import { resolveDefinition } from "./tokenizer/definition.ts";
-import { type Json, readTokenizerFiles } from "./tokenizer/files.ts";
+import { resolveTokenizer } from "./tokenizer/definition.ts";
+import type { Json } from "./tokenizer/files.ts";
 import { loadTokenizer } from "./tokenizer.ts";
 
 /**
@@ -59,7 +59,7 @@ export function transferTexts(
 
 /** What of a tokenizer decides about ids: not how it decodes, nor how its file is written. */
 async function essence(folder: string): Promise<unknown> {
-  const { definition, named } = resolveDefinition(await readTokenizerFiles(folder));
+  const { definition, named } = await resolveTokenizer(folder);
   const { normalizer, pre_tokenizer, post_processor, added_tokens, model } = definition;
   const { merges, ...rest } = model as Json;
   const pairs = (merges as (string | string[])[] | undefined)?.map((pair) =>

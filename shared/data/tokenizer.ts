@@ -1,8 +1,8 @@
 import { ProblemError } from "../protocol/errors.ts";
 import { quote } from "../protocol/json.ts";
-import { resolveDefinition } from "./tokenizer/definition.ts";
-import { type Json, readTokenizerFiles, TITLE } from "./tokenizer/files.ts";
-import { openTokenizer } from "./tokenizer/library.ts";
+import { notLoaded, type Resolved, resolveTokenizer } from "./tokenizer/definition.ts";
+import type { Json } from "./tokenizer/files.ts";
+import { openTokenizer, type TokenizerLibrary } from "./tokenizer/library.ts";
 
 /** Text to token ids, as transformers' `AutoTokenizer` of the same folder does it. */
 export interface Tokenizer {
@@ -39,20 +39,17 @@ export interface Tokenizer {
  * @throws ProblemError if files are missing, or for what can't be done as transformers does it, by its name
  */
 export async function loadTokenizer(folder: string, model?: Json): Promise<Tokenizer> {
-  const files = await readTokenizerFiles(folder, model);
-  try {
-    return await createTokenizer(files.config, Number(files.model.vocab_size ?? Infinity), resolveDefinition(files));
-  } catch (cause) {
-    throw new ProblemError(TITLE, `${folder}: ${cause instanceof Error ? cause.message : cause}`, { cause });
-  }
+  const resolved = await resolveTokenizer(folder, model);
+  const library = await openTokenizer(resolved.definition).catch((cause: unknown) => {
+    throw notLoaded(folder, cause);
+  });
+  return createTokenizer(library, resolved);
 }
 
-async function createTokenizer(
-  config: Json,
-  embeddings: number,
-  { definition, named, unknownId }: ReturnType<typeof resolveDefinition>,
-): Promise<Tokenizer> {
-  const library = await openTokenizer(definition);
+function createTokenizer(
+  library: TokenizerLibrary,
+  { named, unknownId, cleansUp, embeddings }: Omit<Resolved, "definition">,
+): Tokenizer {
   const idOf = (token: string | undefined) => (token === undefined ? undefined : library.idOf(token));
   const maskToken = named.get("mask_token");
   const maskId = idOf(maskToken);
@@ -64,13 +61,12 @@ async function createTokenizer(
     all.forEach(requireEmbedded);
     return all;
   };
-  const cleans = config.clean_up_tokenization_spaces === true && !("merges" in (definition.model as Json));
   return {
     encode: (texts) => encode(texts, true),
     encodePieces: (texts) => encode(texts, false),
     async decode(ids, { skipSpecialTokens = false } = {}) {
       const text = await library.decode([...ids], skipSpecialTokens);
-      return cleans ? cleanUp(text) : text;
+      return cleansUp ? cleanUp(text) : text;
     },
     requireEmbedded,
     idOf,

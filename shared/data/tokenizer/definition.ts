@@ -1,3 +1,4 @@
+import { ProblemError } from "../../protocol/errors.ts";
 import {
   allSpecial,
   fileTokens,
@@ -10,7 +11,7 @@ import {
 } from "./added-tokens.ts";
 import { AS_THE_FILE, classOf } from "./class-of.ts";
 import { CLASSES, type ModelType, Settings } from "./classes.ts";
-import { isObject, type Json, type TokenizerFiles } from "./files.ts";
+import { isObject, type Json, readTokenizerFiles, TITLE, type TokenizerFiles } from "./files.ts";
 
 /** A tokenizer as one object in the form of tokenizer.json that needs no other file, and what its special tokens are called. */
 export interface Resolved {
@@ -19,6 +20,30 @@ export interface Resolved {
   readonly named: ReadonlyMap<string, string>;
   /** The id of what stands for text that has no token. */
   readonly unknownId: number | undefined;
+  /** Whether decoded text is to be cleaned (`clean_up_tokenization_spaces`). */
+  readonly cleansUp: boolean;
+  /** How many tokens the model has embeddings for; infinite if its config.json doesn't say so. */
+  readonly embeddings: number;
+}
+
+/**
+ * A folder's tokenizer, with all that its files say.
+ *
+ * @param model config.json of the model that it is used with, if that isn't the folder's
+ * @throws ProblemError if files are missing, or for what can't be done as transformers does it, by its name
+ */
+export async function resolveTokenizer(folder: string, model?: Json): Promise<Resolved> {
+  const files = await readTokenizerFiles(folder, model);
+  try {
+    return resolveDefinition(files);
+  } catch (cause) {
+    throw notLoaded(folder, cause);
+  }
+}
+
+/** What a folder's tokenizer can't be loaded for. */
+export function notLoaded(folder: string, cause: unknown): ProblemError {
+  return new ProblemError(TITLE, `${folder}: ${cause instanceof Error ? cause.message : cause}`, { cause });
 }
 
 /**
@@ -26,7 +51,7 @@ export interface Resolved {
  *
  * @throws Error for what can't be done as transformers does it, by its name
  */
-export function resolveDefinition(files: TokenizerFiles): Resolved {
+function resolveDefinition(files: TokenizerFiles): Resolved {
   refuse(files);
   const { definition, config } = files;
   const name = usedClass(files);
@@ -55,6 +80,8 @@ export function resolveDefinition(files: TokenizerFiles): Resolved {
     },
     named: new Map([...special.named].map(([key, token]) => [key, textOf(token)])),
     unknownId: unknownOf({ ...model, ...unknown }, idOf),
+    cleansUp: config.clean_up_tokenization_spaces === true && !("merges" in model),
+    embeddings: Number(files.model.vocab_size ?? Infinity),
   };
 }
 
