@@ -18,12 +18,12 @@ afterAll(() => provider.close());
 test("a job refuses a student whose tokenizer isn't the target's", async () => {
   const { store } = provider;
   const jobs = await transferJobs(provider, temporaryFolder());
-  await jobs.put("swapped");
+  await jobs.put("swapped", {});
   const folder = withSwappedTokens("Ġbad", "Ġgood");
   const student = { id: "swapped", ...(await hashModel(folder)) };
   for (const { name } of student.files) await store.upload(join(folder, name), bucket.model(student.digest) + name);
   const key = bucket.job("swapped") + jobFiles.spec;
-  const spec = JSON.parse(new TextDecoder().decode(await store.need(key))) as TransferSpec;
+  const spec = (await store.readJson(key)) as TransferSpec;
   await store.write(key, JSON.stringify({ ...spec, student }));
   const { log } = await jobs.run("swapped");
   expect(log).toContainEqual(

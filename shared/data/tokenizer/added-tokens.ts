@@ -172,10 +172,11 @@ function isSame(a: unknown, b: unknown): boolean {
  */
 export function tokensToAdd(before: readonly AddedToken[], { named, extra, listed }: SpecialTokens): AddedToken[] {
   const known = new Set([...before, ...listed].map(({ content }) => content));
-  const added: Given[] = [...listed];
+  const others = new Map<string, Given>();
   for (const token of [...named.values(), ...extra]) {
-    if (!known.has(textOf(token)) && !added.some((other) => isSame(other, token))) added.push(token);
+    if (!known.has(textOf(token))) others.set(JSON.stringify(token), token);
   }
+  const added: Given[] = [...listed, ...others.values()];
   const names = new Set([...named.values()].map(textOf));
   return added.map((token) => {
     if (typeof token === "string") return addedToken({ content: token, special: true });
