@@ -27,6 +27,8 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
     transferTexts(manifest.task, manifest.initialisation.text, await readTexts(publicSet), maskToken),
   );
   const texts = await readEncoded(publicSet, manifest.task, target);
+  const { virtualTokens } = manifest.prompt;
+  const ids = await initialisationIds(target.tokenizer, manifest.initialisation.text, virtualTokens);
   const encoding = await encodingOf(manifest);
   const unprompted = ({ model, checkpoint }: OpenModel, digest: string, name: string) => {
     const key = bucket.states(digest, spec.publicSet.digest, encoding);
@@ -38,11 +40,10 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
     target: await unprompted(target, spec.target.digest, "reading the target"),
     student: await unprompted(student, spec.student.digest, "reading the student"),
   };
-  const graphs = [spec.target.digest, spec.student.digest, manifest.prompt.virtualTokens].join(" ");
+  const graphs = [spec.target.digest, spec.student.digest, virtualTokens].join(" ");
   await engines.use(graphs, async (engine) => {
     const name = "reading the prompted student";
     const cache = { ...bare, studentPrompted: await readStates(engine, student.model, texts, name, watch, prompt) };
-    const ids = await initialisationIds(target.tokenizer, manifest.initialisation.text, manifest.prompt.virtualTokens);
     const { alpha, steps, batchSize, learningRate, seed } = spec.options;
     const result = await transfer(
       {
