@@ -26,7 +26,9 @@ export async function loadModel(name: string, io: Io): Promise<OpenModel> {
   const { digest } = await hashModel(folder, digestRecords(io).hash);
   // The digest says which revision of a hub's model it is.
   const id = asId(folder === name ? basename(resolve(folder)) : name.split("@")[0]!);
-  return openModel(folder, { id, digest }, io.precision);
+  const model = await openModel(folder, { id, digest }, io.precision);
+  for (const note of model.checkpoint.notes) io.message(note);
+  return model;
 }
 
 /** This machine's records of digests: `$SOFTPOST_HOME/digests`, or `~/.softpost/digests`. */
@@ -51,8 +53,8 @@ export function asId(name: string): string {
 }
 
 /** The verbalizer of a task; what the user should know about its words is told. */
-export function loadVerbalizer(task: Task, { tokenizer }: OpenModel, io: Io): Verbalizer["classes"] {
-  const { classes, notes } = verbalizer(task, tokenizer);
+export async function loadVerbalizer(task: Task, { tokenizer }: OpenModel, io: Io): Promise<Verbalizer["classes"]> {
+  const { classes, notes } = await verbalizer(task, tokenizer);
   for (const note of notes) io.message(note);
   return classes;
 }

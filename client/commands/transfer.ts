@@ -71,7 +71,12 @@ async function run(options: Options, io: Io): Promise<void> {
     target,
     student,
     prompt,
-    publicSet: { id: asId(basename(options.public)), digest: (await hashFile(options.public)).sha256, texts },
+    publicSet: {
+      id: asId(basename(options.public)),
+      digest: (await hashFile(options.public)).sha256,
+      file: options.public,
+      texts,
+    },
     alpha:
       alphaData === undefined
         ? Number(options.alpha)

@@ -111,7 +111,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const request = await requestOf(options, out.statePath, io);
   const { model, task, steps, privacy } = request;
   const test = options.eval === undefined ? undefined : await encodedExamples(options.eval, task, model, io.message);
-  checkTuning(request);
+  await checkTuning(request);
   if (privacy) announce(privacy.plan, test !== undefined, io);
   const { loss, accuracy, ...tuned } = await engineRun(io, async (engine, watch) => {
     const tuned = await tunePrompt(request, engine, watch);

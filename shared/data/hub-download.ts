@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { listFiles, modelInfo } from "@huggingface/hub";
 import { z } from "zod";
 import { ProblemError } from "../protocol/errors.ts";
+import { TOKENIZER_EXTRAS } from "../protocol/model-digest.ts";
 import { noSafetensors } from "../protocol/weight-files.ts";
 import {
   COMMIT,
@@ -166,7 +167,7 @@ async function neededFiles(job: Job, files: ReadonlyMap<string, HubFile>, snapsh
     if (found) return found;
     throw new ProblemError(HUB_TITLE, `${id} has no ${name} on the hub.`, { status: 422 });
   };
-  const needed = [file("config.json"), ...(files.has("tokenizer_config.json") ? [file("tokenizer_config.json")] : [])];
+  const needed = [file("config.json"), ...TOKENIZER_EXTRAS.filter((name) => files.has(name)).map(file)];
   if (files.has("model.safetensors")) return [...needed, file("tokenizer.json"), file("model.safetensors")];
   const index = files.get(INDEX_FILE);
   if (!index) throw noSafetensors([...files.keys()], id);

@@ -16,24 +16,39 @@ export interface Example {
 }
 
 /**
- * Reads rows `{"text": string, "label": integer or label name}`; other fields are ignored, blank lines skipped.
+ * Reads rows `{"text": string, "label": integer or label name}`; other fields are ignored, blank lines skipped. Where a label of
+ * the task is named by a number, numbers are names too and never indices.
  *
  * @throws ProblemError with the line of every fault (up to a limit): broken JSON, no text, a missing or unknown label,
  *   a line that is too long or not UTF-8; or if there is no row at all or no such file
  */
 export async function readExamples(path: string, task: Task): Promise<Example[]> {
   const indices = new Map(task.labels.map(({ name }, index) => [name, index]));
-  const expected = `a label's name (${task.labels.map(({ name }) => quote(name)).join(", ")}) or index (0 to ${indices.size - 1})`;
+  const numbered = task.labels.some(({ name }) => isNumber(name));
+  const byNumber = (label: unknown) => {
+    if (!numbered || typeof label !== "number") return label;
+    const same = task.labels.flatMap(({ name }, index) => (isNumber(name) && Number(name) === label ? [index] : []));
+    return same.length === 1 ? same[0] : undefined;
+  };
+  const names = task.labels.map(({ name }) => quote(name)).join(", ");
+  const expected = numbered
+    ? `a label's name (${names}; there are numbers among them, so a number is taken for a name, not for an index)`
+    : `a label's name (${names}) or index (0 to ${indices.size - 1})`;
   return readRows(path, (row) => {
     const { text, label } = row;
     if (typeof text !== "string") return 'Has no "text" that is a string.';
     if (label === undefined) return `Has no "label"; it must be ${expected}.`;
-    const index = typeof label === "string" ? indices.get(label) : label;
+    const index = typeof label === "string" ? indices.get(label) : byNumber(label);
     if (!Number.isInteger(index) || (index as number) < 0 || (index as number) >= indices.size) {
       return `The label ${typeof label === "string" ? quote(label) : quote(JSON.stringify(label))} is unknown; it must be ${expected}.`;
     }
     return { text, label: index as number };
   });
+}
+
+/** Whether a label's name reads as a number. */
+function isNumber(name: string): boolean {
+  return Number.isFinite(Number(name));
 }
 
 /**

@@ -7,6 +7,7 @@ import { parseHeader } from "../../shared/prompt/safetensors.ts";
 import { parseManifest } from "../../shared/protocol/manifest.ts";
 import { fixture, goldenTask } from "../helpers/fixtures.ts";
 import { softpost, softpostProcess } from "../helpers/softpost.ts";
+import { withSwappedTokens } from "../helpers/swapped-tokenizer.ts";
 import { temporaryFile, temporaryFolder } from "../helpers/temporary.ts";
 
 const model = ["--model", fixture("tiny-gpt2")];
@@ -116,6 +117,23 @@ test("the whole method: distill, tune with and without privacy, transfer, evalua
   const wrong = await softpost("evaluate", ...model, ...task, ...data("test"), "--prompt", at("ps"));
   expect(wrong).toMatchObject({ code: 1, stdout: "" });
   expect(wrong.stderr).toMatch(/for another model: .*ps\/softpost\.json#\/model\/digest: Is [0-9a-f]{64} \(student\)/);
+});
+
+test("a student whose tokenizer isn't the target's is refused", async () => {
+  const out = join(temporaryFolder(), "tuned");
+  const student = withSwappedTokens("Ġbad", "Ġgood");
+  await json("tune", "--model", student, ...task, ...train, "--steps", "1", "--prompt-tokens", "4", "--out", out);
+  const parties = ["--target", fixture("tiny-gpt2"), "--student", student, "--prompt", out];
+  const { code, stderr } = await softpost(
+    "transfer",
+    ...parties,
+    "--public",
+    fixture("tiny-task/train.jsonl"),
+    "--out",
+    "no",
+  );
+  expect(stderr).toMatch(/student's tokenizer is not the target's: .*other ids for "Say if the film/);
+  expect(code).toBe(1);
 });
 
 test("alpha is chosen from labelled public data", async () => {

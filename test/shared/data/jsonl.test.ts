@@ -19,6 +19,25 @@ test("rows are read with labels by index or name; blank lines and other fields a
   expect(await readTexts(path)).toEqual(["héllo 🤖", "a\nb", ""]);
 });
 
+test("where labels have numbers for names, numbers are names, as texts are", async () => {
+  const stars = { ...sentiment, labels: ["1", "2", "3"].map((name) => ({ name, words: [` ${name}`] })) };
+  const rows = (labels: string) =>
+    temporaryFile("stars.jsonl", [...labels].map((label) => `{"text": "a", "label": ${label}}`).join("\n"));
+  const texts = temporaryFile("texts.jsonl", '{"text": "a", "label": "1"}\n{"text": "a", "label": "3"}');
+  const classes = async (path: string, task = stars) => (await readExamples(path, task)).map(({ label }) => label);
+  expect(await classes(rows("13"))).toEqual([0, 2]);
+  expect(await classes(texts)).toEqual([0, 2]);
+  expect(await rejection(classes(rows("103")))).toMatch(/:2: The label "0" is unknown; .*a number is taken for a name/);
+  const reversed = { ...sentiment, labels: [stars.labels[0]!, { name: "0", words: [" no"] }] };
+  expect(await classes(rows("10"), reversed)).toEqual([0, 1]);
+  const half = {
+    ...sentiment,
+    labels: [{ name: "1.0", words: ["a"] }, { name: "01", words: ["b"] }, stars.labels[1]!],
+  };
+  expect(await classes(rows("2"), half)).toEqual([2]);
+  expect(await rejection(classes(rows("1"), half))).toMatch(/The label "1" is unknown/);
+});
+
 test("every fault is reported with its line, and no text is quoted", async () => {
   const lines = [
     '{"text": "secret", "label": 0}',
