@@ -1,4 +1,3 @@
-import { basename, resolve } from "node:path";
 import { readCorpus } from "../shared/data/corpus.ts";
 import { type Encoded, encoder } from "../shared/data/encode.ts";
 import { readTask } from "../shared/data/files.ts";
@@ -19,6 +18,7 @@ import { InterruptedError } from "../shared/training/loop.ts";
 import type { LabelledText } from "../shared/training/tune.ts";
 import { longRun } from "./long-run.ts";
 import type { Io } from "./output.ts";
+import { catalogueId, neutralId } from "./public-names.ts";
 
 /** A model that is ready to be used. */
 export interface LoadedModel {
@@ -41,9 +41,10 @@ export async function loadModel(name: string, io: Io): Promise<LoadedModel> {
   const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint, io.precision));
   const tokenizer = await loadTokenizer(folder);
   const { digest } = await hashModel(folder);
-  // The digest says which revision of a hub's model it is.
-  const id = asId(folder === name ? basename(resolve(folder)) : name.split("@")[0]!);
-  return { folder, checkpoint, model, tokenizer, record: { id, digest, architecture: checkpoint.family.name } };
+  // A folder's name stays here. The digest says which revision of a hub's model it is.
+  const id = folder === name ? await catalogueId(folder, digest) : name.split("@")[0];
+  const record = { id: id ?? neutralId("model", digest), digest, architecture: checkpoint.family.name };
+  return { folder, checkpoint, model, tokenizer, record };
 }
 
 async function findModel(name: string, io: Io): Promise<string> {
@@ -54,12 +55,6 @@ async function findModel(name: string, io: Io): Promise<string> {
       throw signal?.aborted ? new InterruptedError(0) : error;
     }
   });
-}
-
-/** A file's or folder's name as a manifest's id: what isn't allowed in one is left out. */
-export function asId(name: string): string {
-  const id = name.replace(/[^A-Za-z0-9._/-]/g, "").slice(0, 128);
-  return /^[A-Za-z0-9]/.test(id) ? id : `x${id.slice(0, 127)}`;
 }
 
 /** The verbalizer of a task; what the user should know about its words is told. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { byWayOf } from "../../shared/data/proxy.ts";
 import {
   type FileRecord,
   type PublicSet,
@@ -159,5 +160,5 @@ function cutOff(url: string, cause: unknown): ProblemError {
 
 function unreachable(url: string, cause: unknown): ProblemError {
   const reason = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message;
-  return new ProblemError("The provider can't be reached", `${url}: ${reason}.`, { status: 503, cause });
+  return new ProblemError("The provider can't be reached", `${url}${byWayOf(url)}: ${reason}.`, { status: 503, cause });
 }

@@ -5,6 +5,7 @@ import { type ConnectionOptions, connect, withConnection } from "../api/connecti
 import { downloadFolder } from "../api/download.ts";
 import { longRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
+import { keepCatalogueId } from "../public-names.ts";
 
 interface Options extends ConnectionOptions {
   readonly out?: string;
@@ -49,6 +50,7 @@ async function get(id: string, options: Options, io: Io): Promise<void> {
       onEvent?.({ kind: "progress", done });
     });
   });
+  await keepCatalogueId(out, student);
   io.result(
     { id, digest: student.digest, bytes: total, out },
     `${out}: student ${id}, ${total} bytes, digests checked`,

@@ -1,4 +1,3 @@
-import { basename } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { initialisationIds } from "../../shared/data/encode.ts";
 import { hashFile } from "../../shared/data/model-files.ts";
@@ -14,7 +13,6 @@ import { ADAM } from "../../shared/training/optimizers.ts";
 import { chooseAlpha, readStates, transfer } from "../../shared/training/transfer.ts";
 import type { LabelledText } from "../../shared/training/tune.ts";
 import {
-  asId,
   type LoadedModel,
   type LoadedPrompt,
   loadLabelled,
@@ -29,6 +27,7 @@ import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
+import { neutralId } from "../public-names.ts";
 
 interface Options {
   target: string;
@@ -145,7 +144,7 @@ async function run(options: Options, io: Io): Promise<void> {
         transfer: {
           student: student.record,
           promptDigest: prompt.digest,
-          publicSet: { id: asId(basename(options.public)), digest: publicSet.sha256, examples: texts.length },
+          publicSet: { id: neutralId("public", publicSet.sha256), digest: publicSet.sha256, examples: texts.length },
           ...{ alpha, temperature: TEMPERATURE, training: { optimizer: "adam", learningRate, steps, batchSize } },
         },
       },

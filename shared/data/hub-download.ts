@@ -15,6 +15,7 @@ import {
   readShardNames,
 } from "./hub-cache.ts";
 import { isPassing, Patience, retryAfter } from "./patience.ts";
+import { byWayOf } from "./proxy.ts";
 import { downloadTo } from "./resumable.ts";
 
 /** A model's folder has some tens of files, a repository with many checkpoints some thousands. */
@@ -129,7 +130,7 @@ function patient({ fetch: once, refusal }: Door, { name }: HubModel, signal: Abo
         if (signal?.aborted) throw response;
         if (isClosedConnection(response) && (await patience.wait(undefined))) continue;
         const reason = response.cause ?? response.message;
-        const detail = `There is no folder ${name}, and ${input} can't be reached (${reason}).`;
+        const detail = `There is no folder ${name}, and ${input} can't be reached${byWayOf(String(input))} (${reason}).`;
         throw new ProblemError(TITLE, detail, { status: 502, cause: response });
       }
       if (response.ok) return response;
