@@ -119,7 +119,9 @@ test("the whole method: distill, tune with and without privacy, transfer, evalua
   // A prompt of the student is not one of the target, though their dimensions agree.
   const wrong = await softpost("evaluate", ...model, ...task, ...data("test"), "--prompt", at("ps"));
   expect(wrong).toMatchObject({ code: 1, stdout: "" });
-  expect(wrong.stderr).toMatch(/for another model: .*ps\/softpost\.json#\/model\/digest: Is [0-9a-f]{64} \(model-[0-9a-f]{12}\)/);
+  expect(wrong.stderr).toMatch(
+    /for another model: .*ps\/softpost\.json#\/model\/digest: Is [0-9a-f]{64} \(model-[0-9a-f]{12}\)/,
+  );
 });
 
 test("alpha is chosen from labelled public data", async () => {
