@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { lstat, open } from "node:fs/promises";
 import { ProblemError } from "../protocol/errors.ts";
 import { parseTask, type Task } from "../protocol/task.ts";
 
@@ -35,8 +35,18 @@ export async function readBytes(path: string, limit: number): Promise<Uint8Array
     return await file.readFile();
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause)) throw cause;
+    if (cause.code === "ENOENT" && (await isLink(path)))
+      throw new ProblemError(title, `${path} is a link to a file that isn't there.`);
     throw new ProblemError(title, `${path} can't be read (${cause.code}).`, { cause });
   }
+}
+
+/** A link to nothing is no file that a folder may lack: there was one. */
+async function isLink(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (found) => found.isSymbolicLink(),
+    () => false,
+  );
 }
 
 /**

@@ -5,6 +5,7 @@ import type { DType, Tensor, WeightLocation } from "../graph/tensor.ts";
 import { type FloatDtype, toFloat32 } from "../prompt/dtype.ts";
 import { headerBytes, parseHeader, type TensorEntry } from "../prompt/safetensors.ts";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
+import { refuseLfsPointer } from "../protocol/lfs.ts";
 import { noSafetensors, shardNames } from "../protocol/weight-files.ts";
 import { configureModel } from "./configure.ts";
 import type { Family, ModelConfig, Parameters, Precision } from "./model.ts";
@@ -105,8 +106,10 @@ async function readJson(file: string): Promise<Record<string, unknown>> {
   const size = (await stat(file).catch(missing(file))).size;
   if (size > MAX_JSON_BYTES)
     throw new ProblemError(TITLE, `${file} has ${size} bytes; at most ${MAX_JSON_BYTES} are read.`);
+  const text = await readFile(file, "utf8");
+  refuseLfsPointer(text, file, TITLE);
   try {
-    const json: unknown = JSON.parse(await readFile(file, "utf8"));
+    const json: unknown = JSON.parse(text);
     if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
   } catch (cause) {
     throw new ProblemError(TITLE, `${file} is not JSON: ${(cause as Error).message}`, { cause });

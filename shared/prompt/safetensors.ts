@@ -1,5 +1,6 @@
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { MAX_FAULTS, parseJson, quote } from "../protocol/json.ts";
+import { refuseLfsPointer } from "../protocol/lfs.ts";
 import { DTYPE_BYTES } from "./dtype.ts";
 
 /** The largest models on the hub have headers of a few hundred kB a file; the format itself allows 100 MB. */
@@ -37,6 +38,7 @@ export function headerBytes(bytes: Uint8Array, fileSize: number, name: string): 
   if (fileSize < LENGTH_BYTES || bytes.length < LENGTH_BYTES) {
     throw new ProblemError(TITLE, `${name} is truncated: it has ${fileSize} bytes, its header's length alone takes 8.`);
   }
+  refuseLfsPointer(bytes, name, TITLE);
   const view = new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES);
   const length = view.getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) {
