@@ -1,8 +1,9 @@
+import { basename } from "node:path";
 import { readCorpus } from "../shared/data/corpus.ts";
 import { type Encoded, encoder } from "../shared/data/encode.ts";
 import { readTask } from "../shared/data/files.ts";
 import { resolveModel } from "../shared/data/hub.ts";
-import { hubOf } from "../shared/data/hub-address.ts";
+import { hubOf, parseHubId } from "../shared/data/hub-address.ts";
 import { readExamples, readTexts } from "../shared/data/jsonl.ts";
 import { hashModel } from "../shared/data/model-files.ts";
 import { type PromptFolder, readPromptFolder, requireFit } from "../shared/data/prompt-folder.ts";
@@ -12,6 +13,7 @@ import type { Value } from "../shared/graph/engine.ts";
 import { type Checkpoint, frozenWeights, openCheckpoint } from "../shared/models/checkpoint.ts";
 import type { Model } from "../shared/models/model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
+import { quote } from "../shared/protocol/json.ts";
 import type { ModelRecord } from "../shared/protocol/manifest.ts";
 import type { Task } from "../shared/protocol/task.ts";
 import { InterruptedError } from "../shared/training/loop.ts";
@@ -19,9 +21,12 @@ import type { LabelledText } from "../shared/training/tune.ts";
 import { longRun } from "./long-run.ts";
 import type { Io } from "./output.ts";
 import { catalogueId, neutralId } from "./public-names.ts";
+import { requireSameEmbeddings } from "./saved-embeddings.ts";
 
 /** A model that is ready to be used. */
 export interface LoadedModel {
+  /** What the user calls it: a folder or hub id. */
+  readonly name: string;
   readonly folder: string;
   readonly checkpoint: Checkpoint;
   readonly model: Model;
@@ -44,7 +49,7 @@ export async function loadModel(name: string, io: Io): Promise<LoadedModel> {
   // A folder's name stays here. The digest says which revision of a hub's model it is.
   const id = folder === name ? await catalogueId(folder, digest) : name.split("@")[0];
   const record = { id: id ?? neutralId("model", digest), digest, architecture: checkpoint.family.name };
-  return { folder, checkpoint, model, tokenizer, record };
+  return { name, folder, checkpoint, model, tokenizer, record };
 }
 
 async function findModel(name: string, io: Io): Promise<string> {
@@ -138,11 +143,34 @@ export interface LoadedPrompt extends PromptFolder {
 export async function loadPrompt(folder: string, model: LoadedModel, io: Io, task?: Task): Promise<LoadedPrompt> {
   const prompt = await readPromptFolder(folder);
   const { checkpoint, record } = model;
-  requireFit(prompt, folder, { name: model.folder, dimension: checkpoint.config.width, digest: record.digest });
+  const { width: dimension, layers, heads } = checkpoint.config;
+  requireFit(prompt, folder, { name: model.folder, dimension, layers, heads, digest: record.digest });
+  await requireSameEmbeddings(prompt, folder, checkpoint);
+  tellBase(prompt, folder, model, io);
   if (task && prompt.manifest && JSON.stringify(prompt.manifest.task) !== JSON.stringify(task)) {
     io.message(`${folder} was tuned for another task (${prompt.manifest.task.name}) or other words or template.`);
   }
   return { ...prompt, value: { shape: [prompt.virtualTokens, prompt.dimension], data: prompt.prompt } };
+}
+
+/**
+ * Says if PEFT's config names another model than the one in use: without a manifest's digest nothing else tells them apart.
+ *
+ * @throws ProblemError if both are hub models of different names
+ */
+function tellBase({ manifest, baseModel }: PromptFolder, folder: string, model: LoadedModel, io: Io): void {
+  if (manifest || !baseModel) return;
+  const name = model.name.split("@")[0]!;
+  const last = (path: string) => basename(path).toLowerCase();
+  if (last(baseModel) === last(name)) return;
+  const told = `${folder} was tuned on ${quote(baseModel)}, as its adapter_config.json says; it is used on ${name}.`;
+  if (model.name !== model.folder && parseHubId(baseModel)) {
+    const detail = `${told} If these are the same model, correct base_model_name_or_path there.`;
+    throw new ProblemError("The soft prompt is for another model", detail, { status: 422 });
+  }
+  io.message(
+    `${told} Whether these are the same model can't be told from the adapter: on another one of the same width it means nothing.`,
+  );
 }
 
 /**

@@ -39,6 +39,12 @@ export async function readTunedPrompt(folder: string, api: Api): Promise<{ manif
   const weights = await readFile(path);
   const { metadata } = parseHeader(weights, weights.length, path);
   const more = Object.entries(metadata).filter(([name, value]) => name !== "format" || value !== "pt");
+  if (prompt.saved.size > 0) {
+    throw new ProblemError(
+      title,
+      `${path} holds layers of the model too. Save it without them (save_embedding_layers).`,
+    );
+  }
   if (more.length > 0) {
     const detail = `${path} holds notes of another program (${more.map(([name]) => quote(name)).join(", ")}), which would be sent too.`;
     throw new ProblemError(title, detail, { status: 422 });
