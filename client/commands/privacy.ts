@@ -203,7 +203,7 @@ async function printLedger({ data, dataset, delta, budgetEpsilon }: LedgerOption
   const charged = data ? [await dataOf(data, dataset)] : dataset === undefined ? chargedData() : [namedData(dataset)];
   const ledgers = charged.map(({ name, entries }) => summary(name, entries, delta, budgetEpsilon));
   const lines = ledgers.flatMap((ledger) => [
-    `Data set ${ledger.name}: ${ledger.runs.length} runs`,
+    `Data set ${ledger.name}: ${ledger.runs.length === 1 ? "1 run" : `${ledger.runs.length} runs`}`,
     ...ledger.runs.map(
       (run) =>
         `  ${run.time}  ${run.runId}  q ${run.sampleRate}  σ ${run.noiseMultiplier}  ${run.steps} steps  ε ${run.epsilon}`,
