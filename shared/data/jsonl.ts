@@ -152,7 +152,9 @@ export async function* readLines(path: string): AsyncGenerator<string | LineFaul
   const finish = () => {
     const line =
       length > MAX_LINE_BYTES
-        ? { fault: `Is longer than ${MAX_LINE_BYTES} bytes.` }
+        ? {
+            fault: `Is longer than ${MAX_LINE_BYTES} bytes. Rows stand on lines of their own, which end with LF or CRLF.`,
+          }
         : decode(Buffer.concat(parts), number === 0);
     [parts, length] = [[], 0];
     number++;

@@ -24,7 +24,7 @@ export function proxyOf(address: string | URL, env: Environment): Proxy | undefi
   const value = variable && env[variable]!.trim();
   if (!variable || !value) return undefined;
   const host = hostname.replace(/^\[|\]$/g, "");
-  const exceptions = [env.no_proxy ?? env.NO_PROXY ?? ""].join().split(/[\s,]+/);
+  const exceptions = (env.no_proxy ?? env.NO_PROXY ?? "").split(/[\s,]+/);
   const at = port || (scheme === "https" ? "443" : "80");
   if (isThisMachine(host) || exceptions.some((exception) => isExcepted(host, at, exception))) return undefined;
   return { url: parseProxy(value, variable), variable };

@@ -168,6 +168,18 @@ describe("a model", () => {
         new RegExp(`${file.replace(".", "\\.")} is a Git LFS pointer.*git lfs pull`),
       ],
     ),
+    [
+      "whose weights are PyTorch's",
+      "model.safetensors",
+      Buffer.from("PK\x03\x04archive/data.pkl"),
+      /begins like a zip archive/,
+    ],
+    [
+      "whose weights are a web page",
+      "model.safetensors",
+      Buffer.from("<!DOCTYPE html><html>"),
+      /begins like a web page/,
+    ],
     ["with a broken tokenizer", "tokenizer.json", "{", /tokenizer\.json can't be read as JSON/],
   ])("%s", async (_, file, content, message) => {
     await expectRefused({ model: changed("tiny-gpt2", file, content) }, message);
