@@ -4,12 +4,12 @@
  */
 
 import { useProxies } from "../shared/data/proxy.ts";
-import { runDistill } from "./distill.ts";
 import { readDevice, readEnvironment } from "./environment.ts";
-import { runPredict } from "./predict.ts";
-import { runJob } from "./run.ts";
-import { stopSignal } from "./stop.ts";
-import { runTransfer } from "./transfer.ts";
+import { runDistill } from "./jobs/distill.ts";
+import { runPredict } from "./jobs/predict.ts";
+import { runTransfer } from "./jobs/transfer.ts";
+import { runJob } from "./lifecycle/run-process.ts";
+import { stopSignal } from "./lifecycle/stop-signal.ts";
 import { tryDevice } from "./try-device.ts";
 
 const [kind = "", key = ""] = process.argv.slice(2);

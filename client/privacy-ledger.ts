@@ -1,10 +1,10 @@
 import { createHmac } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { admit, type Budget, type LedgerEntry } from "../shared/privacy/ledger.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { withFileLock } from "./file-lock.ts";
+import { softpostHome } from "./home.ts";
 import { appendLine, localKey, readEntries, readLinks } from "./ledger-file.ts";
 import { fingerprint, keepRows, keptRows } from "./row-fingerprints.ts";
 
@@ -53,7 +53,7 @@ export interface Ledger {
 
 /** Where ledgers live: `$SOFTPOST_HOME/ledger`, or `~/.softpost/ledger`. */
 export function ledgerFolder(): string {
-  return join(process.env.SOFTPOST_HOME ?? join(homedir(), ".softpost"), "ledger");
+  return join(softpostHome(), "ledger");
 }
 
 /**

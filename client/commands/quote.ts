@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { Api } from "../api/api.ts";
 import { connect, withConnection } from "../api/connection.ts";
-import { readTunedPrompt } from "../api/submission.ts";
+import { readTunedPrompt } from "../api/tuned-prompt.ts";
 import type { Io } from "../output.ts";
 import { type TransferFlags, transferOptions, withTransferFlags } from "./submit.ts";
 

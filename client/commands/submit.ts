@@ -3,7 +3,8 @@ import type { Command } from "commander";
 import type { TransferOptions } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type Connection, type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
-import { readTunedPrompt, type SubmitRequest, submitRequest } from "../api/submission.ts";
+import { type SubmitRequest, submitRequest } from "../api/submission.ts";
+import { readTunedPrompt } from "../api/tuned-prompt.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
-import { Bucket } from "../../batch/bucket.ts";
+import { Bucket } from "../../batch/storage/bucket.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { startHub } from "../helpers/hub.ts";
 import { startProxy } from "../helpers/proxy.ts";
