@@ -5,6 +5,7 @@ import { type FloatDtype, toFloat32 } from "../prompt/dtype.ts";
 import { headerBytes, parseHeader, type TensorEntry } from "../prompt/safetensors.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { quote } from "../protocol/json.ts";
+import { refuseLfsPointer } from "../protocol/lfs.ts";
 import { noSafetensors, shardNames } from "../protocol/weight-files.ts";
 
 export const TITLE = "The model can't be read";
@@ -93,8 +94,10 @@ export async function readJson(file: string): Promise<Record<string, unknown>> {
   const size = (await stat(file).catch(missing(file))).size;
   if (size > MAX_JSON_BYTES)
     throw new ProblemError(TITLE, `${file} has ${size} bytes; at most ${MAX_JSON_BYTES} are read.`);
+  const text = await readFile(file, "utf8");
+  refuseLfsPointer(text, file, TITLE);
   try {
-    const json: unknown = JSON.parse(await readFile(file, "utf8"));
+    const json: unknown = JSON.parse(text);
     if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
   } catch (cause) {
     throw new ProblemError(TITLE, `${file} is not JSON: ${(cause as Error).message}`, { cause });

@@ -43,6 +43,38 @@ describe("positions", () => {
     expect(positions("qwen2", { sliding_window: 8, layer_types: ["full_attention", "sliding_attention"] })).toBe(8);
   });
 
+  // golden/sliding_windows.py: which layers slide, and how far, is what transformers' configs say.
+  const windows: { json: Record<string, unknown>; window: number | null }[] = JSON.parse(
+    readFileSync(fileURLToPath(new URL("golden/sliding_windows.json", import.meta.url)), "utf8"),
+  );
+  test.each(windows)("are bound by the window of transformers, $window: $json", ({ json, window }) => {
+    expect(configureModel(json, "c").config.positions).toBe(window ?? 10_000);
+  });
+
+  test("of a student are its teacher's: layers keep their kind whatever their number", () => {
+    const base = { num_hidden_layers: 8, max_position_embeddings: 64 };
+    const windowed = { use_sliding_window: true, sliding_window: 8, max_window_layers: 6, layer_types: null };
+    const qwen = { ...configOf("qwen2"), ...base, ...windowed };
+    const student = (json: Record<string, unknown>, layers: readonly number[]) => {
+      const { family } = configureModel(json, "c");
+      const picked = family.withLayers(json, layers);
+      return { picked, config: configureModel(picked, "c").config };
+    };
+    expect(student(qwen, [0, 5]).config.positions).toBe(64);
+    expect(student(qwen, [0, 7]).config.positions).toBe(8);
+    expect(student({ ...qwen, use_sliding_window: false }, [0, 7]).picked.layer_types).toBeNull();
+    // One layer of four has no rotation: the fourth stays the one.
+    const smol = {
+      ...configOf("smollm3"),
+      ...base,
+      no_rope_layers: null,
+      no_rope_layer_interval: 4,
+      layer_types: null,
+    };
+    expect(student(smol, [0, 3, 4]).picked.no_rope_layers).toEqual([1, 0, 1]);
+    expect(student(smol, [0, 3, 4]).config).toMatchObject({ rotated: [true, false, true] });
+  });
+
   test("of RoBERTa begin after its padding's", () => {
     expect(positions("roberta")).toBe(30);
     expect(positions("bert")).toBe(32);
