@@ -1,11 +1,11 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
 import { secureHeaders } from "hono/secure-headers";
-import { ProblemError } from "../shared/protocol/errors.ts";
 import type { App, AppEnv } from "./http/app-env.ts";
 import { docsPage } from "./http/docs.ts";
 import { invalidRequest, onError } from "./http/errors.ts";
 import { logRequests } from "./http/log.ts";
+import { notFound, refuseUnknown } from "./http/strict-request.ts";
 import { limitStrangers } from "./http/unknown-callers.ts";
 import { drainBody } from "./http/unread-body.ts";
 import { addAdminRoutes } from "./routes/admin.ts";
@@ -32,9 +32,7 @@ export function createApp(): App {
     },
   });
   app.onError(onError);
-  app.notFound(() => {
-    throw new ProblemError("Not found", "There is no such route; see /docs.", { status: 404 });
-  });
+  app.notFound((c) => notFound(app, c));
   app.use(
     logRequests,
     drainBody,
@@ -45,7 +43,7 @@ export function createApp(): App {
     return cors({ origin: allowed, exposeHeaders: ["etag", "location", "x-request-id"], maxAge: 600 })(c, next);
   });
 
-  app.use(limitStrangers);
+  app.use(limitStrangers, refuseUnknown(app));
 
   addCatalogueRoutes(app);
   addQuoteRoutes(app);

@@ -3,8 +3,8 @@ import type { TrainingEvent } from "../../shared/training/events.ts";
 
 /** Fresh enough for who watches, and few enough for the edge. */
 const EVERY_MS = 1000;
-/** A job without progress says this often that it lives. */
-const HEARTBEAT_MS = 15_000;
+/** A job without progress says this often that it lives, and how long: who cancels it pays for that. */
+const HEARTBEAT_MS = 5000;
 /** An edge that doesn't answer must not keep a finished job from ending. */
 const REQUEST_MS = 10_000;
 
@@ -23,6 +23,8 @@ export class Reporter {
   private progress: JobEvent["progress"] = null;
   private changed = true;
   private sentAt = 0;
+  /** Seconds on the device so far, once work has begun. */
+  deviceSeconds: () => number = () => 0;
 
   /**
    * @param target undefined for a job that nobody waits for
@@ -68,6 +70,7 @@ export class Reporter {
       sequence: this.sequence++,
       state,
       progress,
+      deviceSeconds: this.deviceSeconds(),
       ...(progress?.loss !== undefined && { step: progress.done }),
       ...(problem !== undefined && { problem: problem.slice(0, 1000) }),
     };

@@ -13,7 +13,7 @@ import { Reporter } from "./report.ts";
 export type Outcome = "done" | "failed" | "crashed" | "interrupted";
 
 /** What all work of one job start has in common. */
-export interface Start extends Omit<AttemptOptions, "onEvent" | "log"> {
+export interface Start extends Omit<AttemptOptions, "onEvent" | "onClock" | "log"> {
   /** Batch's id of the job. */
   readonly id: string;
 }
@@ -34,7 +34,10 @@ export async function runOne(spec: Spec, start: Start, lease?: Lease): Promise<O
   };
   log("started", { epoch: lease?.epoch });
   try {
-    const deviceSeconds = await attempt(spec, { ...start, signal, onEvent: reporter.onEvent, log });
+    const onClock = (clock: () => number) => {
+      reporter.deviceSeconds = clock;
+    };
+    const deviceSeconds = await attempt(spec, { ...start, signal, onEvent: reporter.onEvent, onClock, log });
     return await end("done", undefined, deviceSeconds);
   } catch (error) {
     if (error instanceof InterruptedError || signal.aborted) return await end("interrupted");

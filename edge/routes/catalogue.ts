@@ -60,7 +60,7 @@ export function addCatalogueRoutes(app: App): void {
     const student = findStudent(await readCatalogue(c.env.PROMPTS), id);
     const file = student.files.find((candidate) => candidate.name === name);
     if (!file) throw new ProblemError("Not found", `Student ${id} has no file ${name}.`, { status: 404 });
-    return sendObject(c.env.PROMPTS, bucket.model(student.digest) + name, file, c.req.raw);
+    return sendObject(c, bucket.model(student.digest) + name, file);
   });
 
   app.openapi(listPublicSets, async (c) => {

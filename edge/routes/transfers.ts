@@ -59,7 +59,8 @@ const deleteTransfer = createRoute({
   middleware: [tenantWith("submit")],
   method: "delete",
   path: "/v1/transfers/{id}",
-  summary: "Cancel; what was reserved is refunded, but the prompt stays released",
+  summary: "Cancel; what was computed is charged, the rest refunded, and the prompt stays released",
+  description: "A transfer whose result is there already stays done, and is paid for.",
   request: { params },
   responses: { 202: json(transferSchema, "It is cancelled, or will be."), ...problems },
 });
@@ -79,6 +80,10 @@ const getPromptFile = createRoute({
 export function addTransferRoutes(app: App): void {
   app.openapi(listTransfers, async (c) => {
     const transfers = await ledgerOf(c.env, c.get("tenant")).list(PAGE, c.req.valid("query").before);
+    if (transfers === null) {
+      const faults = [{ at: "query#/before", message: "Is none of your transfers." }];
+      throw new ProblemError("The request is not valid", "The page after an unknown transfer isn't known.", { faults });
+    }
     return c.json({ transfers }, 200);
   });
 
@@ -91,7 +96,9 @@ export function addTransferRoutes(app: App): void {
     const { id } = c.req.valid("param");
     const ledger = ledgerOf(c.env, c.get("tenant"));
     let version = c.req.valid("header")["last-event-id"] ?? 0;
-    found(await ledger.get(id));
+    const { transfer } = found(await ledger.get(id));
+    // The event stream's way to say that there is nothing to come back for.
+    if (isFinal(transfer.state) && transfer.version <= version) return c.body(null, 204);
     return streamSSE(c, async (stream) => {
       while (!stream.aborted) {
         const transfer = found(await ledger.next(id, version, HEARTBEAT_MS));
@@ -127,7 +134,7 @@ export function addTransferRoutes(app: App): void {
         transfer.state === "succeeded" ? `It has no file ${file}.` : `It is ${transfer.state}, not succeeded.`;
       throw new ProblemError("Not found", detail, { status: transfer.state === "succeeded" ? 404 : 409 });
     }
-    return sendObject(c.env.PROMPTS, bucket.job(jobId(tenant, id)) + jobFiles.output + file, record, c.req.raw);
+    return sendObject(c, bucket.job(jobId(tenant, id)) + jobFiles.output + file, record);
   });
 }
 
