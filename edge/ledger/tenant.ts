@@ -136,8 +136,7 @@ export class Tenant extends DurableObject<LedgerEnv> {
       const { limits } = this.store.account();
       const { ask, options, promptDigest, privacy } = submission;
       const epsilon = () => this.epsilonWith(options.dataset, promptDigest, privacy, limits);
-      const found =
-        this.otherRecord(promptDigest, privacy) ?? refusals(limits, this.store.usage(now), ask, epsilon);
+      const found = this.otherRecord(promptDigest, privacy) ?? refusals(limits, this.store.usage(now), ask, epsilon);
       if (found.length > 0) return { kind: "refused", refusals: found };
       const row = this.store.reserve(submission, now);
       this.store.lease(row.id, now, now + LEASE_MS);

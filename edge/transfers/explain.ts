@@ -15,7 +15,8 @@ export function explainEnd(job: JobDetail | undefined): string {
   const said = [job.statusReason, last?.statusReason, last?.container?.reason].filter(Boolean).join("; ");
   const tries = job.attempts?.length ?? 0;
   const after = tries > 1 ? ` in each of ${tries} tries` : "";
-  if (/duration exceeded timeout/i.test(said)) return `The job took far longer than estimated and was stopped. ${AGAIN}`;
+  if (/duration exceeded timeout/i.test(said))
+    return `The job took far longer than estimated and was stopped. ${AGAIN}`;
   if (/OutOfMemory/i.test(said)) return `The job ran out of memory. ${AT_THE_PROVIDER}`;
   if (/Host EC2|Spot/i.test(said)) return `The machine went away${after || " while the job ran"}. ${AGAIN}`;
   const exitCode = last?.container?.exitCode;

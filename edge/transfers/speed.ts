@@ -53,7 +53,8 @@ export function estimateOf(samples: readonly Sample[], assumed: number): Estimat
   const start = Math.min(lights.length > 0 ? median(lights) : START_SECONDS, best.seconds / 2);
   const tokensPerSecond = best.work / (best.seconds - start);
   const heaviest = Math.max(...points.map(({ work }) => work));
-  if (heaviest / assumed >= START_SECONDS || tokensPerSecond >= assumed) return { startSeconds: start, tokensPerSecond };
+  if (heaviest / assumed >= START_SECONDS || tokensPerSecond >= assumed)
+    return { startSeconds: start, tokensPerSecond };
   return { startSeconds: Math.min(START_SECONDS, best.seconds), tokensPerSecond: assumed };
 }
 
