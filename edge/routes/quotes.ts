@@ -13,6 +13,8 @@ const CANCELLATION =
   "A cancelled transfer costs the device seconds that were computed until then, at most what was reserved; one that has not begun costs nothing, and so does one that fails.";
 
 const postQuote = createRoute({
+  operationId: "quoteTransfer",
+  tags: ["Transfers"],
   method: "post",
   path: "/v1/quotes",
   summary: "What a transfer would cost, and whether the budgets allow it; nothing is reserved",
