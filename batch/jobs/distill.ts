@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { readCorpus } from "../../shared/data/corpus.ts";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
+import { writeStudentRecord } from "../../shared/data/student-record.ts";
 import { maskTokens } from "../../shared/data/tokenizer.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import type { DistillSpec } from "../../shared/protocol/job.ts";
@@ -37,6 +38,12 @@ export async function runDistill(
     await mkdir(folder);
     await writeCheckpoint(folder, student.json, student.weights);
     await copyTokenizer(teacher.folder, folder);
+    const from = { digest: spec.teacher.digest, layers: teacher.checkpoint.config.layers };
+    await writeStudentRecord(folder, {
+      teacher: from,
+      layers,
+      training: { steps, batchSize, maxLength: length, learningRate, seed },
+    });
     const target = { folder: teacher.folder, name: spec.teacher.id };
     await publishStudent(store, { student: { folder, name: spec.student }, target });
   });

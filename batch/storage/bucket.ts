@@ -14,6 +14,7 @@ import {
   S3Client,
 } from "@aws-sdk/client-s3";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { parseJson } from "../../shared/protocol/json.ts";
 
 export interface BucketOptions {
   readonly name: string;
@@ -54,9 +55,9 @@ export class Bucket {
     return bytes;
   }
 
-  /** @throws ProblemError if there is none */
+  /** @throws ProblemError if there is none, or it isn't JSON */
   async readJson(key: string): Promise<unknown> {
-    return JSON.parse(new TextDecoder().decode(await this.need(key)));
+    return parseJson(new TextDecoder().decode(await this.need(key)), key, "An object is damaged");
   }
 
   async has(key: string): Promise<boolean> {

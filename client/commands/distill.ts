@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
+import { writeStudentRecord } from "../../shared/data/student-record.ts";
 import { maskTokens } from "../../shared/data/tokenizer.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
@@ -60,6 +61,12 @@ async function run(options: Options, io: Io): Promise<void> {
   await out.finish(async (folder) => {
     await writeCheckpoint(folder, student.json, student.weights);
     await copyTokenizer(teacherFolder, folder);
+    const teacher = { digest: record.digest, layers: checkpoint.config.layers };
+    await writeStudentRecord(folder, {
+      teacher,
+      layers,
+      training: { steps, batchSize, maxLength: length, learningRate, seed },
+    });
   });
   const { loss } = student;
   io.result(

@@ -124,6 +124,17 @@ async function weightFiles(folder: string): Promise<string[]> {
   return Promise.all(names.map((name) => realpath(join(folder, name)).catch(missing(join(folder, name)))));
 }
 
+/** The names of all tensors in a folder's safetensors files, whether a model uses them or not, with the files' real paths. */
+export async function weightNames(folder: string): Promise<{ file: string; names: string[] }[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".safetensors"));
+  return Promise.all(
+    names.map(async (name) => {
+      const file = await realpath(join(folder, name));
+      return { file, names: (await readWeights(file)).map(([tensor]) => tensor) };
+    }),
+  );
+}
+
 async function readWeights(file: string): Promise<[string, LocatedWeight][]> {
   const handle = await open(file);
   try {

@@ -9,6 +9,7 @@ import { type Provider, startProvider } from "../../infra/local/provider.ts";
 import type { LedgerEntry, Transfer } from "../../shared/protocol/transfer.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { holding, softpost } from "../helpers/softpost.ts";
+import { tinyStudent } from "../helpers/student.ts";
 import { LIMITS, uploadOf } from "./provider.ts";
 
 const PATIENT = { timeout: 200_000, interval: 100 };
@@ -22,12 +23,13 @@ const at = (...names: string[]) => join(folder, ...names);
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "softpost-coalescing-"));
   provider = await startProvider({ folder: at("provider"), concurrency: 1, limits: LIMITS });
-  const model = { folder: fixture("tiny-gpt2"), name: "tiny" };
-  await publishStudent(provider.store, { student: model, target: model });
+  const student = await tinyStudent(folder);
+  const target = { folder: fixture("tiny-gpt2"), name: "tiny" };
+  await publishStudent(provider.store, { student: { folder: student, name: "small" }, target });
   await publishPublicSet(provider.store, { file: fixture("tiny-task/test.jsonl"), description: "" });
   const task = ["--task", fixture("tiny-task/task.json"), "--train", fixture("tiny-task/train.jsonl")];
   const few = ["--steps", "3", "--prompt-tokens", "4", "--out", at("prompt")];
-  expect(await softpost("tune", "--model", fixture("tiny-gpt2"), ...task, ...few)).toMatchObject({ code: 0 });
+  expect(await softpost("tune", "--model", student, ...task, ...few)).toMatchObject({ code: 0 });
   upload = {
     weights: readFileSync(at("prompt", "adapter_model.safetensors")),
     manifest: JSON.parse(readFileSync(at("prompt", "softpost.json"), "utf8")),

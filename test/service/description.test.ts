@@ -31,7 +31,7 @@ const headersOf = (id: string) =>
 
 beforeAll(async () => {
   provider = await startProvider(await loadBundle());
-  description = await (await fetch(`${provider.url}/openapi.json`)).json();
+  description = (await provider.fetchJson("/openapi.json")).body;
   page = await (await fetch(`${provider.url}/docs`)).text();
 });
 
