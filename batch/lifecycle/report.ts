@@ -11,6 +11,15 @@ const REQUEST_MS = 10_000;
 type State = JobEvent["state"];
 
 /**
+ * Where a job reports to. A spec lasts longer than an address: a provider on one machine may be started again on another port.
+ *
+ * @param edge where the edge is now, if not where the spec says
+ */
+export function reportTarget({ url, token }: { url: string; token: string }, edge: string | undefined) {
+  return { url: edge === undefined ? url : new URL(new URL(url).pathname, edge).href, token };
+}
+
+/**
  * Tells the edge how a job goes: the newest progress about once a second, and the end. Reports that fail are lost, which the edge
  * copes with: it asks Batch and the bucket.
  */

@@ -22,7 +22,7 @@ const at = (...names: string[]) => join(folder, ...names);
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "softpost-coalescing-"));
-  provider = await startProvider({ folder: at("provider"), concurrency: 1, limits: LIMITS });
+  provider = await startProvider({ folder: at("provider"), concurrency: 1, limits: {} });
   const student = await tinyStudent(folder);
   const target = { folder: fixture("tiny-gpt2"), name: "tiny" };
   await publishStudent(provider.store, { student: { folder: student, name: "small" }, target });
