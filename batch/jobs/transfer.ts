@@ -18,7 +18,7 @@ import { fetchPublicSet, type OpenModel, readEncoded } from "../storage/models.t
 export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<void> {
   const { store, models, engines, work, watch } = job;
   const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
-  const { manifest, prompt } = await readUpload(store, spec.job);
+  const { manifest, prompt } = await readUpload(store, spec);
   const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target);
   const encoding = await encodingOf(manifest);
   const unprompted = ({ model, checkpoint }: OpenModel, digest: string, name: string) => {
@@ -58,10 +58,13 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   });
 }
 
-async function readUpload(store: Bucket, id: string): Promise<{ manifest: Manifest; prompt: Value }> {
-  const read = (name: string) => store.need(bucket.job(id) + name);
+async function readUpload(store: Bucket, spec: TransferSpec): Promise<{ manifest: Manifest; prompt: Value }> {
+  const read = (name: string, sha256?: string) => store.need(bucket.job(spec.job) + name, sha256);
   const manifest = parseManifest(new TextDecoder().decode(await read(jobFiles.manifest)), jobFiles.manifest);
-  const { prompt, virtualTokens, dimension } = parsePromptTensor(await read(jobFiles.weights), jobFiles.weights);
+  const { prompt, virtualTokens, dimension } = parsePromptTensor(
+    await read(jobFiles.weights, spec.prompt.sha256),
+    jobFiles.weights,
+  );
   return { manifest, prompt: { shape: [virtualTokens, dimension], data: prompt } };
 }
 

@@ -10,7 +10,9 @@ import { bucket } from "../../shared/protocol/bucket.ts";
 import type { FileRecord, PublicSet } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Task } from "../../shared/protocol/task.ts";
+import { jobLog } from "../lifecycle/log.ts";
 import type { Bucket } from "./bucket.ts";
+import { damagedFiles, noteDownloaded } from "./cached-model.ts";
 
 export interface OpenModel {
   readonly folder: string;
@@ -37,6 +39,7 @@ export class Models {
     if (before) return before;
     const folder = join(this.cache, digest);
     if (!(await stat(folder).catch(() => undefined))) await this.fetch(digest, files, folder);
+    else await this.mend(digest, files, folder);
     const checkpoint = await openCheckpoint(folder);
     const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
     const opened = { folder, checkpoint, model, tokenizer: await loadTokenizer(folder) };
@@ -53,6 +56,18 @@ export class Models {
     }
     // Another job may have been faster: its folder is as good.
     await rename(partial, folder).catch(() => rm(partial, { recursive: true }));
+    await noteDownloaded(folder, files);
+  }
+
+  /** Downloads what was damaged on this machine since an earlier job. Each file appears at once, so that another job may go on reading. */
+  private async mend(digest: string, files: readonly FileRecord[], folder: string): Promise<void> {
+    const damaged = await damagedFiles(folder, files);
+    if (damaged.length === 0) return;
+    for (const { name, sha256 } of damaged) {
+      jobLog({ model: digest })("cached file was damaged", { file: name });
+      await this.store.download(bucket.model(digest) + name, join(folder, name), sha256);
+    }
+    await damagedFiles(folder, files);
   }
 }
 
