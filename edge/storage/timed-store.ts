@@ -2,7 +2,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { PromptStore } from "./prompt-store.ts";
 
 /** A bucket answers within a second; on one machine whose disk is full a write isn't answered at all. */
-const ANSWER_MS = 15_000;
+const ANSWER_MS = 30_000;
 
 /** A bucket none of whose answers is waited for without end. Each is a ProblemError (503) after a while. */
 export class TimedStore implements PromptStore {
@@ -34,13 +34,11 @@ export class TimedStore implements PromptStore {
 }
 
 async function inTime<T>(answer: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const problem = new ProblemError("The storage can't be reached", "Try again in a moment.", { status: 503 });
-    timer = setTimeout(() => reject(problem), ANSWER_MS);
-  });
+  const late = Promise.withResolvers<never>();
+  const problem = new ProblemError("The storage can't be reached", "Try again in a moment.", { status: 503 });
+  const timer = setTimeout(() => late.reject(problem), ANSWER_MS);
   try {
-    return await Promise.race([answer, late]);
+    return await Promise.race([answer, late.promise]);
   } finally {
     clearTimeout(timer);
   }

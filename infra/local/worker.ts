@@ -76,7 +76,8 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
 function logTo(path: string): (line: string) => void {
   let dropped = 0;
   return (line) => {
-    const told = dropped > 0 ? `${JSON.stringify({ event: "log lines dropped", lines: dropped })}\n` : "";
+    // After half a line, perhaps.
+    const told = dropped > 0 ? `\n${JSON.stringify({ event: "log lines dropped", lines: dropped })}\n` : "";
     try {
       appendFileSync(path, `${told}${line}\n`);
       dropped = 0;
