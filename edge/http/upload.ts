@@ -16,8 +16,8 @@ const TITLE = "The upload is not valid";
 
 /** How long a body may take to arrive: 4 MB at 70 kB/s. */
 const MAX_BODY_MS = 60_000;
-/** How long nothing may come of it. */
-const MAX_PAUSE_MS = 10_000;
+/** How long nothing may come of it: more than a machine that has much else to do keeps a body waiting. */
+const MAX_PAUSE_MS = 30_000;
 
 /**
  * Refuses a longer or slower body while it arrives, whatever length was declared. What it leaves unread can be drained (`drainBody`), which is
