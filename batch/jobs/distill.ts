@@ -21,7 +21,7 @@ export async function runDistill(
   const student = await engines.use(spec.job, (engine) => distillStudent(request, engine, watch));
   const folder = join(work, "student");
   await mkdir(folder);
-  await writeStudent(folder, student, teacher);
+  await writeStudent(folder, student, request);
   const target = { folder: teacher.folder, name: spec.teacher.id };
   await publishStudent(store, { student: { folder, name: spec.student }, target });
 }

@@ -14,7 +14,7 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
   const folder = bucket.job(spec.job);
   const files = { manifest: folder + jobFiles.manifest, weights: folder + jobFiles.weights };
-  const prompt = await readStoredPrompt(store, files);
+  const prompt = await readStoredPrompt(store, files, spec.prompt.sha256);
   const file = await fetchPublicSet(store, work, spec.publicSet);
   const texts = await encodedTexts(file, prompt.manifest.task, target);
   const { id, digest } = spec.publicSet;

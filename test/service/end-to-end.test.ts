@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { BatchClient, DescribeJobDefinitionsCommand, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startRecorder } from "../../demo/recorder.ts";
+import { freePort } from "../../infra/local/identity.ts";
 import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
 import { encodeSafetensors } from "../../shared/prompt/safetensors.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
@@ -159,7 +160,8 @@ test(
     // In the middle of it the provider is stopped: the job writes a checkpoint.
     await until(async () => (await stepsOf(id)) === 10);
     expect(await provider.end("SIGTERM")).toBe(0);
-    provider = await serve(at("provider"), "--jobs", "2");
+    // On another port: what waits finds the bucket and the edge there, else there would be no progress to see.
+    provider = await serve(at("provider"), "--jobs", "2", "--port", String(await freePort()));
     expect(await provider.store.list(`jobs/${jobOf(id).jobName}/checkpoint/`)).not.toEqual([]);
     // Its next attempt goes on from there and is killed, and then, in its third, the whole provider.
     await until(async () => (await stepsOf(id)) > 15);
