@@ -21,6 +21,12 @@ import { type LabelledText, tune } from "../shared/training/tune.ts";
 import type { ResumableRun } from "../shared/training/variable-run.ts";
 import type { TuneSettings } from "./settings.ts";
 
+/** A model folder, opened. */
+interface OpenFolder {
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+}
+
 /** A model with a task: what it makes of texts, and prompts for it. */
 export class TaskModel {
   readonly engine: Engine;
@@ -28,27 +34,30 @@ export class TaskModel {
   readonly tokenizer: Tokenizer;
   readonly task: Task;
   readonly classes: readonly Int32Array[];
-  readonly #encode: (text: string) => EncodedText;
 
-  constructor(engine: Engine, { model, tokenizer }: { model: Model; tokenizer: Tokenizer }, task: Task) {
+  private constructor(engine: Engine, { model, tokenizer }: OpenFolder, task: Task, classes: readonly Int32Array[]) {
     this.engine = engine;
     this.model = model;
     this.tokenizer = tokenizer;
     this.task = task;
-    this.classes = verbalizer(task, tokenizer).classes;
-    this.#encode = encoder(task, tokenizer, model.kind);
+    this.classes = classes;
   }
 
-  encode(texts: readonly string[]): EncodedText[] {
-    return texts.map((text) => this.#encode(text));
+  static async of(engine: Engine, folder: OpenFolder, task: Task): Promise<TaskModel> {
+    return new TaskModel(engine, folder, task, (await verbalizer(task, folder.tokenizer)).classes);
   }
 
-  #labelled(rows: readonly Example[]): LabelledText[] {
-    return rows.map(({ text, label }) => ({ ...this.#encode(text), label }));
+  async encode(texts: readonly string[]): Promise<EncodedText[]> {
+    return (await encoder(this.task, this.tokenizer, this.model.kind))(texts);
   }
 
-  start(rows: number): Promise<Value> {
-    return initialPrompt(this.engine, this.model, initialisationIds(this.tokenizer, this.task.init, rows));
+  async #labelled(rows: readonly Example[]): Promise<LabelledText[]> {
+    const encoded = await this.encode(rows.map(({ text }) => text));
+    return encoded.map(({ ids, readAt }, i) => ({ ids, readAt, label: rows[i]!.label }));
+  }
+
+  async start(rows: number): Promise<Value> {
+    return initialPrompt(this.engine, this.model, await initialisationIds(this.tokenizer, this.task.init, rows));
   }
 
   async tune(rows: readonly Example[], promptTokens: number, settings: TuneSettings, seed: number): Promise<Value> {
@@ -58,7 +67,7 @@ export class TaskModel {
       engine: this.engine,
       model: this.model,
       classes: this.classes,
-      examples: this.#labelled(rows),
+      examples: await this.#labelled(rows),
       start,
     };
     const order = { kind: "shuffled", seed } as const;
@@ -79,7 +88,7 @@ export class TaskModel {
       engine: this.engine,
       model: this.model,
       classes: this.classes,
-      examples: this.#labelled(rows),
+      examples: await this.#labelled(rows),
       start,
     };
     const schedule = { learningRate, averagedSteps, optimizer: ADAM, plan, random: cryptoRandom };
@@ -88,7 +97,7 @@ export class TaskModel {
 
   /** Accuracy on labelled rows. */
   async accuracy(rows: readonly Example[], prompt?: Value): Promise<number> {
-    const examples = this.#labelled(rows);
+    const examples = await this.#labelled(rows);
     const { engine, model, classes } = this;
     const labels = examples.map(({ label }) => label);
     return figures(await predict({ engine, model, classes, prompt }, examples, {}), labels, classes.length).accuracy;
@@ -103,8 +112,8 @@ export class TaskModel {
   }
 }
 
-/** A model folder, opened. */
-export async function openModel(folder: string): Promise<{ model: Model; tokenizer: Tokenizer }> {
+/** Opens a model's folder. */
+export async function openModel(folder: string): Promise<OpenFolder> {
   const checkpoint = await openCheckpoint(folder);
   return {
     model: checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint)),

@@ -38,8 +38,8 @@ export async function transferBest(
 ): Promise<{ figures: Transferred; prompt: Value }> {
   const { teacher, target, loss, alpha } = plan;
   const classes = target.classes.length;
-  const encoded = target.encode(plan.texts);
-  const own = teacher.encode(plan.texts);
+  const encoded = await target.encode(plan.texts);
+  const own = await teacher.encode(plan.texts);
   const scores = await teacher.scores(own, plan.teacherPrompt);
   const all = Int32Array.from(encoded.keys());
   const { fitted, heldOut } = holdOut(plan.select ? selectTexts(scores, classes, plan.select) : all, 0);

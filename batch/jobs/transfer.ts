@@ -14,17 +14,23 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
   const folder = bucket.job(spec.job);
   const files = { manifest: folder + jobFiles.manifest, weights: folder + jobFiles.weights };
-  const prompt = await readStoredPrompt(store, files);
+  const prompt = await readStoredPrompt(store, files, spec.prompt.sha256);
   const { id, digest } = spec.publicSet;
-  const path = await fetchPublicSet(store, work, spec.publicSet);
+  const file = await fetchPublicSet(store, work, spec.publicSet);
+  const open = spec.student.kind === "open";
   const { loss, alpha, starts, selected, steps, batchSize, learningRate, seed } = spec.options;
   const moved = await transferPrompt(
     {
       target,
       student,
-      open: spec.student.kind === "open",
+      open,
       prompt,
-      publicSet: { id, digest, ...(await publicTexts(path, prompt.manifest.task, target, student)) },
+      publicSet: {
+        id,
+        digest,
+        file,
+        ...(await publicTexts(file, prompt.manifest.task, target, open ? student : null)),
+      },
       loss,
       alpha,
       starts,

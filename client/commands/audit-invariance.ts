@@ -43,11 +43,11 @@ export function registerInvariance(audit: Command, io: Io): void {
 async function run(options: Options, io: Io): Promise<void> {
   const task = await readTask(options.task);
   const loaded = await loadModel(options.model, io);
-  const classes = loadVerbalizer(task, loaded, io);
+  const classes = await loadVerbalizer(task, loaded, io);
   requireRoom(task, options.promptTokens, loaded);
   requirePrivateRoom(task, options.promptTokens, loaded);
   const examples = await encodedExamples(options.data, task, loaded, io.message);
-  const ids = initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
+  const ids = await initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
   const { device } = io;
   const findings = await longRun(io, async (watch) => {
     await checkDevice(device);

@@ -1,4 +1,3 @@
-import { basename } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { encodedExamples, publicTexts } from "../../shared/operations/texts.ts";
@@ -12,11 +11,12 @@ import {
   TRANSFER_DEFAULTS,
   type Travel,
 } from "../../shared/protocol/transfer.ts";
-import { asId, loadModel, loadPrompt, requireManifest } from "../inputs.ts";
+import { loadModel, loadPrompt, requireManifest } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
+import { neutralId } from "../public-names.ts";
 
 interface Options {
   target: string;
@@ -92,14 +92,15 @@ async function run(options: Options, io: Io): Promise<void> {
   const prompt = requireManifest(await loadPrompt(options.prompt, student, io), options.prompt);
   const { task } = prompt.manifest;
   const target = await loadModel(options.target, io);
-  const texts = await publicTexts(options.public, task, target, student, io.message);
   const { open = false, loss, alphaData, start, select = null, steps, batchSize, seed, resume = false } = options;
+  const texts = await publicTexts(options.public, task, target, open ? student : null, io.message);
+  const { sha256: digest } = await hashFile(options.public);
   const request = {
     target,
     student,
     open,
     prompt,
-    publicSet: { id: asId(basename(options.public)), digest: (await hashFile(options.public)).sha256, ...texts },
+    publicSet: { id: neutralId("public", digest), digest, file: options.public, ...texts },
     loss,
     alpha:
       alphaData === undefined

@@ -57,6 +57,7 @@ export const ADDED_COLUMNS = {
   actual_seconds: "REAL",
   travel: "TEXT NOT NULL DEFAULT 'null'",
   advice: "TEXT NOT NULL DEFAULT '[]'",
+  computed_seconds: "REAL NOT NULL DEFAULT 0",
 } as const;
 
 /** A row of `transfers`. */
@@ -92,4 +93,6 @@ export type Row = {
   actual_seconds: number | null;
   travel: string;
   advice: string;
+  /** Device seconds so far, as the job last reported them. */
+  computed_seconds: number;
 };

@@ -17,19 +17,18 @@ export async function encodedTexts(path: string, task: Task, model: OpenModel, s
 }
 
 /**
- * A transfer's texts as either model reads them: a student that was cut from its target reads with the target's tokenizer, an open one
- * with its own.
+ * A transfer's texts as either model reads them.
+ * @param open an open student, which has a tokenizer of its own; null for one that was cut from the target and reads as that does
  */
-export async function publicTexts(path: string, task: Task, target: OpenModel, student: OpenModel, say?: Say) {
+export async function publicTexts(path: string, task: Task, target: OpenModel, open: OpenModel | null, say?: Say) {
   const texts = await encodedTexts(path, task, target, say);
-  const studentTexts = await encodedTexts(path, task, student);
-  return { texts, studentTexts };
+  return { texts, studentTexts: open ? await encodedTexts(path, task, open) : texts };
 }
 
 /** Labelled rows likewise. @throws ProblemError also for a label that the task hasn't */
 export async function encodedExamples(path: string, task: Task, model: OpenModel, say?: Say): Promise<LabelledText[]> {
   const examples = await readExamples(path, task);
-  const encoded = encodeAll(
+  const encoded = await encodeAll(
     examples.map(({ text }) => text),
     path,
     task,
@@ -39,14 +38,15 @@ export async function encodedExamples(path: string, task: Task, model: OpenModel
   return encoded.map(({ ids, readAt }, i) => ({ ids, readAt, label: examples[i]!.label }));
 }
 
-function encodeAll(
+async function encodeAll(
   texts: readonly string[],
   path: string,
   task: Task,
   { tokenizer, model }: OpenModel,
   say?: Say,
-): Encoded[] {
-  const encoded = texts.map(encoder(task, tokenizer, model.kind));
+): Promise<Encoded[]> {
+  const encode = await encoder(task, tokenizer, model.kind);
+  const encoded = await encode(texts);
   const empty = encoded.findIndex(({ ids }) => ids.length === 0);
   if (empty >= 0) {
     const detail = `${path}: text ${empty + 1} and the template together have no token. Remove it or add words to the template.`;

@@ -23,7 +23,8 @@ export interface TransferRequest {
   readonly publicSet: {
     readonly id: string;
     readonly digest: string;
-    /** The same texts as either model reads them. */
+    /** Its rows, and the same in the task's template as the tokens of either model. */
+    readonly file: string;
     readonly texts: readonly Encoded[];
     readonly studentTexts: readonly Encoded[];
   };

@@ -49,8 +49,8 @@ export async function cacheOf(
     return moving ? { prompted, bare: moving } : { prompted };
   }
   if (!moving) return { prompted: scores };
-  const scoresOf = ({ model, tokenizer }: OpenModel, states: Float32Array) =>
-    scoresOfStates(engine, model, verbalizer(prompt.manifest.task, tokenizer).classes, states);
+  const scoresOf = async ({ model, tokenizer }: OpenModel, states: Float32Array) =>
+    scoresOfStates(engine, model, (await verbalizer(prompt.manifest.task, tokenizer)).classes, states);
   return {
     prompted: scores,
     bare: { student: await scoresOf(student, moving.student), target: await scoresOf(target, moving.target) },
@@ -65,7 +65,7 @@ export async function startsOf(
   engine: Engine,
   { target, student, prompt, open, starts }: TransferRequest,
 ): Promise<Value[]> {
-  const ids = initialisationIds(target.tokenizer, prompt.manifest.initialisation.text, prompt.value.shape[0]!);
+  const ids = await initialisationIds(target.tokenizer, prompt.manifest.initialisation.text, prompt.value.shape[0]!);
   const words = await initialPrompt(engine, target.model, ids);
   if (!open && !(await hasRows(engine, student, ids, words))) {
     const detail = `${student.record.id} does not have the token embeddings of ${target.record.id}. A model of its own can be an open student (--open).`;
@@ -89,7 +89,7 @@ export async function bestAlpha(
   watch: Watch,
 ): Promise<number> {
   const { labelled } = alpha as { labelled: readonly LabelledText[] };
-  const { classes, notes } = verbalizer(prompt.manifest.task, target.tokenizer);
+  const { classes, notes } = await verbalizer(prompt.manifest.task, target.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
   const labels = labelled.map(({ label }) => label);
   const accuracy = async (classifier: { model: OpenModel["model"]; prompt?: Value }) =>

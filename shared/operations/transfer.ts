@@ -1,4 +1,6 @@
+import { readTexts } from "../data/jsonl.ts";
 import type { ManifestFacts } from "../data/prompt-folder.ts";
+import { requireSameTokenizer, transferTexts } from "../data/same-tokenizer.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
@@ -38,7 +40,12 @@ export async function transferPrompt(request: TransferRequest, tools: TransferTo
   const { task } = prompt.manifest;
   requireRoom(task, prompt.value.shape[0]!, target);
   requireOpen(request);
-  const classes = verbalizer(task, target.tokenizer).classes;
+  if (!request.open) {
+    await requireSameTokenizer(student.folder, target.folder, async (maskToken) =>
+      transferTexts(task, prompt.manifest.initialisation.text, await readTexts(publicSet.file), maskToken),
+    );
+  }
+  const { classes } = await verbalizer(task, target.tokenizer);
   const bare = await bareStatesOf(request, tools);
   const graphs = [target.record.digest, student.record.digest, prompt.value.shape[0]].join(" ");
   const averagedSteps = transferAverage(steps);
@@ -107,8 +114,8 @@ function requireOpen({ open, loss, starts, alpha }: TransferRequest): void {
   throw new ProblemError("The options do not fit the student", detail, { status: 422 });
 }
 
-function studentScores(engine: Engine, { student, prompt, publicSet }: TransferRequest, watch: Watch) {
-  const { classes, notes } = verbalizer(prompt.manifest.task, student.tokenizer);
+async function studentScores(engine: Engine, { student, prompt, publicSet }: TransferRequest, watch: Watch) {
+  const { classes, notes } = await verbalizer(prompt.manifest.task, student.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
   const name = "reading the prompted student";
   return readScores(engine, student.model, classes, publicSet.studentTexts, name, watch, prompt.value);

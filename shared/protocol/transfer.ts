@@ -159,6 +159,7 @@ export const quoteSchema = z
     rate: rateSchema,
     estimate: costSchema.describe("What the transfer will probably cost."),
     reserve: costSchema.describe("What is set aside until it has finished, and the most that it can cost."),
+    cancellation: z.string().describe("What a transfer costs that is cancelled."),
     model: z
       .object({
         formula: z.string(),
@@ -217,7 +218,7 @@ export const transferSchema = z
       .number()
       .nullable()
       .describe(
-        "Seconds on the device over all attempts, which may be more than is paid for. Null unless it succeeded.",
+        "Seconds on the device over all attempts, which may be more than is paid for. Null until it has finished, and if it failed or nothing was computed.",
       ),
     travel: travelSchema
       .nullable()
