@@ -1,6 +1,12 @@
 import type { PublicSet, Student } from "../../shared/protocol/catalogue.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
-import type { Cost, Quote, Rate, TransferOptions } from "../../shared/protocol/transfer.ts";
+import {
+  type Cost,
+  heldOutTexts,
+  type Quote,
+  type Rate,
+  type TransferOptions,
+} from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import type { Ask } from "../ledger/decide.ts";
 import { estimateOf, readSamples } from "./speed.ts";
@@ -9,7 +15,8 @@ import { estimateOf, readSamples } from "./speed.ts";
 const RESERVE_FACTOR = 2;
 
 const FORMULA =
-  "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · steps · (batchSize · maxLength + virtualTokens) + 3 · min(examples, steps · batchSize) · maxLength";
+  "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · starts · steps · (batchSize · maxLength + virtualTokens) + " +
+  "passes · examples · maxLength + starts · heldOut · maxLength; passes = 1, or 3 if α > 0; heldOut = examples / 10, at most 500";
 
 export interface Price {
   readonly work: number;
@@ -54,12 +61,15 @@ export async function priceOf(
 }
 
 /**
- * Token positions that a transfer computes: forward and backward (as dear as two forward passes) of every step, with the prompt's
- * positions shared by the batch, and the three vectors of every example that are computed once.
+ * Token positions that a transfer computes: forward and backward (as dear as two forward passes) of every step from every start, with
+ * the prompt's positions shared by the batch; what the loss is compared with, once for every example (of the prompted student, and where
+ * α isn't 0 of both models without a prompt); and every start's prompt on the held-out texts.
  */
-function workOf(manifest: Manifest, options: TransferOptions, publicSet: PublicSet): number {
-  const { steps, batchSize } = options;
+function workOf(manifest: Manifest, options: TransferOptions, { examples }: PublicSet): number {
+  const { steps, batchSize, alpha, starts, selected } = options;
   const { maxLength } = manifest.task;
-  const seen = Math.min(publicSet.examples, steps * batchSize);
-  return 3 * steps * (batchSize * maxLength + manifest.prompt.virtualTokens) + 3 * seen * maxLength;
+  const passes = alpha > 0 ? 3 : 1;
+  const compared = starts.length * heldOutTexts(Math.min(examples, selected ?? examples));
+  const walked = 3 * starts.length * steps * (batchSize * maxLength + manifest.prompt.virtualTokens);
+  return walked + (passes * examples + compared) * maxLength;
 }
