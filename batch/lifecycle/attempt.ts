@@ -37,7 +37,7 @@ export interface JobContext {
 }
 
 export type Handlers = {
-  readonly [K in Spec["kind"]]: (spec: Extract<Spec, { kind: K }>, job: JobContext) => Promise<ResultFacts | void>;
+  readonly [K in Spec["kind"]]: (spec: Extract<Spec, { kind: K }>, job: JobContext) => Promise<ResultFacts | undefined>;
 };
 
 export interface AttemptOptions {
@@ -114,7 +114,7 @@ async function workOn(spec: Spec, parts: Parts): Promise<number> {
     resume,
     watch: { signal, onEvent, saveEvery },
   };
-  const handler = parts.handlers[spec.kind] as (spec: Spec, job: JobContext) => Promise<ResultFacts | void>;
+  const handler = parts.handlers[spec.kind] as (spec: Spec, job: JobContext) => Promise<ResultFacts | undefined>;
   const facts = (await handler(spec, context)) ?? NO_FACTS;
   const { deviceSeconds } = checkpoint;
   await writeResult(store, spec.job, output, { ...facts, deviceSeconds });

@@ -133,7 +133,10 @@ function divide({ selected, starts, seed }: TransferRequest, scores: Float32Arra
   throw new ProblemError("There are too few public texts", detail, { status: 422 });
 }
 
-/** Of the prompts that were made, the one whose divergence from the prompted student on held-out texts is least. */
+/**
+ * Of the prompts that were made, the one whose divergence from the prompted student on held-out texts is least. It takes a moment, so
+ * what a watcher saw last stays the steps.
+ */
 async function bestOf(
   engine: Engine,
   { target, publicSet }: TransferRequest,
@@ -143,7 +146,7 @@ async function bestOf(
     readonly division: Division;
     readonly classes: readonly Int32Array[];
   },
-  watch: Watch,
+  { signal }: Watch,
 ): Promise<{ readonly index: number; readonly prompt: Value; readonly travel: Travel | null }> {
   const { heldOut } = made.division;
   if (heldOut.length === 0) return { index: 0, prompt: made.prompts[0]!, travel: null };
@@ -151,7 +154,7 @@ async function bestOf(
   const wanted = pick(made.scores, made.classes.length, heldOut);
   const travels: Travel[] = [];
   for (const prompt of made.prompts) {
-    const scores = await readScores(engine, target.model, made.classes, texts, "comparing", watch, prompt);
+    const scores = await readScores(engine, target.model, made.classes, texts, "comparing", { signal }, prompt);
     travels.push({ heldOut: heldOut.length, ...compareScores(wanted, scores, made.classes.length) });
   }
   const index = travels.reduce((best, { divergence }, i) => (divergence < travels[best]!.divergence ? i : best), 0);
