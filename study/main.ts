@@ -7,9 +7,10 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { Engine } from "../shared/graph/engine.ts";
+import { openModel } from "../shared/operations/open-model.ts";
 import { type PrivateData, readPrivate, readPublic, readTest, tasksIn } from "./data.ts";
 import { fitAll, type Method } from "./fit.ts";
-import { openModel, TaskModel } from "./model.ts";
+import { TaskModel } from "./model.ts";
 import { writeReport } from "./report.ts";
 import { DEFAULTS, type StudySettings } from "./settings.ts";
 import { Store } from "./store.ts";
@@ -60,14 +61,19 @@ async function study({
     existsSync(join(models, name, "target")) && existsSync(join(models, name, "student"));
   for (const model of readdirSync(models).sort().filter(isModel)) {
     const [target, student] = [
-      await openModel(join(models, model, "target")),
-      await openModel(join(models, model, "student")),
+      await openModel(join(models, model, "target"), { id: "target", digest: "" }),
+      await openModel(join(models, model, "student"), { id: "student", digest: "" }),
     ];
     for (const name of tasks ?? tasksIn(data)) {
       const rows = await readPrivate(data, name);
       const own = {
+<<<<<<< HEAD
         target: await TaskModel.of(engine, target, rows.task),
         student: await TaskModel.of(engine, student, rows.task),
+=======
+        target: await TaskModel.open(engine, target, rows.task),
+        student: await TaskModel.open(engine, student, rows.task),
+>>>>>>> main
       };
       const publicSets = new Map<string, readonly string[]>();
       for (const set of sets ?? [name]) publicSets.set(set, await readPublic(data, set, settings.publicTexts));

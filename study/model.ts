@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encoder, initialisationIds } from "../shared/data/encode.ts";
 import type { Example } from "../shared/data/jsonl.ts";
-import { loadTokenizer, type Tokenizer } from "../shared/data/tokenizer.ts";
+import type { Tokenizer } from "../shared/data/tokenizer.ts";
 import { verbalizer } from "../shared/data/verbalizer.ts";
 import type { Engine, Value } from "../shared/graph/engine.ts";
-import { frozenWeights, openCheckpoint } from "../shared/models/checkpoint.ts";
 import type { Model } from "../shared/models/model.ts";
+import type { OpenModel } from "../shared/operations/open-model.ts";
 import { createPlan } from "../shared/privacy/plan.ts";
 import { cryptoRandom } from "../shared/protocol/random.ts";
 import type { Task } from "../shared/protocol/task.ts";
@@ -34,12 +34,24 @@ export class TaskModel {
   readonly tokenizer: Tokenizer;
   readonly task: Task;
   readonly classes: readonly Int32Array[];
+<<<<<<< HEAD
 
   private constructor(engine: Engine, { model, tokenizer }: OpenFolder, task: Task, classes: readonly Int32Array[]) {
+=======
+  readonly #encode: (texts: readonly string[]) => Promise<EncodedText[]>;
+
+  private constructor(
+    engine: Engine,
+    { model, tokenizer }: OpenModel,
+    task: Task,
+    parts: { classes: readonly Int32Array[]; encode: (texts: readonly string[]) => Promise<EncodedText[]> },
+  ) {
+>>>>>>> main
     this.engine = engine;
     this.model = model;
     this.tokenizer = tokenizer;
     this.task = task;
+<<<<<<< HEAD
     this.classes = classes;
   }
 
@@ -54,6 +66,28 @@ export class TaskModel {
   async #labelled(rows: readonly Example[]): Promise<LabelledText[]> {
     const encoded = await this.encode(rows.map(({ text }) => text));
     return encoded.map(({ ids, readAt }, i) => ({ ids, readAt, label: rows[i]!.label }));
+=======
+    this.classes = parts.classes;
+    this.#encode = parts.encode;
+  }
+
+  /** @throws ProblemError if the task doesn't fit the model */
+  static async open(engine: Engine, model: OpenModel, task: Task): Promise<TaskModel> {
+    const { classes } = await verbalizer(task, model.tokenizer);
+    return new TaskModel(engine, model, task, {
+      classes,
+      encode: await encoder(task, model.tokenizer, model.model.kind),
+    });
+  }
+
+  encode(texts: readonly string[]): Promise<EncodedText[]> {
+    return this.#encode(texts);
+  }
+
+  async #labelled(rows: readonly Example[]): Promise<LabelledText[]> {
+    const encoded = await this.#encode(rows.map(({ text }) => text));
+    return encoded.map((text, i) => ({ ...text, label: rows[i]!.label }));
+>>>>>>> main
   }
 
   async start(rows: number): Promise<Value> {
@@ -112,6 +146,7 @@ export class TaskModel {
   }
 }
 
+<<<<<<< HEAD
 /** Opens a model's folder. */
 export async function openModel(folder: string): Promise<OpenFolder> {
   const checkpoint = await openCheckpoint(folder);
@@ -121,6 +156,8 @@ export async function openModel(folder: string): Promise<OpenFolder> {
   };
 }
 
+=======
+>>>>>>> main
 /** Runs something that keeps its state in a file, which nobody needs afterwards. */
 export async function inScratch<T>(run: (state: ResumableRun) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "softpost-study-"));

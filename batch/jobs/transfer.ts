@@ -25,12 +25,16 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
       student,
       open,
       prompt,
+<<<<<<< HEAD
       publicSet: {
         id,
         digest,
         file,
         ...(await publicTexts(file, prompt.manifest.task, target, open ? student : null)),
       },
+=======
+      publicSet: { id, digest, ...(await publicTexts(path, prompt.manifest.task, target, student)) },
+>>>>>>> main
       loss,
       alpha,
       starts,

@@ -22,7 +22,12 @@ export async function encodedTexts(path: string, task: Task, model: OpenModel, s
  */
 export async function publicTexts(path: string, task: Task, target: OpenModel, open: OpenModel | null, say?: Say) {
   const texts = await encodedTexts(path, task, target, say);
+<<<<<<< HEAD
   return { texts, studentTexts: open ? await encodedTexts(path, task, open) : texts };
+=======
+  const studentTexts = await encodedTexts(path, task, student);
+  return { file: path, texts, studentTexts };
+>>>>>>> main
 }
 
 /** Labelled rows likewise. @throws ProblemError also for a label that the task hasn't */
