@@ -115,19 +115,12 @@ test("the whole method: distill, tune with and without privacy, transfer, evalua
       publicSet: { examples: 12, fitted: 11 },
     },
   });
-<<<<<<< HEAD
-  expect(moved.manifest?.transfer).toMatchObject({ loss: "classes", temperature: 1, training: { averagedSteps: 1 } });
-=======
->>>>>>> main
   // Names of folders and files stay out of what is passed on.
   for (const name of ["softpost.json", "adapter_config.json"]) {
     expect(readFileSync(join(at("pt"), name), "utf8")).not.toMatch(/tiny-gpt2|: "student"|"train"/);
   }
   expect(moved.manifest!.model.id).toBe(`model-${moved.manifest!.model.digest.slice(0, 12)}`);
-<<<<<<< HEAD
-=======
   expect(moved.manifest?.transfer).toMatchObject({ loss: "classes", temperature: 1, training: { averagedSteps: 1 } });
->>>>>>> main
   expect(await json("evaluate", ...model, ...task, ...data("test"), "--prompt", at("pt"))).toMatchObject({
     examples: 8,
   });
