@@ -67,13 +67,8 @@ async function study({
     for (const name of tasks ?? tasksIn(data)) {
       const rows = await readPrivate(data, name);
       const own = {
-<<<<<<< HEAD
-        target: await TaskModel.of(engine, target, rows.task),
-        student: await TaskModel.of(engine, student, rows.task),
-=======
         target: await TaskModel.open(engine, target, rows.task),
         student: await TaskModel.open(engine, student, rows.task),
->>>>>>> main
       };
       const publicSets = new Map<string, readonly string[]>();
       for (const set of sets ?? [name]) publicSets.set(set, await readPublic(data, set, settings.publicTexts));

@@ -21,12 +21,6 @@ import { type LabelledText, tune } from "../shared/training/tune.ts";
 import type { ResumableRun } from "../shared/training/variable-run.ts";
 import type { TuneSettings } from "./settings.ts";
 
-/** A model folder, opened. */
-interface OpenFolder {
-  readonly model: Model;
-  readonly tokenizer: Tokenizer;
-}
-
 /** A model with a task: what it makes of texts, and prompts for it. */
 export class TaskModel {
   readonly engine: Engine;
@@ -34,10 +28,6 @@ export class TaskModel {
   readonly tokenizer: Tokenizer;
   readonly task: Task;
   readonly classes: readonly Int32Array[];
-<<<<<<< HEAD
-
-  private constructor(engine: Engine, { model, tokenizer }: OpenFolder, task: Task, classes: readonly Int32Array[]) {
-=======
   readonly #encode: (texts: readonly string[]) => Promise<EncodedText[]>;
 
   private constructor(
@@ -46,27 +36,10 @@ export class TaskModel {
     task: Task,
     parts: { classes: readonly Int32Array[]; encode: (texts: readonly string[]) => Promise<EncodedText[]> },
   ) {
->>>>>>> main
     this.engine = engine;
     this.model = model;
     this.tokenizer = tokenizer;
     this.task = task;
-<<<<<<< HEAD
-    this.classes = classes;
-  }
-
-  static async of(engine: Engine, folder: OpenFolder, task: Task): Promise<TaskModel> {
-    return new TaskModel(engine, folder, task, (await verbalizer(task, folder.tokenizer)).classes);
-  }
-
-  async encode(texts: readonly string[]): Promise<EncodedText[]> {
-    return (await encoder(this.task, this.tokenizer, this.model.kind))(texts);
-  }
-
-  async #labelled(rows: readonly Example[]): Promise<LabelledText[]> {
-    const encoded = await this.encode(rows.map(({ text }) => text));
-    return encoded.map(({ ids, readAt }, i) => ({ ids, readAt, label: rows[i]!.label }));
-=======
     this.classes = parts.classes;
     this.#encode = parts.encode;
   }
@@ -87,7 +60,6 @@ export class TaskModel {
   async #labelled(rows: readonly Example[]): Promise<LabelledText[]> {
     const encoded = await this.#encode(rows.map(({ text }) => text));
     return encoded.map((text, i) => ({ ...text, label: rows[i]!.label }));
->>>>>>> main
   }
 
   async start(rows: number): Promise<Value> {
@@ -146,18 +118,6 @@ export class TaskModel {
   }
 }
 
-<<<<<<< HEAD
-/** Opens a model's folder. */
-export async function openModel(folder: string): Promise<OpenFolder> {
-  const checkpoint = await openCheckpoint(folder);
-  return {
-    model: checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint)),
-    tokenizer: await loadTokenizer(folder),
-  };
-}
-
-=======
->>>>>>> main
 /** Runs something that keeps its state in a file, which nobody needs afterwards. */
 export async function inScratch<T>(run: (state: ResumableRun) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "softpost-study-"));

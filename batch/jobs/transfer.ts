@@ -16,25 +16,15 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const files = { manifest: folder + jobFiles.manifest, weights: folder + jobFiles.weights };
   const prompt = await readStoredPrompt(store, files, spec.prompt.sha256);
   const { id, digest } = spec.publicSet;
-  const file = await fetchPublicSet(store, work, spec.publicSet);
-  const open = spec.student.kind === "open";
+  const path = await fetchPublicSet(store, work, spec.publicSet);
   const { loss, alpha, starts, selected, steps, batchSize, learningRate, seed } = spec.options;
   const moved = await transferPrompt(
     {
       target,
       student,
-      open,
+      open: spec.student.kind === "open",
       prompt,
-<<<<<<< HEAD
-      publicSet: {
-        id,
-        digest,
-        file,
-        ...(await publicTexts(file, prompt.manifest.task, target, open ? student : null)),
-      },
-=======
       publicSet: { id, digest, ...(await publicTexts(path, prompt.manifest.task, target, student)) },
->>>>>>> main
       loss,
       alpha,
       starts,

@@ -58,12 +58,8 @@ export async function publishStudent(
   await checkStudent(
     { name: student.name, digest: hashes.student.digest, checkpoint: small },
     { name: target.name, digest: hashes.target.digest, checkpoint: large },
-<<<<<<< HEAD
-    unknownOrigin || kind === "open",
-=======
     kind,
     unknownOrigin,
->>>>>>> main
   );
   await uploadModel(store, student.folder, hashes.student);
   await uploadModel(store, target.folder, hashes.target);

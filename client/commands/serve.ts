@@ -16,13 +16,8 @@ interface Options {
   readonly dir: string;
   readonly target?: string;
   readonly student?: string;
-<<<<<<< HEAD
-  readonly openStudent?: string;
-  readonly unknownOrigin?: boolean;
-=======
   readonly unknownOrigin?: boolean;
   readonly openStudent?: string;
->>>>>>> main
   readonly public: string[];
   readonly port?: number;
   readonly jobs: number;
@@ -51,13 +46,8 @@ export function registerServe(program: Command, io: Io): void {
     .requiredOption("--dir <dir>", "where the provider keeps everything")
     .option("--target <dir>", "model to transfer prompts to")
     .option("--student <dir>", "the student that was distilled from it, to publish")
-<<<<<<< HEAD
-    .option("--open-student <dir>", "a model of its own from which prompts are taken for the target, to publish")
-    .option("--unknown-origin", "publish a student without a record that it was distilled from the target")
-=======
     .option("--unknown-origin", "publish a student without a record that it was distilled from the target")
     .option("--open-student <dir>", "a model of its own from which prompts are taken for the target, to publish")
->>>>>>> main
     .option("--public <file...>", "JSONL files of public texts, to publish", [])
     .option("--port <n>", "port (default: that of the last time, or a free one)", wholeNumber(1))
     .option("--jobs <n>", "jobs that run at once, and share --threads", wholeNumber(1), 1)

@@ -92,25 +92,15 @@ async function run(options: Options, io: Io): Promise<void> {
   const prompt = requireManifest(await loadPrompt(options.prompt, student, io), options.prompt);
   const { task } = prompt.manifest;
   const target = await loadModel(options.target, io);
-<<<<<<< HEAD
-  const { open = false, loss, alphaData, start, select = null, steps, batchSize, seed, resume = false } = options;
-  const texts = await publicTexts(options.public, task, target, open ? student : null, io.message);
-  const { sha256: digest } = await hashFile(options.public);
-=======
   const texts = await publicTexts(options.public, task, target, student, io.message);
   const { sha256: digest } = await hashFile(options.public);
   const { open = false, loss, alphaData, start, select = null, steps, batchSize, seed, resume = false } = options;
->>>>>>> main
   const request = {
     target,
     student,
     open,
     prompt,
-<<<<<<< HEAD
-    publicSet: { id: neutralId("public", digest), digest, file: options.public, ...texts },
-=======
     publicSet: { id: neutralId("public", digest), digest, ...texts },
->>>>>>> main
     loss,
     alpha:
       alphaData === undefined

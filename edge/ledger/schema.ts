@@ -55,15 +55,9 @@ export const ADDED_COLUMNS = {
   rate: `TEXT NOT NULL DEFAULT '{"device":"unknown","currency":"","microsPerHour":0}'`,
   estimated_seconds: "INTEGER NOT NULL DEFAULT 0",
   actual_seconds: "REAL",
-<<<<<<< HEAD
-  travel: "TEXT NOT NULL DEFAULT 'null'",
-  advice: "TEXT NOT NULL DEFAULT '[]'",
-  computed_seconds: "REAL NOT NULL DEFAULT 0",
-=======
   computed_seconds: "REAL NOT NULL DEFAULT 0",
   travel: "TEXT NOT NULL DEFAULT 'null'",
   advice: "TEXT NOT NULL DEFAULT '[]'",
->>>>>>> main
 } as const;
 
 /** A row of `transfers`. */
@@ -97,15 +91,8 @@ export type Row = {
   rate: string;
   estimated_seconds: number;
   actual_seconds: number | null;
-<<<<<<< HEAD
-  travel: string;
-  advice: string;
-  /** Device seconds so far, as the job last reported them. */
-  computed_seconds: number;
-=======
   /** Device seconds so far, as the job last reported them. */
   computed_seconds: number;
   travel: string;
   advice: string;
->>>>>>> main
 };

@@ -213,15 +213,7 @@ export class Tenant extends DurableObject<LedgerEnv> {
     return this.change(id, (row) => ({ state: advance(row.state as State, "cancelling") }));
   }
 
-<<<<<<< HEAD
-  /**
-   * Ends the transfer and settles it; only the first end counts.
-   *
-   * @param end.seconds on the device; without it, what the job last reported
-   */
-=======
   /** Ends the transfer and settles it; only the first end counts. */
->>>>>>> main
   finish(id: string, state: State, end: End): Transfer | null {
     return this.ctx.storage.transactionSync(() => {
       const row = this.store.find(id);
@@ -234,12 +226,7 @@ export class Tenant extends DurableObject<LedgerEnv> {
         problem: end.problem ?? null,
         leased_until: 0,
       };
-<<<<<<< HEAD
-      const seconds = end.seconds ?? row.computed_seconds;
-      const finished = this.store.finish(row, state, seconds, Date.now(), columns);
-=======
       const finished = this.store.finish(row, state, end.seconds ?? row.computed_seconds, Date.now(), columns);
->>>>>>> main
       this.wake();
       return toTransfer(finished);
     });

@@ -17,17 +17,13 @@ export async function encodedTexts(path: string, task: Task, model: OpenModel, s
 }
 
 /**
- * A transfer's texts as either model reads them.
- * @param open an open student, which has a tokenizer of its own; null for one that was cut from the target and reads as that does
+ * A transfer's texts as either model reads them: a student that was cut from its target reads with the target's tokenizer, an open one
+ * with its own.
  */
-export async function publicTexts(path: string, task: Task, target: OpenModel, open: OpenModel | null, say?: Say) {
+export async function publicTexts(path: string, task: Task, target: OpenModel, student: OpenModel, say?: Say) {
   const texts = await encodedTexts(path, task, target, say);
-<<<<<<< HEAD
-  return { texts, studentTexts: open ? await encodedTexts(path, task, open) : texts };
-=======
   const studentTexts = await encodedTexts(path, task, student);
   return { file: path, texts, studentTexts };
->>>>>>> main
 }
 
 /** Labelled rows likewise. @throws ProblemError also for a label that the task hasn't */

@@ -23,14 +23,9 @@ export interface TransferRequest {
   readonly publicSet: {
     readonly id: string;
     readonly digest: string;
-<<<<<<< HEAD
-    /** Its rows, and the same in the task's template as the tokens of either model. */
-    readonly file: string;
-=======
     /** The rows. */
     readonly file: string;
     /** The same texts as either model reads them. */
->>>>>>> main
     readonly texts: readonly Encoded[];
     readonly studentTexts: readonly Encoded[];
   };
