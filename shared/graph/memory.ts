@@ -4,7 +4,7 @@ import type { DType, Tensor } from "./tensor.ts";
 import { type Elements, elementsOf, outputsOf, reached } from "./traversal.ts";
 
 /** What Node, the command line and ONNX Runtime take before there is a graph. Measured, like the next one. */
-const PROCESS_BYTES = 150e6;
+const PROCESS_BYTES = 125e6;
 /** Of the activations, what lies between the pieces of memory that ONNX Runtime's arena gives out. */
 const ARENA_WASTE = 1.2;
 const ELEMENT_BYTES: Readonly<Record<DType, number>> = {
