@@ -13,13 +13,16 @@ import type { Settings } from "./settings.ts";
 const KEPT_IMAGES = 10;
 
 /** The repository of the jobs' image, their log, and a definition for every kind of job. */
-export function addJobs(stack: Stack, settings: Settings, door: BucketDoor): ecr.Repository {
+export function addJobs(stack: Stack, settings: Settings, door: BucketDoor) {
   const { prefix, version, logDays } = settings;
   const repository = new ecr.Repository(stack, "Images", {
     repositoryName: `${prefix}-jobs`,
     imageScanOnPush: true,
     imageTagMutability: ecr.TagMutability.IMMUTABLE,
     lifecycleRules: [{ maxImageCount: KEPT_IMAGES }],
+    // Images can be built again, and a repository that stayed would keep the stack from being made again.
+    removalPolicy: RemovalPolicy.DESTROY,
+    emptyOnDelete: true,
   });
   const logGroup = new logs.LogGroup(stack, "Log", {
     logGroupName: `/${prefix}/jobs`,
@@ -55,7 +58,7 @@ export function addJobs(stack: Stack, settings: Settings, door: BucketDoor): ecr
       propagateTags: true,
     });
   }
-  return repository;
+  return { repository, logGroup };
 }
 
 /** Both names of a definition that IAM knows: without a revision, as the Worker submits, and with any. */

@@ -31,6 +31,8 @@ export class Engine {
     // ONNX Runtime would send a machine id and an event for every session to its makers, and leave files. It reads this when the thread
     // loads it, so it has to be set here: a thread's own environment is a copy that native code doesn't see.
     process.env.ORT_DISABLE_TELEMETRY = "1";
+    // CUDA would round the factors of float32 products to 10 bits: too coarse for what bounds a sensitivity, and no option of the binding stops it.
+    process.env.NVIDIA_TF32_OVERRIDE = "0";
     const file = import.meta.url.endsWith(".ts") ? "./session-worker.ts" : "./session-worker.js";
     this.#worker = new Worker(new URL(file, import.meta.url), { workerData: { threads, device }, execArgv: [] });
     this.#worker.unref();
