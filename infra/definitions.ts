@@ -31,6 +31,12 @@ export const resources: Readonly<Record<Kind, Resources>> = {
   distill: { vcpus: 8, memoryMiB: 28_000, gpus: 1, timeoutSeconds: 24 * 3600 },
 };
 
+/** What an A10G and an L4 have for a process, of their 24 GB. */
+const DEVICE_BYTES = 22_500 * 1024 ** 2;
+
+/** Memory of a transfer's job: a target that needs more isn't published. */
+export const TRANSFER_CAPACITY = { device: DEVICE_BYTES, host: resources.transfer.memoryMiB * 1024 ** 2 } as const;
+
 /** As many as Batch allows. */
 export const ATTEMPTS = 10;
 

@@ -13,7 +13,7 @@ import { publishStudent } from "../storage/publish.ts";
 /** Makes a student of a teacher in the bucket and publishes it. */
 export async function runDistill(
   spec: DistillSpec,
-  { store, models, engines, work, statePath, resume, watch }: JobContext,
+  { store, models, engines, capacity, work, statePath, resume, watch }: JobContext,
 ) {
   const teacher = await models.open(spec.teacher);
   const tokens = await readCorpus([await fetchPublicSet(store, work, spec.corpus)], teacher.tokenizer);
@@ -38,6 +38,6 @@ export async function runDistill(
     await writeCheckpoint(folder, student.json, student.weights);
     await copyTokenizer(teacher.folder, folder);
     const target = { folder: teacher.folder, name: spec.teacher.id };
-    await publishStudent(store, { student: { folder, name: spec.student }, target });
+    await publishStudent(store, { student: { folder, name: spec.student }, target, capacity });
   });
 }

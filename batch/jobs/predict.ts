@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { verbalizer } from "../../shared/data/verbalizer.ts";
 import { parsePromptTensor, WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
-import type { PredictSpec } from "../../shared/protocol/job.ts";
+import { type PredictSpec, resultSchema } from "../../shared/protocol/job.ts";
 import { MANIFEST_FILE, parseManifest } from "../../shared/protocol/manifest.ts";
 import { predict } from "../../shared/training/evaluate.ts";
 import type { JobContext } from "../lifecycle/attempt.ts";
@@ -16,7 +16,8 @@ export async function runPredict(
 ): Promise<void> {
   const opened = await models.open(spec.model);
   const { model, tokenizer } = opened;
-  const folder = bucket.job(spec.prompt) + jobFiles.output;
+  const job = bucket.job(spec.prompt);
+  const folder = job + jobFiles.output + resultSchema.parse(await store.readJson(job + jobFiles.result)).folder;
   const { task } = parseManifest(new TextDecoder().decode(await store.need(folder + MANIFEST_FILE)), MANIFEST_FILE);
   const { prompt, virtualTokens, dimension } = parsePromptTensor(await store.need(folder + WEIGHTS_FILE), WEIGHTS_FILE);
   const texts = await readEncoded(await fetchPublicSet(store, work, spec.data), task, opened);

@@ -17,21 +17,28 @@ import { fetchPublicSet, type OpenModel, readEncoded } from "../storage/models.t
 /** The job behind `POST /v1/transfers`: a client's prompt for the student becomes one for the target. */
 export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<void> {
   const { store, models, engines, work, watch } = job;
-  const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
+  const { precision } = spec.target;
+  const [target, student] = [await models.open(spec.target, precision), await models.open(spec.student)];
   const { manifest, prompt } = await readUpload(store, spec.job);
   const texts = await readEncoded(await fetchPublicSet(store, work, spec.publicSet), manifest.task, target);
   const encoding = await encodingOf(manifest);
-  const unprompted = ({ model, checkpoint }: OpenModel, digest: string, name: string) => {
-    const key = bucket.states(digest, spec.publicSet.digest, encoding);
+  const unprompted = ({ model, checkpoint }: OpenModel, digest: string, name: string, settings: string) => {
+    const key = bucket.states(digest, spec.publicSet.digest, settings);
     // An engine of its own, so that a target's weights are never there twice.
     const read = () => engines.use(`read ${digest}`, (engine) => readStates(engine, model, texts, name, watch));
     return keptStates(store, key, [texts.length, checkpoint.config.width], read);
   };
   const bare = {
-    target: await unprompted(target, spec.target.digest, "reading the target"),
-    student: await unprompted(student, spec.student.digest, "reading the student"),
+    // States in half precision are others than in full.
+    target: await unprompted(
+      target,
+      spec.target.digest,
+      "reading the target",
+      precision === "fp32" ? encoding : `${precision}-${encoding}`,
+    ),
+    student: await unprompted(student, spec.student.digest, "reading the student", encoding),
   };
-  const graphs = [spec.target.digest, spec.student.digest, manifest.prompt.virtualTokens].join(" ");
+  const graphs = [spec.target.digest, spec.student.digest, manifest.prompt.virtualTokens, precision].join(" ");
   await engines.use(graphs, async (engine) => {
     const name = "reading the prompted student";
     const cache = { ...bare, studentPrompted: await readStates(engine, student.model, texts, name, watch, prompt) };

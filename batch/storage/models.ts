@@ -7,10 +7,12 @@ import { loadTokenizer, type Tokenizer } from "../../shared/data/tokenizer.ts";
 import { type Checkpoint, frozenWeights, openCheckpoint } from "../../shared/models/checkpoint.ts";
 import type { Model } from "../../shared/models/model.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
-import type { FileRecord, PublicSet } from "../../shared/protocol/catalogue.ts";
+import type { FileRecord, PrecisionName, PublicSet } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Task } from "../../shared/protocol/task.ts";
 import type { Bucket } from "./bucket.ts";
+
+export const PRECISIONS = { fp32: "float32", fp16: "float16" } as const;
 
 export interface OpenModel {
   readonly folder: string;
@@ -32,15 +34,19 @@ export class Models {
   }
 
   /** @throws ProblemError if a file is missing in the bucket, damaged, or no model that can be computed */
-  async open({ digest, files }: { digest: string; files: readonly FileRecord[] }): Promise<OpenModel> {
-    const before = this.opened.get(digest);
+  async open(
+    { digest, files }: { digest: string; files: readonly FileRecord[] },
+    precision: PrecisionName = "fp32",
+  ): Promise<OpenModel> {
+    const key = `${digest} ${precision}`;
+    const before = this.opened.get(key);
     if (before) return before;
     const folder = join(this.cache, digest);
     if (!(await stat(folder).catch(() => undefined))) await this.fetch(digest, files, folder);
     const checkpoint = await openCheckpoint(folder);
-    const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
+    const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint, PRECISIONS[precision]));
     const opened = { folder, checkpoint, model, tokenizer: await loadTokenizer(folder) };
-    this.opened.set(digest, opened);
+    this.opened.set(key, opened);
     return opened;
   }
 

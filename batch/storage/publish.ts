@@ -8,11 +8,13 @@ import {
   catalogueSchema,
   type FileRecord,
   nameSchema,
+  type PrecisionName,
   type PublicSet,
   type Student,
 } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Bucket } from "./bucket.ts";
+import { type Capacity, requireFit } from "./fit.ts";
 
 /** Operations a second that a transfer to a target of unknown speed is assumed to do: two cores. Finished jobs correct it. */
 const ASSUMED_FLOPS = 5e10;
@@ -25,15 +27,25 @@ export interface NamedModel {
   readonly name: string;
 }
 
+/** What is published together. */
+export interface Publication {
+  readonly student: NamedModel;
+  readonly target: NamedModel;
+  /** What transfers to the target are computed in; fp32 unless told. */
+  readonly precision?: PrecisionName | undefined;
+  /** What the jobs have; undefined where they share their machine's memory. */
+  readonly capacity?: Capacity | undefined;
+}
+
 /**
  * Uploads a student and its target, and puts the student into the catalogue. A student of the same name with other content is
  * retired: clients that tuned on it are told so.
  *
- * @throws ProblemError if a folder isn't a model, or the two don't belong together
+ * @throws ProblemError if a folder isn't a model, the two don't belong together, or the target doesn't fit the jobs' device
  */
 export async function publishStudent(
   store: Bucket,
-  { student, target }: { student: NamedModel; target: NamedModel },
+  { student, target, precision = "fp32", capacity }: Publication,
 ): Promise<Student> {
   const [small, large] = await Promise.all([openCheckpoint(student.folder), openCheckpoint(target.folder)]);
   if (small.family !== large.family || small.config.width !== large.config.width) {
@@ -42,6 +54,7 @@ export async function publishStudent(
       `${student.name} and ${target.name} differ in family or width.`,
     );
   }
+  if (capacity) await requireFit({ name: target.name, checkpoint: large }, precision, capacity);
   const id = nameSchema.parse(student.name);
   const hashes = { student: await hashModel(student.folder), target: await hashModel(target.folder) };
   await uploadModel(store, student.folder, hashes.student);
@@ -59,6 +72,7 @@ export async function publishStudent(
       digest: hashes.target.digest,
       files: hashes.target.files,
       layers: large.config.layers,
+      precision,
     },
     tokensPerSecond: Math.min(MAX_ASSUMED_SPEED, ASSUMED_FLOPS / (2 * parameterCount(large))),
     retired: false,
@@ -101,7 +115,7 @@ export async function publishPublicSet(
   const { size, sha256 } = await hashFile(file);
   const id = nameSchema.parse(basename(file).replace(/\.jsonl$/, ""));
   const record: PublicSet = { id, digest: sha256, size, examples: texts.length, description };
-  if (!(await store.has(bucket.publicSet(sha256)))) await store.upload(file, bucket.publicSet(sha256));
+  if (!(await store.has(bucket.publicSet(sha256)))) await store.upload(file, bucket.publicSet(sha256), sha256);
   await changeCatalogue(store, ({ students, publicSets }) => ({
     students,
     publicSets: [...publicSets.filter((other) => other.id !== id), record],
@@ -115,8 +129,8 @@ async function uploadModel(
   model: { files: FileRecord[]; digest: string },
 ): Promise<void> {
   const prefix = bucket.model(model.digest);
-  for (const { name } of model.files) {
-    if (!(await store.has(prefix + name))) await store.upload(join(folder, name), prefix + name);
+  for (const { name, sha256 } of model.files) {
+    if (!(await store.has(prefix + name))) await store.upload(join(folder, name), prefix + name, sha256);
   }
 }
 

@@ -55,6 +55,8 @@ export const ADDED_COLUMNS = {
   rate: `TEXT NOT NULL DEFAULT '{"device":"unknown","currency":"","microsPerHour":0}'`,
   estimated_seconds: "INTEGER NOT NULL DEFAULT 0",
   actual_seconds: "REAL",
+  device: "TEXT",
+  folder: "TEXT NOT NULL DEFAULT ''",
 } as const;
 
 /** A row of `transfers`. */
@@ -88,4 +90,6 @@ export type Row = {
   rate: string;
   estimated_seconds: number;
   actual_seconds: number | null;
+  device: string | null;
+  folder: string;
 };

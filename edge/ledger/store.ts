@@ -205,7 +205,9 @@ export class Store {
       virtualTokens: kept - row.virtual_tokens,
     };
     const settled = state === "succeeded";
-    const note = settled ? describeSettlement(seconds, JSON.parse(row.rate)) : (columns.problem ?? "");
+    const note = settled
+      ? describeSettlement(seconds, columns.device ?? row.device, JSON.parse(row.rate))
+      : (columns.problem ?? "");
     this.enter(now, row.id, settled ? "settle" : "refund", change, note);
     return this.update(row.id, now, {
       ...columns,
@@ -237,8 +239,9 @@ export class Store {
   }
 }
 
-function describeSettlement(seconds: number, { device, currency, microsPerHour }: Rate): string {
-  return `${seconds.toFixed(1)} s on ${device} at ${microsPerHour / 1e6} ${currency} an hour`;
+function describeSettlement(seconds: number, device: string | null, rate: Rate): string {
+  const { currency, microsPerHour } = rate;
+  return `${seconds.toFixed(1)} s on ${device ?? rate.device} at ${microsPerHour / 1e6} ${currency} an hour`;
 }
 
 export function startOfDay(now: number): number {

@@ -25,6 +25,16 @@ export interface Open {
   readonly batchJob: string | null;
 }
 
+/** How a transfer ended. */
+export interface End {
+  readonly seconds?: number;
+  readonly files?: readonly FileRecord[];
+  /** Where the files are, below the job's output. */
+  readonly folder?: string;
+  readonly device?: string | undefined;
+  readonly problem?: string;
+}
+
 /** What a ledger needs of the Worker's environment. */
 type LedgerEnv = { readonly RATE_PER_SECOND: string };
 
@@ -185,7 +195,8 @@ export class Tenant extends DurableObject<LedgerEnv> {
       const { attempt, sequence, progress, step } = event;
       const loss = progress?.loss;
       const losses = step === undefined || loss === undefined ? row.losses : withLoss(row.losses, step, loss);
-      return { state, attempt, sequence, progress: progress ? JSON.stringify(progress) : row.progress, losses };
+      const device = event.device ?? row.device;
+      return { state, attempt, sequence, device, progress: progress ? JSON.stringify(progress) : row.progress, losses };
     });
   }
 
@@ -202,12 +213,18 @@ export class Tenant extends DurableObject<LedgerEnv> {
   }
 
   /** Ends the transfer and settles it; only the first end counts. */
-  finish(id: string, state: State, end: { seconds?: number; files?: FileRecord[]; problem?: string }): Transfer | null {
+  finish(id: string, state: State, end: End): Transfer | null {
     return this.ctx.storage.transactionSync(() => {
       const row = this.store.find(id);
       if (!row) return null;
       if (isFinal(row.state as State)) return toTransfer(row);
-      const columns = { files: JSON.stringify(end.files ?? []), problem: end.problem ?? null, leased_until: 0 };
+      const columns = {
+        files: JSON.stringify(end.files ?? []),
+        folder: end.folder ?? "",
+        device: end.device ?? row.device,
+        problem: end.problem ?? null,
+        leased_until: 0,
+      };
       const finished = this.store.finish(row, state, end.seconds ?? 0, Date.now(), columns);
       this.wake();
       return toTransfer(finished);
@@ -219,6 +236,11 @@ export class Tenant extends DurableObject<LedgerEnv> {
     const transfer = this.finish(id, "failed", { problem });
     if (transfer?.state === "failed") this.store.update(id, Date.now(), { idempotency_key: `abandoned ${id}` });
     return transfer;
+  }
+
+  /** Where a transfer's files are, below its job's output. */
+  folder(id: string): string {
+    return this.store.find(id)?.folder ?? "";
   }
 
   /** Work and target of a transfer, for the cost model. */

@@ -75,16 +75,26 @@ async function waitingKey(env: Env, tenant: string, id: string): Promise<string>
 export async function settle(env: Env, tenant: string, id: string, runner?: string): Promise<Transfer | null> {
   const object = await env.PROMPTS.get(bucket.job(jobId(tenant, id)) + jobFiles.result);
   if (!object) return null;
-  const { files, deviceSeconds } = resultSchema.parse(await object.json());
+  const { files, folder, device, deviceSeconds, precision } = resultSchema.parse(await object.json());
   const ledger = ledgerOf(env, tenant);
   const before = await ledger.get(id);
-  const settled = await ledger.finish(id, "succeeded", { seconds: deviceSeconds, files });
+  const settled = await ledger.finish(id, "succeeded", { seconds: deviceSeconds, files, folder, device });
   const job = await ledger.work(id);
-  if (before?.transfer.cost === null && job) await learnSpeed(env.PROMPTS, job.targetDigest, job.work, deviceSeconds);
+  if (before?.transfer.cost === null && job) {
+    await learnSpeed(env.PROMPTS, { ...job, device, precision, seconds: deviceSeconds });
+  }
   await dismiss(env, before?.batchJob ?? null, runner);
   if (before?.transfer.cost === null) {
     const wholeSeconds = Math.round((Date.now() - Date.parse(before.transfer.created)) / 1000);
-    logEvent("settled", { tenant, transfer: id, deviceSeconds, wholeSeconds, runner, micros: settled?.cost?.micros });
+    logEvent("settled", {
+      tenant,
+      transfer: id,
+      device,
+      deviceSeconds,
+      wholeSeconds,
+      runner,
+      micros: settled?.cost?.micros,
+    });
   }
   return settled;
 }

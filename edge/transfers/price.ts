@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { bucket } from "../../shared/protocol/bucket.ts";
-import type { PublicSet, Student } from "../../shared/protocol/catalogue.ts";
+import { type PrecisionName, type PublicSet, precisionSchema, type Student } from "../../shared/protocol/catalogue.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
 import type { Cost, Quote, Rate, TransferOptions } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
@@ -11,13 +11,33 @@ import type { PromptStore } from "../storage/prompt-store.ts";
 const START_SECONDS = 5;
 /** How far a job may exceed its estimate: what it takes beyond the reservation is not paid for. */
 const RESERVE_FACTOR = 2;
-/** Older jobs may have run on other hardware. */
+/** Of one device and precision: older jobs may have run on another machine image or release. */
 const KEPT_SPEEDS = 20;
+/** Of all devices together. */
+const MAX_SAMPLES = 200;
 
 const FORMULA =
   "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · steps · (batchSize · maxLength + virtualTokens) + 3 · min(examples, steps · batchSize) · maxLength";
 
-const calibrationSchema = z.object({ speeds: z.array(z.number().positive()) });
+/** Speeds of the last jobs, oldest first; the device is missing in those of early releases. */
+const sampleSchema = z.object({
+  speed: z.number().positive(),
+  device: z.string().default(""),
+  precision: precisionSchema.default("fp32"),
+});
+const calibrationSchema = z.object({
+  speeds: z.array(
+    z.union([
+      sampleSchema,
+      z
+        .number()
+        .positive()
+        .transform((speed) => sampleSchema.parse({ speed })),
+    ]),
+  ),
+});
+
+type Sample = z.output<typeof sampleSchema>;
 
 export interface Price {
   readonly work: number;
@@ -25,6 +45,9 @@ export interface Price {
   readonly perSecond: number;
   readonly rate: Rate;
   readonly estimate: Cost;
+  /** On the fastest and on the slowest of the devices that are known. */
+  readonly range: { readonly low: Cost; readonly high: Cost };
+  readonly precision: PrecisionName;
   readonly ask: Ask;
   readonly model: Quote["model"];
 }
@@ -40,25 +63,42 @@ export async function priceOf(
   }: { manifest: Manifest; options: TransferOptions; student: Student; publicSet: PublicSet },
 ): Promise<Price> {
   const work = workOf(manifest, options, publicSet);
-  const speeds = await readSpeeds(env.PROMPTS, student.target.digest);
-  const tokensPerSecond = speeds.length > 0 ? median(speeds) : student.tokensPerSecond;
-  const seconds = START_SECONDS + work / tokensPerSecond;
+  const { digest, precision } = student.target;
+  const samples = (await readSamples(env.PROMPTS, digest)).filter((sample) => sample.precision === precision);
+  const devices = speedsByDevice(samples);
+  const tokensPerSecond = samples.length > 0 ? median(samples.map(({ speed }) => speed)) : student.tokensPerSecond;
   const perSecond = Number(env.PRICE_MICROS);
-  const costs = (deviceSeconds: number) => ({ deviceSeconds, micros: deviceSeconds * perSecond });
+  const secondsAt = (speed: number) => START_SECONDS + work / speed;
+  const costs = (seconds: number) => ({ deviceSeconds: Math.ceil(seconds), micros: Math.ceil(seconds) * perSecond });
+  const speeds = devices.length > 0 ? devices.map((device) => device.tokensPerSecond) : [tokensPerSecond];
+  const slowest = secondsAt(Math.min(...speeds));
   return {
     work,
     perSecond,
     rate: { device: env.DEVICE, currency: env.CURRENCY, microsPerHour: perSecond * 3600 },
-    estimate: costs(Math.ceil(seconds)),
-    ask: { ...costs(Math.ceil(seconds * RESERVE_FACTOR)), virtualTokens: manifest.prompt.virtualTokens },
+    estimate: costs(secondsAt(tokensPerSecond)),
+    range: { low: costs(secondsAt(Math.max(...speeds))), high: costs(slowest) },
+    precision,
+    ask: { ...costs(slowest * RESERVE_FACTOR), virtualTokens: manifest.prompt.virtualTokens },
     model: {
       formula: FORMULA,
       startSeconds: START_SECONDS,
       tokens: work,
       tokensPerSecond,
-      finishedJobs: speeds.length,
+      finishedJobs: samples.length,
+      devices,
     },
   };
+}
+
+/** The median speed of each device that jobs have named. */
+function speedsByDevice(samples: readonly Sample[]): Quote["model"]["devices"] {
+  const named = samples.filter(({ device }) => device !== "");
+  return [...Map.groupBy(named, ({ device }) => device)].map(([device, own]) => ({
+    device,
+    tokensPerSecond: median(own.map(({ speed }) => speed)),
+    finishedJobs: own.length,
+  }));
 }
 
 /**
@@ -72,26 +112,36 @@ function workOf(manifest: Manifest, options: TransferOptions, publicSet: PublicS
   return 3 * steps * (batchSize * maxLength + manifest.prompt.virtualTokens) + 3 * seen * maxLength;
 }
 
-/** Speeds of the last finished transfers to a target, token positions a second. */
-async function readSpeeds(prompts: PromptStore, targetDigest: string): Promise<number[]> {
+async function readSamples(prompts: PromptStore, targetDigest: string): Promise<Sample[]> {
   const object = await prompts.get(bucket.calibration(targetDigest));
   return object ? calibrationSchema.parse(await object.json()).speeds : [];
 }
 
-/** Learns from a finished job. When two finish at once, one of them may be forgotten: it is one sample of twenty. */
+/** A job that has finished. */
+export interface FinishedWork {
+  readonly targetDigest: string;
+  readonly work: number;
+  readonly seconds: number;
+  readonly device?: string | undefined;
+  readonly precision?: PrecisionName | undefined;
+}
+
+/** Learns from a finished job. When two finish at once, one of them may be forgotten: it is one sample of many. */
 export async function learnSpeed(
   prompts: PromptStore,
-  targetDigest: string,
-  work: number,
-  seconds: number,
+  { targetDigest, work, seconds, device = "", precision = "fp32" }: FinishedWork,
 ): Promise<void> {
   const key = bucket.calibration(targetDigest);
   const object = await prompts.get(key);
   const { speeds } = object ? calibrationSchema.parse(await object.json()) : { speeds: [] };
   // A job that was faster than its start-up still took some of its time for the work.
   const speed = work / Math.max(seconds - START_SECONDS, seconds / 2, 0.001);
+  const sample: Sample = { speed, device, precision };
+  const same = speeds.filter((other) => other.device === device && other.precision === precision);
+  const dropped = same.length < KEPT_SPEEDS ? undefined : same[0];
+  const kept = speeds.filter((other) => other !== dropped).slice(-MAX_SAMPLES);
   const onlyIf = object ? { etagMatches: object.etag } : { etagDoesNotMatch: "*" };
-  await prompts.put(key, JSON.stringify({ speeds: [...speeds, speed].slice(-KEPT_SPEEDS) }), { onlyIf });
+  await prompts.put(key, JSON.stringify({ speeds: [...kept, sample] }), { onlyIf });
 }
 
 function median(values: readonly number[]): number {

@@ -3,7 +3,16 @@ import * as batch from "aws-cdk-lib/aws-batch";
 import * as ecr from "aws-cdk-lib/aws-ecr";
 import * as ecs from "aws-cdk-lib/aws-ecs";
 import * as logs from "aws-cdk-lib/aws-logs";
-import { ATTEMPTS, definitionName, jobArguments, type Kind, kinds, resources, retryRules } from "../definitions.ts";
+import {
+  ATTEMPTS,
+  definitionName,
+  jobArguments,
+  type Kind,
+  kinds,
+  resources,
+  retryRules,
+  TRANSFER_CAPACITY,
+} from "../definitions.ts";
 import type { BucketDoor } from "./bucket.ts";
 import { JOB_USER, SCRATCH } from "./machines.ts";
 import { addExecutionRole, addJobRole } from "./roles.ts";
@@ -38,7 +47,12 @@ export function addJobs(stack: Stack, settings: Settings, door: BucketDoor) {
       cpu: vcpus,
       memory: Size.mebibytes(memoryMiB),
       gpu: gpus,
-      environment: { ...door.environment, SOFTPOST_THREADS: String(vcpus) },
+      environment: {
+        ...door.environment,
+        SOFTPOST_THREADS: String(vcpus),
+        SOFTPOST_DEVICE_BYTES: String(TRANSFER_CAPACITY.device),
+        SOFTPOST_HOST_BYTES: String(TRANSFER_CAPACITY.host),
+      },
       secrets: { ...door.secrets },
       volumes: [batch.EcsVolume.host({ name: "scratch", hostPath: SCRATCH, containerPath: SCRATCH })],
       readonlyRootFilesystem: true,

@@ -18,6 +18,7 @@ const tenants = bucket.tenant(ANY);
 const closed = bucket.closed(ANY);
 const sweep = bucket.sweep + ANY;
 const calibration = bucket.calibration(ANY);
+const uploads = bucket.upload(ANY);
 const waiting = bucket.waiting(ANY) + ANY;
 
 /** Everything is the Worker's own or shared with the jobs, but models, public texts and cached states, which it never writes. */
@@ -31,17 +32,19 @@ export const WORKER_RIGHTS: ObjectRights = {
 const job = (file: string) => bucket.job(ANY) + file + ANY;
 
 /** A job reads what it works with, writes into its own folder, cleans up behind itself, and takes transfers off the waiting list. */
-function rightsOfJob(...writes: string[]): ObjectRights {
-  return {
-    read: [catalogue, models, publicSets, states, jobs],
-    write: [jobs, ...writes],
-    remove: [job(jobFiles.checkpoint), job(jobFiles.output), waiting],
-  };
-}
+const OF_JOB: ObjectRights = {
+  read: [catalogue, models, publicSets, states, jobs],
+  write: [jobs],
+  remove: [job(jobFiles.checkpoint), job(jobFiles.output), waiting],
+};
 
 /** Only a distillation publishes. */
 export const JOB_RIGHTS: Readonly<Record<Kind, ObjectRights>> = {
-  transfer: rightsOfJob(states),
-  predict: rightsOfJob(),
-  distill: rightsOfJob(models, catalogue),
+  transfer: { ...OF_JOB, write: [jobs, states] },
+  predict: OF_JOB,
+  distill: {
+    read: [...OF_JOB.read, uploads],
+    write: [jobs, models, catalogue, uploads],
+    remove: [...OF_JOB.remove, uploads],
+  },
 };

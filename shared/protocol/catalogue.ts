@@ -12,6 +12,11 @@ export const fileSchema = z
 
 export type FileRecord = z.output<typeof fileSchema>;
 
+/** What a model's matrices are computed in. */
+export const precisionSchema = z.enum(["fp32", "fp16"]);
+
+export type PrecisionName = z.output<typeof precisionSchema>;
+
 export const studentSchema = z
   .object({
     id: nameSchema,
@@ -28,6 +33,7 @@ export const studentSchema = z
       digest: digestSchema,
       files: z.array(fileSchema),
       layers: z.int().positive(),
+      precision: precisionSchema.default("fp32").describe("What transfers to it are computed in."),
     }),
     tokensPerSecond: z.number().positive().describe("Speed of the target assumed before the first job has finished."),
     retired: z.boolean().describe("A retired student can still be downloaded, but takes no prompts any more."),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { fileSchema, nameSchema, publicSetSchema } from "./catalogue.ts";
+import { fileSchema, nameSchema, precisionSchema, publicSetSchema } from "./catalogue.ts";
 import { digestSchema } from "./manifest.ts";
 import { optionsSchema, progressSchema } from "./transfer.ts";
 
@@ -11,7 +11,7 @@ const reportSchema = z.object({ url: z.url(), token: z.string() });
 export const transferSpecSchema = z.object({
   kind: z.literal("transfer"),
   job: z.string(),
-  target: modelSchema,
+  target: modelSchema.extend({ precision: precisionSchema.default("fp32") }),
   student: modelSchema,
   publicSet: publicSetSchema,
   prompt: fileSchema,
@@ -54,6 +54,14 @@ export type Spec = z.output<typeof specSchema>;
 /** `result.json` in a job's folder. */
 export const resultSchema = z.object({
   files: z.array(fileSchema),
+  /** Where they are, below the job's `output/`: each attempt has a folder of its own, so that files of two are never mixed. */
+  folder: z
+    .string()
+    .regex(/^([a-z2-7]{16}\/)?$/)
+    .default(""),
+  /** What it ran on, and in which precision: undefined in results of early releases. */
+  device: z.string().max(100).optional(),
+  precision: precisionSchema.optional(),
   /** Seconds on the device over all attempts, start-up included. */
   deviceSeconds: z.number().nonnegative(),
 });
@@ -92,6 +100,8 @@ export const jobEventSchema = z
     problem: z.string().max(1000).optional(),
     /** Batch's id of the job that works on the transfer, which may be another's. */
     runner: z.string().max(200).optional(),
+    /** What it runs on. */
+    device: z.string().max(100).optional(),
   })
   .meta({ id: "JobEvent" });
 

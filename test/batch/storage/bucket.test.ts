@@ -42,7 +42,7 @@ test("of many who write an object once, one succeeds", async () => {
 
 test("files are streamed up and down, and damage is noticed", async () => {
   const bytes = new Uint8Array(3_000_000).map((_, i) => (i * 31) % 251);
-  await store.upload(temporaryFile("large", bytes), "large");
+  await store.upload(temporaryFile("large", bytes), "large", digest(bytes));
   const path = join(temporaryFolder(), "new", "large");
   expect(await rejection(store.download("large", path, "0".repeat(64)))).toContain("large has the digest");
   expect(existsSync(path)).toBe(false);
