@@ -12,5 +12,5 @@ export async function deviceName(device: Device, gpus = GPUS): Promise<string> {
   if (device === "cpu") return "CPU";
   const [first] = await readdir(gpus).catch(() => []);
   const text = first === undefined ? "" : await readFile(join(gpus, first, "information"), "utf8").catch(() => "");
-  return MODEL.exec(text)?.[1]!.slice(0, MAX_LENGTH) ?? "unknown GPU";
+  return MODEL.exec(text)?.[1]?.slice(0, MAX_LENGTH) ?? "unknown GPU";
 }

@@ -1,24 +1,19 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Encoded, encoder } from "../../shared/data/encode.ts";
-import { readTexts } from "../../shared/data/jsonl.ts";
-import { loadTokenizer, type Tokenizer } from "../../shared/data/tokenizer.ts";
-import { type Checkpoint, frozenWeights, openCheckpoint } from "../../shared/models/checkpoint.ts";
-import type { Model } from "../../shared/models/model.ts";
+import { type OpenModel, openModel } from "../../shared/operations/open-model.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import type { FileRecord, PrecisionName, PublicSet } from "../../shared/protocol/catalogue.ts";
-import { ProblemError } from "../../shared/protocol/errors.ts";
-import type { Task } from "../../shared/protocol/task.ts";
 import type { Bucket } from "./bucket.ts";
 
+/** What the names of precisions in specs stand for. */
 export const PRECISIONS = { fp32: "float32", fp16: "float16" } as const;
 
-export interface OpenModel {
-  readonly folder: string;
-  readonly checkpoint: Checkpoint;
-  readonly model: Model;
-  readonly tokenizer: Tokenizer;
+/** A model in the bucket, as a job's spec names it. */
+interface StoredModel {
+  readonly id: string;
+  readonly digest: string;
+  readonly files: readonly FileRecord[];
 }
 
 /** The provider's models, by way of their folders on this machine, which are kept for later jobs; each is opened once. */
@@ -34,18 +29,13 @@ export class Models {
   }
 
   /** @throws ProblemError if a file is missing in the bucket, damaged, or no model that can be computed */
-  async open(
-    { digest, files }: { digest: string; files: readonly FileRecord[] },
-    precision: PrecisionName = "fp32",
-  ): Promise<OpenModel> {
+  async open({ id, digest, files }: StoredModel, precision: PrecisionName = "fp32"): Promise<OpenModel> {
     const key = `${digest} ${precision}`;
     const before = this.opened.get(key);
-    if (before) return before;
+    if (before) return { ...before, record: { ...before.record, id } };
     const folder = join(this.cache, digest);
     if (!(await stat(folder).catch(() => undefined))) await this.fetch(digest, files, folder);
-    const checkpoint = await openCheckpoint(folder);
-    const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint, PRECISIONS[precision]));
-    const opened = { folder, checkpoint, model, tokenizer: await loadTokenizer(folder) };
+    const opened = await openModel(folder, { id, digest }, PRECISIONS[precision]);
     this.opened.set(key, opened);
     return opened;
   }
@@ -67,16 +57,4 @@ export async function fetchPublicSet(store: Bucket, work: string, { digest }: Pu
   const path = join(work, "public.jsonl");
   await store.download(bucket.publicSet(digest), path, digest);
   return path;
-}
-
-/**
- * The texts of a JSONL file in the task's template, as tokens.
- *
- * @throws ProblemError if one is left without a token
- */
-export async function readEncoded(path: string, task: Task, { model, tokenizer }: OpenModel): Promise<Encoded[]> {
-  const encoded = (await readTexts(path)).map(encoder(task, tokenizer, model.kind));
-  const empty = encoded.findIndex(({ ids }) => ids.length === 0);
-  if (empty < 0) return encoded;
-  throw new ProblemError("The data don't fit the task", `Text ${empty + 1} and the template together have no token.`);
 }

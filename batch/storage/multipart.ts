@@ -9,7 +9,6 @@ import {
 import { z } from "zod";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import type { Bucket } from "./bucket.ts";
 
 /** S3 and R2 take at most so many parts, */
 const MAX_PARTS = 10_000;
@@ -26,6 +25,14 @@ const journalSchema = z.object({
 
 type Journal = z.output<typeof journalSchema>;
 
+/** What is needed of the bucket beside uploading. */
+interface Objects {
+  readonly name: string;
+  read(key: string): Promise<Uint8Array | undefined>;
+  write(key: string, body: string): Promise<void>;
+  remove(key: string): Promise<void>;
+}
+
 export interface LargeFile {
   readonly path: string;
   /** Bytes, at least 1. */
@@ -40,7 +47,7 @@ export interface LargeFile {
  *
  * @throws ProblemError if the file's digest is another by now: nothing appears in the bucket
  */
-export async function uploadInParts(client: S3Client, store: Bucket, key: string, file: LargeFile): Promise<void> {
+export async function uploadInParts(client: S3Client, store: Objects, key: string, file: LargeFile): Promise<void> {
   const journal = bucket.upload(file.sha256);
   const where = { Bucket: store.name, Key: key };
   const before = await readJournal(store, journal);
@@ -65,7 +72,7 @@ export async function uploadInParts(client: S3Client, store: Bucket, key: string
   await store.remove(journal);
 }
 
-async function readJournal(store: Bucket, key: string): Promise<Journal | undefined> {
+async function readJournal(store: Objects, key: string): Promise<Journal | undefined> {
   const bytes = await store.read(key);
   return bytes && journalSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
 }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { Quote } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { connect, withConnection } from "../api/connection.ts";
 import { readTunedPrompt } from "../api/submission.ts";

@@ -42,13 +42,21 @@ export async function transferJobs(provider: Provider, folder: string) {
 
   return {
     model,
+    publicSet,
+    /** The prompt's folder. */
+    prompt,
     /** Writes a job's folder as the edge does. */
-    async put(job: string, options: Partial<TransferSpec["options"]>, report = "http://127.0.0.1:1"): Promise<void> {
+    async put(
+      job: string,
+      options: Partial<TransferSpec["options"]>,
+      report = "http://127.0.0.1:1",
+      { student = model, uploaded = manifest as Uint8Array | string } = {},
+    ): Promise<void> {
       const spec: TransferSpec = {
         kind: "transfer",
         job,
         target: { ...model, precision: "fp32" },
-        student: model,
+        student,
         publicSet,
         prompt: { name: "adapter_model.safetensors", size: weights.length, sha256 },
         options: {
@@ -64,7 +72,7 @@ export async function transferJobs(provider: Provider, folder: string) {
       };
       const key = bucket.job(job);
       await store.write(key + jobFiles.weights, weights);
-      await store.write(key + jobFiles.manifest, manifest);
+      await store.write(key + jobFiles.manifest, uploaded);
       await store.write(key + jobFiles.spec, JSON.stringify(spec));
       await store.write(bucket.waiting(model.digest) + job, "-");
     },
