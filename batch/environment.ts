@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Device } from "../shared/graph/engine.ts";
+import { DEVICES, type Device } from "../shared/graph/engine.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import type { BucketOptions } from "./storage/bucket.ts";
 import type { Capacity } from "./storage/fit.ts";
@@ -54,6 +54,10 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
 
 /** @throws ProblemError if SOFTPOST_DEVICE is no device */
 export function readDevice({ SOFTPOST_DEVICE: device = "cpu" }: NodeJS.ProcessEnv): Device {
-  if (device === "cpu" || device === "cuda") return device;
-  throw new ProblemError("The job can't start", `SOFTPOST_DEVICE must be cpu or cuda; it is ${device}.`);
+  const known = DEVICES.find((candidate) => candidate === device);
+  if (known) return known;
+  throw new ProblemError(
+    "The job can't start",
+    `SOFTPOST_DEVICE must be one of ${DEVICES.join(", ")}; it is ${device}.`,
+  );
 }

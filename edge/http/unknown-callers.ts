@@ -11,8 +11,9 @@ const MAX_ADDRESSES = 5000;
 const failures = new Map<string, { left: number; at: number }>();
 
 /**
- * Answers 429 to an address that has sent many requests without a valid key, before any of them reaches a ledger. It counts in the memory of one
- * Worker instance only: it keeps a single guesser cheap. Against many addresses Cloudflare's own rate limiting rules stand in front.
+ * Answers 429 to an address that has sent many requests without a valid key, before any of them reaches a ledger. It counts in the memory of
+ * one Worker instance, and in Cloudflare's rate limiter for all instances of a place: whoever passes that one's limit is stopped by each instance at his
+ * first failure there.
  */
 export const limitStrangers = createMiddleware<AppEnv>(async (c, next) => {
   // Cloudflare sets it, whatever the client sent.
@@ -23,7 +24,8 @@ export const limitStrangers = createMiddleware<AppEnv>(async (c, next) => {
   }
   await next();
   if (c.res.status !== 401) return;
-  const left = leftOf(address) - 1;
+  const counted = (await c.env.STRANGERS?.limit({ key: address })) ?? { success: true };
+  const left = counted.success ? leftOf(address) - 1 : 0;
   failures.delete(address);
   failures.set(address, { left, at: Date.now() });
   if (failures.size > MAX_ADDRESSES) failures.delete(failures.keys().next().value!);

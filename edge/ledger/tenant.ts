@@ -6,9 +6,9 @@ import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../.
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
 import { KeyRing } from "./keys.ts";
-import { composedEpsilon } from "./privacy.ts";
+import { composedEpsilon, type KeptComposition } from "./privacy.ts";
 import type { ExportedTable, Row } from "./schema.ts";
-import { Store, type Submission } from "./store.ts";
+import { type Release, Store, type Submission } from "./store.ts";
 import { addLoss, toTransfer } from "./view.ts";
 
 /** Longer than the dispatch of a job can take with all its retries (`dispatch.ts`), so that two never submit one job. */
@@ -277,6 +277,7 @@ export class Tenant extends DurableObject<LedgerEnv> {
       usage: this.store.usage(now),
       reserved: this.store.reserved(),
       datasets,
+      epsilonOf: (dataset, releases, at) => this.epsilonOf(dataset, releases, at),
       now,
       delta,
     });
@@ -298,8 +299,14 @@ export class Tenant extends DurableObject<LedgerEnv> {
   /** Releasing the very same prompt again reveals nothing new, so it is composed once. */
   private epsilonWith(dataset: string, promptDigest: string, privacy: PrivacyRecord | null, limits: Limits): number {
     if (limits.privacy === null) return 0;
-    const others = this.store.releases(dataset).filter((release) => release.promptDigest !== promptDigest);
-    return composedEpsilon([...others.map((release) => release.privacy), privacy], limits.privacy.delta);
+    const releases = this.store.releases(dataset);
+    const more = releases.some((release) => release.promptDigest === promptDigest) ? undefined : privacy;
+    return this.epsilonOf(dataset, releases, limits.privacy.delta, more);
+  }
+
+  private epsilonOf(dataset: string, releases: readonly Release[], delta: number, more?: PrivacyRecord | null): number {
+    const keep = (composition: KeptComposition) => this.store.keepComposition(dataset, composition);
+    return composedEpsilon(releases, delta, more, this.store.composition(dataset), keep);
   }
 
   /** Changes an unfinished transfer and wakes who waits for it; a finished one stays as it is. */

@@ -6,7 +6,7 @@ import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
-import { promptGradients } from "./loss-scale.ts";
+import { guardedGradients, SkippedSteps } from "./loss-scale.ts";
 import { transferLoss } from "./losses.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep, scalar } from "./optimizers.ts";
 import { longest, prepare } from "./prepare.ts";
@@ -67,11 +67,11 @@ export async function transfer(
   const width = target.config.width;
   const prompt = variable("prompt", start.shape);
   const loss = transferStepLoss(target, sharedPrompt(prompt));
-  const update = optimizerStep(optimizer, [
-    { variable: prompt, gradient: promptGradients(loss, [prompt], target)[0]! },
-  ]);
+  const { gradients, outputs, guard } = guardedGradients(loss, [prompt], target);
+  const update = guard(optimizerStep(optimizer, [{ variable: prompt, gradient: gradients[0]! }]));
+  const skipped = new SkippedSteps();
   const largest = { B: Math.min(options.batchSize, publicTexts.length), T: longest(publicTexts) };
-  const session = await prepare(engine, { outputs: { loss }, updates: update.updates }, largest, watch);
+  const session = await prepare(engine, { outputs: { loss, ...outputs }, updates: update.updates }, largest, watch);
   const batches = new EpochBatches(publicTexts, options.batchSize, { kind: "shuffled", seed: options.seed });
   const mean = await runVariables(
     {
@@ -87,11 +87,14 @@ export async function transfer(
           alpha: scalar(options.alpha),
           ...optimizerFeeds(optimizer, index + 1, options.learningRate),
         };
-        return (await session.run(feeds)).loss!.data[0]!;
+        const results = await session.run(feeds);
+        skipped.see(results);
+        return results.loss!.data[0]!;
       },
     },
     watch,
   );
+  skipped.tell(watch);
   await session.release();
   return { prompt: (await engine.get(["prompt"])).prompt!, loss: mean };
 }

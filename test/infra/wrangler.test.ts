@@ -15,6 +15,7 @@ interface Environment {
   readonly secrets: { readonly required: string[] };
   readonly durable_objects: { readonly bindings: { readonly name: string; readonly class_name: string }[] };
   readonly r2_buckets?: { readonly binding: string; readonly bucket_name: string }[];
+  readonly ratelimits: { readonly name: string; readonly namespace_id: string }[];
 }
 type Config = Environment & {
   readonly migrations: { readonly new_sqlite_classes?: string[] }[];
@@ -33,7 +34,7 @@ const fields = [...read("edge/env.ts").matchAll(/readonly ([A-Z_0-9]+)(\??): (\w
   }),
 );
 
-describe.each(stages)("the stage %s", (_, { vars, secrets, durable_objects, r2_buckets = [] }) => {
+describe.each(stages)("the stage %s", (_, { vars, secrets, durable_objects, ratelimits, r2_buckets = [] }) => {
   test("declares every variable and secret that the Worker reads, and no other", () => {
     const declared = [...Object.keys(vars), ...secrets.required];
     const texts = fields.filter(({ isText }) => isText).map(({ name }) => name);
@@ -48,7 +49,11 @@ describe.each(stages)("the stage %s", (_, { vars, secrets, durable_objects, r2_b
   });
 
   test("has every binding, and one bucket", () => {
-    const bindings = [...durable_objects.bindings.map(({ name }) => name), ...r2_buckets.map(({ binding }) => binding)];
+    const limiters = ratelimits.map(({ name }) => name);
+    const bindings = [
+      ...[...durable_objects.bindings.map(({ name }) => name), ...limiters],
+      ...r2_buckets.map(({ binding }) => binding),
+    ];
     const bucket = vars.S3_URL === undefined ? [] : ["PROMPTS"];
     const wanted = fields.filter(({ isText }) => !isText).map(({ name }) => name);
     expect([...bindings, ...bucket].toSorted()).toEqual(wanted.toSorted());
