@@ -5,6 +5,8 @@ import { promisify } from "node:util";
 import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
 import { definitionName } from "../../infra/definitions.ts";
+import { deployFaults } from "../../infra/deploy-faults.ts";
+import { parseWrangler } from "../../infra/wrangler-config.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -96,4 +98,31 @@ test("wrangler would deploy it", async () => {
   });
   expect(stdout).toContain("env.TENANTS (Tenant)");
   expect(stdout).toContain("--dry-run: exiting now.");
+});
+
+describe("a deployment", () => {
+  const wrangler = parseWrangler(read("wrangler.toml"));
+  const withUrl = (PUBLIC_URL: string) => ({ ...wrangler, vars: { ...wrangler.vars, PUBLIC_URL } });
+
+  test("of a stage whose address is an example's is refused, as the file comes", async () => {
+    for (const stage of ["dev", ...Object.keys(wrangler.env)]) {
+      expect(deployFaults(wrangler, stage)).toEqual([expect.stringContaining("an example")]);
+    }
+    const args = [`${root}/infra/deploy.ts`, "--env", "production"];
+    const refused = promisify(execFile)(process.execPath, args, { cwd: root });
+    await expect(refused).rejects.toMatchObject({ code: 1, stderr: /production: PUBLIC_URL is .*an example/ });
+  });
+
+  test("of one with its own address isn't", () => {
+    expect(deployFaults(withUrl("https://softpost-production.me.workers.dev"), "dev")).toEqual([]);
+    const wrong = [
+      "http://post.me.dev",
+      "https://post.me.dev/",
+      "https://post.me.dev/v1",
+      "post",
+      "https://example.com",
+    ];
+    for (const url of wrong) expect(deployFaults(withUrl(url), "dev"), url).toHaveLength(1);
+    expect(deployFaults(wrangler, "other")).toEqual([expect.stringContaining("no such stage")]);
+  });
 });

@@ -143,7 +143,10 @@ test("a job whose events never come is settled from Batch and the bucket", async
   const transfer = await show();
   expect(transfer).toMatchObject({ cost: { deviceSeconds: 2, micros: 2000 }, actualSeconds: 1.5 });
   const { body: ledger } = await tenant.get("/v1/ledger");
-  expect(ledger.entries.at(-1)).toMatchObject({ kind: "settle", note: "1.5 s on NVIDIA A10G or L4 at 3.6 USD an hour" });
+  expect(ledger.entries.at(-1)).toMatchObject({
+    kind: "settle",
+    note: "1.5 s on NVIDIA A10G or L4 at 3.6 USD an hour",
+  });
   expect(transfer.files).toHaveLength(1);
   expect(await tenant.ledgerAddsUp()).toBe(true);
   const { body: quote } = await tenant.quote(promptOf(9).manifest, transfer.options);
