@@ -97,7 +97,7 @@ export const HARDWARE: Hardware = {
   checkpointSeconds: 2,
   shiftSeconds: 1800,
   // Assumption: the account's quota, which no number of tenants below reaches.
-  maxMachines: 256,
+  maxMachines: 512,
 };
 
 /** All assumptions but the steps, which go up to the method's default. */
