@@ -31,6 +31,8 @@ export interface Memory {
   readonly activations: number;
   /** Both, variables, and the process around them. */
   readonly total: number;
+  /** What a run brings to a GPU and back, where there is one: the binding keeps variables in the machine's memory. */
+  readonly copied: number;
 }
 
 /**
@@ -44,8 +46,15 @@ export function estimateMemory(graph: Graph, sizes: Readonly<Record<string, numb
   const kept = new Set([...reached(outputs).leaves].filter(({ source }) => source.kind === "variable"));
   const elements = elementsOf(outputs, sizes);
   const variables = [...kept].reduce((sum, tensor) => sum + 2 * bytesOf(tensor, elements), 0);
+  const written = (graph.updates ?? []).reduce((sum, { variable }) => sum + bytesOf(variable, elements), 0);
   const activations = ARENA_WASTE * peak(outputs, elements);
-  return { packed, weights, activations, total: PROCESS_BYTES + weights + variables + activations };
+  return {
+    packed,
+    weights,
+    activations,
+    total: PROCESS_BYTES + weights + variables + activations,
+    copied: variables / 2 + written,
+  };
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Model } from "../models/model.ts";
 import { seededRandom } from "../protocol/random.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
-import { promptGradients } from "./loss-scale.ts";
+import { guardedGradients, SkippedSteps } from "./loss-scale.ts";
 import { classScores } from "./losses.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { longest, prepare } from "./prepare.ts";
@@ -58,10 +58,12 @@ export async function tune(
   const prompt = variable("prompt", start.shape);
   const losses = exampleLosses(model, classes, sharedPrompt(prompt));
   const loss = batchMean(losses);
-  const gradient = promptGradients(loss, [prompt], model)[0]!;
-  const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
+  const { gradients, outputs, guard } = guardedGradients(loss, [prompt], model);
+  const step = guard(optimizerStep(optimizer, [{ variable: prompt, gradient: gradients[0]! }]));
+  const update = withRunningMean(step, prompt);
+  const skipped = new SkippedSteps();
   const largest = { B: Math.min(tuning.batchSize, examples.length), T: longest(examples) };
-  const session = await prepare(engine, { outputs: { loss }, updates: update.updates }, largest, watch);
+  const session = await prepare(engine, { outputs: { loss, ...outputs }, updates: update.updates }, largest, watch);
   const batches = new EpochBatches(examples, tuning.batchSize, tuning.order);
   const mean = await runVariables(
     {
@@ -77,11 +79,14 @@ export async function tune(
           ...optimizerFeeds(optimizer, index + 1, tuning.learningRate),
           ...runningMeanFeeds(index + 1, steps, averagedSteps),
         };
-        return (await session.run({ ...textFeeds(batch), labels, ...rates })).loss!.data[0]!;
+        const results = await session.run({ ...textFeeds(batch), labels, ...rates });
+        skipped.see(results);
+        return results.loss!.data[0]!;
       },
     },
     watch,
   );
+  skipped.tell(watch);
   await session.release();
   return { prompt: (await engine.get([MEAN]))[MEAN]!, loss: mean };
 }
