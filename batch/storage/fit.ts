@@ -66,7 +66,7 @@ export async function requireFit(
   const sum = weights + activations + context;
   if (sum > device) {
     throw refuse(
-      `${gb(weights)} GB of weights, ${gb(activations)} GB of a step's values (${SIZES.B} texts of ${SIZES.T} tokens) and ${gb(context)} GB of CUDA's own are ${gb(sum)} GB; the device has ${gb(device)}. ${advice}`,
+      `${gb(weights)} GB of weights, ${gb(activations)} GB of a step's values (${SIZES.B} texts of ${SIZES.T} tokens) and ${gb(context)} GB of CUDA's own are ${gb(sum)} GB; the device has ${gb(device)} GB. ${advice}`,
     );
   }
   if (PROCESS_BYTES + converted > host) {

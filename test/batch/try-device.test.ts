@@ -11,5 +11,6 @@ test("every graph of a model runs, in both precisions, and is compared", async (
   expect(full.length).toBeGreaterThan(half.length);
   for (const { error, onCpu } of [...full, ...half]) expect([error, onCpu]).toEqual([0, []]);
   const names = full.map(({ name }) => name);
-  for (const name of ["tune (adam)", "dpTune", "transfer (classes, α 0)", "distill", "pretrain"]) expect(names).toContain(name);
+  for (const name of ["tune (adam)", "dpTune", "transfer (classes, α 0)", "distill", "pretrain"])
+    expect(names).toContain(name);
 });

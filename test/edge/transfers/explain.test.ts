@@ -20,7 +20,7 @@ test.each<[string, JobDetail | undefined, RegExp]>([
   ],
   ["a lost machine", job("Host EC2 (instance i-1) terminated.", {}, 10), /machine went away in each of 10 tries/],
   ["a timeout", job("Job attempt duration exceeded timeout", { exitCode: 137 }), /took far longer/],
-  ["an image", job("Task failed to start", { reason: "CannotPullContainerError: x" }), /could not be started/],
+  ["an image", job("Task failed to start", { reason: "CannotPullContainerError: x" }), /fetch the jobs' image/],
   ["an operator", job("Out of budget", { exitCode: 143 }), /provider stopped the job/],
   [
     "one that never began",
