@@ -2,8 +2,8 @@ import type { Command } from "commander";
 import type { Transfer } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
+import { describeTravel } from "../describe-travel.ts";
 import type { Io } from "../output.ts";
-import { describeTravel } from "./transfer.ts";
 
 /** `softpost status`: one transfer, or all of them. */
 export function registerStatus(program: Command, io: Io): void {

@@ -1,45 +1,32 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Command } from "commander";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { encodedExamples, publicTexts } from "../../shared/operations/texts.ts";
 import { transferPrompt } from "../../shared/operations/transfer.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
-import {
-  LOSSES,
-  type LossName,
-  STARTS,
-  type StartName,
-  TRANSFER_DEFAULTS,
-  type Travel,
-} from "../../shared/protocol/transfer.ts";
+import { TRANSFER_DEFAULTS } from "../../shared/protocol/transfer.ts";
+import { describeTravel } from "../describe-travel.ts";
 import { loadModel, loadPrompt, requireManifest } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
-import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
 import { neutralId } from "../public-names.ts";
+import { ALPHA, alphaOrAuto, type HowToTransfer, withHowToTransfer } from "../transfer-options.ts";
 
-interface Options {
+interface Options extends Required<Omit<HowToTransfer, "select">>, Pick<HowToTransfer, "select"> {
   target: string;
   student: string;
   prompt: string;
   public: string;
   out: string;
   open?: boolean;
-  loss: LossName;
   alpha: number | "auto";
   alphaData?: string;
-  start: StartName[];
-  select?: number;
-  steps: number;
-  batchSize: number;
-  lr: number;
-  seed: number;
   resume?: boolean;
 }
 
 /** `softpost transfer`: a student's prompt becomes a prompt for the target, with public texts only. */
 export function registerTransfer(program: Command, io: Io): void {
-  program
+  const command = program
     .command("transfer")
     .description("turn a prompt that was tuned on a student into one for its target, with public texts")
     .requiredOption("--target <dir>", "target model: a folder, or hub id such as org/name or org/name@revision")
@@ -48,26 +35,9 @@ export function registerTransfer(program: Command, io: Io): void {
     .requiredOption("--public <file>", 'public rows of {"text"} (JSONL)')
     .requiredOption("--out <dir>", "new folder for the target's prompt")
     .option("--open", "the student is a model of its own, not one that was distilled from the target")
-    .addOption(
-      new Option("--loss <name>", "what of student and target is compared: class distributions, or whole vocabularies")
-        .choices(LOSSES)
-        .default(TRANSFER_DEFAULTS.loss),
-    )
-    .option("--alpha <a>", "weight of the movement term, 0 to 1, or auto", alphaOption, TRANSFER_DEFAULTS.alpha)
-    .option("--alpha-data <file>", "labelled public rows of a like task, from which --alpha auto chooses")
-    .addOption(
-      new Option(
-        "--start <name...>",
-        "the words that the student's prompt started from, the prompt itself, or try both",
-      )
-        .choices(STARTS)
-        .default(["words"]),
-    )
-    .option("--select <n>", "choose so many public texts that carry the task (default: all)", wholeNumber(10))
-    .option("--steps <n>", "optimiser steps", wholeNumber(1), TRANSFER_DEFAULTS.steps)
-    .option("--batch-size <n>", "texts a step", wholeNumber(1), TRANSFER_DEFAULTS.batchSize)
-    .option("--lr <x>", "peak learning rate", positiveNumber, TRANSFER_DEFAULTS.learningRate)
-    .option("--seed <n>", "seed of the order", wholeNumber(0), 0)
+    .option("--alpha <a>", `${ALPHA}, or auto`, alphaOrAuto, TRANSFER_DEFAULTS.alpha)
+    .option("--alpha-data <file>", "labelled public rows of a like task, from which --alpha auto chooses");
+  withHowToTransfer(command, TRANSFER_DEFAULTS)
     .option("--resume", "go on with an unfinished run")
     .action((options: Options, command: Command) => {
       if ((options.alpha === "auto") !== (options.alphaData !== undefined)) {
@@ -75,15 +45,6 @@ export function registerTransfer(program: Command, io: Io): void {
       }
       return run(options, io);
     });
-}
-
-function alphaOption(text: string): number | "auto" {
-  if (text === "auto") return text;
-  try {
-    return numberBetween(0, 1)(text);
-  } catch {
-    throw new InvalidArgumentError("It must be a number from 0 to 1, or auto.");
-  }
 }
 
 async function run(options: Options, io: Io): Promise<void> {
@@ -125,10 +86,4 @@ async function run(options: Options, io: Io): Promise<void> {
     { steps, loss: moved.loss, alpha, travel, advice, out: options.out },
     `${options.out}: public loss ${moved.loss.toPrecision(4)}${measured}`,
   );
-}
-
-/** How well a prompt travelled, in words. */
-export function describeTravel({ agreement, divergence, heldOut }: Travel): string {
-  const percent = (100 * agreement).toFixed(1);
-  return `student and target agree on ${percent} % of ${heldOut} held-out public texts (divergence ${divergence.toPrecision(3)})`;
 }

@@ -35,6 +35,7 @@ const startWith = (predict: Handlers["predict"]): Start => ({
   deviceName: "NVIDIA L4",
   signal: new AbortController().signal,
   id: "runner",
+  edge: undefined,
 });
 const specOf = (job: string) => ({ kind: "predict", job }) as PredictSpec;
 
@@ -68,6 +69,7 @@ test("of two attempts with other bits one counts, whole, and nothing of the othe
         for (const name of ["a", "b"]) writeFileSync(join(output, name), `${name} ${bits}`);
         if (++waiting === 2) release();
         await both;
+        return undefined;
       }),
     );
   expect(await Promise.all([attempt("one"), attempt("other")])).toEqual(["done", "done"]);
