@@ -44,7 +44,11 @@ export async function hashModel(
     return { files, digest: await modelDigest(files) };
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause)) throw cause;
-    throw new ProblemError("The model can't be read", `${folder} can't be read (${cause.code}).`, { cause });
+    const { code, path = folder } = cause as NodeJS.ErrnoException;
+    // The folder lists it, so it is there: as a link.
+    const dangling = code === "ENOENT" && path !== folder;
+    const why = dangling ? "is a link to a file that isn't there" : `can't be read (${code})`;
+    throw new ProblemError("The model can't be read", `${path} ${why}.`, { cause });
   }
 }
 
