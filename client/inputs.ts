@@ -19,27 +19,21 @@ import type { Io } from "./output.ts";
 import { catalogueId, neutralId } from "./public-names.ts";
 import { requireSameEmbeddings } from "./saved-embeddings.ts";
 
-/** A model that is ready to be used. */
-export interface LoadedModel extends OpenModel {
-  /** What the user calls it: a folder or hub id. */
-  readonly name: string;
-}
-
 /**
  * Opens the model that an option names: a folder or a hub id. Its digest is taken from this machine's records of unchanged files, unless
  * `--verify` is given.
  *
  * @throws ProblemError if it can't be found, read or computed
  */
-export async function loadModel(name: string, io: Io): Promise<LoadedModel> {
+export async function loadModel(name: string, io: Io): Promise<OpenModel> {
   const folder = await findModel(name, io);
   const { digest } = await hashModel(folder, digestRecords(io).hash);
   // A folder's name stays here. The digest says which revision of a hub's model it is.
   const known = folder === name ? await catalogueId(folder, digest) : name.split("@")[0];
-  const identity = { id: known ?? neutralId("model", digest), digest };
+  const identity = { id: known ?? neutralId("model", digest), digest, name };
   const model = await openModel(folder, identity, io.precision);
   for (const note of model.checkpoint.notes) io.message(note);
-  return { name, ...model };
+  return model;
 }
 
 /** This machine's records of digests: `$SOFTPOST_HOME/digests`, or `~/.softpost/digests`. */
@@ -82,7 +76,7 @@ export interface LoadedPrompt extends PromptFolder {
  *
  * @throws ProblemError if it isn't valid or is for another model (by dimension, or by the digest in its manifest)
  */
-export async function loadPrompt(folder: string, model: LoadedModel, io: Io, task?: Task): Promise<LoadedPrompt> {
+export async function loadPrompt(folder: string, model: OpenModel, io: Io, task?: Task): Promise<LoadedPrompt> {
   const prompt = await readPromptFolder(folder);
   const { checkpoint, record } = model;
   const { width: dimension, layers, heads } = checkpoint.config;
@@ -100,7 +94,7 @@ export async function loadPrompt(folder: string, model: LoadedModel, io: Io, tas
  *
  * @throws ProblemError if both are hub models of different names
  */
-function tellBase({ manifest, baseModel }: PromptFolder, folder: string, model: LoadedModel, io: Io): void {
+function tellBase({ manifest, baseModel }: PromptFolder, folder: string, model: OpenModel, io: Io): void {
   if (manifest || !baseModel) return;
   const name = model.name.split("@")[0]!;
   const last = (path: string) => basename(path).toLowerCase();
@@ -123,7 +117,7 @@ function tellBase({ manifest, baseModel }: PromptFolder, folder: string, model: 
  */
 export async function loadPromptAndTask(
   options: { readonly prompt: string; readonly task?: string },
-  model: LoadedModel,
+  model: OpenModel,
   io: Io,
 ): Promise<{ prompt: LoadedPrompt; task: Task }> {
   const given = options.task === undefined ? undefined : await readTask(options.task);

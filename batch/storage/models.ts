@@ -34,7 +34,7 @@ export class Models {
   async open({ id, digest, files }: StoredModel, precision: PrecisionName = "fp32"): Promise<OpenModel> {
     const key = `${digest} ${precision}`;
     const before = this.opened.get(key);
-    if (before) return { ...before, record: { ...before.record, id } };
+    if (before) return { ...before, name: id, record: { ...before.record, id } };
     const folder = join(this.cache, digest);
     if (!(await stat(folder).catch(() => undefined))) await this.fetch(digest, files, folder);
     else await this.mend(digest, files, folder);

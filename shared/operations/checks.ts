@@ -9,13 +9,13 @@ import type { OpenModel } from "./open-model.ts";
  * @param rows virtual tokens
  * @throws ProblemError that says what to change
  */
-export function requireRoom(task: Task, rows: number, { checkpoint, record }: OpenModel): void {
+export function requireRoom(task: Task, rows: number, { checkpoint, name }: OpenModel): void {
   const { positions } = checkpoint.config;
   if (rows + task.maxLength <= positions) return;
   throw new ProblemError(
     "The prompt and the texts are too long",
     `${rows} virtual tokens and ${task.maxLength} tokens of text (the task's maxLength) make ${rows + task.maxLength}, ` +
-      `but ${record.id} has ${positions} positions. Use fewer virtual tokens or lower maxLength.`,
+      `but ${name} has ${positions} positions. Use fewer virtual tokens or lower maxLength.`,
     { status: 422 },
   );
 }
@@ -25,14 +25,14 @@ export function requireRoom(task: Task, rows: number, { checkpoint, record }: Op
  *
  * @throws ProblemError that says what to change
  */
-export function requirePrivateRoom(task: Task, rows: number, { checkpoint, record }: OpenModel): void {
+export function requirePrivateRoom(task: Task, rows: number, { checkpoint, name }: OpenModel): void {
   const { positions } = checkpoint.config;
   const most = longestText(rows, positions);
   if (task.maxLength <= most) return;
   throw new ProblemError(
     "The prompt and the texts are too long",
     `Private tuning pads a prompt of ${rows} virtual tokens and a text to a multiple of 4 tokens, for which the ${positions} ` +
-      `positions of ${record.id} leave ${most} tokens of text, but the task's maxLength is ${task.maxLength}. Lower maxLength.`,
+      `positions of ${name} leave ${most} tokens of text, but the task's maxLength is ${task.maxLength}. Lower maxLength.`,
     { status: 422 },
   );
 }

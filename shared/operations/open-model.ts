@@ -9,23 +9,25 @@ export interface OpenModel {
   readonly checkpoint: Checkpoint;
   readonly model: Model;
   readonly tokenizer: Tokenizer;
+  /** What messages call it: a user's own name for it, which goes no further. */
+  readonly name: string;
   /** What a manifest says of it. */
   readonly record: ModelRecord;
 }
 
 /**
  * Opens a model's folder. Headers are read and checked; weights are not.
- * @param identity what the model is called, and the digest of its files (`hashModel`)
+ * @param identity what manifests call the model, and the digest of its files (`hashModel`); `name` is what messages call it, if that is something else
  * @param precision of its linear layers and attention
  * @throws ProblemError if it can't be read or computed
  */
 export async function openModel(
   folder: string,
-  { id, digest }: { readonly id: string; readonly digest: string },
+  { id, digest, name = id }: { readonly id: string; readonly digest: string; readonly name?: string },
   precision: Precision = "float32",
 ): Promise<OpenModel> {
   const checkpoint = await openCheckpoint(folder);
   const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint, precision));
   const tokenizer = await loadTokenizer(folder);
-  return { folder, checkpoint, model, tokenizer, record: { id, digest, architecture: checkpoint.family.name } };
+  return { folder, name, checkpoint, model, tokenizer, record: { id, digest, architecture: checkpoint.family.name } };
 }

@@ -36,7 +36,7 @@ export async function classProbabilities(
   const { classes, notes } = await verbalizer(task, model.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
   const probabilities = await predict({ engine, model: model.model, classes, prompt }, texts, watch);
-  requireFinite(probabilities, `The probabilities of ${model.record.id}`);
+  requireFinite(probabilities, `The probabilities of ${model.name}`);
   return probabilities;
 }
 

@@ -72,7 +72,7 @@ export async function startsOf(
   const ids = await initialisationIds(target.tokenizer, prompt.manifest.initialisation.text, prompt.value.shape[0]!);
   const words = await initialPrompt(engine, target.model, ids);
   if (!open && !(await hasRows(engine, student, ids, words))) {
-    const detail = `${student.record.id} does not have the token embeddings of ${target.record.id}. A model of its own can be an open student (--open).`;
+    const detail = `${student.name} does not have the token embeddings of ${target.name}. A model of its own can be an open student (--open).`;
     throw new ProblemError("The student is not of this target", detail, { status: 422 });
   }
   return starts.map((start) => (start === "words" ? words : prompt.value));

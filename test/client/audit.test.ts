@@ -81,8 +81,7 @@ test("where it isn't bounded the audit fails, behind its figures", () => {
 });
 
 test("a prompt and texts that can't be padded within the model's positions are refused", () => {
-  const model = (positions: number) =>
-    ({ record: { id: "m" }, checkpoint: { config: { positions } } }) as unknown as OpenModel;
+  const model = (positions: number) => ({ name: "m", checkpoint: { config: { positions } } }) as unknown as OpenModel;
   const task = { maxLength: 24 } as Task;
   for (const [rows, positions] of [
     [8, 32],
