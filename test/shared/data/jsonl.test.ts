@@ -29,7 +29,9 @@ test("where labels have numbers for names, numbers are names, as texts are", asy
   const classes = async (path: string, task = stars) => (await readExamples(path, task)).map(({ label }) => label);
   expect(await classes(rows("13"))).toEqual([0, 2]);
   expect(await classes(texts)).toEqual([0, 2]);
-  expect(await rejection(classes(rows("103")))).toMatch(/:2: The label "0" is unknown; .*a number is taken for a name/);
+  expect(await rejection(classes(rows("103")))).toMatch(
+    /:2: The label is a number that is no label.s; .*a number is taken for a name/,
+  );
   const reversed = { ...sentiment, labels: [stars.labels[0]!, { name: "0", words: [" no"] }] };
   expect(await classes(rows("10"), reversed)).toEqual([0, 1]);
   const half = {
@@ -37,7 +39,7 @@ test("where labels have numbers for names, numbers are names, as texts are", asy
     labels: [{ name: "1.0", words: ["a"] }, { name: "01", words: ["b"] }, stars.labels[1]!],
   };
   expect(await classes(rows("2"), half)).toEqual([2]);
-  expect(await rejection(classes(rows("1"), half))).toMatch(/The label "1" is unknown/);
+  expect(await rejection(classes(rows("1"), half))).toMatch(/The label is a number that is no label.s/);
 });
 
 test("every fault is reported with its line, and no text is quoted", async () => {
