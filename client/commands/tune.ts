@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import { readTask } from "../../shared/data/files.ts";
 import { readTexts } from "../../shared/data/jsonl.ts";
 import { hashFile } from "../../shared/data/model-files.ts";
+import { verbalizer } from "../../shared/data/verbalizer.ts";
 import { evaluateTask } from "../../shared/operations/evaluate.ts";
 import { encodedExamples } from "../../shared/operations/texts.ts";
 import { checkTuning, type TuneRequest, tunePrompt } from "../../shared/operations/tune.ts";
@@ -139,6 +140,8 @@ async function run(options: Options, io: Io): Promise<void> {
 async function requestOf(options: Options, statePath: string, io: Io): Promise<TuneRequest> {
   const task = await readTask(options.task);
   const model = await loadModel(options.model, io);
+  // Before the rows are read: what costs least to mend is said first.
+  await verbalizer(task, model.tokenizer);
   const given = options.prompt === undefined ? undefined : await loadPrompt(options.prompt, model, io, task);
   const examples = await encodedExamples(options.train, task, model, io.message);
   const { batchSize, epochs = EPOCHS, steps = Math.ceil((epochs * examples.length) / batchSize) } = options;
