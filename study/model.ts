@@ -66,16 +66,15 @@ export class TaskModel {
     return initialPrompt(this.engine, this.model, await initialisationIds(this.tokenizer, this.task.init, rows));
   }
 
+  /** What a tuning works on, private or not. */
+  async #tuned(rows: readonly Example[], promptTokens: number) {
+    const { engine, model, classes } = this;
+    return { engine, model, classes, examples: await this.#labelled(rows), start: await this.start(promptTokens) };
+  }
+
   async tune(rows: readonly Example[], promptTokens: number, settings: TuneSettings, seed: number): Promise<Value> {
     const { steps, batchSize, learningRate, averagedSteps } = settings;
-    const start = await this.start(promptTokens);
-    const shared = {
-      engine: this.engine,
-      model: this.model,
-      classes: this.classes,
-      examples: await this.#labelled(rows),
-      start,
-    };
+    const shared = await this.#tuned(rows, promptTokens);
     const order = { kind: "shuffled", seed } as const;
     const schedule = { steps, batchSize, learningRate, averagedSteps, optimizer: ADAM, order };
     return inScratch(async (state) => (await tune({ ...shared, ...schedule, state }, {})).prompt);
@@ -89,14 +88,7 @@ export class TaskModel {
   ): Promise<Value> {
     const { steps, batchSize, learningRate, averagedSteps, clip } = settings;
     const plan = createPlan({ records: rows.length, batchSize, steps, clip, delta: 1 / (2 * rows.length), epsilon });
-    const start = await this.start(promptTokens);
-    const shared = {
-      engine: this.engine,
-      model: this.model,
-      classes: this.classes,
-      examples: await this.#labelled(rows),
-      start,
-    };
+    const shared = await this.#tuned(rows, promptTokens);
     const schedule = { learningRate, averagedSteps, optimizer: ADAM, plan, random: cryptoRandom };
     return inScratch(async (state) => (await dpTune({ ...shared, ...schedule, state }, {})).prompt);
   }

@@ -19,13 +19,14 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const { id, digest } = spec.publicSet;
   const path = await fetchPublicSet(store, work, spec.publicSet);
   const { loss, alpha, starts, selected, steps, batchSize, learningRate, seed } = spec.options;
+  const open = spec.student.kind === "open";
   const moved = await transferPrompt(
     {
       target,
       student,
-      open: spec.student.kind === "open",
+      open,
       prompt,
-      publicSet: { id, digest, ...(await publicTexts(path, prompt.manifest.task, target, student)) },
+      publicSet: { id, digest, ...(await publicTexts(path, prompt.manifest.task, target, open ? student : undefined)) },
       loss,
       alpha,
       starts,

@@ -53,7 +53,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const prompt = requireManifest(await loadPrompt(options.prompt, student, io), options.prompt);
   const { task } = prompt.manifest;
   const target = await loadModel(options.target, io);
-  const texts = await publicTexts(options.public, task, target, student, io.message);
+  const texts = await publicTexts(options.public, task, target, options.open ? student : undefined, io.message);
   const { sha256: digest } = await hashFile(options.public);
   const { open = false, loss, alphaData, start, select = null, steps, batchSize, seed, resume = false } = options;
   const request = {

@@ -19,10 +19,17 @@ export async function encodedTexts(path: string, task: Task, model: OpenModel, s
 /**
  * A transfer's texts as either model reads them: a student that was cut from its target reads with the target's tokenizer, an open one
  * with its own.
+ * @param openStudent undefined for a student that was cut from the target
  */
-export async function publicTexts(path: string, task: Task, target: OpenModel, student: OpenModel, say?: Say) {
+export async function publicTexts(
+  path: string,
+  task: Task,
+  target: OpenModel,
+  openStudent: OpenModel | undefined,
+  say?: Say,
+) {
   const texts = await encodedTexts(path, task, target, say);
-  const studentTexts = await encodedTexts(path, task, student);
+  const studentTexts = openStudent ? await encodedTexts(path, task, openStudent) : texts;
   return { file: path, texts, studentTexts };
 }
 
