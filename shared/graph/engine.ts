@@ -16,31 +16,7 @@ export interface Graph {
   /** Results that every run returns. */
   readonly outputs: Readonly<Record<string, Tensor>>;
   /** Variables that every run replaces, and by what. */
-  readonly updates?: readonly Update[];
-}
-
-/** The value that replaces a variable's when a graph has run. */
-export interface Update {
-  readonly variable: Tensor;
-  readonly next: Tensor;
-  /** Written over the old value while the graph runs, where `next` is made by an operator that can do that. */
-  readonly inPlace?: true;
-}
-
-/** What a run computes, if not everything of everything. */
-export interface Part {
-  /** Of every variable whose leading dimension has a name: the row to begin with, and how many. */
-  readonly rows?: { readonly first: number; readonly count: number };
-  /** The graph's outputs that are wanted; all of them if it is left out. */
-  readonly outputs?: readonly string[];
-}
-
-/** Elements that are copied from one variable to another. */
-export interface Copy {
-  readonly from: string;
-  readonly to: string;
-  /** Three numbers a piece: where it begins in `from` and in `to`, and its length, in elements. */
-  readonly pieces: Float64Array;
+  readonly updates?: readonly { readonly variable: Tensor; readonly next: Tensor }[];
 }
 
 /** Where graphs run. What a device has no kernel for, ONNX Runtime runs on the CPU. */
@@ -52,10 +28,9 @@ export interface Session {
   /**
    * Runs the graph once.
    * @param feeds a value for every input of the graph
-   * @param part what of it is wanted
    * @throws Error naming an input that is missing, or what ONNX Runtime found wrong
    */
-  run(feeds: Readonly<Record<string, Value>>, part?: Part): Promise<Record<string, Value>>;
+  run(feeds: Readonly<Record<string, Value>>): Promise<Record<string, Value>>;
   /** Frees what the graph holds, packed weights above all. It can't be run any more. */
   release(): Promise<void>;
 }
@@ -94,17 +69,17 @@ export class Engine {
 
   /** Makes a graph ready to run. */
   async load(graph: Graph): Promise<Session> {
-    const updates = (graph.updates ?? []).map(({ variable, next, inPlace = false }) => {
+    const updates = (graph.updates ?? []).map(({ variable, next }) => {
       if (variable.source.kind !== "variable") throw new Error("only variables can be updated");
-      return { name: variable.source.name, next, inPlace };
+      return { name: variable.source.name, next };
     });
     const updated = Object.fromEntries(updates.map(({ name, next }) => [`next.${name}`, next]));
     const onnx = serialise({ ...graph.outputs, ...updated });
     const handle = this.#next;
-    const replaced = updates.map(({ name, inPlace }) => ({ name, inPlace }));
-    await this.#call({ type: "load", handle, onnx, updates: replaced, packed: packsWeights(graph) });
+    const names = updates.map(({ name }) => name);
+    await this.#call({ type: "load", handle, onnx, updates: names, packed: packsWeights(graph) });
     return {
-      run: (feeds, part = {}) => this.#call({ type: "run", handle, feeds, part }),
+      run: (feeds) => this.#call({ type: "run", handle, feeds }),
       release: () => this.#call({ type: "release", handle }),
     };
   }
@@ -117,21 +92,6 @@ export class Engine {
   /** Copies of variables. */
   get(names: readonly string[]): Promise<Record<string, Value>> {
     return this.#call({ type: "get", names });
-  }
-
-  /** Makes variables of zeros, of these shapes. */
-  allocate(shapes: Readonly<Record<string, readonly number[]>>): Promise<void> {
-    return this.#call({ type: "allocate", shapes });
-  }
-
-  /** Copies pieces of variables, one after the other. */
-  copy(copies: readonly Copy[]): Promise<void> {
-    return this.#call({ type: "copy", copies });
-  }
-
-  /** Frees variables that are not needed any more. */
-  drop(names: readonly string[]): Promise<void> {
-    return this.#call({ type: "drop", names });
   }
 
   /** Ends the thread and frees all memory. */

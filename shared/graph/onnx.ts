@@ -25,7 +25,6 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, readonly [number
     name: [3, "string"],
     opType: [4, "string"],
     attribute: [5, "AttributeProto", "repeated"],
-    domain: [7, "string"],
   },
   AttributeProto: {
     name: [1, "string"],

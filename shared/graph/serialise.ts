@@ -5,22 +5,20 @@ import { type Attributes, type DType, ELEMENT_TYPE, type Node, type Tensor } fro
 
 const OPSET = 20;
 const IR_VERSION = 10;
-/** Of the operators that ONNX Runtime adds to the standard ones. */
-const MICROSOFT = { domain: "com.microsoft", version: 1 } as const;
 /** AttributeProto.AttributeType */
 const ATTRIBUTE = { FLOAT: 1, INT: 2, STRING: 3, INTS: 7 } as const;
 /** Attributes that only the rules read. ONNX takes these axes as a tensor. */
 const RULES_ONLY: Readonly<Record<string, readonly string[]>> = { ReduceSum: ["axes"] };
 /** Attributes that ONNX types as floats even when their value is whole. */
-const FLOATS = new Set(["epsilon", "scale"]);
+const FLOATS = new Set(["epsilon"]);
 
 /** A graph as ONNX Runtime reads it, and what the engine must feed. */
 export interface OnnxGraph {
   readonly bytes: Uint8Array;
   /** Names and dtypes of the inputs that every run must give. */
   readonly inputs: readonly { readonly name: string; readonly dtype: DType }[];
-  /** The variables that the graph reads; of those whose leading dimension has a name, a run takes some rows. */
-  readonly variables: readonly { readonly name: string; readonly byRows: boolean }[];
+  /** Names and dtypes of the variables that the graph reads. */
+  readonly variables: readonly string[];
   /** Folder that the weights' locations are relative to; undefined if there are none. */
   readonly weightFolder: string | undefined;
 }
@@ -55,7 +53,7 @@ class Writer {
     const bytes = encodeModel({
       irVersion: IR_VERSION,
       producerName: "softpost",
-      opsetImport: [{ domain: "", version: OPSET }, MICROSOFT],
+      opsetImport: [{ domain: "", version: OPSET }],
       graph: {
         name: "softpost",
         node: this.#nodes,
@@ -69,7 +67,7 @@ class Writer {
     return {
       bytes,
       inputs: given.map((tensor) => ({ name: leafName(tensor), dtype: tensor.dtype })),
-      variables: kept.map((tensor) => ({ name: leafName(tensor), byRows: typeof tensor.shape[0] === "string" })),
+      variables: kept.map(leafName),
       weightFolder,
     };
   }
@@ -130,7 +128,6 @@ class Writer {
         inputs,
         node.outputs.map((_, i) => `${base}.${i}`),
         node.attributes,
-        node.operator.domain,
       );
     }
     return `${this.#names.get(node)}.${output}`;
@@ -180,17 +177,11 @@ class Writer {
     throw new Error(`no input has a dimension called ${dimension}`);
   }
 
-  #emit(
-    opType: string,
-    input: readonly string[],
-    output: readonly string[],
-    attributes: Attributes = {},
-    domain = "",
-  ): string {
+  #emit(opType: string, input: readonly string[], output: readonly string[], attributes: Attributes = {}): string {
     const attribute = Object.entries(attributes)
       .filter(([name]) => !RULES_ONLY[opType]?.includes(name))
       .map(([name, value]) => attributeProto(name, value));
-    this.#nodes.push({ opType, domain, name: output[0], input, output, attribute });
+    this.#nodes.push({ opType, name: output[0], input, output, attribute });
     return output[0]!;
   }
 

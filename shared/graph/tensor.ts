@@ -66,10 +66,8 @@ export interface Backward {
 
 /** An ONNX operator with its two rules. */
 export interface Operator {
-  /** ONNX operator name. */
+  /** ONNX operator name in the standard domain. */
   readonly type: string;
-  /** Whose operator it is; the standard's if it is left out. */
-  readonly domain?: "com.microsoft";
   /** Gradients take the outputs as constants: those who use them account for their part. */
   readonly constant?: true;
   /** The type of every output. Throws an Error that says what does not fit. */

@@ -51,8 +51,8 @@ export function decodeStep(
     const shape = [ROWS, keyHeads, "M", size];
     const kept: Kept = { key: variable(names.key, shape), value: variable(names.value, shape) };
     const attended = cachedAttention(model.heads(layer, x, positions), kept, { last, total }, model.config);
-    for (const of of ["key", "value"] as const) {
-      updates.push({ variable: kept[of], next: attended.kept[of], inPlace: true });
+    for (const part of ["key", "value"] as const) {
+      updates.push({ variable: kept[part], next: attended.kept[part], inPlace: true });
     }
     // Of the last layer only what is read is finished.
     const read = layer === layers - 1 ? lastOf : (all: Tensor) => all;
