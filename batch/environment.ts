@@ -3,7 +3,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Device } from "../shared/graph/engine.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
-import type { BucketOptions } from "./bucket.ts";
+import type { BucketOptions } from "./storage/bucket.ts";
 
 /** What a job is told by its job definition and by Batch. */
 export interface Environment {

@@ -3,12 +3,12 @@
  * otherwise is in its environment (environment.ts). `device` alone says whether its device can be used: a new image's first test.
  */
 
-import { runDistill } from "./distill.ts";
 import { readDevice, readEnvironment } from "./environment.ts";
-import { runPredict } from "./predict.ts";
-import { runJob } from "./run.ts";
-import { stopSignal } from "./stop.ts";
-import { runTransfer } from "./transfer.ts";
+import { runDistill } from "./jobs/distill.ts";
+import { runPredict } from "./jobs/predict.ts";
+import { runTransfer } from "./jobs/transfer.ts";
+import { runJob } from "./lifecycle/run-process.ts";
+import { stopSignal } from "./lifecycle/stop-signal.ts";
 import { tryDevice } from "./try-device.ts";
 
 const [kind = "", key = ""] = process.argv.slice(2);

@@ -35,7 +35,8 @@ async function loadStep(engine: Engine, { ours, naive, feeds, variables }: Step)
 }
 
 const onModel = (layers: number, step: typeof tuningStep) => ({
-  ...{ size: STEP, layers },
+  size: STEP,
+  layers,
   load: async (engine: Engine, folder: string) =>
     loadStep(engine, step((await randomGpt2(folder, layers)).model, STEP)),
 });
@@ -46,21 +47,30 @@ export const BENCHMARKS: readonly Benchmark[] = [
   { name: "private tuning, 4 layers", peers: ["tune-dp-hand"], ...onModel(STUDENT_LAYERS, privateStep) },
   { name: "private tuning, 12 layers", peers: ["tune-dp-hand"], ...onModel(TARGET_LAYERS, privateStep) },
   {
-    ...{ name: "transfer", size: STEP, layers: TARGET_LAYERS, peers: ["transfer-ref"] },
+    name: "transfer",
+    size: STEP,
+    layers: TARGET_LAYERS,
+    peers: ["transfer-ref"],
     async load(engine, folder) {
       const [target, student] = [await randomGpt2(folder, TARGET_LAYERS), await randomGpt2(folder, STUDENT_LAYERS)];
       return loadStep(engine, transferStep(target.model, student.model, STEP));
     },
   },
   {
-    ...{ name: "distillation", size: { B: 4, P: 0, T: 128 }, layers: TARGET_LAYERS, peers: ["distill"] },
+    name: "distillation",
+    size: { B: 4, P: 0, T: 128 },
+    layers: TARGET_LAYERS,
+    peers: ["distill"],
     async load(engine, folder) {
       const { checkpoint } = await randomGpt2(folder, TARGET_LAYERS);
       return loadStep(engine, await distillationStep(checkpoint, [0, 1, 10, 11], this.size));
     },
   },
   {
-    ...{ name: "evaluation", size: { B: 64, P: 100, T: 64 }, layers: STUDENT_LAYERS, peers: ["evaluate"] },
+    name: "evaluation",
+    size: { B: 64, P: 100, T: 64 },
+    layers: STUDENT_LAYERS,
+    peers: ["evaluate"],
     async load(engine, folder) {
       return evaluations(engine, (await randomGpt2(folder, STUDENT_LAYERS)).model, this.size);
     },

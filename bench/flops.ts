@@ -1,5 +1,5 @@
 import type { Graph } from "../shared/graph/engine.ts";
-import { elementsOf, outputsOf, reached } from "../shared/graph/walk.ts";
+import { elementsOf, outputsOf, reached } from "../shared/graph/traversal.ts";
 
 /**
  * Floating-point operations of all matrix products of a graph, two for each multiplication and addition.

@@ -1,28 +1,39 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { copyTokenizer } from "../shared/data/model-files.ts";
 import type { Value } from "../shared/graph/engine.ts";
-import { type Checkpoint, frozenWeights, openCheckpoint } from "../shared/models/checkpoint.ts";
 import { gpt2 } from "../shared/models/gpt2.ts";
-import type { Model } from "../shared/models/model.ts";
 import { writeCheckpoint } from "../shared/models/write-checkpoint.ts";
+import { type OpenModel, openModel } from "../shared/operations/open-model.ts";
 import { Draws, seededRandom } from "../shared/protocol/random.ts";
 
 /** GPT-2 small's size. */
 export const WIDTH = 768;
 export const VOCABULARY = 50_257;
 
+/** The demo's: what is timed is made of ids, so any tokenizer will do. */
+const TOKENIZER = fileURLToPath(new URL("../demo/model", import.meta.url));
+
 /** A GPT-2 with random weights and so many layers, made in the folder when it is wanted first. */
-export async function randomGpt2(folder: string, layers: number): Promise<{ checkpoint: Checkpoint; model: Model }> {
+export async function randomGpt2(folder: string, layers: number): Promise<OpenModel> {
   const path = join(folder, `gpt2-${layers}l`);
   if (!(await stat(join(path, "model.safetensors")).catch(() => undefined))) await make(path, layers);
-  const checkpoint = await openCheckpoint(path);
-  return { checkpoint, model: checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint)) };
+  // What it is called and the digest of its files count for nothing here.
+  return openModel(path, { id: `gpt2-${layers}l`, digest: "" });
 }
 
 async function make(path: string, layers: number): Promise<void> {
   const json = {
-    ...{ model_type: "gpt2", architectures: ["GPT2LMHeadModel"], n_layer: layers, n_embd: WIDTH, n_head: 12 },
-    ...{ n_positions: 1024, vocab_size: VOCABULARY, bos_token_id: 0, eos_token_id: 0 },
+    model_type: "gpt2",
+    architectures: ["GPT2LMHeadModel"],
+    n_layer: layers,
+    n_embd: WIDTH,
+    n_head: 12,
+    n_positions: 1024,
+    vocab_size: VOCABULARY,
+    bos_token_id: 0,
+    eos_token_id: 0,
   };
   const weights: Record<string, Value> = {};
   for (const [index, [name, shape]] of Object.entries(gpt2.parameters(gpt2.configure(json))).entries()) {
@@ -35,4 +46,5 @@ async function make(path: string, layers: number): Promise<void> {
     weights[name] = { shape, data };
   }
   await writeCheckpoint(path, json, weights);
+  await copyTokenizer(TOKENIZER, path);
 }

@@ -8,9 +8,9 @@ import { cast, concat, range, reshape } from "../shared/graph/operators/layout.t
 import { product, sum } from "../shared/graph/shape.ts";
 import { integers, sizes, type Tensor } from "../shared/graph/tensor.ts";
 import { attend, causalMask } from "../shared/models/attention.ts";
-import type { Texts } from "../shared/models/forward.ts";
 import { everyRow } from "../shared/models/masked.ts";
 import type { Model } from "../shared/models/model.ts";
+import type { Texts } from "../shared/models/texts.ts";
 
 /**
  * Logits `[B, V]` at the last real token of every text.

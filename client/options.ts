@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 
 /** Option parsers for commander: they give the value or say what it must be, which ends the program with exit code 2. */
 
@@ -43,4 +43,29 @@ export function layerList(text: string): number[] {
 function parseNumber(text: string): number {
   const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
   return Number.isFinite(value) ? value : Number.NaN;
+}
+
+/** What the training of a model's weights is told. */
+export interface WeightTrainingOptions {
+  out: string;
+  steps: number;
+  batchSize: number;
+  maxLength: number;
+  lr: number;
+  seed: number;
+  resume?: boolean;
+}
+
+/** Adds the options of a command that trains weights. */
+export function withWeightTraining(
+  command: Command,
+  defaults: { readonly batchSize: number; readonly learningRate: number; readonly seed: string },
+): Command {
+  return command
+    .option("--steps <n>", "optimiser steps", wholeNumber(1), 1000)
+    .option("--batch-size <n>", "rows a step", wholeNumber(1), defaults.batchSize)
+    .option("--max-length <n>", "tokens a row", wholeNumber(2), 128)
+    .option("--lr <x>", "peak learning rate", positiveNumber, defaults.learningRate)
+    .option("--seed <n>", defaults.seed, wholeNumber(0), 0)
+    .option("--resume", "go on with an unfinished run");
 }

@@ -26,6 +26,8 @@ export interface Io {
   /** Where models run, and how precisely. */
   readonly device: Device;
   readonly precision: Precision;
+  /** Whether digests of models are computed from their bytes, whatever is recorded of them. */
+  readonly verify: boolean;
   /** Where progress is shown. */
   readonly stderr: Sink;
 }
@@ -37,6 +39,7 @@ export interface CommonOptions {
   readonly threads?: number;
   readonly device?: Device;
   readonly precision?: "fp32" | "fp16";
+  readonly verify?: boolean;
 }
 
 /** @param options asked at every use, since they are parsed after this is made */
@@ -59,6 +62,9 @@ export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOption
     },
     get precision() {
       return options().precision === "fp16" ? "float16" : "float32";
+    },
+    get verify() {
+      return options().verify === true;
     },
     stderr,
   };

@@ -13,12 +13,12 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { admit, type Budget, type LedgerEntry, ledgerEntrySchema } from "../shared/privacy/ledger.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { cryptoRandom } from "../shared/protocol/random.ts";
 import { withFileLock } from "./file-lock.ts";
+import { softpostHome } from "./home.ts";
 
 /** Bytes of the key that turns a data set's digest into its name in the ledger. */
 const KEY_BYTES = 32;
@@ -40,7 +40,7 @@ export interface Ledger {
 
 /** Where ledgers live: `$SOFTPOST_HOME/ledger`, or `~/.softpost/ledger`. */
 export function ledgerFolder(): string {
-  return join(process.env.SOFTPOST_HOME ?? join(homedir(), ".softpost"), "ledger");
+  return join(softpostHome(), "ledger");
 }
 
 /**

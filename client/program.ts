@@ -67,6 +67,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
         .choices(["fp32", "fp16"])
         .default("fp32"),
     )
+    .option("--verify", "compute every model's digest anew, also of files that have not changed since it was")
     .helpOption("-h, --help", "show help")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) })

@@ -20,7 +20,9 @@ export function partiesOf(folder: string, stop: AbortSignal): Parties {
   return {
     provider: { name: "provider", folder: join(folder, "provider"), environment: {}, stop },
     client: {
-      ...{ name: "client", folder: own, stop },
+      name: "client",
+      folder: own,
+      stop,
       // Its privacy ledger is part of the demo too, not of the user's own.
       environment: { SOFTPOST_HOME: join(own, ".softpost"), SOFTPOST_CONFIG: join(own, CONFIG) },
     },

@@ -105,7 +105,8 @@ function finish(
     },
     transfers: runs.flatMap((run) => run.transfers),
     budgets: { before, between: runs.map((run) => run.between), after },
-    ...{ sent, seconds },
+    sent,
+    seconds,
   };
   const report = writeReport(folder, results);
   console.log(`\n${sentText(sent)}`);

@@ -36,7 +36,8 @@ export async function serve(party: Party, ...args: readonly string[]): Promise<S
   child.stdout.resume();
   const { url, key } = JSON.parse(output);
   return {
-    ...{ url, key },
+    url,
+    key,
     async close() {
       end();
       await ended;

@@ -48,7 +48,11 @@ export async function runTask(parties: Parties, files: TaskFiles): Promise<TaskR
   const { epsilon, delta } = tunedDp.result.privacy as { epsilon: number; delta: number };
   const classes = files.task.labels.map((label) => label.name);
   const results: TaskResults = {
-    ...{ name, about: TASKS[name]!.about, classes, testExamples: files.test.length, methods },
+    name,
+    about: TASKS[name]!.about,
+    classes,
+    testExamples: files.test.length,
+    methods,
     privacy: { epsilon, delta },
     bagOfWords: bagOfWordsAccuracy(files.train, files.test, classes),
     tuning: [curve("student", tuned), curve("student, with DP", tunedDp), curve("target", onTarget)],
@@ -136,7 +140,9 @@ async function evaluateAll(commands: TaskCommands, files: TaskFiles, runs: Runs)
   const { name } = files.task;
   const publicExamples = Math.min(TASKS[name]!.publicTexts, files.public.length);
   const row = (method: string, how: string, accuracy: number, tuned?: Finished, moved?: Transfer): MethodResult => ({
-    ...{ method, how, accuracy },
+    method,
+    how,
+    accuracy,
     privateExamples: tuned ? files.train.length : 0,
     publicExamples: moved ? publicExamples : 0,
     seconds: (tuned?.seconds ?? 0) + (moved?.cost?.deviceSeconds ?? 0),

@@ -2,11 +2,12 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
 import { secureHeaders } from "hono/secure-headers";
 import { ProblemError } from "../shared/protocol/errors.ts";
-import { docsPage } from "./docs.ts";
-import { drainBody } from "./drain.ts";
-import type { Env } from "./env.ts";
-import { logRequests } from "./log.ts";
-import { invalidRequest, onError } from "./problem.ts";
+import type { App, AppEnv } from "./http/app-env.ts";
+import { docsPage } from "./http/docs.ts";
+import { invalidRequest, onError } from "./http/errors.ts";
+import { logRequests } from "./http/log.ts";
+import { limitStrangers } from "./http/unknown-callers.ts";
+import { drainBody } from "./http/unread-body.ts";
 import { addAdminRoutes } from "./routes/admin.ts";
 import { addBatchRoutes } from "./routes/batch-events.ts";
 import { addBudgetRoutes } from "./routes/budget.ts";
@@ -16,20 +17,6 @@ import { addQuoteRoutes } from "./routes/quotes.ts";
 import { addSubmitRoutes } from "./routes/submit.ts";
 import { addTenantDataRoutes } from "./routes/tenant-data.ts";
 import { addTransferRoutes } from "./routes/transfers.ts";
-import { limitStrangers } from "./strangers.ts";
-
-export interface AppEnv {
-  Bindings: Env;
-  Variables: {
-    requestId: string;
-    /** The authenticated tenant. */
-    tenant: string;
-    /** What the log says about a failure of ours. */
-    error: string;
-  };
-}
-
-export type App = OpenAPIHono<AppEnv>;
 
 const INFO = {
   title: "softpost",

@@ -1,5 +1,5 @@
 import type { Tenant } from "./ledger/tenant.ts";
-import type { PromptStore } from "./prompt-store.ts";
+import type { PromptStore } from "./storage/prompt-store.ts";
 
 /** Bindings, variables and secrets of `wrangler.toml`. */
 export interface Env {

@@ -1,7 +1,7 @@
 import { createApp } from "./app.ts";
 import type { Env } from "./env.ts";
-import { reconcileAll } from "./reconcile.ts";
-import { withStore } from "./store.ts";
+import { withStore } from "./storage/choose-store.ts";
+import { reconcileAll } from "./transfers/reconcile.ts";
 
 export { Tenant } from "./ledger/tenant.ts";
 

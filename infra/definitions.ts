@@ -41,7 +41,7 @@ export interface RetryRule {
   readonly onReason?: string;
 }
 
-/** A machine that was taken away, or a job that wrote its checkpoint when it was told to end (143, batch/run.ts): another one goes on. All else is over. */
+/** A machine that was taken away, or a job that wrote its checkpoint when it was told to end (143, batch/lifecycle/run-process.ts): another one goes on. All else is over. */
 export const retryRules: readonly RetryRule[] = [
   { onStatusReason: "Host EC2*", action: "RETRY" },
   { onExitCode: "143", action: "RETRY" },

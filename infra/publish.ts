@@ -4,9 +4,9 @@
  */
 import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { Bucket } from "../batch/bucket.ts";
 import { readEnvironment } from "../batch/environment.ts";
-import { publishPublicSet, publishStudent, retireStudent } from "../batch/publish.ts";
+import { Bucket } from "../batch/storage/bucket.ts";
+import { publishPublicSet, publishStudent, retireStudent } from "../batch/storage/publish.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 
 const text = { type: "string" } as const;

@@ -14,6 +14,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "shared/data": ["shared/protocol", "shared/prompt"],
   "shared/models": ["shared/protocol", "shared/prompt", "shared/graph"],
   "shared/training": ["protocol", "prompt", "privacy", "data", "graph", "models"].map((name) => `shared/${name}`),
+  "shared/operations": ["protocol", "prompt", "privacy", "data", "graph", "models", "training"].map(
+    (name) => `shared/${name}`,
+  ),
   edge: ["shared/protocol", "shared/prompt", "shared/privacy"],
 };
 

@@ -2,6 +2,8 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { initialisationIds } from "../../shared/data/encode.ts";
 import { readTask } from "../../shared/data/files.ts";
+import { requireRoom } from "../../shared/operations/checks.ts";
+import { encodedExamples } from "../../shared/operations/texts.ts";
 import {
   areaUnder,
   bestAudit,
@@ -18,7 +20,7 @@ import type { Watch } from "../../shared/training/events.ts";
 import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import type { LabelledText } from "../../shared/training/tune.ts";
 import { type AuditedTraining, type AuditSubject, confidencesOf, planOf, tuneOn } from "../audit-subject.ts";
-import { loadLabelled, loadModel, loadVerbalizer, requireRoom } from "../inputs.ts";
+import { loadModel, loadVerbalizer } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
@@ -156,7 +158,7 @@ async function withSubject(
   const loaded = await loadModel(options.model, io);
   const classes = loadVerbalizer(task, loaded, io);
   requireRoom(task, options.promptTokens, loaded);
-  const rows = await loadLabelled(options.train, task, loaded, io);
+  const rows = await encodedExamples(options.train, task, loaded, io.message);
   const ids = initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
   await engineRun(io, async (engine, watch) => {
     const start = await initialPrompt(engine, loaded.model, ids);

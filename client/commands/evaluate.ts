@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { readTask } from "../../shared/data/files.ts";
-import { figures, predict } from "../../shared/training/evaluate.ts";
-import { loadLabelled, loadModel, loadPrompt, loadVerbalizer, requireFinite, requireRoom } from "../inputs.ts";
+import { evaluateTask } from "../../shared/operations/evaluate.ts";
+import { encodedExamples } from "../../shared/operations/texts.ts";
+import { loadModel, loadPrompt } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
 
@@ -26,22 +27,16 @@ export function registerEvaluate(program: Command, io: Io): void {
 
 async function run(options: Options, io: Io): Promise<void> {
   const task = await readTask(options.task);
-  const loaded = await loadModel(options.model, io);
-  const classes = loadVerbalizer(task, loaded, io);
-  const prompt = options.prompt === undefined ? undefined : await loadPrompt(options.prompt, loaded, io, task);
-  requireRoom(task, prompt?.virtualTokens ?? 0, loaded);
-  const examples = await loadLabelled(options.data, task, loaded, io);
-  const probabilities = await engineRun(io, (engine, watch) =>
-    predict({ engine, model: loaded.model, classes, prompt: prompt?.value }, examples, watch),
+  const model = await loadModel(options.model, io);
+  const prompt = options.prompt === undefined ? undefined : await loadPrompt(options.prompt, model, io, task);
+  const examples = await encodedExamples(options.data, task, model, io.message);
+  const result = await engineRun(io, (engine, watch) =>
+    evaluateTask({ model, task, prompt: prompt?.value }, examples, engine, watch),
   );
-  requireFinite(probabilities, `The probabilities of ${options.model}`);
-  const labels = examples.map(({ label }) => label);
-  const result = figures(probabilities, labels, classes.length);
-  const perClass = result.classes.map((each, index) => ({ name: task.labels[index]!.name, ...each }));
   const percent = (part: number) => `${(100 * part).toFixed(1)} %`;
   const lines = [
     `accuracy ${percent(result.accuracy)} ± ${percent(result.standardError)}, loss ${result.loss.toFixed(4)}, ${result.examples} examples`,
-    ...perClass.map(({ name, examples, recall }) => `  ${name}: ${percent(recall ?? 0)} of ${examples}`),
+    ...result.classes.map(({ name, examples, recall }) => `  ${name}: ${percent(recall ?? 0)} of ${examples}`),
   ];
-  io.result({ ...result, classes: perClass }, lines.join("\n"));
+  io.result(result, lines.join("\n"));
 }

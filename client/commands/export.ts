@@ -5,18 +5,12 @@ import type { Encoded } from "../../shared/data/encode.ts";
 import type { Engine } from "../../shared/graph/engine.ts";
 import { input } from "../../shared/graph/tensor.ts";
 import type { Model } from "../../shared/models/model.ts";
+import { requireFinite, requireRoom } from "../../shared/operations/checks.ts";
+import { encodedTexts } from "../../shared/operations/texts.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { InterruptedError } from "../../shared/training/loop.ts";
-import {
-  type LoadedPrompt,
-  loadModel,
-  loadPromptAndTask,
-  loadTexts,
-  loadVerbalizer,
-  requireFinite,
-  requireRoom,
-} from "../inputs.ts";
+import { type LoadedPrompt, loadModel, loadPromptAndTask, loadVerbalizer } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
 import { torchFile } from "../torch-file.ts";
@@ -68,7 +62,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const { prompt, task } = await loadPromptAndTask(options, loaded, io);
   const classes = loadVerbalizer(task, loaded, io);
   requireRoom(task, prompt.virtualTokens, loaded);
-  const texts = await loadTexts(options.data, task, loaded, io);
+  const texts = await encodedTexts(options.data, task, loaded, io.message);
   const request = {
     model: options.servedModel ?? options.model.split("@")[0],
     max_tokens: 1,

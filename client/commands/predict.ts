@@ -1,6 +1,7 @@
 import type { Command } from "commander";
-import { predict } from "../../shared/training/evaluate.ts";
-import { loadModel, loadPromptAndTask, loadTexts, loadVerbalizer, requireFinite, requireRoom } from "../inputs.ts";
+import { predictLabels } from "../../shared/operations/predict.ts";
+import { encodedTexts } from "../../shared/operations/texts.ts";
+import { loadModel, loadPromptAndTask } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
 
@@ -24,19 +25,11 @@ export function registerPredict(program: Command, io: Io): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const loaded = await loadModel(options.model, io);
-  const { prompt, task } = await loadPromptAndTask(options, loaded, io);
-  const classes = loadVerbalizer(task, loaded, io);
-  requireRoom(task, prompt.virtualTokens, loaded);
-  const texts = await loadTexts(options.data, task, loaded, io);
-  const probabilities = await engineRun(io, (engine, watch) =>
-    predict({ engine, model: loaded.model, classes, prompt: prompt.value }, texts, watch),
+  const model = await loadModel(options.model, io);
+  const { prompt, task } = await loadPromptAndTask(options, model, io);
+  const texts = await encodedTexts(options.data, task, model, io.message);
+  const rows = await engineRun(io, (engine, watch) =>
+    predictLabels({ model, task, prompt: prompt.value }, texts, engine, watch),
   );
-  requireFinite(probabilities, `The probabilities of ${options.model}`);
-  const names = task.labels.map(({ name }) => name);
-  for (let at = 0; at < probabilities.length; at += names.length) {
-    const row = probabilities.subarray(at, at + names.length);
-    const label = names[row.indexOf(Math.max(...row))];
-    io.row(JSON.stringify({ label, probabilities: Object.fromEntries(names.map((name, k) => [name, row[k]])) }));
-  }
+  for (const row of rows) io.row(JSON.stringify(row));
 }

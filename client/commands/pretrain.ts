@@ -5,50 +5,41 @@ import { copyTokenizer } from "../../shared/data/model-files.ts";
 import { loadTokenizer, maskTokens, type Tokenizer } from "../../shared/data/tokenizer.ts";
 import { configureModel } from "../../shared/models/configure.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
+import { requireFinite } from "../../shared/operations/checks.ts";
+import { corpusTokens } from "../../shared/operations/distill.ts";
 import { parseJson } from "../../shared/protocol/json.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { type PretrainOptions, pretrain } from "../../shared/training/pretrain.ts";
-import { loadCorpus, requireFinite, requireFullPrecision } from "../inputs.ts";
+import { requireFullPrecision } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
-import { positiveNumber, wholeNumber } from "../options.ts";
+import { type WeightTrainingOptions, withWeightTraining } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
 
 /** Of a corpus without a held-out file, the part at its end that is held out. */
 const HELD_OUT = 0.01;
 
-interface Options {
+interface Options extends WeightTrainingOptions {
   corpus: string[];
   heldOut?: string[];
   config: string;
   tokenizer?: string;
-  out: string;
-  steps: number;
-  batchSize: number;
-  maxLength: number;
-  lr: number;
-  seed: number;
-  resume?: boolean;
 }
 
 /** `softpost pretrain`: a small language model from random weights. */
 export function registerPretrain(program: Command, io: Io): void {
-  program
+  const command = program
     .command("pretrain")
     .description("train a small language model from text")
     .requiredOption("--corpus <file...>", 'text files or .jsonl files of {"text"}')
     .option("--held-out <file...>", "files to measure the loss on (default: the last 1 % of the corpus)")
     .requiredOption("--config <file>", "config.json of the model to make")
     .option("--tokenizer <dir>", "folder with tokenizer.json (default: the config's)")
-    .requiredOption("--out <dir>", "new folder for the model")
-    .option("--steps <n>", "optimiser steps", wholeNumber(1), 1000)
-    .option("--batch-size <n>", "rows a step", wholeNumber(1), 16)
-    .option("--max-length <n>", "tokens a row", wholeNumber(2), 128)
-    .option("--lr <x>", "peak learning rate", positiveNumber, 3e-3)
-    .option("--seed <n>", "seed of weights and order", wholeNumber(0), 0)
-    .option("--resume", "go on with an unfinished run")
-    .action((options: Options) => run(options, io));
+    .requiredOption("--out <dir>", "new folder for the model");
+  withWeightTraining(command, { batchSize: 16, learningRate: 3e-3, seed: "seed of weights and order" }).action(
+    (options: Options) => run(options, io),
+  );
 }
 
 async function run(options: Options, io: Io): Promise<void> {
@@ -73,7 +64,15 @@ async function run(options: Options, io: Io): Promise<void> {
       seed,
     };
     const request: PretrainOptions = {
-      ...{ engine, ...model, tokens, heldOut, steps, batchSize, length, learningRate, seed },
+      engine,
+      ...model,
+      tokens,
+      heldOut,
+      steps,
+      batchSize,
+      length,
+      learningRate,
+      seed,
       mask: maskTokens(tokenizer, model.config.vocabulary),
       state: { path: out.statePath, settings, resume },
     };
@@ -99,8 +98,8 @@ async function readTokens(
   { onEvent }: Watch,
 ): Promise<{ tokens: Int32Array; heldOut: Int32Array }> {
   onEvent?.({ kind: "note", text: `Tokenising ${corpus.length} files.` });
-  const tokens = await loadCorpus(corpus, tokenizer, vocabulary);
-  if (heldOut) return { tokens, heldOut: await loadCorpus(heldOut, tokenizer, vocabulary) };
+  const tokens = await corpusTokens(corpus, tokenizer, vocabulary);
+  if (heldOut) return { tokens, heldOut: await corpusTokens(heldOut, tokenizer, vocabulary) };
   const cut = Math.floor(tokens.length * (1 - HELD_OUT));
   return { tokens: tokens.subarray(0, cut), heldOut: tokens.subarray(cut) };
 }

@@ -10,8 +10,8 @@ import {
   truncatedEpsilonBounds,
 } from "../../shared/privacy/accountant.ts";
 import { noiseFor } from "../../shared/privacy/calibrate.ts";
+import { NEIGHBOURING, type Neighbouring } from "../../shared/privacy/dominating-pair.ts";
 import { composeEntries, type LedgerEntry } from "../../shared/privacy/ledger.ts";
-import { NEIGHBOURING, type Neighbouring } from "../../shared/privacy/pair.ts";
 import { type Bounds, toleranceAt } from "../../shared/privacy/pld.ts";
 import { rdpEpsilon } from "../../shared/privacy/rdp.ts";
 import { REPETITIONS, type Repetitions, repeatAndSelectEpsilon } from "../../shared/privacy/repeat-and-select.ts";

@@ -72,7 +72,7 @@ async function run(options: Options, io: Io): Promise<void> {
 }
 
 async function publish({ store }: Provider, { target, student, public: files }: Options): Promise<void> {
-  const { publishPublicSet, publishStudent } = await import("../../batch/publish.ts");
+  const { publishPublicSet, publishStudent } = await import("../../batch/storage/publish.ts");
   const named = (folder: string) => ({ folder, name: basename(resolve(folder)) });
   if (target !== undefined && student !== undefined) {
     await publishStudent(store, { student: named(student), target: named(target) });

@@ -1,8 +1,10 @@
+import { join } from "node:path";
 import type { Command } from "commander";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { Api, studentFilePath } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import { downloadFolder } from "../api/download.ts";
+import { digestRecords } from "../inputs.ts";
 import { longRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
 
@@ -49,6 +51,8 @@ async function get(id: string, options: Options, io: Io): Promise<void> {
       onEvent?.({ kind: "progress", done });
     });
   });
+  const records = digestRecords(io);
+  for (const file of student.files) await records.keep(join(out, file.name), file);
   io.result(
     { id, digest: student.digest, bytes: total, out },
     `${out}: student ${id}, ${total} bytes, digests checked`,

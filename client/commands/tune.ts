@@ -1,30 +1,14 @@
 import { type Command, Option } from "commander";
-import { initialisationIds } from "../../shared/data/encode.ts";
 import { readTask } from "../../shared/data/files.ts";
 import { hashFile } from "../../shared/data/model-files.ts";
-import { writePromptFolder } from "../../shared/data/prompt-folder.ts";
+import { evaluateTask } from "../../shared/operations/evaluate.ts";
+import { encodedExamples } from "../../shared/operations/texts.ts";
+import { checkTuning, type TuneRequest, tunePrompt } from "../../shared/operations/tune.ts";
+import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { ACCOUNTANTS, type Accountant } from "../../shared/privacy/accountant.ts";
 import { createPlan, type PrivacyPlan } from "../../shared/privacy/plan.ts";
-import { ProblemError } from "../../shared/protocol/errors.ts";
 import { cryptoRandom } from "../../shared/protocol/random.ts";
-import type { Task } from "../../shared/protocol/task.ts";
-import { dpTune } from "../../shared/training/dp-tune.ts";
-import { figures, predict } from "../../shared/training/evaluate.ts";
-import type { Watch } from "../../shared/training/events.ts";
-import { initialPrompt } from "../../shared/training/initial-prompt.ts";
-import { ADAM } from "../../shared/training/optimizers.ts";
-import type { RunSettings } from "../../shared/training/run-state.ts";
-import { type LabelledText, type Order, type Tuning, tune } from "../../shared/training/tune.ts";
-import {
-  type LoadedModel,
-  type LoadedPrompt,
-  loadLabelled,
-  loadModel,
-  loadPrompt,
-  loadVerbalizer,
-  requireFinite,
-  requireRoom,
-} from "../inputs.ts";
+import { loadModel, loadPrompt } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
@@ -122,47 +106,61 @@ function refuseContradictions(options: Options, command: Command): void {
   }
 }
 
-/** All that a run is made of, read and checked. */
-interface Inputs {
-  readonly task: Task;
-  readonly loaded: LoadedModel;
-  readonly classes: readonly Int32Array[];
-  readonly given: LoadedPrompt | undefined;
-  readonly virtualTokens: number;
-  readonly train: readonly LabelledText[];
-  readonly test: readonly LabelledText[] | undefined;
-  readonly steps: number;
-  readonly plan: PrivacyPlan | null;
-}
-
 async function run(options: Options, io: Io): Promise<void> {
   const out = await openOut(options.out, options);
-  const inputs = await loadInputs(options, io);
-  const { task, loaded, given, virtualTokens, steps, plan } = inputs;
-  const settings = await settingsOf(options, inputs);
-  const state = { path: out.statePath, settings, resume: options.resume === true };
-  if (plan) await chargeRun(options, plan, out.statePath, io);
-  const { tuned, accuracy } = await tuneAndMeasure(options, inputs, state, io);
-  const { optimizer, lr: learningRate, batchSize, average: averagedSteps } = options;
-  const training = { optimizer, learningRate, steps, batchSize, ...(averagedSteps > 1 && { averagedSteps }) };
-  requireFinite(tuned.prompt.data, "The prompt's values");
-  await out.finish(async (folder) => {
-    const prompt = {
-      prompt: tuned.prompt.data as Float32Array,
-      virtualTokens,
-      dimension: loaded.checkpoint.config.width,
-    };
-    const text = given?.manifest?.initialisation.text ?? task.init;
-    const initialisation = given ? { text, promptDigest: given.digest } : { text };
-    await writePromptFolder(folder, prompt, { task, model: loaded.record, initialisation, training, privacy: plan });
+  const request = await requestOf(options, out.statePath, io);
+  const { model, task, steps, privacy } = request;
+  const test = options.eval === undefined ? undefined : await encodedExamples(options.eval, task, model, io.message);
+  checkTuning(request);
+  if (privacy) {
+    await chargeRun(options, privacy.plan, out.statePath, io);
+    announce(privacy.plan, test !== undefined, io);
+  }
+  const { loss, accuracy, ...tuned } = await engineRun(io, async (engine, watch) => {
+    const tuned = await tunePrompt(request, engine, watch);
+    const measured = test && (await evaluateTask({ model, task, prompt: tuned.prompt }, test, engine, watch));
+    return { ...tuned, accuracy: measured?.accuracy ?? null };
   });
+  await out.finish((folder) => writePrompt(folder, tuned));
   forgetRunId(out.statePath);
+  const plan = privacy?.plan ?? null;
   const guarantee = plan ? `, ε ${plan.epsilon.toPrecision(4)} at δ ${plan.delta}` : "";
-  const measured = accuracy === null ? "" : `, accuracy ${(100 * accuracy).toFixed(1)} %`;
+  const shown = accuracy === null ? "" : `, accuracy ${(100 * accuracy).toFixed(1)} %`;
   io.result(
-    { steps, loss: tuned.loss, accuracy, privacy: plan, out: options.out },
-    `${options.out}: loss ${tuned.loss.toFixed(4)}${measured}${guarantee}`,
+    { steps, loss, accuracy, privacy: plan, out: options.out },
+    `${options.out}: loss ${loss.toFixed(4)}${shown}${guarantee}`,
   );
+}
+
+/** Reads what a run is made of. */
+async function requestOf(options: Options, statePath: string, io: Io): Promise<TuneRequest> {
+  const task = await readTask(options.task);
+  const model = await loadModel(options.model, io);
+  const given = options.prompt === undefined ? undefined : await loadPrompt(options.prompt, model, io, task);
+  const examples = await encodedExamples(options.train, task, model, io.message);
+  const { batchSize, epochs = EPOCHS, steps = Math.ceil((epochs * examples.length) / batchSize) } = options;
+  const plan = planOf(options, examples.length, steps);
+  return {
+    model,
+    task,
+    examples,
+    dataDigest: (await hashFile(options.train)).sha256,
+    start: given ?? options.promptTokens ?? PROMPT_TOKENS,
+    steps,
+    batchSize,
+    optimizer: options.optimizer,
+    learningRate: options.lr,
+    averagedSteps: options.average,
+    order: options.shuffle ? { kind: "shuffled", seed: options.seed } : { kind: "file" },
+    privacy: plan && { plan, random: cryptoRandom },
+    state: { path: statePath, resume: options.resume === true },
+  };
+}
+
+function planOf(options: Options, records: number, steps: number): PrivacyPlan | null {
+  const { epsilon, noiseMultiplier, delta, clip = CLIP, batchSize, accountant } = options;
+  if (delta === undefined) return null;
+  return createPlan({ records, batchSize, steps, clip, delta, epsilon, noiseMultiplier, accountant });
 }
 
 /** Writes the run to the private data's ledger before it starts: from here on it is spent, whatever becomes of the run. */
@@ -175,88 +173,13 @@ async function chargeRun(options: Options, plan: PrivacyPlan, statePath: string,
   io.message(`Charged to the ledger of this data as run ${entries.length} (softpost privacy ledger shows all).`);
 }
 
-async function loadInputs(options: Options, io: Io): Promise<Inputs> {
-  const task = await readTask(options.task);
-  const loaded = await loadModel(options.model, io);
-  const classes = loadVerbalizer(task, loaded, io);
-  const given = options.prompt === undefined ? undefined : await loadPrompt(options.prompt, loaded, io, task);
-  const virtualTokens = given?.virtualTokens ?? options.promptTokens ?? PROMPT_TOKENS;
-  requireRoom(task, virtualTokens, loaded);
-  const train = await loadLabelled(options.train, task, loaded, io);
-  const test = options.eval === undefined ? undefined : await loadLabelled(options.eval, task, loaded, io);
-  const steps = options.steps ?? Math.ceil(((options.epochs ?? EPOCHS) * train.length) / options.batchSize);
-  if (options.average > steps)
-    throw new ProblemError(
-      "More steps to average than to do",
-      `--average is ${options.average}, the run has ${steps} steps`,
-    );
-  const plan = planOf(options, train.length, steps);
-  return { task, loaded, classes, given, virtualTokens, train, test, steps, plan };
-}
-
-function planOf(options: Options, records: number, steps: number): PrivacyPlan | null {
-  const { epsilon, noiseMultiplier, delta, clip = CLIP, batchSize, accountant } = options;
-  if (delta === undefined) return null;
-  return createPlan({ records, batchSize, steps, clip, delta, epsilon, noiseMultiplier, accountant });
-}
-
-/** What must be equal for a run to be resumed. */
-async function settingsOf(options: Options, inputs: Inputs): Promise<RunSettings> {
-  const { task, loaded, given, virtualTokens, steps, plan } = inputs;
-  const train = await hashFile(options.train);
-  return {
-    ...{ command: "tune", model: loaded.record.digest, task: JSON.stringify(task), train: train.sha256 },
-    ...{ start: given?.digest ?? "init", virtualTokens, steps, batchSize: options.batchSize },
-    ...{ optimizer: options.optimizer, learningRate: options.lr, averagedSteps: options.average },
-    ...{ seed: options.seed, shuffle: options.shuffle },
-    privacy: plan && JSON.stringify(plan),
-  };
-}
-
-function tuneAndMeasure(options: Options, inputs: Inputs, state: Tuning["state"], io: Io) {
-  const { task, loaded, classes, given, virtualTokens, train, test, steps, plan } = inputs;
-  const { model } = loaded;
-  const optimizer = options.optimizer === "sgd" ? ({ name: "sgd" } as const) : ADAM;
-  return engineRun(io, async (engine, watch) => {
-    const ids = () => initialisationIds(loaded.tokenizer, task.init, virtualTokens);
-    const start = given?.value ?? (await initialPrompt(engine, model, ids()));
-    const tuning = {
-      engine,
-      model,
-      classes,
-      examples: train,
-      start,
-      optimizer,
-      learningRate: options.lr,
-      averagedSteps: options.average,
-      state,
-    };
-    const tuned = plan
-      ? await privately(tuning, plan, test !== undefined, io, watch)
-      : await tune({ ...tuning, ...openly(options, steps) }, watch);
-    if (!test) return { tuned, accuracy: null };
-    const labels = test.map(({ label }) => label);
-    const probabilities = await predict({ engine, model, classes, prompt: tuned.prompt }, test, watch);
-    return { tuned, accuracy: figures(probabilities, labels, classes.length).accuracy };
-  });
-}
-
-function openly({ shuffle, seed, batchSize }: Options, steps: number) {
-  const order: Order = shuffle ? { kind: "shuffled", seed } : { kind: "file" };
-  return { steps, batchSize, order };
-}
-
-async function privately(tuning: Tuning, plan: PrivacyPlan, evaluated: boolean, io: Io, watch: Watch) {
+function announce(plan: PrivacyPlan, evaluated: boolean, io: Io): void {
   io.message(
     `Differential privacy: ε ${plan.epsilon.toPrecision(4)} at δ ${plan.delta} (${plan.accountant}), noise multiplier ` +
       `${plan.noiseMultiplier.toPrecision(4)}, sample rate ${plan.sampleRate.toPrecision(4)}, ${plan.steps} steps.`,
   );
-  if (evaluated) {
-    io.message(
-      "The accuracy on the --eval rows is not part of the guarantee: if they are private, keep it to yourself and choose nothing by it.",
-    );
-  }
-  const tuned = await dpTune({ ...tuning, plan, random: cryptoRandom }, watch);
-  if (tuned.leftOut > 0) io.message(`${tuned.leftOut} gradients were not finite and counted as zero.`);
-  return tuned;
+  if (!evaluated) return;
+  io.message(
+    "The accuracy on the --eval rows is not part of the guarantee: if they are private, keep it to yourself and choose nothing by it.",
+  );
 }

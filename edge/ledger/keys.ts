@@ -1,4 +1,4 @@
-import { equalBytes } from "../secrets.ts";
+import { equalBytes } from "../http/secrets.ts";
 
 /** A burst may be this many seconds' worth of requests. */
 const BURST_SECONDS = 10;

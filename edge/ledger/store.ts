@@ -209,7 +209,9 @@ export class Store {
     this.enter(now, row.id, settled ? "settle" : "refund", change, note);
     return this.update(row.id, now, {
       ...columns,
-      ...{ state, cost_micros: cost.micros, cost_seconds: cost.deviceSeconds },
+      state,
+      cost_micros: cost.micros,
+      cost_seconds: cost.deviceSeconds,
       actual_seconds: settled ? seconds : null,
     });
   }

@@ -3,7 +3,6 @@ import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import type { JobEvent } from "../../shared/protocol/job.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
-import type { Env } from "../env.ts";
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
 import { KeyRing } from "./keys.ts";
@@ -26,16 +25,19 @@ export interface Open {
   readonly batchJob: string | null;
 }
 
+/** What a ledger needs of the Worker's environment. */
+type LedgerEnv = { readonly RATE_PER_SECOND: string };
+
 /**
  * One tenant: keys, budgets and transfers, in one SQLite database. A Durable Object runs one method at a time between
  * awaits, and no method here awaits between reading and writing, so every decision is made on the state that it changes.
  */
-export class Tenant extends DurableObject<Env> {
+export class Tenant extends DurableObject<LedgerEnv> {
   private readonly store: Store;
   private readonly keyRing: KeyRing;
   private readonly waiting = new Set<() => void>();
 
-  constructor(ctx: DurableObjectState, env: Env) {
+  constructor(ctx: DurableObjectState, env: LedgerEnv) {
     super(ctx, env);
     this.store = new Store(ctx.storage.sql);
     this.keyRing = new KeyRing(ctx.storage.sql, Number(env.RATE_PER_SECOND));

@@ -4,12 +4,12 @@ import { bucket } from "../../shared/protocol/bucket.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_LENGTH, ID_PATTERN, randomId } from "../../shared/protocol/ids.ts";
 import { limitsSchema } from "../../shared/protocol/transfer.ts";
-import type { App } from "../app.ts";
-import { createKey, ledgerOf, providerOnly, providerOrTenantAdmin, scopes } from "../auth.ts";
 import type { Env } from "../env.ts";
-import { reopen } from "../tenant-data.ts";
-import { tenantIds } from "../tenants.ts";
-import { limitBody } from "../upload.ts";
+import type { App } from "../http/app-env.ts";
+import { createKey, ledgerOf, providerOnly, providerOrTenantAdmin, scopes } from "../http/auth.ts";
+import { limitBody } from "../http/upload.ts";
+import { reopen } from "../tenants/tenant-data.ts";
+import { tenantIds } from "../tenants/tenant-ids.ts";
 import { json, problems, secured } from "./route.ts";
 
 /** Names and limits are short. */

@@ -2,10 +2,10 @@ import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { BATCH_EVENTS, batchEventSchema } from "../../shared/protocol/batch-event.ts";
 import { parseJobId } from "../../shared/protocol/ids.ts";
-import type { App } from "../app.ts";
-import { checkEventsSecret } from "../auth.ts";
-import { reconcile } from "../reconcile.ts";
-import { limitBody } from "../upload.ts";
+import type { App } from "../http/app-env.ts";
+import { checkEventsSecret } from "../http/auth.ts";
+import { limitBody } from "../http/upload.ts";
+import { reconcile } from "../transfers/reconcile.ts";
 import { problems } from "./route.ts";
 
 /** A job's name. */

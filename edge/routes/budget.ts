@@ -1,8 +1,8 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { budgetSchema, ledgerEntrySchema } from "../../shared/protocol/transfer.ts";
-import type { App } from "../app.ts";
-import { ledgerOf, tenantWith } from "../auth.ts";
+import type { App } from "../http/app-env.ts";
+import { ledgerOf, tenantWith } from "../http/auth.ts";
 import { json, problems, secured } from "./route.ts";
 
 const PAGE = 1000;

@@ -3,10 +3,10 @@ import { z } from "zod";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import { nameSchema, publicSetSchema, studentSchema } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import type { App } from "../app.ts";
-import { tenantWith } from "../auth.ts";
-import { findStudent, readCatalogue } from "../catalogue.ts";
-import { sendObject } from "../send-object.ts";
+import type { App } from "../http/app-env.ts";
+import { tenantWith } from "../http/auth.ts";
+import { sendObject } from "../http/send-object.ts";
+import { findStudent, readCatalogue } from "../storage/catalogue.ts";
 import { json, problems, secured } from "./route.ts";
 
 const shared = { method: "get" as const, security: secured, middleware: [tenantWith("read")] };

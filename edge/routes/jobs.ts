@@ -3,10 +3,10 @@ import { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseJobId } from "../../shared/protocol/ids.ts";
 import { jobEventSchema } from "../../shared/protocol/job.ts";
-import type { App } from "../app.ts";
-import { checkJobToken, ledgerOf } from "../auth.ts";
-import { fail, settle } from "../dispatch.ts";
-import { limitBody } from "../upload.ts";
+import type { App } from "../http/app-env.ts";
+import { checkJobToken, ledgerOf } from "../http/auth.ts";
+import { limitBody } from "../http/upload.ts";
+import { fail, settle } from "../transfers/dispatch.ts";
 import { problems, secured } from "./route.ts";
 
 /** An event is a few numbers and a message of at most a thousand characters. */

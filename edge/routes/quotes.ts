@@ -1,12 +1,12 @@
 import { createRoute } from "@hono/zod-openapi";
 import { MAX_MANIFEST_BYTES } from "../../shared/protocol/manifest.ts";
 import { quoteRequestSchema, quoteSchema } from "../../shared/protocol/transfer.ts";
-import type { App } from "../app.ts";
-import { ledgerOf, tenantWith } from "../auth.ts";
-import { readCatalogue } from "../catalogue.ts";
-import { priceOf } from "../cost.ts";
-import { limitBody, MAX_OPTIONS_BYTES } from "../upload.ts";
-import { checkFit } from "../validate.ts";
+import type { App } from "../http/app-env.ts";
+import { ledgerOf, tenantWith } from "../http/auth.ts";
+import { limitBody, MAX_OPTIONS_BYTES } from "../http/upload.ts";
+import { readCatalogue } from "../storage/catalogue.ts";
+import { priceOf } from "../transfers/price.ts";
+import { checkFit } from "../transfers/validate.ts";
 import { json, problems, secured } from "./route.ts";
 
 const postQuote = createRoute({

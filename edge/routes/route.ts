@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { problemSchema } from "../problem.ts";
+import { problemSchema } from "../http/errors.ts";
 
 /** Parts of route descriptions that all routes share. */
 export const secured = [{ key: [] }];

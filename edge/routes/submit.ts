@@ -6,16 +6,16 @@ import { ID_LENGTH, jobId, randomId } from "../../shared/protocol/ids.ts";
 import type { TransferSpec } from "../../shared/protocol/job.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import { type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
-import type { App } from "../app.ts";
-import { jobToken, ledgerOf, tenantWith } from "../auth.ts";
-import { readCatalogue } from "../catalogue.ts";
-import { priceOf } from "../cost.ts";
-import { dispatch } from "../dispatch.ts";
 import type { Env } from "../env.ts";
+import type { App } from "../http/app-env.ts";
+import { jobToken, ledgerOf, tenantWith } from "../http/auth.ts";
+import { limitBody, MAX_UPLOAD_BYTES, readUpload } from "../http/upload.ts";
 import { refusalStatus } from "../ledger/decide.ts";
 import type { Submission } from "../ledger/store.ts";
-import { limitBody, MAX_UPLOAD_BYTES, readUpload } from "../upload.ts";
-import { type Checked, validateUpload } from "../validate.ts";
+import { readCatalogue } from "../storage/catalogue.ts";
+import { dispatch } from "../transfers/dispatch.ts";
+import { priceOf } from "../transfers/price.ts";
+import { type Checked, validateUpload } from "../transfers/validate.ts";
 import { json, problems, secured } from "./route.ts";
 
 /** As the Idempotency-Key draft has it: opaque, and short enough to store. */

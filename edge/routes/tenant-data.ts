@@ -4,10 +4,10 @@ import { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_PATTERN } from "../../shared/protocol/ids.ts";
 import { budgetSchema } from "../../shared/protocol/transfer.ts";
-import type { App } from "../app.ts";
-import { ledgerOf, providerOnly, providerOrTenantAdmin } from "../auth.ts";
-import { closeTenant, exportTenant } from "../tenant-data.ts";
-import { limitBody } from "../upload.ts";
+import type { App } from "../http/app-env.ts";
+import { ledgerOf, providerOnly, providerOrTenantAdmin } from "../http/auth.ts";
+import { limitBody } from "../http/upload.ts";
+import { closeTenant, exportTenant } from "../tenants/tenant-data.ts";
 import { json, problems, secured } from "./route.ts";
 
 /** A time. */

@@ -6,11 +6,11 @@ import { nameSchema } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_PATTERN, jobId } from "../../shared/protocol/ids.ts";
 import { transferSchema } from "../../shared/protocol/transfer.ts";
-import type { App } from "../app.ts";
-import { ledgerOf, tenantWith } from "../auth.ts";
-import { cancel } from "../dispatch.ts";
+import type { App } from "../http/app-env.ts";
+import { ledgerOf, tenantWith } from "../http/auth.ts";
+import { sendObject } from "../http/send-object.ts";
 import { isFinal } from "../ledger/decide.ts";
-import { sendObject } from "../send-object.ts";
+import { cancel } from "../transfers/dispatch.ts";
 import { json, problems, secured } from "./route.ts";
 
 const PAGE = 100;

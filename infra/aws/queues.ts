@@ -37,7 +37,10 @@ export function addQueues(stack: Stack, settings: Settings, machines: Machines):
 
 function environment({ vpc, securityGroup, launchTemplate }: Machines, maxvCpus: number) {
   return {
-    ...{ vpc, launchTemplate, maxvCpus, minvCpus: 0 },
+    vpc,
+    launchTemplate,
+    maxvCpus,
+    minvCpus: 0,
     securityGroups: [securityGroup],
     vpcSubnets: { subnetType: ec2.SubnetType.PUBLIC },
     instanceTypes: INSTANCE_TYPES,

@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { Bucket } from "../../batch/bucket.ts";
+import { Bucket } from "../../batch/storage/bucket.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
 import { startBatch } from "./batch/daemon.ts";
@@ -103,7 +103,10 @@ export async function startProvider({ folder: path, port, concurrency, limits }:
   await writeSafely(clientConfig, JSON.stringify({ profiles: { default: { url, key } } }, null, 2));
   const stopReconciling = repeat(() => worker.reconcile());
   return {
-    ...{ url, key, adminSecret, clientConfig },
+    url,
+    key,
+    adminSecret,
+    clientConfig,
     store: new Bucket({ name: worker.bucketName, endpoint: worker.s3, credentials }),
     async close() {
       await stopReconciling();

@@ -62,7 +62,7 @@ export const HARDWARE: Hardware = {
   // Assumptions: 250 MB a second from the bucket, 500 MB a second from the disk and ten seconds for the graphs.
   downloadSeconds: WEIGHT_GIGABYTES / 0.25,
   loadSeconds: 10 + WEIGHT_GIGABYTES / 0.5,
-  // As batch/attempt.ts and shared/protocol/job.ts have them.
+  // As batch/lifecycle/attempt.ts and shared/protocol/job.ts have them.
   checkpointSeconds: 2,
   shiftSeconds: 1800,
   // Assumption: the account's quota, which no number of tenants below reaches.

@@ -104,7 +104,11 @@ class Simulation {
     this.starting += 1;
     const ready = this.agenda.now + machineStartSeconds;
     const machine: Machine = {
-      ...{ paidFrom: ready - paidStartSeconds, disk: new Set(), container: undefined, working: undefined, version: 0 },
+      paidFrom: ready - paidStartSeconds,
+      disk: new Set(),
+      container: undefined,
+      working: undefined,
+      version: 0,
     };
     const dies = ready + exponential(this.draws, interruptionsPerHour / 3600);
     this.agenda.enter(ready, () => {

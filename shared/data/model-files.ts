@@ -31,12 +31,16 @@ export async function hashFile(path: string): Promise<Omit<HashedFile, "name">> 
 /**
  * The files that make a model, by name, and the model's digest.
  *
+ * @param hash where digests come from: the files' bytes, or records of them (digest-records.ts)
  * @throws ProblemError if the folder can't be read
  */
-export async function hashModel(folder: string): Promise<{ files: HashedFile[]; digest: string }> {
+export async function hashModel(
+  folder: string,
+  hash: (path: string) => Promise<Omit<HashedFile, "name">> = hashFile,
+): Promise<{ files: HashedFile[]; digest: string }> {
   try {
     const names = (await readdir(folder)).filter(isModelFile).sort();
-    const files = await Promise.all(names.map(async (name) => ({ name, ...(await hashFile(join(folder, name))) })));
+    const files = await Promise.all(names.map(async (name) => ({ name, ...(await hash(join(folder, name))) })));
     return { files, digest: await modelDigest(files) };
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause)) throw cause;

@@ -1,7 +1,7 @@
 import { totalmem } from "node:os";
-import type { Graph } from "./engine.ts";
+import type { Graph } from "./graph.ts";
 import type { DType, Tensor } from "./tensor.ts";
-import { type Elements, elementsOf, outputsOf, reached } from "./walk.ts";
+import { type Elements, elementsOf, outputsOf, reached } from "./traversal.ts";
 
 /** What Node, the command line and ONNX Runtime take before there is a graph. Measured, like the next one. */
 const PROCESS_BYTES = 150e6;

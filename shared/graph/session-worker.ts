@@ -1,28 +1,9 @@
 /** The thread that holds ONNX sessions and variables. It answers one request at a time, in order. */
 import { parentPort, workerData } from "node:worker_threads";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import type { Device, Value } from "./engine.ts";
+import type { Device, Value } from "./graph.ts";
 import type { OnnxGraph } from "./serialise.ts";
-
-export type Request =
-  | {
-      readonly type: "load";
-      readonly handle: number;
-      readonly onnx: OnnxGraph;
-      readonly updates: readonly string[];
-      /** Whether weights are packed for matrix products. */
-      readonly packed: boolean;
-    }
-  | { readonly type: "release"; readonly handle: number }
-  | { readonly type: "run"; readonly handle: number; readonly feeds: Readonly<Record<string, Value>> }
-  | { readonly type: "set"; readonly variables: Readonly<Record<string, Value>> }
-  | { readonly type: "get"; readonly names: readonly string[] };
-
-export interface Reply {
-  readonly id: number;
-  readonly value?: unknown;
-  readonly error?: string;
-}
+import type { Reply, Request } from "./session-messages.ts";
 
 interface Loaded extends Pick<OnnxGraph, "inputs" | "variables"> {
   readonly session: InferenceSession;

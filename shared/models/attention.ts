@@ -2,7 +2,7 @@
 import { add, lessOrEqual, mul, where } from "../graph/operators/elementwise.ts";
 import { cast, concat, range, reshape, split as splitAt, transpose } from "../graph/operators/layout.ts";
 import { matmul, swapLast } from "../graph/operators/matrix.ts";
-import { softmax } from "../graph/operators/reduction.ts";
+import { softmax } from "../graph/operators/softmax.ts";
 import { type Dim, PER_EXAMPLE, product } from "../graph/shape.ts";
 import { constant, type Tensor } from "../graph/tensor.ts";
 import type { Model } from "./model.ts";

@@ -9,8 +9,8 @@ import { cast, concat, range, reshape, split } from "../graph/operators/layout.t
 import { type Dim, PER_EXAMPLE, product } from "../graph/shape.ts";
 import { integers, sizes, type Tensor } from "../graph/tensor.ts";
 import { attend, causalMask, lastMask, type Parts } from "./attention.ts";
-import type { Texts } from "./forward.ts";
 import type { Model } from "./model.ts";
+import type { Texts } from "./texts.ts";
 
 /** {@link readHidden} of a causal model. */
 export function readCausal(model: Model, { ids, lengths }: Texts, prompt?: Tensor): Tensor {
@@ -57,7 +57,9 @@ function layoutOf(ids: Tensor, prompt?: Tensor): Layout {
   const [before, after] = [range(0, virtualTokens), range(virtualTokens, length)];
   const everyRow = add(mul(reshape(range(0, rows), [rows, 1]), integers(0, "int32")), after);
   return {
-    ...{ rows, length, virtualTokens },
+    rows,
+    length,
+    virtualTokens,
     joined: prompt !== undefined && prompt.shape[0] !== PER_EXAMPLE,
     positions: {
       prompt: before,

@@ -75,7 +75,10 @@ export const llama: Family<LlamaConfig> = {
     const attentionBias = config.attention_bias ?? false;
     return {
       ...shape,
-      ...{ layers, heads, width: config.hidden_size, vocabulary: config.vocab_size },
+      layers,
+      heads,
+      width: config.hidden_size,
+      vocabulary: config.vocab_size,
       positions: Math.min(config.max_position_embeddings, slidingWindow(config) ?? MOST_POSITIONS, MOST_POSITIONS),
       inner: config.intermediate_size,
       epsilon: config.rms_norm_eps,

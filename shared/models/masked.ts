@@ -8,8 +8,8 @@ import { cast, concat, range, reshape } from "../graph/operators/layout.ts";
 import { type Dim, product } from "../graph/shape.ts";
 import { integers, sizes, type Tensor } from "../graph/tensor.ts";
 import { attend, lastMask } from "./attention.ts";
-import type { Texts } from "./forward.ts";
 import type { Model } from "./model.ts";
+import type { Texts } from "./texts.ts";
 
 /** {@link readHidden} of a masked model. */
 export function readMasked(model: Model, { ids, lengths, read }: Texts, prompt?: Tensor): Tensor {

@@ -79,7 +79,10 @@ export const roberta: Family<RobertaConfig> = {
       .refine((count) => config.hidden_size % count === 0, "must divide hidden_size")
       .parse(config.num_attention_heads);
     return {
-      ...{ heads, keyHeads: heads, layers: config.num_hidden_layers, width: config.hidden_size },
+      heads,
+      keyHeads: heads,
+      layers: config.num_hidden_layers,
+      width: config.hidden_size,
       vocabulary: config.vocab_size,
       positions: config.max_position_embeddings - firstPosition,
       names: isBert ? BERT : ROBERTA,

@@ -1,5 +1,5 @@
+import { always, groupPairs, type Neighbouring, neighbouringPairs } from "./dominating-pair.ts";
 import { gaussianDelta, gaussianEpsilon, oneStepDelta, oneStepEpsilon } from "./gaussian.ts";
-import { always, groupPairs, type Neighbouring, neighbouringPairs } from "./pair.ts";
 import { type Bounds, composedDelta, composedEpsilon, MAX_WINDOW, type StepRun } from "./pld.ts";
 import { rdpDelta, rdpEpsilon } from "./rdp.ts";
 import type { GaussianRun } from "./run.ts";

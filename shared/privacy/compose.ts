@@ -57,7 +57,9 @@ export function compose(tables: readonly RepeatedTable[], tilt: number, maxSize:
   const steps = parts.reduce((sum, part) => sum + part.steps, 0);
   return {
     first: offset + begin * step,
-    ...{ step, tilted, tilt },
+    step,
+    tilted,
+    tilt,
     logMoment: parts.reduce((sum, part) => sum + part.steps * part.logMoment, 0),
     outside: 2 * Math.exp(-WINDOW_EXPONENT) + ROUNDING_A_STEP * (steps + Math.log2(size)),
     infinite: parts.reduce((sum, part) => sum + part.steps * part.infinite, 0),

@@ -1,4 +1,4 @@
-import { type GaussianPair, lossAt, type Mixture, massBetween, massesBetween, outcomeOf } from "./pair.ts";
+import { type GaussianPair, lossAt, type Mixture, massBetween, massesBetween, outcomeOf } from "./dominating-pair.ts";
 
 /**
  * A discrete privacy-loss distribution: under P, the loss is `offset + (first + i)·step` with probability `mass[i]`, and

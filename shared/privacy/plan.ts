@@ -63,7 +63,14 @@ export function createPlan(request: PlanRequest): PrivacyPlan {
         };
   return {
     sampler: "poisson",
-    ...{ records, batchSize, sampleRate, steps, clip, noiseMultiplier, delta, epsilon },
+    records,
+    batchSize,
+    sampleRate,
+    steps,
+    clip,
+    noiseMultiplier,
+    delta,
+    epsilon,
     neighbouring: "add-or-remove-one",
     accountant,
   };

@@ -1,7 +1,7 @@
 import { type ComposedLoss, compose } from "./compose.ts";
+import { type Branch, lossAt } from "./dominating-pair.ts";
+import { type RepeatedStep, type Tilt, tiltForDelta, tiltForEpsilon, trimLow } from "./exponential-tilt.ts";
 import { type LossTable, lossGrid, lowerTable, mixTables, outcomeRange, upperTable } from "./loss-table.ts";
-import { type Branch, lossAt } from "./pair.ts";
-import { type RepeatedStep, type Tilt, tiltForDelta, tiltForEpsilon, trimLow } from "./tilt.ts";
 
 /** A number that is known to lie between two bounds. */
 export interface Bounds {

@@ -1,5 +1,5 @@
 import { binomialTail } from "./binomial.ts";
-import { type Branch, neighbouringPairs } from "./pair.ts";
+import { type Branch, neighbouringPairs } from "./dominating-pair.ts";
 
 /** Poisson sampling whose samples are cut, at random, to a largest size. */
 export interface Truncation {

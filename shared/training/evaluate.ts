@@ -1,7 +1,7 @@
 import type { Engine, Value } from "../graph/engine.ts";
 import { exp } from "../graph/operators/elementwise.ts";
 import { reshape } from "../graph/operators/layout.ts";
-import { logSoftmax } from "../graph/operators/reduction.ts";
+import { logSoftmax } from "../graph/operators/softmax.ts";
 import { type Tensor, variable } from "../graph/tensor.ts";
 import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";

@@ -1,38 +1,13 @@
 import type { MaskTokens } from "../data/tokenizer.ts";
-import type { Value } from "../graph/engine.ts";
 import { reshape } from "../graph/operators/layout.ts";
 import { input, type Tensor } from "../graph/tensor.ts";
 import { allHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
 import { ProblemError } from "../protocol/errors.ts";
+import type { LanguageRows, RowOptions } from "./language-batches.ts";
 import type { LanguageOutputs, LanguageTargets } from "./losses.ts";
 import { MaskedRows } from "./masked-rows.ts";
 import { TokenRows } from "./token-rows.ts";
-
-/** Batches that a language model's weights are trained on. A step's batch is the same whenever it is asked for. */
-export interface LanguageRows {
-  /** Rows in the token stream. */
-  readonly count: number;
-  /** Of a step counted from 0, `[B, T]` each. */
-  batch(step: number): LanguageBatch;
-}
-
-/** Graph inputs, `[B, T]` each. */
-export interface LanguageBatch extends Readonly<Record<string, Value>> {
-  /** int32 */
-  readonly ids: Value;
-  /** What is to be predicted at every position, int32. */
-  readonly labels: Value;
-  /** 1 where it is, 0 elsewhere, float32. */
-  readonly predicted: Value;
-}
-
-export interface RowOptions {
-  /** Tokens a row, T. */
-  readonly length: number;
-  readonly batchSize: number;
-  readonly seed: number;
-}
 
 /**
  * A token stream as a kind of model is trained on it: every next token, or some tokens that are masked.

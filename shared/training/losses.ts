@@ -2,7 +2,8 @@
 import { add, div, exp, mul, neg, sqrt, sub } from "../graph/operators/elementwise.ts";
 import { crossEntropy } from "../graph/operators/indexing.ts";
 import { matmul } from "../graph/operators/matrix.ts";
-import { logSoftmax, reduceSum } from "../graph/operators/reduction.ts";
+import { reduceSum } from "../graph/operators/reduction.ts";
+import { logSoftmax } from "../graph/operators/softmax.ts";
 import { constant, integers, type Tensor } from "../graph/tensor.ts";
 import type { Model } from "../models/model.ts";
 

@@ -1,7 +1,7 @@
 import type { MaskTokens } from "../data/tokenizer.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
-import type { LanguageBatch, LanguageRows, RowOptions } from "./language-rows.ts";
+import type { LanguageBatch, LanguageRows, RowOptions } from "./language-batches.ts";
 import { TokenRows } from "./token-rows.ts";
 
 /** Of a row's tokens (Devlin et al. 2019, section 3.1), the part that is predicted; of those, what becomes of them. */

@@ -1,7 +1,7 @@
 import { type Batch, byLength, makeBatch } from "../data/batches.ts";
 import type { Engine, Graph, Value } from "../graph/engine.ts";
 import { input } from "../graph/tensor.ts";
-import type { Texts } from "../models/forward.ts";
+import type { Texts } from "../models/texts.ts";
 import type { Watch } from "./events.ts";
 import { InterruptedError } from "./loop.ts";
 import { longest, prepare } from "./prepare.ts";

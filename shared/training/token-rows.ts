@@ -1,6 +1,6 @@
 import { ProblemError } from "../protocol/errors.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
-import type { LanguageBatch, LanguageRows, RowOptions } from "./language-rows.ts";
+import type { LanguageBatch, LanguageRows, RowOptions } from "./language-batches.ts";
 
 /**
  * Batches of a token stream that is cut into rows of `length` tokens, each with its next tokens as labels. Every epoch takes

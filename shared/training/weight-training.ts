@@ -2,7 +2,7 @@ import type { Engine, Value } from "../graph/engine.ts";
 import { gradients } from "../graph/gradients.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { Watch } from "./events.ts";
-import type { LanguageRows } from "./language-rows.ts";
+import type { LanguageRows } from "./language-batches.ts";
 import { clipGlobalNorm, type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { prepare } from "./prepare.ts";
 import { linearSchedule } from "./schedule.ts";
@@ -51,7 +51,10 @@ export async function trainWeights(training: WeightTraining, watch: Watch): Prom
   const first = Object.fromEntries(weights.map(({ variable, value }) => [nameOf(variable), value]));
   const loss = await runVariables(
     {
-      ...{ name: training.name, engine, steps, state: training.state },
+      name: training.name,
+      engine,
+      steps,
+      state: training.state,
       variables: { ...first, ...update.initial },
       async step(index) {
         const rate = linearSchedule(index, steps, training.learningRate, training.warmup);

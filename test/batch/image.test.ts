@@ -99,8 +99,13 @@ describe("what is sent to the builder", () => {
 test("the program needs no package but those that the image has", async () => {
   const { metafile } = await build({
     entryPoints: [`${root}/batch/main.ts`, `${root}/shared/graph/session-worker.ts`],
-    ...{ bundle: true, platform: "node", format: "esm", packages: "external" },
-    ...{ metafile: true, write: false, outdir: "memory" },
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    packages: "external",
+    metafile: true,
+    write: false,
+    outdir: "memory",
   });
   const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
   const packages = new Set(imported.filter((path) => !path.startsWith("node:")));

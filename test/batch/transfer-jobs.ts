@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { publishPublicSet } from "../../batch/publish.ts";
+import { publishPublicSet } from "../../batch/storage/publish.ts";
 import { hashModel } from "../../shared/data/model-files.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import type { TransferSpec } from "../../shared/protocol/job.ts";
@@ -42,20 +42,37 @@ export async function transferJobs(provider: Provider, folder: string) {
 
   return {
     model,
+    publicSet,
+    /** The prompt's folder. */
+    prompt,
     /** Writes a job's folder as the edge does. */
-    async put(job: string, options: Partial<TransferSpec["options"]>, report = "http://127.0.0.1:1"): Promise<void> {
+    async put(
+      job: string,
+      options: Partial<TransferSpec["options"]>,
+      report = "http://127.0.0.1:1",
+      { student = model, uploaded = manifest as Uint8Array | string } = {},
+    ): Promise<void> {
       const spec: TransferSpec = {
-        ...{ kind: "transfer", job, target: model, student: model, publicSet },
+        kind: "transfer",
+        job,
+        target: model,
+        student,
+        publicSet,
         prompt: { name: "adapter_model.safetensors", size: weights.length, sha256 },
         options: {
-          ...{ publicSet: publicSet.id, steps: 20, batchSize: 2, learningRate: 0.01, alpha: 0.5, seed: 0 },
+          publicSet: publicSet.id,
+          steps: 20,
+          batchSize: 2,
+          learningRate: 0.01,
+          alpha: 0.5,
+          seed: 0,
           ...options,
         },
         report: { url: report, token: "token" },
       };
       const key = bucket.job(job);
       await store.write(key + jobFiles.weights, weights);
-      await store.write(key + jobFiles.manifest, manifest);
+      await store.write(key + jobFiles.manifest, uploaded);
       await store.write(key + jobFiles.spec, JSON.stringify(spec));
       await store.write(bucket.waiting(model.digest) + job, "-");
     },
@@ -65,11 +82,16 @@ export async function transferJobs(provider: Provider, folder: string) {
         stdio: ["ignore", "ignore", "pipe"],
         env: {
           ...process.env,
-          ...{ SOFTPOST_BUCKET: worker.bucketName, SOFTPOST_S3_ENDPOINT: worker.s3, SOFTPOST_THREADS: "1" },
-          ...{ AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId, AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey },
-          ...{ SOFTPOST_CACHE: join(folder, "models"), AWS_BATCH_JOB_ID: `batch-${job}` },
+          SOFTPOST_BUCKET: worker.bucketName,
+          SOFTPOST_S3_ENDPOINT: worker.s3,
+          SOFTPOST_THREADS: "1",
+          AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
+          AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
+          SOFTPOST_CACHE: join(folder, "models"),
+          AWS_BATCH_JOB_ID: `batch-${job}`,
           // The second process starts faster.
-          ...{ NODE_COMPILE_CACHE: join(folder, "compiled"), ...env },
+          NODE_COMPILE_CACHE: join(folder, "compiled"),
+          ...env,
         },
       });
       let text = "";

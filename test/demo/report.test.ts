@@ -12,7 +12,9 @@ const points = (...losses: number[]): Point[] => losses.map((loss, i) => ({ step
 
 const part = (limit: number, used: number) => ({ limit, used, reserved: 0 });
 const budget = (spent: number, datasets: Budget["privacy"]["datasets"]): Budget => ({
-  ...{ currency: "USD", money: part(1e9, spent), deviceSeconds: part(1e6, spent / 1000) },
+  currency: "USD",
+  money: part(1e9, spent),
+  deviceSeconds: part(1e6, spent / 1000),
   virtualTokens: part(1e6, 50),
   concurrent: { limit: 10, used: 0 },
   daily: { limit: 100, used: datasets.length, resets: "2026-01-01T00:00:00Z" },

@@ -17,9 +17,17 @@ const CLASSES = [[5], [6, 7]];
 const TEXTS = [3, 5].map((length, label) => ({ ids: new Int32Array(length), readAt: length - 1, label }));
 const ADAMW: Optimizer = { name: "adamw", betas: [0.9, 0.98], epsilon: 1e-6, weightDecay: 0.1 };
 const PLAN: PrivacyPlan = {
-  ...{ sampler: "poisson", neighbouring: "add-or-remove-one", accountant: "rdp" },
-  ...{ records: TEXTS.length, batchSize: 1, sampleRate: 0.5, steps: 0, clip: 1 },
-  ...{ noiseMultiplier: 1, delta: 1e-5, epsilon: 1 },
+  sampler: "poisson",
+  neighbouring: "add-or-remove-one",
+  accountant: "rdp",
+  records: TEXTS.length,
+  batchSize: 1,
+  sampleRate: 0.5,
+  steps: 0,
+  clip: 1,
+  noiseMultiplier: 1,
+  delta: 1e-5,
+  epsilon: 1,
 };
 
 /**
@@ -38,9 +46,15 @@ export async function allGraphs(
   const prompts = { model, target: model, classes: CLASSES, examples: TEXTS, publicTexts: TEXTS, start, state };
   const rates = { learningRate: 1, averagedSteps: 1, steps: 0, batchSize: 2, seed: 0, alpha: 0.5 };
   const language = {
-    ...{ family, config, teacher: checkpoint, layers: [0], tokens: new Int32Array(40), heldOut: new Int32Array(40) },
+    family,
+    config,
+    teacher: checkpoint,
+    layers: [0],
+    tokens: new Int32Array(40),
+    heldOut: new Int32Array(40),
     mask: { start: 0, end: 1, mask: 2, vocabulary: config.vocabulary },
-    ...{ length: 8, state },
+    length: 8,
+    state,
   };
   const none = new Float32Array();
   const cache = { target: none, student: none, studentPrompted: none };

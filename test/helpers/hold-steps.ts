@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import type { Request } from "../../shared/graph/session-worker.ts";
+import type { Request } from "../../shared/graph/session-messages.ts";
 
 const file = process.env.SOFTPOST_TEST_HOLD!;
 /** How often the file is looked for. */

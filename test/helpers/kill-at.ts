@@ -5,7 +5,7 @@
  */
 import { subscribe } from "node:diagnostics_channel";
 import { Worker } from "node:worker_threads";
-import type { Request } from "../../shared/graph/session-worker.ts";
+import type { Request } from "../../shared/graph/session-messages.ts";
 
 const [signal = "", at = "", from = "started:0"] = process.env.SOFTPOST_TEST_KILL!.split(" ");
 let moments = 0;

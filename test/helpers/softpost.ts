@@ -29,13 +29,18 @@ export function holding(file: string): { NODE_OPTIONS: string; SOFTPOST_TEST_HOL
  * Runs the command line as a process of its own, as a user does.
  *
  * @param interruptAfter sends SIGINT after so many training steps, as Ctrl-C does
+ * @param environment added to this process's
  */
-export function softpostProcess(args: readonly string[], interruptAfter?: number): Promise<Finished> {
+export function softpostProcess(
+  args: readonly string[],
+  interruptAfter?: number,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Finished> {
   const hold = interruptAfter === undefined ? {} : holding(temporaryFile("hold", String(interruptAfter)));
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [MAIN, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...hold },
+      env: { ...process.env, ...hold, ...environment },
     });
     let [stdout, stderr, sent] = ["", "", false];
     child.stdout.setEncoding("utf8").on("data", (text: string) => {

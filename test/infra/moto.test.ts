@@ -15,7 +15,7 @@ import {
 } from "@aws-sdk/client-batch";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { Bucket } from "../../batch/bucket.ts";
+import { Bucket } from "../../batch/storage/bucket.ts";
 
 const PORT = 5123;
 const endpoint = `http://127.0.0.1:${PORT}`;

@@ -89,8 +89,14 @@ test("one machine that is always there and exponential times is the queue M/M/1"
     return { arrival, tenant: 0, target: 0, seconds, vectorSeconds: 0, vectors: "", known: true };
   });
   const machine = hardwareOf({
-    ...{ maxMachines: 1, interruptionsPerHour: 0, machineStartSeconds: 0, paidStartSeconds: 0 },
-    ...{ jobStartSeconds: 0, loadSeconds: 0, downloadSeconds: 0, idleSeconds: Number.POSITIVE_INFINITY },
+    maxMachines: 1,
+    interruptionsPerHour: 0,
+    machineStartSeconds: 0,
+    paidStartSeconds: 0,
+    jobStartSeconds: 0,
+    loadSeconds: 0,
+    downloadSeconds: 0,
+    idleSeconds: Number.POSITIVE_INFINITY,
   });
   const { waits } = simulate(work, machine, NEITHER, 1);
   // Mean time in the queue: ρ / (μ − λ) (Kleinrock, Queueing Systems 1, section 3.2).

@@ -27,7 +27,9 @@ const stages = Object.entries({ dev: config as Environment, ...config.env });
 /** Fields of `Env`, and whether they must be there. */
 const fields = [...read("edge/env.ts").matchAll(/readonly ([A-Z_0-9]+)(\??): (\w+)/g)].map(
   ([, name, optional, type]) => ({
-    ...{ name: name!, optional: optional === "?", isText: type === "string" },
+    name: name!,
+    optional: optional === "?",
+    isText: type === "string",
   }),
 );
 

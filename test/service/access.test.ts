@@ -152,8 +152,14 @@ describe("an upload's faults", () => {
 function privacyRecord(change: { epsilon?: number } = {}) {
   return {
     ...({ sampler: "poisson", neighbouring: "add-or-remove-one", accountant: "rdp" } as const),
-    ...{ epsilon: 2.2, delta: 1e-5, noiseMultiplier: 1, sampleRate: 0.01, steps: 1000 },
-    ...{ clip: 1, records: 10_000, batchSize: 100 },
+    epsilon: 2.2,
+    delta: 1e-5,
+    noiseMultiplier: 1,
+    sampleRate: 0.01,
+    steps: 1000,
+    clip: 1,
+    records: 10_000,
+    batchSize: 100,
     ...change,
   };
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BatchClient, DescribeJobDefinitionsCommand, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { publishPublicSet, publishStudent } from "../../batch/publish.ts";
+import { publishPublicSet, publishStudent } from "../../batch/storage/publish.ts";
 import { type Provider, startProvider } from "../../infra/local/provider.ts";
 import type { LedgerEntry, Transfer } from "../../shared/protocol/transfer.ts";
 import { fixture } from "../helpers/fixtures.ts";
@@ -91,7 +91,10 @@ async function holdTransfers(file: string): Promise<void> {
   const container = { ...containerProperties, environment: [...containerProperties!.environment!, ...held] };
   await batch.send(
     new RegisterJobDefinitionCommand({
-      ...{ jobDefinitionName, type: "container", retryStrategy, containerProperties: container },
+      jobDefinitionName,
+      type: "container",
+      retryStrategy,
+      containerProperties: container,
     }),
   );
 }

@@ -188,7 +188,9 @@ async function holdTransfers(file: string, steps: number): Promise<void> {
   const environment = [...containerProperties!.environment!, ...held];
   await batch.send(
     new RegisterJobDefinitionCommand({
-      ...{ jobDefinitionName: "softpost-transfer", type: "container", retryStrategy },
+      jobDefinitionName: "softpost-transfer",
+      type: "container",
+      retryStrategy,
       containerProperties: { ...containerProperties, environment },
     }),
   );

@@ -46,7 +46,10 @@ async function submitted(seed: number) {
 }
 
 const event = (sequence: number, done: number, change: Partial<JobEvent> = {}): JobEvent => ({
-  ...{ attempt: 1, sequence, state: "running", step: done },
+  attempt: 1,
+  sequence,
+  state: "running",
+  step: done,
   progress: { phase: "transfer", done, total: 100, loss: 1 / (done + 1) },
   ...change,
 });

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BatchClient, ListJobsCommand, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
 import { build } from "esbuild";
-import { Bucket } from "../../batch/bucket.ts";
+import { Bucket } from "../../batch/storage/bucket.ts";
 import { startBatch } from "../../infra/local/batch/daemon.ts";
 import { type Bundle, loadBundle } from "../../infra/local/bundle.ts";
 import { startWorker } from "../../infra/local/worker.ts";
@@ -110,7 +110,12 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
     return { status: response.status, headers: response.headers, body: await response.json() };
   };
   return {
-    ...{ batch, door, store, client, folder, fetchJson },
+    batch,
+    door,
+    store,
+    client,
+    folder,
+    fetchJson,
     url: worker.url,
     get worker() {
       return worker;
@@ -166,7 +171,9 @@ type FetchJson = (path: string, init?: RequestInit) => Promise<{ status: number;
 function tenantClient(fetchJson: FetchJson, id: string, key: string) {
   const headers = { authorization: `Bearer ${key}` };
   return {
-    ...{ id, key, headers },
+    id,
+    key,
+    headers,
     get: (path: string) => fetchJson(path, { headers }),
     submit: (upload: FormData, extra: Record<string, string> = {}) =>
       fetchJson("/v1/transfers", { method: "POST", headers: { ...headers, ...extra }, body: upload }),

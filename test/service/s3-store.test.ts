@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { S3Store } from "../../edge/s3-store.ts";
+import { S3Store } from "../../edge/storage/s3-store.ts";
 import { type Bundle, loadBundle } from "../../infra/local/bundle.ts";
 import { type LocalWorker, startWorker } from "../../infra/local/worker.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
@@ -115,8 +115,12 @@ test("a Worker without R2 takes a transfer, gives it to a job and sends its file
 async function startOnS3(): Promise<LocalWorker> {
   await provider.define(["true"]);
   const vars = {
-    ...{ PEPPER: "pepper", ADMIN_SECRET: "admin-secret", PUBLIC_URL: "http://127.0.0.1:1", S3_URL: url },
-    ...{ AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId, AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey },
+    PEPPER: "pepper",
+    ADMIN_SECRET: "admin-secret",
+    PUBLIC_URL: "http://127.0.0.1:1",
+    S3_URL: url,
+    AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
     BATCH_ENDPOINT: provider.door.url,
   };
   const folder = join(temporaryFolder(), "worker");

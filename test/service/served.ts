@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Bucket } from "../../batch/bucket.ts";
+import { Bucket } from "../../batch/storage/bucket.ts";
 
 const MAIN = fileURLToPath(new URL("../../client/main.ts", import.meta.url));
 
@@ -23,7 +23,9 @@ export async function serve(folder: string, ...args: string[]): Promise<Served> 
   const { accessKeyId, secretAccessKey } = JSON.parse(readFileSync(join(folder, "provider.json"), "utf8"));
   const credentials = { accessKeyId, secretAccessKey };
   return {
-    ...{ url, key, folder },
+    url,
+    key,
+    folder,
     store: new Bucket({ name: "softpost", endpoint: `${url}/cdn-cgi/local/r2/s3`, credentials }),
     end: (signal) =>
       new Promise((resolve) => {

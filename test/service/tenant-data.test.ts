@@ -7,8 +7,17 @@ import { faultyBundle, LIMITS, type Provider, promptOf, startProvider, uploadOf 
 
 const ADMIN = { authorization: "Bearer admin-secret", "content-type": "application/json" };
 const PRIVACY: PrivacyRecord = {
-  ...{ sampler: "poisson", neighbouring: "add-or-remove-one", accountant: "rdp", epsilon: 2.2, delta: 1e-5 },
-  ...{ noiseMultiplier: 1, sampleRate: 0.01, steps: 1000, clip: 1, records: 10_000, batchSize: 100 },
+  sampler: "poisson",
+  neighbouring: "add-or-remove-one",
+  accountant: "rdp",
+  epsilon: 2.2,
+  delta: 1e-5,
+  noiseMultiplier: 1,
+  sampleRate: 0.01,
+  steps: 1000,
+  clip: 1,
+  records: 10_000,
+  batchSize: 100,
 };
 
 let provider: Provider;
@@ -120,7 +129,8 @@ test("an account that is opened again goes on with what was released", async () 
   expect((await open(again)).status).toBe(201);
   expect((await open(again)).status).toBe(404);
   const { body: key } = await provider.fetchJson(`/v1/admin/tenants/${tenant.id}/keys`, {
-    ...{ method: "POST", headers: ADMIN },
+    method: "POST",
+    headers: ADMIN,
     body: JSON.stringify({ name: "new", scopes: ["read"] }),
   });
   const { body: budget } = await provider.fetchJson("/v1/budget", { headers: { authorization: `Bearer ${key.key}` } });

@@ -91,7 +91,14 @@ export function operations(store: Store, runner: Runner, queue: string): Readonl
       return {
         jobSummaryList: page.map(
           ({ jobId, jobArn, jobName, status, statusReason, createdAt, startedAt, stoppedAt }) => ({
-            ...{ jobId, jobArn, jobName, status, statusReason, createdAt, startedAt, stoppedAt },
+            jobId,
+            jobArn,
+            jobName,
+            status,
+            statusReason,
+            createdAt,
+            startedAt,
+            stoppedAt,
           }),
         ),
         ...(start + maxResults < all.length && { nextToken: String(start + maxResults) }),

@@ -1,7 +1,7 @@
 import { apply1, type Operator, type Tensor } from "../tensor.ts";
 import { mul, neg, sub } from "./elementwise.ts";
 import { cast, reshape, shapeOf, zeros } from "./layout.ts";
-import { softmaxParts } from "./reduction.ts";
+import { softmaxParts } from "./softmax.ts";
 
 const scatterNdOperator: Operator = { type: "ScatterND", infer: ([into]) => [into!] };
 

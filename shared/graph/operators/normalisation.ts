@@ -1,6 +1,6 @@
 import { apply, type Operator, type Tensor } from "../tensor.ts";
 import { add, div, mul, sqrt, sub } from "./elementwise.ts";
-import { meanLast, unbroadcast } from "./reduction.ts";
+import { reduceSum, unbroadcast } from "./reduction.ts";
 
 const layerNormOperator: Operator = {
   type: "LayerNormalization",
@@ -29,4 +29,9 @@ export function layerNorm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: numbe
 /** x / √(mean(x²) + ε) over the last axis, times a scale (Zhang and Sennrich 2019, equation 4). */
 export function rmsNorm(x: Tensor, scale: Tensor, epsilon: number): Tensor {
   return mul(div(x, sqrt(add(meanLast(mul(x, x)), epsilon))), scale);
+}
+
+/** The mean over the last axis, kept as 1. Its length must be a number. */
+export function meanLast(x: Tensor): Tensor {
+  return mul(reduceSum(x, [-1], true), 1 / (x.shape.at(-1) as number));
 }

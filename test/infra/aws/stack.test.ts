@@ -129,7 +129,7 @@ describe("the job definitions", () => {
   });
 
   test("go on after a Spot machine was taken back and end in any other case", () => {
-    // 143 is how a job ends that was told to and has written its checkpoint (batch/run.ts).
+    // 143 is how a job ends that was told to and has written its checkpoint (batch/lifecycle/run-process.ts).
     const rules = [
       { Action: "RETRY", OnStatusReason: "Host EC2*" },
       { Action: "RETRY", OnExitCode: "143" },

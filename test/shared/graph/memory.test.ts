@@ -9,7 +9,7 @@ import { gemm, matmul } from "../../../shared/graph/operators/matrix.ts";
 import { reduceSum } from "../../../shared/graph/operators/reduction.ts";
 import { PER_EXAMPLE } from "../../../shared/graph/shape.ts";
 import { type DType, input, type Tensor, variable } from "../../../shared/graph/tensor.ts";
-import { elementsOf } from "../../../shared/graph/walk.ts";
+import { elementsOf } from "../../../shared/graph/traversal.ts";
 
 function weight(dtype: DType, shape: readonly number[]): Tensor {
   return { dtype, shape, source: { kind: "weight", name: "w", location: { file: "/w", offset: 0, length: 1 } } };

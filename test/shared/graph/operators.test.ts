@@ -24,8 +24,9 @@ import {
 import { crossEntropy, gather } from "../../../shared/graph/operators/indexing.ts";
 import { concat, range, reshape, split, transpose } from "../../../shared/graph/operators/layout.ts";
 import { gemm, linear, matmul } from "../../../shared/graph/operators/matrix.ts";
-import { layerNorm, rmsNorm } from "../../../shared/graph/operators/normalisation.ts";
-import { logSoftmax, meanLast, reduceSum, softmax } from "../../../shared/graph/operators/reduction.ts";
+import { layerNorm, meanLast, rmsNorm } from "../../../shared/graph/operators/normalisation.ts";
+import { reduceSum } from "../../../shared/graph/operators/reduction.ts";
+import { logSoftmax, softmax } from "../../../shared/graph/operators/softmax.ts";
 import { constant, input, type Tensor } from "../../../shared/graph/tensor.ts";
 
 interface Array {

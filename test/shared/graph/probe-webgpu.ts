@@ -19,13 +19,22 @@ const list: { operators: Record<string, Entry> } = JSON.parse(readFileSync(file,
 const OPSET = 20;
 /** Ranks of the inputs where not all are matrices. */
 const RANKS: Readonly<Record<string, readonly number[]>> = {
-  ...{ Expand: [2, 1], Gather: [2, 1], Gemm: [2, 2, 1], LayerNormalization: [2, 1, 1], Range: [0, 0, 0] },
-  ...{ ReduceMax: [2, 1], ReduceSum: [2, 1], Reshape: [2, 1], Split: [2, 1] },
+  Expand: [2, 1],
+  Gather: [2, 1],
+  Gemm: [2, 2, 1],
+  LayerNormalization: [2, 1, 1],
+  Range: [0, 0, 0],
+  ReduceMax: [2, 1],
+  ReduceSum: [2, 1],
+  Reshape: [2, 1],
+  Split: [2, 1],
 };
 const REDUCTION = { name: "reduction", type: 3, s: Buffer.from("add") };
 /** Attributes that ONNX requires, or that kernels could differ by. */
 const ATTRIBUTES: Readonly<Record<string, object>> = {
-  ...{ Concat: { name: "axis", type: 2, i: 0 }, ScatterElements: REDUCTION, ScatterND: REDUCTION },
+  Concat: { name: "axis", type: 2, i: 0 },
+  ScatterElements: REDUCTION,
+  ScatterND: REDUCTION,
 };
 /** What the other type constraints are while one is tried. */
 const USUAL: Readonly<Record<string, string>> = {

@@ -7,7 +7,12 @@ import { stepsFor } from "../../../shared/privacy/steps.ts";
 import { cases, runOf } from "./cases.ts";
 
 const entry = (runId: string, change: Partial<LedgerEntry> = {}): LedgerEntry => ({
-  ...{ runId, time: "2026-11-24T08:00:00.000Z", sampleRate: 0.01, noiseMultiplier: 1, steps: 500, delta: 1e-5 },
+  runId,
+  time: "2026-11-24T08:00:00.000Z",
+  sampleRate: 0.01,
+  noiseMultiplier: 1,
+  steps: 500,
+  delta: 1e-5,
   ...change,
 });
 

@@ -55,7 +55,12 @@ describe("createPlan", () => {
     const plan = createPlan({ ...request, accountant: "rdp" });
     expect(plan).toMatchObject({
       sampler: "poisson",
-      ...{ records: 6300, batchSize: 64, sampleRate: 64 / 6300, steps: 300, clip: 0.5, delta: 1e-5 },
+      records: 6300,
+      batchSize: 64,
+      sampleRate: 64 / 6300,
+      steps: 300,
+      clip: 0.5,
+      delta: 1e-5,
       neighbouring: "add-or-remove-one",
       accountant: "rdp",
     });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { epsilonBounds, truncatedEpsilonBounds } from "../../../shared/privacy/accountant.ts";
 import { binomialTail } from "../../../shared/privacy/binomial.ts";
-import { type GaussianPair, neighbouringPairs } from "../../../shared/privacy/pair.ts";
+import { type GaussianPair, neighbouringPairs } from "../../../shared/privacy/dominating-pair.ts";
 import { composedEpsilon } from "../../../shared/privacy/pld.ts";
 import { truncatedBranches } from "../../../shared/privacy/truncated-poisson.ts";
 import { cases } from "./cases.ts";

@@ -96,7 +96,15 @@ test("distilling makes a student that transformers' naming fits, and lowers the 
   const run = (steps: number) =>
     distill(
       {
-        ...{ engine, teacher, layers: [0, -1], tokens, steps, batchSize: 2, length: 16, learningRate: 5e-3, seed: 3 },
+        engine,
+        teacher,
+        layers: [0, -1],
+        tokens,
+        steps,
+        batchSize: 2,
+        length: 16,
+        learningRate: 5e-3,
+        seed: 3,
         state: { path: join(folder, "state"), settings: {}, resume: false },
       },
       {},

@@ -46,9 +46,18 @@ async function run(numbers: Partial<PrivacyPlan>, { seed = 1, physicalBatch = 32
   const state = { path: join(mkdtempSync(join(tmpdir(), "softpost-")), "state"), settings: {}, resume: false };
   const tuned = await dpTune(
     {
-      ...{ engine, model: of, classes: golden.classes, examples, start, state },
-      ...{ learningRate: 1, averagedSteps: 1, physicalBatch },
-      ...{ optimizer: { name: "sgd" }, plan: planFor(numbers), random: seededRandom(seed) },
+      engine,
+      model: of,
+      classes: golden.classes,
+      examples,
+      start,
+      state,
+      learningRate: 1,
+      averagedSteps: 1,
+      physicalBatch,
+      optimizer: { name: "sgd" },
+      plan: planFor(numbers),
+      random: seededRandom(seed),
     },
     {},
   );

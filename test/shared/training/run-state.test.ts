@@ -25,8 +25,16 @@ function run(path: string, { resume = false, stopAfter = 99 } = {}) {
   const stop = new AbortController();
   return tune(
     {
-      ...{ engine, model, classes: golden.classes, examples, start: tensor("classify.prompt") },
-      ...{ optimizer: ADAM, learningRate: 0.01, steps: 7, averagedSteps: 4, batchSize: 3 },
+      engine,
+      model,
+      classes: golden.classes,
+      examples,
+      start: tensor("classify.prompt"),
+      optimizer: ADAM,
+      learningRate: 0.01,
+      steps: 7,
+      averagedSteps: 4,
+      batchSize: 3,
       order: { kind: "shuffled", seed: 5 },
       state: { path, settings: { seed: 5, data: "abc" }, resume },
     },

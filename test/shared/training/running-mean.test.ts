@@ -24,8 +24,14 @@ beforeAll(async () => {
 afterAll(() => engine.close());
 
 const tuning = (averagedSteps: number) => ({
-  ...{ engine, model, classes: golden.classes, examples, start, averagedSteps },
-  ...{ optimizer: ADAM, learningRate: 0.05 },
+  engine,
+  model,
+  classes: golden.classes,
+  examples,
+  start,
+  averagedSteps,
+  optimizer: ADAM,
+  learningRate: 0.05,
   state: { path: join(mkdtempSync(join(tmpdir(), "softpost-")), "state"), settings: {}, resume: false },
 });
 

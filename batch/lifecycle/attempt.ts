@@ -1,0 +1,133 @@
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import manifest from "../../package.json" with { type: "json" };
+import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
+import type { FileRecord } from "../../shared/protocol/catalogue.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import type { JobResult, Spec } from "../../shared/protocol/job.ts";
+import { sha256 } from "../../shared/protocol/manifest.ts";
+import type { TrainingEvent, Watch } from "../../shared/training/events.ts";
+import type { Bucket } from "../storage/bucket.ts";
+import type { Models } from "../storage/models.ts";
+import { Checkpoint } from "./checkpoint.ts";
+import type { Engines } from "./engines.ts";
+import type { Log } from "./log.ts";
+
+/** Machines that are lent cheaply may vanish at any moment, and a prompt's state has only a few megabytes. A student's is large. */
+const SAVE_EVERY_SECONDS = { transfer: 2, distill: 60, predict: 60 };
+
+/** What a kind of job works with. */
+export interface JobContext {
+  readonly store: Bucket;
+  readonly models: Models;
+  readonly engines: Engines;
+  /** An empty folder for the job's own files. */
+  readonly work: string;
+  /** An empty folder whose files become the job's output. */
+  readonly output: string;
+  /** Where the state of the run is kept. */
+  readonly statePath: string;
+  /** Whether the state of an earlier attempt is there. */
+  readonly resume: boolean;
+  readonly watch: Watch;
+}
+
+export type Handlers = {
+  readonly [K in Spec["kind"]]: (spec: Extract<Spec, { kind: K }>, job: JobContext) => Promise<void>;
+};
+
+export interface AttemptOptions {
+  readonly store: Bucket;
+  readonly models: Models;
+  readonly engines: Engines;
+  readonly handlers: Handlers;
+  readonly checkpointSeconds: number | undefined;
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: TrainingEvent) => void;
+  readonly log: Log;
+}
+
+/**
+ * Works on one job from its last checkpoint to its result.
+ *
+ * @returns the seconds that it took on the device, earlier attempts included
+ * @throws InterruptedError when stopped, after the state was uploaded; ProblemError if the job can't be done or the device is missing
+ */
+export async function attempt(spec: Spec, options: AttemptOptions): Promise<number> {
+  const { store, engines, log } = options;
+  await engines.check();
+  const work = await mkdtemp(join(tmpdir(), "softpost-job-"));
+  const statePath = join(work, "state");
+  const checkpoint = new Checkpoint(store, { job: spec.job, run: runOf(spec), statePath, log });
+  try {
+    const resume = await checkpoint.restore();
+    try {
+      return await workOn(spec, { ...options, work, statePath, resume, checkpoint });
+    } catch (error) {
+      if (!(resume && error instanceof ProblemError && error.status === 409)) throw error;
+      log("started anew", { problem: error.detail });
+      return await workOn(spec, { ...options, work, statePath, resume: false, checkpoint });
+    }
+  } finally {
+    await checkpoint.settled();
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** What a checkpoint must be of: the same task for the same release, whose steps give the same bits. */
+function runOf(spec: Spec): string {
+  const run = JSON.stringify({ release: manifest.version, spec: { ...spec, report: undefined } });
+  return createHash("sha256").update(run).digest("hex");
+}
+
+interface Parts extends AttemptOptions {
+  readonly work: string;
+  readonly statePath: string;
+  readonly resume: boolean;
+  readonly checkpoint: Checkpoint;
+}
+
+async function workOn(spec: Spec, parts: Parts): Promise<number> {
+  const { store, models, engines, work, statePath, resume, checkpoint, signal } = parts;
+  const output = join(work, "output");
+  await rm(output, { recursive: true, force: true });
+  await mkdir(output);
+  const onEvent = (event: TrainingEvent) => {
+    parts.onEvent(event);
+    if (event.kind === "checkpoint") checkpoint.save(event.step);
+  };
+  const saveEvery = 1000 * (parts.checkpointSeconds ?? SAVE_EVERY_SECONDS[spec.kind]);
+  const context: JobContext = {
+    store,
+    models,
+    engines,
+    work,
+    output,
+    statePath,
+    resume,
+    watch: { signal, onEvent, saveEvery },
+  };
+  await (parts.handlers[spec.kind] as (spec: Spec, job: JobContext) => Promise<void>)(spec, context);
+  const { deviceSeconds } = checkpoint;
+  await writeResult(store, spec.job, output, deviceSeconds);
+  await checkpoint.clear();
+  return deviceSeconds;
+}
+
+/**
+ * Uploads the output, and the result last: where it is, the job is done. A file that another attempt wrote before stays, and is what the
+ * result describes.
+ */
+async function writeResult(store: Bucket, job: string, output: string, deviceSeconds: number): Promise<void> {
+  const files: FileRecord[] = [];
+  for (const name of (await readdir(output)).sort()) {
+    const key = bucket.job(job) + jobFiles.output + name;
+    const bytes = await readFile(join(output, name));
+    const kept = (await store.writeOnce(key, bytes)) ? bytes : (await store.read(key))!;
+    files.push({ name, size: kept.length, sha256: await sha256(kept) });
+  }
+  const result: JobResult = { files, deviceSeconds };
+  await store.writeOnce(bucket.job(job) + jobFiles.result, JSON.stringify(result));
+}

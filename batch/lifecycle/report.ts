@@ -1,0 +1,81 @@
+import type { JobEvent } from "../../shared/protocol/job.ts";
+import type { TrainingEvent } from "../../shared/training/events.ts";
+
+/** Fresh enough for who watches, and few enough for the edge. */
+const EVERY_MS = 1000;
+/** A job without progress says this often that it lives. */
+const HEARTBEAT_MS = 15_000;
+/** An edge that doesn't answer must not keep a finished job from ending. */
+const REQUEST_MS = 10_000;
+
+type State = JobEvent["state"];
+
+/**
+ * Tells the edge how a job goes: the newest progress about once a second, and the end. Reports that fail are lost, which the edge
+ * copes with: it asks Batch and the bucket.
+ */
+export class Reporter {
+  private readonly target: { url: string; token: string } | undefined;
+  private readonly attempt: number;
+  private readonly runner: string;
+  private readonly timer: NodeJS.Timeout;
+  private sequence = 0;
+  private progress: JobEvent["progress"] = null;
+  private changed = true;
+  private sentAt = 0;
+
+  /**
+   * @param target undefined for a job that nobody waits for
+   * @param attempt the lease's epoch: what an earlier holder still says counts for nothing
+   * @param runner Batch's id of the job that does the work
+   */
+  constructor(target: { url: string; token: string } | undefined, attempt: number, runner: string) {
+    this.target = target;
+    this.attempt = attempt;
+    this.runner = runner;
+    this.timer = setInterval(() => this.tick(), EVERY_MS).unref();
+    this.tick();
+  }
+
+  readonly onEvent = (event: TrainingEvent): void => {
+    if (event.kind === "phase") this.progress = { phase: event.name, done: 0, total: event.total };
+    else if (event.kind === "progress" && this.progress) {
+      const { done, loss } = event;
+      this.progress = { ...this.progress, done, ...(loss !== undefined && { loss }) };
+    } else return;
+    this.changed = true;
+  };
+
+  /** Sends the last report. */
+  async end(state: Exclude<State, "running"> | null, problem?: string): Promise<void> {
+    clearInterval(this.timer);
+    if (state !== null) await this.send(state, problem);
+  }
+
+  private tick(): void {
+    if (!this.changed && Date.now() - this.sentAt < HEARTBEAT_MS) return;
+    this.changed = false;
+    this.sentAt = Date.now();
+    void this.send("running");
+  }
+
+  private async send(state: State, problem?: string): Promise<void> {
+    if (!this.target) return;
+    const { progress } = this;
+    const event: JobEvent = {
+      attempt: this.attempt,
+      runner: this.runner,
+      sequence: this.sequence++,
+      state,
+      progress,
+      ...(progress?.loss !== undefined && { step: progress.done }),
+      ...(problem !== undefined && { problem: problem.slice(0, 1000) }),
+    };
+    await fetch(this.target.url, {
+      method: "POST",
+      headers: { authorization: `Bearer ${this.target.token}`, "content-type": "application/json" },
+      body: JSON.stringify(event),
+      signal: AbortSignal.timeout(REQUEST_MS),
+    }).catch(() => {});
+  }
+}

@@ -1,0 +1,66 @@
+import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { type Spec, specSchema } from "../../shared/protocol/job.ts";
+import { validate } from "../../shared/protocol/json.ts";
+import { InterruptedError } from "../../shared/training/loop.ts";
+import type { Bucket } from "../storage/bucket.ts";
+import { type AttemptOptions, attempt } from "./attempt.ts";
+import type { Lease } from "./lease.ts";
+import { jobLog, writeMetrics } from "./log.ts";
+import { Reporter } from "./report.ts";
+
+/** How work on a job ended: `failed` if trying again is of no use. */
+export type Outcome = "done" | "failed" | "crashed" | "interrupted";
+
+/** What all work of one job start has in common. */
+export interface Start extends Omit<AttemptOptions, "onEvent" | "log"> {
+  /** Batch's id of the job. */
+  readonly id: string;
+}
+
+/** Works on one job, reports how it goes and logs how it ended. */
+export async function runOne(spec: Spec, start: Start, lease?: Lease): Promise<Outcome> {
+  const { kind, job } = spec;
+  const log = jobLog({ kind, job, runner: start.id });
+  const signal = lease ? AbortSignal.any([start.signal, lease.lost]) : start.signal;
+  const reporter = new Reporter(spec.kind === "transfer" ? spec.report : undefined, lease?.epoch ?? 1, start.id);
+  const end = async (outcome: Outcome, problem?: string, deviceSeconds?: number) => {
+    log(outcome, { problem, deviceSeconds });
+    const metrics = { [outcome]: 1, ...(deviceSeconds !== undefined && { deviceSeconds }) };
+    writeMetrics(kind, metrics, { job, runner: start.id });
+    const state = outcome === "done" ? "succeeded" : outcome === "failed" ? "failed" : null;
+    await reporter.end(state, problem);
+    return outcome;
+  };
+  log("started", { epoch: lease?.epoch });
+  try {
+    const deviceSeconds = await attempt(spec, { ...start, signal, onEvent: reporter.onEvent, log });
+    return await end("done", undefined, deviceSeconds);
+  } catch (error) {
+    if (error instanceof InterruptedError || signal.aborted) return await end("interrupted");
+    if (isFailure(error)) return await end("failed", error.message);
+    return await end("crashed", String((error as Error)?.stack ?? error));
+  }
+}
+
+/** Whether a job's result is there: then nothing is left to do. */
+export function isDone(store: Bucket, job: string): Promise<boolean> {
+  return store.has(bucket.job(job) + jobFiles.result);
+}
+
+/** @throws ProblemError if it isn't there, or not the spec of a job of this kind */
+export async function readSpec<K extends Spec["kind"]>(
+  store: Bucket,
+  kind: K,
+  key: string,
+): Promise<Extract<Spec, { kind: K }>> {
+  const title = "The job's spec is not valid";
+  const spec = validate(specSchema, await store.readJson(key), key, title);
+  if (spec.kind !== kind) throw new ProblemError(title, `${key} is a ${spec.kind} job.`);
+  return spec as Extract<Spec, { kind: K }>;
+}
+
+/** Whether trying again is of no use. */
+export function isFailure(error: unknown): error is ProblemError {
+  return error instanceof ProblemError && error.status < 500;
+}

@@ -1,0 +1,45 @@
+import type { Environment } from "../environment.ts";
+import { Bucket } from "../storage/bucket.ts";
+import { Models } from "../storage/models.ts";
+import type { Handlers } from "./attempt.ts";
+import { runShift } from "./coalesce.ts";
+import { Engines } from "./engines.ts";
+import { jobLog } from "./log.ts";
+import { isDone, isFailure, type Outcome, readSpec, runOne, type Start } from "./run-job.ts";
+
+/** Exit codes, as the job definitions' evaluateOnExit has them: a job that ends with `failed` is not tried again. */
+const EXIT: Readonly<Record<Outcome, number>> = { done: 0, crashed: 1, failed: 2, interrupted: 143 };
+
+/**
+ * Runs the job whose spec is at `key` in the bucket: goes on from its last checkpoint, reports, and writes its files and at last
+ * its result, once.
+ *
+ * @returns the exit code
+ */
+export async function runJob(
+  kind: string,
+  key: string,
+  environment: Environment,
+  handlers: Handlers,
+  signal: AbortSignal,
+): Promise<number> {
+  const { cache, threads, device, checkpointSeconds, id } = environment;
+  const store = new Bucket(environment.bucket);
+  const engines = new Engines({ threads, device });
+  const start = { store, models: new Models(store, cache), engines, handlers, checkpointSeconds, signal, id };
+  try {
+    return EXIT[await run(kind, key, start)];
+  } catch (error) {
+    const outcome = isFailure(error) ? "failed" : "crashed";
+    jobLog({ kind, key, runner: id })(outcome, { problem: String((error as Error)?.stack ?? error) });
+    return EXIT[outcome];
+  } finally {
+    await engines.close();
+  }
+}
+
+async function run(kind: string, key: string, start: Start): Promise<Outcome> {
+  if (kind === "transfer") return runShift(await readSpec(start.store, kind, key), start);
+  const spec = await readSpec(start.store, kind === "distill" ? kind : "predict", key);
+  return (await isDone(start.store, spec.job)) ? "done" : runOne(spec, start);
+}

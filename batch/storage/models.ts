@@ -1,0 +1,56 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type OpenModel, openModel } from "../../shared/operations/open-model.ts";
+import { bucket } from "../../shared/protocol/bucket.ts";
+import type { FileRecord, PublicSet } from "../../shared/protocol/catalogue.ts";
+import type { Bucket } from "./bucket.ts";
+
+/** A model in the bucket, as a job's spec names it. */
+interface StoredModel {
+  readonly id: string;
+  readonly digest: string;
+  readonly files: readonly FileRecord[];
+}
+
+/** The provider's models, by way of their folders on this machine, which are kept for later jobs; each is opened once. */
+export class Models {
+  private readonly store: Bucket;
+  /** Where the folders are. */
+  private readonly cache: string;
+  private readonly opened = new Map<string, OpenModel>();
+
+  constructor(store: Bucket, cache: string) {
+    this.store = store;
+    this.cache = cache;
+  }
+
+  /** @throws ProblemError if a file is missing in the bucket, damaged, or no model that can be computed */
+  async open({ id, digest, files }: StoredModel): Promise<OpenModel> {
+    const before = this.opened.get(digest);
+    if (before) return { ...before, record: { ...before.record, id } };
+    const folder = join(this.cache, digest);
+    if (!(await stat(folder).catch(() => undefined))) await this.fetch(digest, files, folder);
+    const opened = await openModel(folder, { id, digest });
+    this.opened.set(digest, opened);
+    return opened;
+  }
+
+  private async fetch(digest: string, files: readonly FileRecord[], folder: string): Promise<void> {
+    // Containers that share the folder may have the same process id.
+    const partial = `${folder}.${randomUUID()}`;
+    await mkdir(partial, { recursive: true });
+    for (const { name, sha256 } of files) {
+      await this.store.download(bucket.model(digest) + name, join(partial, name), sha256);
+    }
+    // Another job may have been faster: its folder is as good.
+    await rename(partial, folder).catch(() => rm(partial, { recursive: true }));
+  }
+}
+
+/** Downloads a public set; returns the file's path. */
+export async function fetchPublicSet(store: Bucket, work: string, { digest }: PublicSet): Promise<string> {
+  const path = join(work, "public.jsonl");
+  await store.download(bucket.publicSet(digest), path, digest);
+  return path;
+}

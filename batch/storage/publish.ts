@@ -1,0 +1,146 @@
+import { basename, join } from "node:path";
+import { readTexts } from "../../shared/data/jsonl.ts";
+import { hashFile, hashModel } from "../../shared/data/model-files.ts";
+import { type Checkpoint, openCheckpoint, readWeight } from "../../shared/models/checkpoint.ts";
+import { bucket } from "../../shared/protocol/bucket.ts";
+import {
+  type Catalogue,
+  catalogueSchema,
+  type FileRecord,
+  nameSchema,
+  type PublicSet,
+  type Student,
+} from "../../shared/protocol/catalogue.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import type { Bucket } from "./bucket.ts";
+
+/** Operations a second that a transfer to a target of unknown speed is assumed to do: two cores. Finished jobs correct it. */
+const ASSUMED_FLOPS = 5e10;
+/** The smallest models are bound by what a step costs otherwise. */
+const MAX_ASSUMED_SPEED = 20_000;
+
+/** A model folder and its name in the catalogue. */
+export interface NamedModel {
+  readonly folder: string;
+  readonly name: string;
+}
+
+/**
+ * Uploads a student and its target, and puts the student into the catalogue. A student of the same name with other content is
+ * retired: clients that tuned on it are told so.
+ *
+ * @throws ProblemError if a folder isn't a model, or the two don't belong together
+ */
+export async function publishStudent(
+  store: Bucket,
+  { student, target }: { student: NamedModel; target: NamedModel },
+): Promise<Student> {
+  const [small, large] = await Promise.all([openCheckpoint(student.folder), openCheckpoint(target.folder)]);
+  if (small.family !== large.family || small.config.width !== large.config.width) {
+    throw new ProblemError(
+      "The student is of another target",
+      `${student.name} and ${target.name} differ in family or width.`,
+    );
+  }
+  const id = nameSchema.parse(student.name);
+  const hashes = { student: await hashModel(student.folder), target: await hashModel(target.folder) };
+  await uploadModel(store, student.folder, hashes.student);
+  await uploadModel(store, target.folder, hashes.target);
+  const record: Student = {
+    id,
+    digest: hashes.student.digest,
+    architecture: small.family.name,
+    dimension: small.config.width,
+    positions: Math.min(small.config.positions, large.config.positions),
+    embeddingNorms: await embeddingNorms(small),
+    files: hashes.student.files,
+    target: {
+      id: nameSchema.parse(target.name),
+      digest: hashes.target.digest,
+      files: hashes.target.files,
+      layers: large.config.layers,
+    },
+    tokensPerSecond: Math.min(MAX_ASSUMED_SPEED, ASSUMED_FLOPS / (2 * parameterCount(large))),
+    retired: false,
+  };
+  await changeCatalogue(store, ({ students, publicSets }) => {
+    const others = students.filter(({ digest }) => digest !== record.digest);
+    const retired = others.map((other) =>
+      other.id === id ? { ...other, id: `${id}-${other.digest.slice(0, 8)}`, retired: true } : other,
+    );
+    return { students: [...retired, record], publicSets };
+  });
+  return record;
+}
+
+/**
+ * Takes a student out of service: no prompt for it is taken any more.
+ *
+ * @throws ProblemError if there is none of this name
+ */
+export async function retireStudent(store: Bucket, id: string): Promise<void> {
+  await changeCatalogue(store, ({ students, publicSets }) => {
+    if (!students.some((student) => student.id === id)) {
+      throw new ProblemError("There is no such student", `${id} is not in the catalogue.`, { status: 404 });
+    }
+    const changed = students.map((student) => (student.id === id ? { ...student, retired: true } : student));
+    return { students: changed, publicSets };
+  });
+}
+
+/**
+ * Uploads a public set and puts it into the catalogue, instead of one of the same name.
+ *
+ * @throws ProblemError if a row isn't valid
+ */
+export async function publishPublicSet(
+  store: Bucket,
+  { file, description }: { file: string; description: string },
+): Promise<PublicSet> {
+  const texts = await readTexts(file);
+  const { size, sha256 } = await hashFile(file);
+  const id = nameSchema.parse(basename(file).replace(/\.jsonl$/, ""));
+  const record: PublicSet = { id, digest: sha256, size, examples: texts.length, description };
+  if (!(await store.has(bucket.publicSet(sha256)))) await store.upload(file, bucket.publicSet(sha256));
+  await changeCatalogue(store, ({ students, publicSets }) => ({
+    students,
+    publicSets: [...publicSets.filter((other) => other.id !== id), record],
+  }));
+  return record;
+}
+
+async function uploadModel(
+  store: Bucket,
+  folder: string,
+  model: { files: FileRecord[]; digest: string },
+): Promise<void> {
+  const prefix = bucket.model(model.digest);
+  for (const { name } of model.files) {
+    if (!(await store.has(prefix + name))) await store.upload(join(folder, name), prefix + name);
+  }
+}
+
+/** Only the provider's own commands write the catalogue, one at a time. */
+async function changeCatalogue(store: Bucket, change: (catalogue: Catalogue) => Catalogue): Promise<void> {
+  const before = (await store.has(bucket.catalogue))
+    ? catalogueSchema.parse(await store.readJson(bucket.catalogue))
+    : { students: [], publicSets: [] };
+  await store.write(bucket.catalogue, JSON.stringify(change(before)));
+}
+
+async function embeddingNorms(checkpoint: Checkpoint): Promise<Student["embeddingNorms"]> {
+  const { family, config } = checkpoint;
+  const table = await readWeight(checkpoint, family.embeddings(config)[0]!);
+  let [sum, max] = [0, 0];
+  for (let row = 0; row < config.vocabulary; row++) {
+    const norm = Math.hypot(...table.subarray(row * config.width, (row + 1) * config.width));
+    sum += norm;
+    max = Math.max(max, norm);
+  }
+  return { mean: sum / config.vocabulary, max };
+}
+
+function parameterCount({ family, config }: Checkpoint): number {
+  const shapes = Object.values(family.parameters(config));
+  return shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+}

@@ -1,0 +1,110 @@
+import { createMiddleware } from "hono/factory";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { ID_LENGTH, randomId } from "../../shared/protocol/ids.ts";
+import type { Env } from "../env.ts";
+import type { AppEnv } from "./app-env.ts";
+import { equalBytes, keyedHash, randomSecret } from "./secrets.ts";
+
+export const scopes = ["read", "submit", "admin"] as const;
+export type Scope = (typeof scopes)[number];
+
+/** The key says whose it is, so that one look at that tenant's own ledger is all it takes. */
+const KEY = /^sp_([a-z2-7]{16})_([a-z2-7]{16})_[A-Za-z0-9_-]{43}$/;
+
+/** Lets through who has a key with the scope; sets `tenant`. */
+export function tenantWith(scope: Scope) {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    const { tenant, key, hash } = await readKey(c.env, bearer(c.req.header("authorization")));
+    const ledger = ledgerOf(c.env, tenant);
+    const answer = await ledger.authenticate(key, hash);
+    if (answer.kind === "unknown") throw unauthorized("The API key is not known or was revoked.");
+    if (answer.kind === "limited") {
+      throw new ProblemError("Too many requests", "This tenant sends more than its rate limit allows; wait a moment.", {
+        status: 429,
+      });
+    }
+    if (!answer.scopes.includes(scope)) {
+      throw new ProblemError("Not allowed", `The API key lacks the scope "${scope}".`, { status: 403 });
+    }
+    c.set("tenant", tenant);
+    await next();
+  });
+}
+
+/** Lets through the provider's administrator. */
+export const providerOnly = createMiddleware<AppEnv>(async (c, next) => {
+  if (!(await isProvider(c.env, c.req.header("authorization")))) throw unauthorized("The admin secret is wrong.");
+  await next();
+});
+
+/** Lets through the provider, and a tenant's own admin key for that tenant. */
+export const providerOrTenantAdmin = createMiddleware<AppEnv>(async (c, next) => {
+  if (await isProvider(c.env, c.req.header("authorization"))) return next();
+  const own = createMiddleware<AppEnv>(async (c, next) => {
+    if (c.get("tenant") !== c.req.param("tenant")) {
+      throw new ProblemError("Not allowed", "An admin key administers its own tenant only.", { status: 403 });
+    }
+    await next();
+  });
+  return tenantWith("admin")(c, async () => {
+    await own(c, next);
+  });
+});
+
+export function ledgerOf(env: Env, tenant: string) {
+  return env.TENANTS.get(env.TENANTS.idFromName(tenant));
+}
+
+/** A new API key: the text, which is shown once, and what is kept of it. */
+export async function createKey(env: Env, tenant: string) {
+  const id = randomId(ID_LENGTH);
+  const key = `sp_${tenant}_${id}_${randomSecret()}`;
+  return { id, key, hash: await keyedHash(env.PEPPER, `key:${key}`) };
+}
+
+/** The token with which one job reports about itself. It is derived, so it is stored nowhere but in the job's spec. */
+export function jobToken(env: Env, job: string): Promise<string> {
+  return keyedHash(env.PEPPER, `job:${job}`);
+}
+
+/** @throws ProblemError unless the header carries the job's token */
+export async function checkJobToken(env: Env, job: string, header: string | undefined): Promise<void> {
+  if (!equalBytes(bearer(header), await jobToken(env, job))) throw unauthorized("The job token is wrong.");
+}
+
+/** @throws ProblemError unless the header carries the secret of AWS's events */
+export async function checkEventsSecret(env: Env, header: string | undefined): Promise<void> {
+  const right = env.EVENTS_SECRET !== undefined && (await sameSecret(env, header ?? "", env.EVENTS_SECRET));
+  if (!right) throw unauthorized("The secret of the events is wrong.");
+}
+
+function isProvider(env: Env, header: string | undefined): Promise<boolean> {
+  return sameSecret(env, bearer(header), env.ADMIN_SECRET);
+}
+
+/** Hashing both makes them equally long, so that the comparison tells nothing about the secret's length. */
+async function sameSecret(env: Env, given: string, right: string): Promise<boolean> {
+  const [a, b] = await Promise.all([
+    keyedHash(env.PEPPER, `secret:${given}`),
+    keyedHash(env.PEPPER, `secret:${right}`),
+  ]);
+  return equalBytes(a, b);
+}
+
+async function readKey(env: Env, key: string) {
+  const [, tenant, id] = KEY.exec(key) ?? [];
+  if (tenant === undefined || id === undefined) throw unauthorized("The API key has not the form sp_….");
+  return { tenant, key: id, hash: await keyedHash(env.PEPPER, `key:${key}`) };
+}
+
+function bearer(header: string | undefined): string {
+  const [scheme, token, ...rest] = (header ?? "").split(" ");
+  if (scheme?.toLowerCase() !== "bearer" || !token || rest.length > 0) {
+    throw unauthorized("Send the header Authorization: Bearer KEY.");
+  }
+  return token;
+}
+
+function unauthorized(detail: string): ProblemError {
+  return new ProblemError("Not authenticated", detail, { status: 401 });
+}

@@ -1,0 +1,55 @@
+import type { Context } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { z } from "zod";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import type { AppEnv } from "./app-env.ts";
+
+/** RFC 9457, with every fault of the request in `faults`. */
+export const problemSchema = z
+  .object({
+    type: z.string().describe("urn:softpost:problem: and the title, the same for every problem of its kind."),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    instance: z.string().describe("The request's id, as in its X-Request-Id header and in the provider's log."),
+    faults: z.array(z.object({ at: z.string(), message: z.string() })).optional(),
+  })
+  .meta({ id: "Problem" });
+
+/** The one place where errors become answers. What isn't a ProblemError is our own bug: it is logged, not shown. */
+export function onError(error: Error, c: Context<AppEnv>): Response {
+  const problem = toProblem(error);
+  if (problem.status >= 500) c.set("error", String(error.stack ?? error));
+  const { title, detail, status, faults } = problem;
+  const body: z.output<typeof problemSchema> = {
+    type: `urn:softpost:problem:${title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}`,
+    title,
+    status,
+    detail,
+    instance: c.get("requestId"),
+    ...(faults.length > 0 && { faults: [...faults] }),
+  };
+  const headers = new Headers(c.res.headers);
+  headers.set("content-type", "application/problem+json");
+  if (status === 401) headers.set("www-authenticate", "Bearer");
+  if (status === 429 || status === 503) headers.set("retry-after", "5");
+  return new Response(JSON.stringify(body), { status, headers });
+}
+
+function toProblem(error: Error): ProblemError {
+  if (error instanceof ProblemError) return error;
+  if (error instanceof HTTPException && error.status < 500) {
+    return new ProblemError("The request is not valid", error.message || "It can't be read.", { status: error.status });
+  }
+  return new ProblemError("Internal error", "It was logged; quote the instance when you report it.", { status: 500 });
+}
+
+/** For a request that doesn't fit its route's schema. */
+export function invalidRequest(error: z.core.$ZodError, where: string): ProblemError {
+  const faults = error.issues.map((issue) => ({
+    at: `${where}#${issue.path.map((part) => `/${String(part)}`).join("")}`,
+    message: issue.message,
+  }));
+  const detail = `Its ${where} has ${faults.length === 1 ? "a fault" : `${faults.length} faults`}.`;
+  return new ProblemError("The request is not valid", detail, { status: where === "json" ? 422 : 400, faults });
+}

@@ -1,0 +1,35 @@
+import { createMiddleware } from "hono/factory";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import type { AppEnv } from "./app-env.ts";
+
+/** Wrong keys that one address may send in a row, and how many a second after that: who mistypes is let through, who guesses isn't. */
+const BURST = 20;
+const PER_SECOND = 1;
+/** Addresses that are remembered, some hundred kilobytes; the oldest are forgotten first. */
+const MAX_ADDRESSES = 5000;
+
+const failures = new Map<string, { left: number; at: number }>();
+
+/**
+ * Answers 429 to an address that has sent many requests without a valid key, before any of them reaches a ledger. It counts in the memory of one
+ * Worker instance only: it keeps a single guesser cheap. Against many addresses Cloudflare's own rate limiting rules stand in front.
+ */
+export const limitStrangers = createMiddleware<AppEnv>(async (c, next) => {
+  // Cloudflare sets it, whatever the client sent.
+  const address = c.req.header("cf-connecting-ip") ?? "";
+  if (leftOf(address) < 1) {
+    const detail = "This address sent many requests without a valid key; wait a moment.";
+    throw new ProblemError("Too many requests", detail, { status: 429 });
+  }
+  await next();
+  if (c.res.status !== 401) return;
+  const left = leftOf(address) - 1;
+  failures.delete(address);
+  failures.set(address, { left, at: Date.now() });
+  if (failures.size > MAX_ADDRESSES) failures.delete(failures.keys().next().value!);
+});
+
+function leftOf(address: string): number {
+  const entry = failures.get(address);
+  return entry ? Math.min(BURST, entry.left + ((Date.now() - entry.at) / 1000) * PER_SECOND) : BURST;
+}

@@ -1,0 +1,100 @@
+import { createMiddleware } from "hono/factory";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { MAX_MANIFEST_BYTES } from "../../shared/protocol/manifest.ts";
+
+/** 4096 × 200 values of 4 bytes and the safetensors header: more than any published soft prompt, little enough to buffer. */
+export const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
+/** Options are a handful of numbers. */
+export const MAX_OPTIONS_BYTES = 4 * 1024;
+/** Everything together, with room for the multipart boundaries and headers. */
+export const MAX_UPLOAD_BYTES = MAX_PROMPT_BYTES + MAX_MANIFEST_BYTES + MAX_OPTIONS_BYTES + 16 * 1024;
+
+const PARTS = { manifest: MAX_MANIFEST_BYTES, prompt: MAX_PROMPT_BYTES, options: MAX_OPTIONS_BYTES } as const;
+type Part = keyof typeof PARTS;
+
+const TITLE = "The upload is not valid";
+
+/**
+ * Refuses a longer body while it arrives, whatever length was declared. What it leaves unread can be drained (`drainBody`), which is
+ * why this isn't Hono's own: that one keeps the body locked.
+ */
+export function limitBody(maxSize: number) {
+  return createMiddleware(async (c, next) => {
+    const { raw } = c.req;
+    if (raw.body === null) return next();
+    const declared = Number(c.req.header("content-length") ?? 0);
+    const body = declared > maxSize ? undefined : await readAtMost(raw.body, maxSize);
+    if (!body) throw new ProblemError("The body is too large", `At most ${maxSize} bytes are taken.`, { status: 413 });
+    c.req.raw = new Request(raw, { body });
+    return next();
+  });
+}
+
+/** The whole stream; undefined, and the rest left in it, if it has more than `limit` bytes. */
+async function readAtMost(stream: ReadableStream<Uint8Array>, limit: number): Promise<Uint8Array | undefined> {
+  const reader = stream.getReader();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      size += value.length;
+      if (size > limit) return undefined;
+      chunks.push(value);
+    }
+  } finally {
+    reader.releaseLock();
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/**
+ * The three parts of a submission. The body's size was limited before (`limitBody`), so it can be held in memory.
+ *
+ * @throws ProblemError with every part that is missing, too much, there twice or too large
+ */
+export async function readUpload(request: Request): Promise<Record<Part, Uint8Array>> {
+  const form = await readForm(request);
+  const faults = [...new Set(form.keys())]
+    .filter((name) => !Object.hasOwn(PARTS, name))
+    .slice(0, 10)
+    .map((name) => ({ at: JSON.stringify(name.slice(0, 80)), message: "Is no part of a submission." }));
+  const read = async (name: Part): Promise<Uint8Array> => {
+    const values = form.getAll(name);
+    const [value] = values;
+    if (values.length !== 1 || value === undefined) {
+      faults.push({ at: name, message: `Must be there exactly once; it is there ${values.length} times.` });
+      return new Uint8Array();
+    }
+    const bytes =
+      typeof value === "string" ? new TextEncoder().encode(value) : new Uint8Array(await value.arrayBuffer());
+    if (bytes.length > PARTS[name]) {
+      faults.push({ at: name, message: `Has ${bytes.length} bytes; at most ${PARTS[name]} are taken.` });
+    }
+    return bytes;
+  };
+  const upload = { manifest: await read("manifest"), prompt: await read("prompt"), options: await read("options") };
+  if (faults.length > 0) throw new ProblemError(TITLE, "Its parts are wrong.", { status: 422, faults });
+  return upload;
+}
+
+async function readForm(request: Request): Promise<FormData> {
+  if (!request.headers.get("content-type")?.startsWith("multipart/form-data")) {
+    throw new ProblemError(TITLE, "Send multipart/form-data with the parts manifest, prompt and options.", {
+      status: 415,
+    });
+  }
+  try {
+    return await request.formData();
+  } catch (cause) {
+    if (cause instanceof ProblemError) throw cause;
+    throw new ProblemError(TITLE, "The multipart body can't be read.", { cause });
+  }
+}

@@ -1,0 +1,111 @@
+import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { jobId } from "../../shared/protocol/ids.ts";
+import { leaseSchema, resultSchema, WITHDRAWN } from "../../shared/protocol/job.ts";
+import type { Transfer } from "../../shared/protocol/transfer.ts";
+import type { Env } from "../env.ts";
+import { ledgerOf } from "../http/auth.ts";
+import { logEvent } from "../http/log.ts";
+import { cancelJob, findJob, submitJob, terminateJob } from "./batch.ts";
+import { learnSpeed } from "./price.ts";
+
+/**
+ * Submits the job of a stored transfer; the caller holds its lease. Where Batch can't be reached the transfer stays accepted, and
+ * reconciliation tries again: its budget is reserved and nothing is lost. Where Batch refuses the job, the transfer fails and is refunded.
+ */
+export async function dispatch(env: Env, tenant: string, transfer: Transfer): Promise<Transfer> {
+  const ledger = ledgerOf(env, tenant);
+  try {
+    await announce(env, tenant, transfer.id);
+    const batchJob = await submitJob(env, jobId(tenant, transfer.id), transfer.reserved.deviceSeconds);
+    const submitted = (await ledger.submitted(transfer.id, batchJob)) ?? transfer;
+    return submitted.state === "cancelling" ? await cancel(env, tenant, submitted, batchJob) : submitted;
+  } catch (error) {
+    if (!(error instanceof ProblemError)) throw error;
+    if (error.status === 502) {
+      await withdraw(env, tenant, transfer.id);
+      return (await ledger.abandon(transfer.id, error.detail)) ?? transfer;
+    }
+    await ledger.release(transfer.id);
+    return transfer;
+  }
+}
+
+/**
+ * Stops a transfer that was marked as cancelling; the caller holds its lease if it wasn't submitted. Where Batch can't be reached it stays
+ * marked, and reconciliation tries again.
+ */
+export async function cancel(env: Env, tenant: string, transfer: Transfer, batchJob: string | null): Promise<Transfer> {
+  const ledger = ledgerOf(env, tenant);
+  try {
+    await withdraw(env, tenant, transfer.id);
+    // Not submitted as far as we know: a try whose answer got lost may still have.
+    const running = batchJob ?? (await findJob(env, jobId(tenant, transfer.id)));
+    if (running !== undefined) await terminateJob(env, running);
+  } catch {
+    await ledger.release(transfer.id);
+    return transfer;
+  }
+  logEvent("cancelled", { tenant, transfer: transfer.id });
+  return (await ledger.finish(transfer.id, "cancelled", {})) ?? transfer;
+}
+
+/** Lets a job that has time take the transfer before its own job starts. Where that fails, its own job does it. */
+async function announce(env: Env, tenant: string, id: string): Promise<void> {
+  await env.PROMPTS.put(await waitingKey(env, tenant, id), "").catch(() => {});
+}
+
+/** Stops every job that works on the transfer, or would: within seconds, at the next renewal of its lease. */
+async function withdraw(env: Env, tenant: string, id: string): Promise<void> {
+  await env.PROMPTS.put(bucket.job(jobId(tenant, id)) + jobFiles.lease, JSON.stringify(WITHDRAWN));
+  await env.PROMPTS.delete(await waitingKey(env, tenant, id));
+}
+
+async function waitingKey(env: Env, tenant: string, id: string): Promise<string> {
+  const { targetDigest } = (await ledgerOf(env, tenant).work(id))!;
+  return bucket.waiting(targetDigest) + jobId(tenant, id);
+}
+
+/**
+ * Ends a transfer whose job says that it is done. The result file is what counts: it is written last, so that where it is, everything is.
+ * Returns null where there is none.
+ *
+ * @param runner Batch's id of the job that did it: where it isn't the transfer's own, that one need not start any more
+ */
+export async function settle(env: Env, tenant: string, id: string, runner?: string): Promise<Transfer | null> {
+  const object = await env.PROMPTS.get(bucket.job(jobId(tenant, id)) + jobFiles.result);
+  if (!object) return null;
+  const { files, deviceSeconds } = resultSchema.parse(await object.json());
+  const ledger = ledgerOf(env, tenant);
+  const before = await ledger.get(id);
+  const settled = await ledger.finish(id, "succeeded", { seconds: deviceSeconds, files });
+  const job = await ledger.work(id);
+  if (before?.transfer.cost === null && job) await learnSpeed(env.PROMPTS, job.targetDigest, job.work, deviceSeconds);
+  await dismiss(env, before?.batchJob ?? null, runner);
+  if (before?.transfer.cost === null) {
+    const wholeSeconds = Math.round((Date.now() - Date.parse(before.transfer.created)) / 1000);
+    logEvent("settled", { tenant, transfer: id, deviceSeconds, wholeSeconds, runner, micros: settled?.cost?.micros });
+  }
+  return settled;
+}
+
+/** Whether another job than the transfer's own works on it at this moment (batch/README.md). */
+export async function isTaken(env: Env, tenant: string, id: string, own: string): Promise<boolean> {
+  const object = await env.PROMPTS.get(bucket.job(jobId(tenant, id)) + jobFiles.lease);
+  if (!object) return false;
+  const { holder, until } = leaseSchema.parse(await object.json());
+  return ![own, WITHDRAWN.holder].includes(holder) && until > Date.now();
+}
+
+/** Ends a transfer whose job says that it can't be done. */
+export async function fail(env: Env, tenant: string, id: string, problem: string, runner?: string): Promise<void> {
+  const ledger = ledgerOf(env, tenant);
+  await ledger.finish(id, "failed", { problem });
+  logEvent("failed", { tenant, transfer: id, runner });
+  await dismiss(env, (await ledger.get(id))?.batchJob ?? null, runner);
+}
+
+/** A transfer's own job, where another did the transfer: it would only cost a start. */
+async function dismiss(env: Env, own: string | null, runner: string | undefined): Promise<void> {
+  if (own !== null && runner !== undefined && own !== runner) await cancelJob(env, own).catch(() => {});
+}

@@ -1,0 +1,146 @@
+import { parsePromptTensor, WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
+import type { Catalogue, PublicSet, Student } from "../../shared/protocol/catalogue.ts";
+import { type Fault, ProblemError } from "../../shared/protocol/errors.ts";
+import { MAX_FAULTS, parseJson, validate } from "../../shared/protocol/json.ts";
+import { MANIFEST_FILE, type Manifest, parseManifest, sha256 } from "../../shared/protocol/manifest.ts";
+import { optionsSchema, type TransferOptions } from "../../shared/protocol/transfer.ts";
+import { privacyFaults } from "../ledger/privacy.ts";
+import { findPublicSet } from "../storage/catalogue.ts";
+
+/**
+ * Rows of long-tuned prompts reach tens of times the norm of the longest embedding. A thousand times is no prompt any more, and
+ * overflows 16-bit attention.
+ */
+export const MAX_NORM_RATIO = 1000;
+
+const TITLE = "The upload is not valid";
+
+export interface Checked {
+  readonly manifest: Manifest;
+  readonly options: TransferOptions;
+  readonly student: Student;
+  readonly publicSet: PublicSet;
+}
+
+/**
+ * Checks an upload completely.
+ *
+ * @throws ProblemError with every fault of the manifest, the options, the prompt and how they fit together
+ */
+export async function validateUpload(
+  upload: { manifest: Uint8Array; options: Uint8Array; prompt: Uint8Array },
+  catalogue: Catalogue,
+): Promise<Checked> {
+  const faults: Fault[] = [];
+  const manifest = attempt(faults, MANIFEST_FILE, () =>
+    parseManifest(decode(upload.manifest, MANIFEST_FILE), MANIFEST_FILE),
+  );
+  const options = attempt(faults, "options", () => parseOptions(decode(upload.options, "options")));
+  const prompt = attempt(faults, WEIGHTS_FILE, () => parsePromptTensor(upload.prompt, WEIGHTS_FILE));
+  if (manifest && prompt) {
+    const digest = await sha256(upload.prompt);
+    const { prompt: said } = manifest;
+    const compare = (name: string, says: string | number, is: string | number) => {
+      if (says !== is)
+        faults.push({ at: `${MANIFEST_FILE}#/prompt/${name}`, message: `Says ${says}; the file has ${is}.` });
+    };
+    compare("digest", said.digest, digest);
+    compare("virtualTokens", said.virtualTokens, prompt.virtualTokens);
+    compare("dimension", said.dimension, prompt.dimension);
+  }
+  const fit =
+    manifest && options ? attempt(faults, MANIFEST_FILE, () => checkFit(manifest, options, catalogue)) : undefined;
+  if (fit && prompt) faults.push(...normFaults(prompt, fit.student));
+  if (faults.length > 0 || !manifest || !options || !fit) {
+    const detail = faults.length === 1 ? `${faults[0]!.at}: ${faults[0]!.message}` : `It has ${faults.length} faults.`;
+    throw new ProblemError(TITLE, detail, { status: 422, faults: faults.slice(0, MAX_FAULTS) });
+  }
+  return { manifest, options, ...fit };
+}
+
+/**
+ * Checks that the manifest and the options fit what the provider offers, and that the privacy record is what it must be.
+ *
+ * @throws ProblemError with every fault
+ */
+export function checkFit(
+  manifest: Manifest,
+  options: TransferOptions,
+  catalogue: Catalogue,
+): Pick<Checked, "student" | "publicSet"> {
+  const faults: Fault[] = [];
+  const fault = (at: string, message: string) => faults.push({ at, message });
+  const student = catalogue.students.find(({ digest }) => digest === manifest.model.digest);
+  const publicSet = findPublicSet(catalogue, options.publicSet);
+  if (!publicSet) fault("options#/publicSet", "Is no public set of this provider; GET /v1/public-sets lists them.");
+  if (!student) {
+    fault(`${MANIFEST_FILE}#/model/digest`, "Is no student of this provider; GET /v1/students lists them.");
+  } else {
+    const { dimension, virtualTokens } = manifest.prompt;
+    if (student.retired)
+      fault(`${MANIFEST_FILE}#/model`, `The student ${student.id} is retired; tune on a current one.`);
+    if (student.architecture !== manifest.model.architecture) {
+      fault(`${MANIFEST_FILE}#/model/architecture`, `The student is a ${student.architecture}.`);
+    }
+    if (dimension !== student.dimension) {
+      fault(
+        `${MANIFEST_FILE}#/prompt/dimension`,
+        `Is ${dimension}; the student's embeddings have ${student.dimension}.`,
+      );
+    }
+    if (virtualTokens + manifest.task.maxLength > student.positions) {
+      const room = student.positions - manifest.task.maxLength;
+      fault(
+        `${MANIFEST_FILE}#/prompt/virtualTokens`,
+        `Is ${virtualTokens}; beside texts of maxLength ${manifest.task.maxLength} the student has room for ${room}.`,
+      );
+    }
+  }
+  if (manifest.transfer)
+    fault(`${MANIFEST_FILE}#/transfer`, "This prompt came out of a transfer; send one tuned on a student.");
+  if (manifest.privacy) faults.push(...privacyFaults(manifest.privacy, `${MANIFEST_FILE}#/privacy`));
+  if (faults.length > 0 || !student || !publicSet) {
+    throw new ProblemError(TITLE, "The manifest doesn't fit.", { status: 422, faults });
+  }
+  return { student, publicSet };
+}
+
+/** @throws ProblemError with every fault */
+export function parseOptions(text: string): TransferOptions {
+  return validate(optionsSchema, parseJson(text, "options", TITLE), "options", TITLE);
+}
+
+function normFaults(
+  prompt: { prompt: Float32Array; virtualTokens: number; dimension: number },
+  student: Student,
+): Fault[] {
+  const limit = MAX_NORM_RATIO * student.embeddingNorms.max;
+  const faults: Fault[] = [];
+  for (let row = 0; row < prompt.virtualTokens; row++) {
+    let square = 0;
+    for (let i = row * prompt.dimension; i < (row + 1) * prompt.dimension; i++) square += prompt.prompt[i]! ** 2;
+    if (Math.sqrt(square) <= limit) continue;
+    const message = `Its norm is ${Math.sqrt(square).toPrecision(3)}; at most ${limit.toPrecision(3)}, ${MAX_NORM_RATIO} times that of the longest token embedding, is taken.`;
+    faults.push({ at: `${WEIGHTS_FILE}, row ${row}`, message });
+  }
+  return faults;
+}
+
+/** Runs a check and keeps its faults, so that the next check still runs. */
+function attempt<T>(faults: Fault[], at: string, check: () => T): T | undefined {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof ProblemError)) throw error;
+    faults.push(...(error.faults.length > 0 ? error.faults : [{ at, message: error.detail }]));
+    return undefined;
+  }
+}
+
+function decode(bytes: Uint8Array, name: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new ProblemError(TITLE, `${name} is not UTF-8 text.`, { cause });
+  }
+}

@@ -1,0 +1,68 @@
+import { readCorpus } from "../data/corpus.ts";
+import { copyTokenizer } from "../data/model-files.ts";
+import { maskTokens, type Tokenizer } from "../data/tokenizer.ts";
+import type { Engine } from "../graph/engine.ts";
+import { writeCheckpoint } from "../models/write-checkpoint.ts";
+import { ProblemError } from "../protocol/errors.ts";
+import { sha256 } from "../protocol/manifest.ts";
+import { type Distillate, distill } from "../training/distill.ts";
+import type { Watch } from "../training/events.ts";
+import { requireFinite } from "./checks.ts";
+import type { OpenModel } from "./open-model.ts";
+
+export interface DistillRequest {
+  readonly teacher: OpenModel;
+  /** Token ids of public text. */
+  readonly tokens: Int32Array;
+  /** The teacher's layers that the student starts from; negative ones count from the end. */
+  readonly layers: readonly number[];
+  readonly steps: number;
+  readonly batchSize: number;
+  /** Tokens a row. */
+  readonly length: number;
+  readonly learningRate: number;
+  readonly seed: number;
+  /** Where the run's state is kept, and whether it goes on from there. */
+  readonly state: { readonly path: string; readonly resume: boolean };
+}
+
+/**
+ * Makes a student of a teacher.
+ * @throws ProblemError for layers that the teacher hasn't, or weights that aren't finite; InterruptedError when stopped
+ */
+export async function distillStudent(request: DistillRequest, engine: Engine, watch: Watch): Promise<Distillate> {
+  const { teacher, tokens, layers, steps, batchSize, length, learningRate, seed, state } = request;
+  const numbers = { steps, batchSize, length, learningRate, seed };
+  const corpus = await sha256(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
+  const identities = { command: "distill", teacher: teacher.record.digest, corpus, layers: layers.join() };
+  const mask = maskTokens(teacher.tokenizer, teacher.checkpoint.config.vocabulary);
+  const run = { ...state, settings: { ...identities, ...numbers } };
+  const options = { engine, teacher: teacher.checkpoint, layers, tokens, mask, ...numbers, state: run };
+  const student = await distill(options, watch);
+  for (const [name, { data }] of Object.entries(student.weights)) requireFinite(data, `The student's ${name}`);
+  return student;
+}
+
+/** Writes a student with its teacher's tokenizer into an existing folder. */
+export async function writeStudent(folder: string, student: Distillate, teacher: OpenModel): Promise<void> {
+  await writeCheckpoint(folder, student.json, student.weights);
+  await copyTokenizer(teacher.folder, folder);
+}
+
+/**
+ * The token ids of a corpus for a model of so many tokens.
+ * @throws ProblemError if a file can't be read, or the tokenizer has tokens that the model hasn't
+ */
+export async function corpusTokens(
+  files: readonly string[],
+  tokenizer: Tokenizer,
+  vocabulary: number,
+): Promise<Int32Array> {
+  const tokens = await readCorpus(files, tokenizer);
+  const largest = tokens.reduce((a, b) => Math.max(a, b), 0);
+  if (largest >= vocabulary) {
+    const detail = `The tokenizer has a token ${largest}, but config.json says a vocabulary of ${vocabulary}.`;
+    throw new ProblemError("The tokenizer does not fit the model", detail);
+  }
+  return tokens;
+}

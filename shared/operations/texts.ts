@@ -1,0 +1,50 @@
+import { type Encoded, encoder } from "../data/encode.ts";
+import { readExamples, readTexts } from "../data/jsonl.ts";
+import { ProblemError } from "../protocol/errors.ts";
+import type { Task } from "../protocol/task.ts";
+import type { LabelledText } from "../training/tune.ts";
+import type { OpenModel } from "./open-model.ts";
+
+/** Tells the user something that is no error. */
+export type Say = (text: string) => void;
+
+/**
+ * The texts of a JSONL file in the task's template, as tokens; says how many were shortened.
+ * @throws ProblemError for a file that can't be read, a task that doesn't fit the model, or a text that is left without a token
+ */
+export async function encodedTexts(path: string, task: Task, model: OpenModel, say?: Say): Promise<Encoded[]> {
+  return encodeAll(await readTexts(path), path, task, model, say);
+}
+
+/** The same with the rows' labels. @throws ProblemError also for a label that the task hasn't */
+export async function encodedExamples(path: string, task: Task, model: OpenModel, say?: Say): Promise<LabelledText[]> {
+  const examples = await readExamples(path, task);
+  const encoded = encodeAll(
+    examples.map(({ text }) => text),
+    path,
+    task,
+    model,
+    say,
+  );
+  return encoded.map(({ ids, readAt }, i) => ({ ids, readAt, label: examples[i]!.label }));
+}
+
+function encodeAll(
+  texts: readonly string[],
+  path: string,
+  task: Task,
+  { tokenizer, model }: OpenModel,
+  say?: Say,
+): Encoded[] {
+  const encoded = texts.map(encoder(task, tokenizer, model.kind));
+  const empty = encoded.findIndex(({ ids }) => ids.length === 0);
+  if (empty >= 0) {
+    const detail = `${path}: text ${empty + 1} and the template together have no token. Remove it or add words to the template.`;
+    throw new ProblemError("The data file is not valid", detail);
+  }
+  const shortened = encoded.filter((example) => example.shortened).length;
+  if (shortened > 0) {
+    say?.(`${path}: ${shortened} of ${encoded.length} texts were shortened to ${task.maxLength} tokens (maxLength).`);
+  }
+  return encoded;
+}

@@ -1,0 +1,135 @@
+import { initialisationIds } from "../data/encode.ts";
+import type { ManifestFacts } from "../data/prompt-folder.ts";
+import { verbalizer } from "../data/verbalizer.ts";
+import type { Engine, Value } from "../graph/engine.ts";
+import type { PrivacyPlan } from "../privacy/plan.ts";
+import { ProblemError } from "../protocol/errors.ts";
+import type { Manifest } from "../protocol/manifest.ts";
+import type { RandomSource } from "../protocol/random.ts";
+import type { Task } from "../protocol/task.ts";
+import { type DpTuned, dpTune } from "../training/dp-tune.ts";
+import type { Watch } from "../training/events.ts";
+import { initialPrompt } from "../training/initial-prompt.ts";
+import { ADAM } from "../training/optimizers.ts";
+import { type LabelledText, type Order, type Tuned, tune } from "../training/tune.ts";
+import { requireFinite, requireRoom } from "./checks.ts";
+import type { OpenModel } from "./open-model.ts";
+
+export interface TuneRequest {
+  readonly model: OpenModel;
+  readonly task: Task;
+  readonly examples: readonly LabelledText[];
+  /** SHA-256 of the examples' file: a run is only resumed on the same data. */
+  readonly dataDigest: string;
+  /** A prompt to start from, or the number of virtual tokens of one that starts from the task's `init` text. */
+  readonly start: GivenPrompt | number;
+  readonly steps: number;
+  readonly batchSize: number;
+  readonly optimizer: "adam" | "sgd";
+  readonly learningRate: number;
+  /** The prompt is the mean over this many last steps; 1 for the last iterate. */
+  readonly averagedSteps: number;
+  /** Of the batches without privacy; a private run samples. */
+  readonly order: Order;
+  /** The guarantee, and where its noise is from; null for a run without privacy. */
+  readonly privacy: { readonly plan: PrivacyPlan; readonly random: RandomSource } | null;
+  /** Where the run's state is kept, and whether it goes on from there. */
+  readonly state: { readonly path: string; readonly resume: boolean };
+}
+
+/** A prompt that tuning starts from. */
+export interface GivenPrompt {
+  /** `[P, D]` */
+  readonly value: Value;
+  readonly digest: string;
+  readonly manifest: Manifest | null;
+}
+
+/** A tuned prompt, and what is to be written beside it. */
+export interface TunedPrompt {
+  readonly prompt: Value;
+  readonly facts: ManifestFacts;
+  /** Mean loss of the last steps, on the private data: it stays on this machine. */
+  readonly loss: number;
+}
+
+/**
+ * Refuses what can't be tuned, before anything is computed or charged.
+ * @throws ProblemError if prompt and texts have no room, the task's words can't be used, or more steps are averaged than done
+ */
+export function checkTuning({ model, task, start, steps, averagedSteps }: TuneRequest): void {
+  requireRoom(task, typeof start === "number" ? start : start.value.shape[0]!, model);
+  verbalizer(task, model.tokenizer);
+  if (averagedSteps <= steps) return;
+  const detail = `--average is ${averagedSteps}, the run has ${steps} steps`;
+  throw new ProblemError("More steps to average than to do", detail);
+}
+
+/**
+ * Tunes a prompt on private examples. A private run must have been charged before.
+ * @throws ProblemError as `checkTuning`, or if the result isn't finite; InterruptedError when stopped, after the state was saved
+ */
+export async function tunePrompt(request: TuneRequest, engine: Engine, watch: Watch): Promise<TunedPrompt> {
+  checkTuning(request);
+  const { model, task, start, steps, batchSize, optimizer, learningRate, averagedSteps, privacy } = request;
+  const { classes, notes } = verbalizer(task, model.tokenizer);
+  for (const text of notes) watch.onEvent?.({ kind: "note", text });
+  const tuning = {
+    engine,
+    model: model.model,
+    classes,
+    examples: request.examples,
+    start: typeof start === "number" ? await fromText(engine, request, start) : start.value,
+    optimizer: optimizer === "sgd" ? ({ name: "sgd" } as const) : ADAM,
+    learningRate,
+    averagedSteps,
+    state: { ...request.state, settings: settingsOf(request) },
+  };
+  const tuned: Tuned & Partial<DpTuned> = privacy
+    ? await dpTune({ ...tuning, ...privacy }, watch)
+    : await tune({ ...tuning, steps, batchSize, order: request.order }, watch);
+  if (tuned.leftOut) {
+    watch.onEvent?.({ kind: "note", text: `${tuned.leftOut} gradients were not finite and counted as zero.` });
+  }
+  requireFinite(tuned.prompt.data, "The prompt's values");
+  return { prompt: tuned.prompt, facts: factsOf(request), loss: tuned.loss };
+}
+
+function fromText(engine: Engine, { model, task }: TuneRequest, virtualTokens: number): Promise<Value> {
+  return initialPrompt(engine, model.model, initialisationIds(model.tokenizer, task.init, virtualTokens));
+}
+
+function factsOf(request: TuneRequest): ManifestFacts {
+  const { model, task, start, steps, batchSize, optimizer, learningRate, averagedSteps, privacy } = request;
+  const given = typeof start === "number" ? undefined : start;
+  const text = given?.manifest?.initialisation.text ?? task.init;
+  return {
+    task,
+    model: model.record,
+    initialisation: given ? { text, promptDigest: given.digest } : { text },
+    training: { optimizer, learningRate, steps, batchSize, ...(averagedSteps > 1 && { averagedSteps }) },
+    privacy: privacy?.plan ?? null,
+  };
+}
+
+/** What must be equal for a run to be resumed. */
+function settingsOf(request: TuneRequest) {
+  const { model, task, dataDigest, start, steps, batchSize, optimizer, learningRate, averagedSteps, order, privacy } =
+    request;
+  return {
+    command: "tune",
+    model: model.record.digest,
+    task: JSON.stringify(task),
+    train: dataDigest,
+    start: typeof start === "number" ? "init" : start.digest,
+    virtualTokens: typeof start === "number" ? start : start.value.shape[0]!,
+    steps,
+    batchSize,
+    optimizer,
+    learningRate,
+    averagedSteps,
+    seed: order.kind === "shuffled" ? order.seed : 0,
+    shuffle: order.kind === "shuffled",
+    privacy: privacy && JSON.stringify(privacy.plan),
+  };
+}
