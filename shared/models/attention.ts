@@ -8,7 +8,7 @@ import { constant, type Tensor } from "../graph/tensor.ts";
 import type { Model } from "./model.ts";
 
 /** Added to the score of a position that must not be seen. */
-const HIDDEN = -1e9;
+export const HIDDEN = -1e9;
 
 /** Features of the prompt `[L, P, W]`, if there is one, and of the texts `[B, T, W]`. */
 export interface Parts {

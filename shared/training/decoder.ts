@@ -1,5 +1,5 @@
 import type { Copy, Engine, Session, Value } from "../graph/engine.ts";
-import { decodeStep, keptHeadSize, keptNames } from "../models/decode.ts";
+import { decodeStep, headSize, keptNames } from "../models/decode.ts";
 import type { Model } from "../models/model.ts";
 import { ProblemError } from "../protocol/errors.ts";
 
@@ -11,22 +11,19 @@ export interface Prefix {
   readonly length: number;
 }
 
-/** A text that is being continued. */
-export interface Row {
-  /** Positions that are kept of it, those of its prompt included. */
-  readonly length: number;
+/** A text that is to be continued. */
+export interface Beginning {
+  /** Its tokens, at least one. */
+  readonly ids: Int32Array;
+  readonly prefix?: Prefix | undefined;
 }
 
-/** What may come next. */
+/** What may come next in R rows. */
 export interface Next {
-  /** The likeliest token of each row, `[R]`. */
+  /** The likeliest token of each, `[R]`. */
   readonly best: Int32Array;
   /** The scores of all tokens, `[R, V]`, row-major, where they were asked for. */
   readonly scores: Float32Array | undefined;
-}
-
-interface Slot {
-  length: number;
 }
 
 /** A row of variables that keep keys and values. */
@@ -34,8 +31,12 @@ interface Place {
   /** Begins their names. */
   readonly name: string;
   readonly row: number;
-  readonly capacity: number;
+  /** Positions M that the variables have. */
+  readonly room: number;
 }
+
+/** Room for positions is made in steps of so many: then what is kept is copied, and not at every token. */
+const ROOM_STEP = 64;
 
 /**
  * A causal model that continues texts, one token a step, and keeps their keys and values. Rows are of different lengths and begin with
@@ -48,40 +49,29 @@ export class Decoder {
   readonly #model: Model;
   readonly #session: Session;
   readonly #name: string;
-  readonly #size: number;
-  readonly #rows: Slot[] = [];
+  readonly #headSize: number;
+  /** Positions that are kept of each row in use. */
+  readonly #lengths: number[] = [];
+  #room = 0;
   #prefixes = 0;
   /** Rows at once. */
   readonly slots: number;
-  /** Positions a row may have. */
-  readonly capacity: number;
 
-  private constructor(
-    engine: Engine,
-    model: Model,
-    session: Session,
-    name: string,
-    { slots, capacity }: { readonly slots: number; readonly capacity: number },
-  ) {
+  private constructor(engine: Engine, model: Model, session: Session, name: string, slots: number) {
     this.#engine = engine;
     this.#model = model;
     this.#session = session;
     this.#name = name;
-    this.#size = keptHeadSize(model);
+    this.#headSize = headSize(model);
     this.slots = slots;
-    this.capacity = capacity;
   }
 
   /**
-   * Loads the model. Memory for keys and values is only taken where they are written.
-   * @param capacity positions a row may have; no more than the model has
+   * Loads the model.
+   * @param slots rows at once
    * @throws ProblemError for a masked model
    */
-  static async open(
-    engine: Engine,
-    model: Model,
-    { slots, capacity }: { readonly slots: number; readonly capacity: number },
-  ): Promise<Decoder> {
+  static async open(engine: Engine, model: Model, slots: number): Promise<Decoder> {
     if (model.kind === "masked") {
       const detail =
         "A masked model (RoBERTa, BERT) can't continue a text: a task whose answer is text needs a causal one.";
@@ -89,31 +79,27 @@ export class Decoder {
     }
     const name = `decoder${Decoder.#count++}`;
     const session = await engine.load(decodeStep(model, name));
-    const sizes = { slots, capacity: Math.min(capacity, model.config.positions) };
-    const decoder = new Decoder(engine, model, session, name, sizes);
-    await engine.allocate(decoder.#shapes(name, slots + 1, sizes.capacity));
-    return decoder;
+    return new Decoder(engine, model, session, name, slots);
   }
 
-  /** Rows in use, in the order in which `step` takes and gives tokens. */
-  get rows(): readonly Row[] {
-    return this.#rows;
+  /** Positions that are kept of each row in use, in the order in which `step` takes and gives tokens. */
+  get lengths(): readonly number[] {
+    return this.#lengths;
   }
 
   /** Computes the keys and values of a prompt `[P, D]`. */
   async prefix({ shape, data }: Value): Promise<Prefix> {
     const [length, width] = shape as readonly [number, number];
-    if (length > this.capacity) {
-      throw new ProblemError("The prompt is too long", `${length} virtual tokens; there is room for ${this.capacity}.`);
-    }
+    await this.#makeRoom(length);
     const name = `${this.#name}.prefix${this.#prefixes++}`;
-    const ids = { shape: [1, 0], data: new Int32Array() };
-    const embedded = { shape: [1, length, width], data };
     // Behind the rows that may be in use there is one more.
-    const rows = { first: this.slots, count: 1 };
-    await this.#session.run({ ...this.#feeds([0], length), ids, embedded }, { rows, outputs: [] });
-    await this.#engine.allocate(this.#shapes(name, 1, length));
-    await this.#copy(this.#place(this.slots), { name, row: 0, capacity: length }, length);
+    const scratch = this.#place(this.slots);
+    const embedded = { shape: [1, length, width], data };
+    const ids = { shape: [1, 0], data: new Int32Array() };
+    await this.#run({ embedded, ids }, { first: this.slots, past: [0], read: [length - 1] }, []);
+    await this.#engine.resize(this.#shapes(name, 1, length));
+    await this.#copy(scratch, { name, row: 0, room: length }, length);
+    await this.#copy(undefined, scratch, length);
     return { name, length };
   }
 
@@ -123,47 +109,57 @@ export class Decoder {
   }
 
   /**
-   * Takes in a text and says what may come next. It becomes the last row.
-   * @param ids its tokens, at least one
+   * Takes in texts, as the last rows, and says what may come next in them.
    * @param scores whether all scores are wanted
-   * @throws ProblemError if it has more positions than a row may have; Error if all slots are in use
+   * @throws ProblemError for a text that the model has no positions for; Error if there are more texts than free slots
    */
-  async join(ids: Int32Array, prefix: Prefix | undefined, scores = false): Promise<Next> {
-    const first = this.#rows.length;
-    if (first === this.slots) throw new Error("all slots of the decoder are in use");
-    const before = prefix?.length ?? 0;
-    const length = before + ids.length;
-    if (length > this.capacity) {
-      const detail = `${before} virtual tokens and ${ids.length} tokens of text make ${length} positions; there is room for ${this.capacity}.`;
-      throw new ProblemError("The text is too long", detail, { status: 422 });
+  async join(texts: readonly Beginning[], scores = false): Promise<Next> {
+    const first = this.#lengths.length;
+    if (first + texts.length > this.slots) throw new Error("the decoder has no free slots for so many texts");
+    const past = texts.map(({ prefix }) => prefix?.length ?? 0);
+    const longest = Math.max(...texts.map(({ ids }) => ids.length));
+    const lengths = texts.map(({ ids }, i) => past[i]! + ids.length);
+    this.#requirePositions(Math.max(...lengths));
+    await this.#makeRoom(Math.max(...past) + longest);
+    for (const [i, { prefix }] of texts.entries()) {
+      if (prefix)
+        await this.#copy({ name: prefix.name, row: 0, room: prefix.length }, this.#place(first + i), past[i]!);
     }
-    if (prefix) await this.#copy({ name: prefix.name, row: 0, capacity: before }, this.#place(first), before);
-    const next = await this.#run([before], { shape: [1, ids.length], data: ids }, first, scores);
-    this.#rows.push({ length });
+    const padded = new Int32Array(texts.length * longest);
+    for (const [i, { ids }] of texts.entries()) padded.set(ids, i * longest);
+    const read = texts.map(({ ids }) => ids.length - 1);
+    const next = await this.#runTokens(padded, { first, past, read }, scores);
+    this.#lengths.push(...lengths);
     return next;
   }
 
   /**
    * Adds a token to every row and says what may come next.
    * @param tokens a token a row, `[R]`
-   * @throws ProblemError if a row has no room for it
+   * @throws ProblemError if the model has no position for one of them
    */
   async step(tokens: Int32Array, scores = false): Promise<Next> {
-    const past = this.#rows.map(({ length }) => length);
-    if (past.some((length) => length >= this.capacity)) {
-      throw new ProblemError("The text is too long", `there is room for ${this.capacity} positions.`, { status: 422 });
-    }
-    const next = await this.#run(past, { shape: [past.length, 1], data: tokens }, 0, scores);
-    for (const row of this.#rows) row.length += 1;
+    const past = [...this.#lengths];
+    const longest = Math.max(...past) + 1;
+    this.#requirePositions(longest);
+    await this.#makeRoom(longest);
+    const next = await this.#runTokens(tokens, { first: 0, past, read: past.map(() => 0) }, scores);
+    for (const row of past.keys()) this.#lengths[row]! += 1;
     return next;
   }
 
-  /** Takes a row out; the last one takes its place. */
-  async leave(index: number): Promise<void> {
-    const last = this.#rows.pop()!;
-    if (index === this.#rows.length) return;
-    await this.#copy(this.#place(this.#rows.length), this.#place(index), last.length);
-    this.#rows[index] = last;
+  /** Takes a row out; the last one takes its place, and nothing of it is kept. */
+  async leave(row: number): Promise<void> {
+    const last = this.#lengths.length - 1;
+    const [gone, moved] = [this.#lengths[row]!, this.#lengths[last]!];
+    // What is not a number would spoil whatever comes here next, though a mask hides it.
+    await this.#copy(undefined, this.#place(row), gone);
+    if (row !== last) {
+      await this.#copy(this.#place(last), this.#place(row), moved);
+      await this.#copy(undefined, this.#place(last), moved);
+    }
+    this.#lengths[row] = moved;
+    this.#lengths.pop();
   }
 
   /** Frees the model's graph and what is kept. */
@@ -172,49 +168,70 @@ export class Decoder {
     await this.#engine.drop(Object.keys(this.#shapes(this.#name, 1, 1)));
   }
 
-  async #run(past: readonly number[], ids: Value, first: number, scores: boolean): Promise<Next> {
-    const [count, added] = ids.shape as readonly [number, number];
-    const embedded = { shape: [count, 0, this.#model.config.width], data: new Float32Array() };
-    const outputs = scores ? ["best", "scores"] : ["best"];
-    const next = await this.#session.run(
-      { ...this.#feeds(past, added), embedded, ids },
-      { rows: { first, count }, outputs },
-    );
+  #requirePositions(wanted: number): void {
+    const { positions } = this.#model.config;
+    if (wanted <= positions) return;
+    const detail = `prompt, text and answer make ${wanted} positions; the model has ${positions}.`;
+    throw new ProblemError("The text is too long", detail, { status: 422 });
+  }
+
+  /** Room for so many positions in every row, and for not many more: a step reads all of it. */
+  async #makeRoom(positions: number): Promise<void> {
+    const wanted = Math.ceil(Math.max(positions, ...this.#lengths) / ROOM_STEP) * ROOM_STEP;
+    if (wanted <= this.#room && wanted > this.#room / 2) return;
+    this.#room = wanted;
+    await this.#engine.resize(this.#shapes(this.#name, this.slots + 1, wanted));
+  }
+
+  async #runTokens(tokens: Int32Array, rows: Rows, scores: boolean): Promise<Next> {
+    const count = rows.past.length;
+    const feeds = {
+      embedded: { shape: [count, 0, this.#model.config.width], data: new Float32Array() },
+      ids: { shape: [count, tokens.length / count], data: tokens },
+    };
+    const next = await this.#run(feeds, rows, scores ? ["best", "scores"] : ["best"]);
     return { best: next.best!.data as Int32Array, scores: next.scores?.data as Float32Array | undefined };
   }
 
-  #feeds(past: readonly number[], added: number): Record<"past" | "total", Value> {
-    return {
-      past: { shape: [past.length], data: Int32Array.from(past) },
-      total: { shape: [], data: Int32Array.of(Math.max(...past) + added) },
-    };
+  #run(feeds: Readonly<Record<"embedded" | "ids", Value>>, { first, past, read }: Rows, outputs: readonly string[]) {
+    const [count, positions] = [past.length, Int32Array.from(past)];
+    const each = { past: { shape: [count], data: positions }, read: { shape: [count], data: Int32Array.from(read) } };
+    return this.#session.run({ ...feeds, ...each }, { rows: { first, count }, positions, outputs });
   }
 
   #place(row: number): Place {
-    return { name: this.#name, row, capacity: this.capacity };
+    return { name: this.#name, row, room: this.#room };
   }
 
-  /** Copies a row's first positions to another row, head by head. */
-  #copy(from: Place, to: Place, length: number): Promise<void> {
+  /** Copies a row's first positions to another row, or zeros, head by head. */
+  #copy(from: Place | undefined, to: Place, length: number): Promise<void> {
     const { keyHeads, layers } = this.#model.config;
-    const at = ({ row, capacity }: Place, head: number) => (row * keyHeads + head) * capacity * this.#size;
-    const heads = Array.from({ length: keyHeads }, (_, head) => [at(from, head), at(to, head), length * this.#size]);
+    const at = (place: Place | undefined, head: number) =>
+      place ? (place.row * keyHeads + head) * place.room * this.#headSize : 0;
+    const size = length * this.#headSize;
+    const heads = Array.from({ length: keyHeads }, (_, head) => [at(from, head), at(to, head), size]);
     const pieces = Float64Array.from(heads.flat());
     const copies: Copy[] = [];
     for (let layer = 0; layer < layers; layer++) {
-      const [source, target] = [keptNames(from.name, layer), keptNames(to.name, layer)];
-      copies.push({ from: source.key, to: target.key, pieces }, { from: source.value, to: target.value, pieces });
+      const [source, target] = [from && keptNames(from.name, layer), keptNames(to.name, layer)];
+      for (const part of ["key", "value"] as const) {
+        copies.push({ ...(source && { from: source[part] }), to: target[part], pieces });
+      }
     }
     return this.#engine.copy(copies);
   }
 
-  #shapes(name: string, rows: number, positions: number): Record<string, readonly number[]> {
+  #shapes(name: string, rows: number, room: number): Record<string, readonly number[]> {
     const { keyHeads, layers } = this.#model.config;
-    const shape = [rows, keyHeads, positions, this.#size];
-    return Object.fromEntries(
-      Array.from({ length: layers }, (_, layer) =>
-        Object.values(keptNames(name, layer)).map((of) => [of, shape]),
-      ).flat(),
-    );
+    const shape = [rows, keyHeads, room, this.#headSize];
+    const names = Array.from({ length: layers }, (_, layer) => Object.values(keptNames(name, layer)));
+    return Object.fromEntries(names.flat().map((each) => [each, shape]));
   }
+}
+
+/** Rows that a run continues: the first, and of each how many positions are kept and which new one is read. */
+interface Rows {
+  readonly first: number;
+  readonly past: readonly number[];
+  readonly read: readonly number[];
 }

@@ -29,17 +29,25 @@ async function greedy(decoder: Decoder, texts: readonly Int32Array[], prefixes: 
       if (row < active.length) active[row] = last;
     }
   };
+  const advance = async () => {
+    const { best } = await decoder.step(Int32Array.from(active, (index) => out[index]!.at(-1)!));
+    active.forEach((index, row) => {
+      out[index]!.push(best[row]!);
+    });
+  };
   while (waiting.length + active.length > 0) {
     if (waiting.length > 0 && active.length < decoder.slots) {
-      const index = waiting.shift()!;
-      const { best } = await decoder.join(texts[index]!, prefixes[index]);
-      active.push(index);
-      out[index]!.push(best[0]!);
-    } else {
-      const { best } = await decoder.step(Int32Array.from(active, (index) => out[index]!.at(-1)!));
-      active.forEach((index, row) => {
-        out[index]!.push(best[row]!);
+      // The first one by itself, so that rows join others that are further on.
+      const joining = waiting.splice(0, active.length === 0 ? 1 : decoder.slots - active.length);
+      const { best } = await decoder.join(joining.map((index) => ({ ids: texts[index]!, prefix: prefixes[index] })));
+      active.push(...joining);
+      joining.forEach((index, i) => {
+        out[index]!.push(best[i]!);
       });
+      if (active.length > joining.length) continue;
+      await advance();
+    } else {
+      await advance();
     }
     await leaving();
   }
@@ -55,7 +63,7 @@ describe.each(readdirSync(folder))("%s", (name) => {
   const wanted = (of: string) =>
     Array.from({ length: B }, (_, row) => [...tensor(of).data.subarray(row * NEW, (row + 1) * NEW)]);
   const open = async (slots: number) =>
-    Decoder.open(engine, await tinyModel(fileURLToPath(new URL(name, folder))), { slots, capacity: 60 });
+    Decoder.open(engine, await tinyModel(fileURLToPath(new URL(name, folder))), slots);
 
   test.each([1, 2, 4])("32 greedy tokens in a batch of up to %i rows of other lengths", async (slots) => {
     const decoder = await open(slots);
