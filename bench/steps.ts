@@ -14,11 +14,12 @@ import { DISTILL_CLIP, DISTILL_OPTIMIZER, studentOf } from "../shared/training/d
 import { clippedSum } from "../shared/training/dp-tune.ts";
 import { languageInputs, languageOutputs } from "../shared/training/language-rows.ts";
 import { distillLoss, transferLoss } from "../shared/training/losses.ts";
+import { exampleLosses } from "../shared/training/objective.ts";
 import { clipGlobalNorm, optimizerFeeds, optimizerStep, scalar } from "../shared/training/optimizers.ts";
 import { textInputs } from "../shared/training/texts.ts";
 import { TokenRows } from "../shared/training/token-rows.ts";
 import { transferStepLoss } from "../shared/training/transfer.ts";
-import { batchMean, exampleLosses } from "../shared/training/tune.ts";
+import { batchMean } from "../shared/training/tune.ts";
 import { VOCABULARY, WIDTH } from "./models.ts";
 import { naiveLogits } from "./naive.ts";
 
@@ -81,7 +82,7 @@ export function privateStep(model: Model, size: Size): Step {
   const prompt = variable("prompt", [size.P, WIDTH]);
   const apart = reshape(prompt, [PER_EXAMPLE, size.P, WIDTH]);
   return {
-    ours: { outputs: clippedSum({ model, classes: CLASSES }, prompt) },
+    ours: { outputs: clippedSum({ model, classes: CLASSES, examples: [] }, prompt) },
     naive: { outputs: { each: gradients(reduceSum(naiveLosses(model, apart)), [apart])[0]! } },
     feeds: { ...randomBatch(size), clip: scalar(1) },
     variables: { prompt: randomRows(size.P, 1) },

@@ -18,7 +18,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { Draws, seededRandom } from "../../shared/protocol/random.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { initialPrompt } from "../../shared/training/initial-prompt.ts";
-import type { LabelledText } from "../../shared/training/tune.ts";
+import type { LabelledText } from "../../shared/training/objective.ts";
 import { type AuditedTraining, type AuditSubject, confidencesOf, planOf, tuneOn } from "../audit-subject.ts";
 import { loadModel, loadVerbalizer } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";

@@ -1,7 +1,7 @@
 import type { Engine } from "../graph/engine.ts";
 import { type ClassFigures, type Evaluation, figures } from "../training/evaluate.ts";
 import type { Watch } from "../training/events.ts";
-import type { LabelledText } from "../training/tune.ts";
+import type { LabelledText } from "../training/objective.ts";
 import { type Classification, classProbabilities } from "./predict.ts";
 
 /** The figures of a model on labelled texts, those of each class with its name. */

@@ -2,7 +2,7 @@ import { type Encoded, encoder } from "../data/encode.ts";
 import { readExamples, readTexts } from "../data/jsonl.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { Task } from "../protocol/task.ts";
-import type { LabelledText } from "../training/tune.ts";
+import type { LabelledText } from "../training/objective.ts";
 import type { OpenModel } from "./open-model.ts";
 
 /** Tells the user something that is no error. */

@@ -9,9 +9,9 @@ import { figures, predict } from "../training/evaluate.ts";
 import type { Watch } from "../training/events.ts";
 import { initialPrompt } from "../training/initial-prompt.ts";
 import { TEMPERATURE } from "../training/losses.ts";
+import type { LabelledText } from "../training/objective.ts";
 import { ADAM } from "../training/optimizers.ts";
 import { chooseAlpha, readStates, transfer } from "../training/transfer.ts";
-import type { LabelledText } from "../training/tune.ts";
 import { requireFinite, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
 

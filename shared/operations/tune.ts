@@ -10,8 +10,9 @@ import type { Task } from "../protocol/task.ts";
 import { type DpTuned, dpTune } from "../training/dp-tune.ts";
 import type { Watch } from "../training/events.ts";
 import { initialPrompt } from "../training/initial-prompt.ts";
+import type { LabelledText } from "../training/objective.ts";
 import { ADAM } from "../training/optimizers.ts";
-import { type LabelledText, type Order, type Tuned, tune } from "../training/tune.ts";
+import { type Order, type Tuned, tune } from "../training/tune.ts";
 import { requireFinite, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
 

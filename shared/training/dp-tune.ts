@@ -1,10 +1,10 @@
-import { makeBatch } from "../data/batches.ts";
 import type { Value } from "../graph/engine.ts";
 import { div, lessOrEqual, minimum, mul, sqrt, where } from "../graph/operators/elementwise.ts";
 import { cast, reshape } from "../graph/operators/layout.ts";
 import { reduceSum } from "../graph/operators/reduction.ts";
 import { PER_EXAMPLE } from "../graph/shape.ts";
 import { constant, input, integers, type Tensor, variable } from "../graph/tensor.ts";
+import type { Model } from "../models/model.ts";
 import { addNoise, GRID_UNITS_PER_CLIP } from "../privacy/noise.ts";
 import type { PrivacyPlan } from "../privacy/plan.ts";
 import { poissonSample } from "../privacy/sampler.ts";
@@ -12,11 +12,11 @@ import { ProblemError } from "../protocol/errors.ts";
 import type { RandomSource } from "../protocol/random.ts";
 import type { Watch } from "./events.ts";
 import { promptGradients } from "./loss-scale.ts";
+import { type Examples, objectiveOf } from "./objective.ts";
 import { optimizerFeeds, optimizerStep } from "./optimizers.ts";
-import { longest, prepare } from "./prepare.ts";
+import { prepare } from "./prepare.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
-import { textFeeds } from "./texts.ts";
-import { exampleLosses, type Tuned, type Tuning } from "./tune.ts";
+import type { Tuned, Tuning } from "./tune.ts";
 import { runVariables } from "./variable-run.ts";
 
 /** Examples whose gradients are held at once, unless told. */
@@ -54,7 +54,8 @@ export async function dpTune(
     throw new ProblemError("The privacy plan does not fit the data", detail);
   }
   const prompt = variable("prompt", start.shape);
-  const largest = { B: Math.min(physicalBatch, examples.length), T: longest(examples) };
+  const objective = objectiveOf(tuning);
+  const largest = objective.largest(Math.min(physicalBatch, examples.length));
   const sumSession = await prepare(engine, { outputs: clippedSum(tuning, prompt) }, largest, watch);
   const gradient = input("gradient", "float32", start.shape);
   const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
@@ -70,15 +71,14 @@ export async function dpTune(
         const total = new Float64Array(start.data.length);
         let losses = 0;
         for (let from = 0; from < sample.length; from += physicalBatch) {
-          const batch = makeBatch(examples, sample.subarray(from, from + physicalBatch));
-          const labels = { shape: [batch.rows], data: batch.examples.map((example) => examples[example]!.label) };
+          const records = sample.subarray(from, from + physicalBatch);
           const clip = { shape: [], data: Float32Array.of(plan.clip) };
-          const part = await sumSession.run({ ...textFeeds(batch), labels, clip });
+          const part = await sumSession.run({ ...objective.feeds(records), clip });
           part.sum!.data.forEach((value, i) => {
             total[i]! += value;
           });
           losses += part.losses!.data[0]!;
-          leftOut += batch.rows - part.used!.data[0]!;
+          leftOut += records.length - part.used!.data[0]!;
         }
         const unit = plan.clip / GRID_UNITS_PER_CLIP / plan.batchSize;
         const noised = addNoise(total, plan.noiseMultiplier, random);
@@ -103,13 +103,13 @@ export async function dpTune(
  * @returns `sum` int32 `[P, D]`, `used` the number of examples in it, `losses` the sum of the losses
  */
 export function clippedSum(
-  { model, classes }: Pick<Tuning, "model" | "classes">,
+  tuning: Examples & { readonly model: Model },
   prompt: Tensor,
 ): Record<"sum" | "used" | "losses", Tensor> {
   const [P, D] = prompt.shape as readonly [number, number];
   const apart = reshape(prompt, [PER_EXAMPLE, P, D]);
-  const losses = reduceSum(exampleLosses(model, classes, apart));
-  const all = reshape(promptGradients(losses, [apart], model)[0]!, ["B", P * D]);
+  const losses = reduceSum(objectiveOf(tuning).losses(tuning.model, apart));
+  const all = reshape(promptGradients(losses, [apart], tuning.model)[0]!, ["B", P * D]);
 
   const squares = reduceSum(mul(all, all), [-1], true);
   const finite = lessOrEqual(squares, constant(LARGEST));
