@@ -8,8 +8,8 @@ import { type Verbalizer, verbalizer } from "../shared/data/verbalizer.ts";
 import type { Value } from "../shared/graph/engine.ts";
 import { type OpenModel, openModel } from "../shared/operations/open-model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
-import type { Manifest } from "../shared/protocol/manifest.ts";
-import type { Task } from "../shared/protocol/task.ts";
+import { MANIFEST_FILE, type Manifest } from "../shared/protocol/manifest.ts";
+import { type ClassificationTask, isGeneration, type Task } from "../shared/protocol/task.ts";
 import { InterruptedError } from "../shared/training/loop.ts";
 import { softpostHome } from "./home.ts";
 import { longRun } from "./long-run.ts";
@@ -51,7 +51,7 @@ export function asId(name: string): string {
 }
 
 /** The verbalizer of a task; what the user should know about its words is told. */
-export function loadVerbalizer(task: Task, { tokenizer }: OpenModel, io: Io): Verbalizer["classes"] {
+export function loadVerbalizer(task: ClassificationTask, { tokenizer }: OpenModel, io: Io): Verbalizer["classes"] {
   const { classes, notes } = verbalizer(task, tokenizer);
   for (const note of notes) io.message(note);
   return classes;
@@ -79,10 +79,24 @@ export async function loadPrompt(folder: string, model: OpenModel, io: Io, task?
   const prompt = await readPromptFolder(folder);
   const { checkpoint, record } = model;
   requireFit(prompt, folder, { name: model.folder, dimension: checkpoint.config.width, digest: record.digest });
+  if (task && prompt.manifest) requireSameKind(prompt.manifest.task, task, folder);
   if (task && prompt.manifest && JSON.stringify(prompt.manifest.task) !== JSON.stringify(task)) {
     io.message(`${folder} was tuned for another task (${prompt.manifest.task.name}) or other words or template.`);
   }
   return { ...prompt, value: { shape: [prompt.virtualTokens, prompt.dimension], data: prompt.prompt } };
+}
+
+/** @throws ProblemError if a prompt that was tuned for labels is used for answers, or the reverse */
+function requireSameKind(tuned: Task, task: Task, folder: string): void {
+  if (isGeneration(tuned) === isGeneration(task)) return;
+  const kind = (of: Task) =>
+    isGeneration(of) ? "generation (its answer is text)" : "classification (its answer is a label)";
+  const at = `${folder}/${MANIFEST_FILE}#/task/kind`;
+  const message = `Was tuned for a ${kind(tuned)}; the task ${task.name} is a ${kind(task)}.`;
+  throw new ProblemError("The soft prompt is for another kind of task", `${at}: ${message}`, {
+    status: 422,
+    faults: [{ at, message }],
+  });
 }
 
 /**

@@ -1,8 +1,10 @@
 import { encodedTexts } from "../../shared/operations/texts.ts";
-import { transferPrompt } from "../../shared/operations/transfer.ts";
+import { type TransferTools, transferPrompt } from "../../shared/operations/transfer.ts";
+import { transferAnswers } from "../../shared/operations/transfer-answers.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import type { TransferSpec } from "../../shared/protocol/job.ts";
+import { isGeneration } from "../../shared/protocol/task.ts";
 import type { JobContext } from "../lifecycle/attempt.ts";
 import { keptStates } from "../storage/kept-states.ts";
 import { fetchPublicSet } from "../storage/models.ts";
@@ -17,26 +19,28 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const prompt = await readStoredPrompt(store, files);
   const texts = await encodedTexts(await fetchPublicSet(store, work, spec.publicSet), prompt.manifest.task, target);
   const { id, digest } = spec.publicSet;
-  const { alpha, steps, batchSize, learningRate, seed } = spec.options;
-  const moved = await transferPrompt(
-    {
-      target,
-      student,
-      prompt,
-      publicSet: { id, digest, texts },
-      alpha,
-      steps,
-      batchSize,
-      learningRate,
-      seed,
-      state: { path: statePath, resume },
-    },
-    {
-      use: (graphs, run) => engines.use(graphs, run),
-      bareStates: ({ model, encoding, shape }, compute) =>
-        keptStates(store, bucket.states(model, digest, encoding), shape, compute),
-      watch,
-    },
-  );
+  const { alpha, steps, batchSize, learningRate, seed, answers = "greedy" } = spec.options;
+  const request = {
+    target,
+    student,
+    prompt,
+    publicSet: { id, digest, texts },
+    alpha,
+    steps,
+    batchSize,
+    learningRate,
+    seed,
+    state: { path: statePath, resume },
+  };
+  const tools: TransferTools = {
+    use: (graphs, run) => engines.use(graphs, run),
+    bareStates: ({ model, encoding, shape }, compute) =>
+      keptStates(store, bucket.states(model, digest, encoding), shape, compute),
+    watch,
+  };
+  const { task } = prompt.manifest;
+  const moved = isGeneration(task)
+    ? await transferAnswers({ ...request, answers }, task, tools)
+    : await transferPrompt(request, tools);
   await writePrompt(output, moved);
 }

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { initialisationIds } from "../../shared/data/encode.ts";
 import { readTask } from "../../shared/data/files.ts";
-import { requireRoom } from "../../shared/operations/checks.ts";
+import { requireClasses, requireRoom } from "../../shared/operations/checks.ts";
 import { encodedExamples } from "../../shared/operations/texts.ts";
 import {
   areaUnder,
@@ -154,7 +154,7 @@ async function withSubject(
   io: Io,
   run: (subject: AuditSubject, rows: readonly LabelledText[], watch: Watch) => Promise<void>,
 ): Promise<void> {
-  const task = await readTask(options.task);
+  const task = requireClasses(await readTask(options.task));
   const loaded = await loadModel(options.model, io);
   const classes = loadVerbalizer(task, loaded, io);
   requireRoom(task, options.promptTokens, loaded);

@@ -1,9 +1,14 @@
 import { basename } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { hashFile } from "../../shared/data/model-files.ts";
+import type { Engine } from "../../shared/graph/engine.ts";
+import { requireClasses } from "../../shared/operations/checks.ts";
 import { encodedExamples, encodedTexts } from "../../shared/operations/texts.ts";
 import { transferPrompt } from "../../shared/operations/transfer.ts";
+import { transferAnswers } from "../../shared/operations/transfer-answers.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
+import { isGeneration } from "../../shared/protocol/task.ts";
+import { ANSWERS, type AnswersName } from "../../shared/protocol/transfer.ts";
 import { asId, loadModel, loadPrompt, requireManifest } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
@@ -18,6 +23,7 @@ interface Options {
   out: string;
   alpha: number | "auto";
   alphaData?: string;
+  answers: AnswersName;
   steps: number;
   batchSize: number;
   lr: number;
@@ -37,6 +43,14 @@ export function registerTransfer(program: Command, io: Io): void {
     .requiredOption("--out <dir>", "new folder for the target's prompt")
     .option("--alpha <a>", "weight of the movement term, 0 to 1, or auto", alphaOption, 0.5)
     .option("--alpha-data <file>", "labelled public rows of a like task, from which --alpha auto chooses")
+    .addOption(
+      new Option(
+        "--answers <which>",
+        "where answers are text, what of them is compared: the student's likeliest ones, drawn ones, or the first position",
+      )
+        .choices(ANSWERS)
+        .default("greedy"),
+    )
     .option("--steps <n>", "optimiser steps", wholeNumber(1), 5000)
     .option("--batch-size <n>", "texts a step", wholeNumber(1), 16)
     .option("--lr <x>", "learning rate", positiveNumber, 1e-3)
@@ -75,16 +89,22 @@ async function run(options: Options, io: Io): Promise<void> {
     alpha:
       alphaData === undefined
         ? Number(options.alpha)
-        : { labelled: await encodedExamples(alphaData, task, target, io.message) },
+        : { labelled: await encodedExamples(alphaData, requireClasses(task), target, io.message) },
     steps,
     batchSize,
     learningRate,
     seed,
     state: { path: out.statePath, resume },
   };
-  const { loss, alpha, ...moved } = await engineRun(io, (engine, watch) =>
-    transferPrompt(request, { use: (_, run) => run(engine), bareStates: (_, compute) => compute(), watch }),
-  );
+  const { loss, alpha, ...moved } = await engineRun(io, (engine, watch) => {
+    const tools = {
+      use: <T>(_: string, run: (of: Engine) => Promise<T>) => run(engine),
+      bareStates: (_: unknown, compute: () => Promise<Float32Array>) => compute(),
+      watch,
+    };
+    if (!isGeneration(task)) return transferPrompt(request, tools);
+    return transferAnswers({ ...request, alpha: Number(options.alpha), answers: options.answers }, task, tools);
+  });
   await out.finish((folder) => writePrompt(folder, moved));
   io.result(
     { steps, loss, alpha, out: options.out },

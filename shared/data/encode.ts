@@ -1,5 +1,5 @@
 import { ProblemError } from "../protocol/errors.ts";
-import type { Task } from "../protocol/task.ts";
+import { isGeneration, type Task } from "../protocol/task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** An example as the model reads it. */
@@ -25,6 +25,7 @@ const TITLE = "The task does not fit the model";
 export function encoder(task: Task, tokenizer: Tokenizer, kind: "causal" | "masked"): (text: string) => Encoded {
   requireMask(task, kind);
   const fill = templateFiller(task, tokenizer);
+  const end = isGeneration(task) ? closingTokens(tokenizer) : 0;
   const room = task.maxLength - tokenizer.encode(fill("")).length;
   if (room < 0) {
     throw new ProblemError(
@@ -38,11 +39,13 @@ export function encoder(task: Task, tokenizer: Tokenizer, kind: "causal" | "mask
     const all = tokenizer.encode(fill(text));
     const shortened = all.length > task.maxLength;
     const ids = shortened ? longestFit((cut) => tokenizer.encode(fill(cut)), text, task.maxLength) : all;
-    return { ids: Int32Array.from(ids), readAt: readAt(ids), shortened };
+    return { ids: Int32Array.from(ids.slice(0, ids.length - end)), readAt: readAt(ids) - end, shortened };
   };
 }
 
-function requireMask({ template }: Task, kind: "causal" | "masked"): void {
+function requireMask(task: Task, kind: "causal" | "masked"): void {
+  if (isGeneration(task)) return requireCausal(kind);
+  const { template } = task;
   const has = template.includes("{mask}");
   if (has === (kind === "masked")) return;
   const detail = has
@@ -88,6 +91,21 @@ export function templateFiller(task: Task, tokenizer: Tokenizer): (text: string)
   return (text) => template.replace("{text}", () => text);
 }
 
+/** @throws ProblemError for a masked model, which can't continue a text */
+export function requireCausal(kind: "causal" | "masked"): void {
+  if (kind === "causal") return;
+  const detail =
+    "The task is a generation, whose answer is text, and the model is a masked one (RoBERTa, BERT), which can't continue a text.";
+  throw new ProblemError(TITLE, `${detail} Use a causal model (GPT-2, Llama, Mistral, Qwen).`, { status: 422 });
+}
+
+/** How many special tokens a tokenizer puts behind every text: nothing may be continued behind them. */
+function closingTokens(tokenizer: Tokenizer): number {
+  const [whole, piece] = [tokenizer.encode("a"), tokenizer.encodePiece("a")];
+  const opening = whole.findIndex((_, at) => piece.every((id, i) => whole[at + i] === id));
+  return whole.length - opening - piece.length;
+}
+
 /** The token ids of the longest beginning of `text` that fits, by bisection; the empty text is known to fit. */
 function longestFit(encode: (text: string) => number[], text: string, maxLength: number): number[] {
   let best = encode("");
@@ -103,7 +121,7 @@ function longestFit(encode: (text: string) => number[], text: string, maxLength:
 }
 
 /** `length`, or one less if it would cut a surrogate pair in two. */
-function wholeCharacters(text: string, length: number): number {
+export function wholeCharacters(text: string, length: number): number {
   const last = text.charCodeAt(length - 1);
   return last >= 0xd800 && last < 0xdc00 ? length - 1 : length;
 }

@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { MAX_FAULTS, parseJson, quote } from "../protocol/json.ts";
-import type { Task } from "../protocol/task.ts";
+import type { ClassificationTask } from "../protocol/task.ts";
 
 /** A text of a million characters is a book, not an example; without a limit a file without line ends fills the memory. */
 export const MAX_LINE_BYTES = 1024 * 1024;
@@ -21,7 +21,7 @@ export interface Example {
  * @throws ProblemError with the line of every fault (up to a limit): broken JSON, no text, a missing or unknown label,
  *   a line that is too long or not UTF-8; or if there is no row at all or no such file
  */
-export async function readExamples(path: string, task: Task): Promise<Example[]> {
+export async function readExamples(path: string, task: ClassificationTask): Promise<Example[]> {
   const indices = new Map(task.labels.map(({ name }, index) => [name, index]));
   const expected = `a label's name (${task.labels.map(({ name }) => quote(name)).join(", ")}) or index (0 to ${indices.size - 1})`;
   return readRows(path, (row) => {
@@ -47,17 +47,39 @@ export async function readTexts(path: string): Promise<string[]> {
   );
 }
 
+/** A row of a generation task's file, and the line that it stands in. */
+export interface TargetRow {
+  readonly text: string;
+  readonly target: string;
+  readonly line: number;
+}
+
+/**
+ * Reads rows `{"text": string, "target": string}`; other fields are ignored, blank lines skipped.
+ *
+ * @throws ProblemError as `readExamples`, also for a target that is missing, no string, or empty
+ */
+export async function readTargets(path: string): Promise<TargetRow[]> {
+  return readRows(path, ({ text, target }, line) => {
+    if (typeof text !== "string") return 'Has no "text" that is a string.';
+    if (target === undefined) return 'Has no "target": the task is a generation, whose rows have the answer there.';
+    if (typeof target !== "string") return 'Its "target" is no string.';
+    if (target.trim() === "") return 'Its "target" is empty.';
+    return { text, target, line };
+  });
+}
+
 /** @param read gives the row's value, or says what is wrong with it */
 async function readRows<T extends object>(
   path: string,
-  read: (row: Record<string, unknown>) => T | string,
+  read: (row: Record<string, unknown>, line: number) => T | string,
 ): Promise<T[]> {
   const rows: T[] = [];
   const faults: Fault[] = [];
   let number = 0;
   for await (const line of readLines(path)) {
     number += 1;
-    const row = typeof line === "string" ? readLine(line, read) : line.fault;
+    const row = typeof line === "string" ? readLine(line, (fields) => read(fields, number)) : line.fault;
     if (typeof row === "object") rows.push(row);
     else if (row !== undefined) faults.push({ at: `${path}:${number}`, message: row });
     if (faults.length === MAX_FAULTS) {

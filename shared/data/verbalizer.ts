@@ -1,6 +1,6 @@
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { quote } from "../protocol/json.ts";
-import type { Task } from "../protocol/task.ts";
+import type { ClassificationTask } from "../protocol/task.ts";
 import { templateFiller } from "./encode.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -20,7 +20,7 @@ const SAMPLE_TEXT = "text";
  * @throws ProblemError with every word that has no token, can't follow the template, or shares its token with
  *   another class
  */
-export function verbalizer(task: Task, tokenizer: Tokenizer): Verbalizer {
+export function verbalizer(task: ClassificationTask, tokenizer: Tokenizer): Verbalizer {
   const preceding = precedingText(task, tokenizer);
   const faults: Fault[] = [];
   const notes: string[] = [];
@@ -63,7 +63,7 @@ interface Preceding {
   readonly space: string;
 }
 
-function precedingText(task: Task, tokenizer: Tokenizer): Preceding {
+function precedingText(task: ClassificationTask, tokenizer: Tokenizer): Preceding {
   const [head, mask] = task.template.split("{mask}");
   const filled = templateFiller({ ...task, template: head! }, tokenizer)(SAMPLE_TEXT);
   const text = mask === undefined ? filled : filled.trimEnd();

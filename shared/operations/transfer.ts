@@ -12,7 +12,7 @@ import { TEMPERATURE } from "../training/losses.ts";
 import type { LabelledText } from "../training/objective.ts";
 import { ADAM } from "../training/optimizers.ts";
 import { chooseAlpha, readStates, transfer } from "../training/transfer.ts";
-import { requireFinite, requireRoom } from "./checks.ts";
+import { requireClasses, requireFinite, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
 
 /** A prompt that was tuned on a student, with what its manifest says. */
@@ -76,6 +76,7 @@ export async function transferPrompt(request: TransferRequest, tools: TransferTo
   const { target, student, prompt, publicSet, steps, batchSize, learningRate, seed } = request;
   const { texts } = publicSet;
   const { manifest, value } = prompt;
+  requireClasses(manifest.task);
   requireRoom(manifest.task, value.shape[0]!, target);
   const bare = await bareStatesOf(request, tools);
   const graphs = [target.record.digest, student.record.digest, value.shape[0]].join(" ");
@@ -141,7 +142,10 @@ async function bareStatesOf(
  *
  * @throws ProblemError if those aren't the student's embeddings too: then it isn't a student of this target
  */
-async function sharedStart(engine: Engine, { target, student, prompt }: TransferRequest): Promise<Value> {
+export async function sharedStart(
+  engine: Engine,
+  { target, student, prompt }: Pick<TransferRequest, "target" | "student" | "prompt">,
+): Promise<Value> {
   const ids = initialisationIds(target.tokenizer, prompt.manifest.initialisation.text, prompt.value.shape[0]!);
   const start = await initialPrompt(engine, target.model, ids);
   const same = await initialPrompt(engine, student.model, ids);
@@ -158,7 +162,7 @@ async function bestAlpha(
   watch: Watch,
 ): Promise<number> {
   const { labelled } = alpha as { labelled: readonly LabelledText[] };
-  const { classes, notes } = verbalizer(prompt.manifest.task, target.tokenizer);
+  const { classes, notes } = verbalizer(requireClasses(prompt.manifest.task), target.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
   const labels = labelled.map(({ label }) => label);
   const accuracy = async (classifier: { model: OpenModel["model"]; prompt?: Value }) =>

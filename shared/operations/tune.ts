@@ -1,4 +1,4 @@
-import { initialisationIds } from "../data/encode.ts";
+import { initialisationIds, requireCausal } from "../data/encode.ts";
 import type { ManifestFacts } from "../data/prompt-folder.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
@@ -6,12 +6,13 @@ import type { PrivacyPlan } from "../privacy/plan.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { RandomSource } from "../protocol/random.ts";
-import type { Task } from "../protocol/task.ts";
+import { isGeneration, type Task } from "../protocol/task.ts";
 import { type DpTuned, dpTune } from "../training/dp-tune.ts";
 import type { Watch } from "../training/events.ts";
 import { initialPrompt } from "../training/initial-prompt.ts";
-import type { LabelledText } from "../training/objective.ts";
+import type { Examples, LabelledText } from "../training/objective.ts";
 import { ADAM } from "../training/optimizers.ts";
+import type { Sequence } from "../training/sequences.ts";
 import { type Order, type Tuned, tune } from "../training/tune.ts";
 import { requireFinite, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
@@ -19,7 +20,8 @@ import type { OpenModel } from "./open-model.ts";
 export interface TuneRequest {
   readonly model: OpenModel;
   readonly task: Task;
-  readonly examples: readonly LabelledText[];
+  /** With labels, or with answers, as the task's kind has it. */
+  readonly examples: readonly LabelledText[] | readonly Sequence[];
   /** SHA-256 of the examples' file: a run is only resumed on the same data. */
   readonly dataDigest: string;
   /** A prompt to start from, or the number of virtual tokens of one that starts from the task's `init` text. */
@@ -60,7 +62,8 @@ export interface TunedPrompt {
  */
 export function checkTuning({ model, task, start, steps, averagedSteps }: TuneRequest): void {
   requireRoom(task, typeof start === "number" ? start : start.value.shape[0]!, model);
-  verbalizer(task, model.tokenizer);
+  if (isGeneration(task)) requireCausal(model.model.kind);
+  else verbalizer(task, model.tokenizer);
   if (averagedSteps <= steps) return;
   const detail = `--average is ${averagedSteps}, the run has ${steps} steps`;
   throw new ProblemError("More steps to average than to do", detail);
@@ -72,14 +75,11 @@ export function checkTuning({ model, task, start, steps, averagedSteps }: TuneRe
  */
 export async function tunePrompt(request: TuneRequest, engine: Engine, watch: Watch): Promise<TunedPrompt> {
   checkTuning(request);
-  const { model, task, start, steps, batchSize, optimizer, learningRate, averagedSteps, privacy } = request;
-  const { classes, notes } = verbalizer(task, model.tokenizer);
-  for (const text of notes) watch.onEvent?.({ kind: "note", text });
+  const { model, start, steps, batchSize, optimizer, learningRate, averagedSteps, privacy } = request;
   const tuning = {
+    ...examplesOf(request, watch),
     engine,
     model: model.model,
-    classes,
-    examples: request.examples,
     start: typeof start === "number" ? await fromText(engine, request, start) : start.value,
     optimizer: optimizer === "sgd" ? ({ name: "sgd" } as const) : ADAM,
     learningRate,
@@ -94,6 +94,13 @@ export async function tunePrompt(request: TuneRequest, engine: Engine, watch: Wa
   }
   requireFinite(tuned.prompt.data, "The prompt's values");
   return { prompt: tuned.prompt, facts: factsOf(request), loss: tuned.loss };
+}
+
+function examplesOf({ task, model, examples }: TuneRequest, watch: Watch): Examples {
+  if (isGeneration(task)) return { examples: examples as readonly Sequence[] };
+  const { classes, notes } = verbalizer(task, model.tokenizer);
+  for (const text of notes) watch.onEvent?.({ kind: "note", text });
+  return { classes, examples: examples as readonly LabelledText[] };
 }
 
 function fromText(engine: Engine, { model, task }: TuneRequest, virtualTokens: number): Promise<Value> {

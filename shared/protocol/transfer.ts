@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { fileSchema, nameSchema } from "./catalogue.ts";
-import { idSchema, manifestSchema } from "./manifest.ts";
+import { ANSWERS, idSchema, manifestSchema } from "./manifest.ts";
 
 /** Twenty times the paper's number of steps; the budget is what limits a job, this only catches slips. */
 const MAX_STEPS = 100_000;
@@ -17,9 +17,17 @@ export const optionsSchema = z
     batchSize: z.int().min(1).max(MAX_BATCH).default(8),
     learningRate: z.number().positive().max(1).default(1e-3),
     alpha: z.number().min(0).max(1).default(0.5).describe("Weight of the loss on the prompt-induced difference."),
+    answers: z
+      .enum(ANSWERS)
+      .optional()
+      .describe(
+        "Where answers are text, at what student and target are compared: the student's likeliest answers (default), drawn ones, or the first position of an answer only.",
+      ),
     seed: z.int().min(0).max(0xffff_ffff).default(0),
   })
   .meta({ id: "TransferOptions" });
+
+export { ANSWERS, type AnswersName } from "./manifest.ts";
 
 export type TransferOptions = z.output<typeof optionsSchema>;
 

@@ -30,7 +30,7 @@ export function answerHidden(model: Model, prompt?: Tensor): Tensor {
 }
 
 /** The mean cross-entropy of every row's answer tokens, `[B]`, with the further inputs `labels` and `weights`. */
-export function sequenceLosses(model: Model, prompt: Tensor): Tensor {
+export function sequenceLosses(model: Model, prompt?: Tensor): Tensor {
   const losses = crossEntropy(model.logits(answerHidden(model, prompt)), input("labels", "int32", ["N"]));
   return rowMeans(losses);
 }
