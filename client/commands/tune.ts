@@ -112,10 +112,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const { model, task, steps, privacy } = request;
   const test = options.eval === undefined ? undefined : await encodedRows(options.eval, task, model, io.message);
   checkTuning(request);
-  if (privacy) {
-    await chargeRun(options, privacy.plan, out.statePath, io);
-    announce(privacy.plan, test !== undefined, io);
-  }
+  if (privacy) announce(privacy.plan, test !== undefined, io);
   const { loss, measured, ...tuned } = await engineRun(io, async (engine, watch) => {
     const tuned = await tunePrompt(request, engine, watch);
     const measured = test && (await evaluateRows({ model, prompt: tuned.prompt }, test, engine, watch));
@@ -165,7 +162,7 @@ async function requestOf(options: Options, statePath: string, io: Io): Promise<T
     learningRate: options.lr,
     averagedSteps: options.average,
     order: options.shuffle ? { kind: "shuffled", seed: options.seed } : { kind: "file" },
-    privacy: plan && { plan, random: cryptoRandom },
+    privacy: plan && { plan, random: cryptoRandom, charge: () => chargeRun(options, plan, statePath, io) },
     state: { path: statePath, resume: options.resume === true },
   };
 }
@@ -176,7 +173,7 @@ function planOf(options: Options, records: number, steps: number): PrivacyPlan |
   return createPlan({ records, batchSize, steps, clip, delta, epsilon, noiseMultiplier, accountant });
 }
 
-/** Writes the run to the private data's ledger before it starts: from here on it is spent, whatever becomes of the run. */
+/** Writes the run to the private data's ledger before its first step: from there on it is spent, whatever becomes of the run. */
 async function chargeRun(options: Options, plan: PrivacyPlan, statePath: string, io: Io): Promise<void> {
   const ledger = openLedger([(await hashFile(options.train)).sha256]);
   const runId = runIdOf(statePath, options.resume === true);

@@ -14,7 +14,7 @@ import type { Examples, LabelledText } from "../training/objective.ts";
 import { ADAM } from "../training/optimizers.ts";
 import type { Sequence } from "../training/sequences.ts";
 import { type Order, type Tuned, tune } from "../training/tune.ts";
-import { requireFinite, requireRoom } from "./checks.ts";
+import { requireFinite, requirePrivateRoom, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
 
 export interface TuneRequest {
@@ -35,7 +35,12 @@ export interface TuneRequest {
   /** Of the batches without privacy; a private run samples. */
   readonly order: Order;
   /** The guarantee, and where its noise is from; null for a run without privacy. */
-  readonly privacy: { readonly plan: PrivacyPlan; readonly random: RandomSource } | null;
+  readonly privacy: {
+    readonly plan: PrivacyPlan;
+    readonly random: RandomSource;
+    /** Charges the run to the data's ledger; called when all else is known to be right, before the first step. */
+    readonly charge: () => Promise<void>;
+  } | null;
   /** Where the run's state is kept, and whether it goes on from there. */
   readonly state: { readonly path: string; readonly resume: boolean };
 }
@@ -60,8 +65,10 @@ export interface TunedPrompt {
  * Refuses what can't be tuned, before anything is computed or charged.
  * @throws ProblemError if prompt and texts have no room, the task's words can't be used, or more steps are averaged than done
  */
-export function checkTuning({ model, task, start, steps, averagedSteps }: TuneRequest): void {
-  requireRoom(task, typeof start === "number" ? start : start.value.shape[0]!, model);
+export function checkTuning({ model, task, start, steps, averagedSteps, privacy }: TuneRequest): void {
+  const rows = typeof start === "number" ? start : start.value.shape[0]!;
+  requireRoom(task, rows, model);
+  if (privacy) requirePrivateRoom(task, rows, model);
   if (isGeneration(task)) requireCausal(model.model.kind);
   else verbalizer(task, model.tokenizer);
   if (averagedSteps <= steps) return;
@@ -70,7 +77,7 @@ export function checkTuning({ model, task, start, steps, averagedSteps }: TuneRe
 }
 
 /**
- * Tunes a prompt on private examples. A private run must have been charged before.
+ * Tunes a prompt on private examples. A private run is charged when nothing but its steps is left to do.
  * @throws ProblemError as `checkTuning`, or if the result isn't finite; InterruptedError when stopped, after the state was saved
  */
 export async function tunePrompt(request: TuneRequest, engine: Engine, watch: Watch): Promise<TunedPrompt> {

@@ -5,7 +5,6 @@ import { input, type Tensor } from "../graph/tensor.ts";
 import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
 import { classScores } from "./losses.ts";
-import { longest } from "./prepare.ts";
 import { answerLength, type Sequence, sequenceFeeds, sequenceLosses } from "./sequences.ts";
 import { type EncodedText, textFeeds, textInputs } from "./texts.ts";
 
@@ -23,36 +22,75 @@ export type Examples =
     }
   | { readonly classes?: undefined; readonly examples: readonly Sequence[] };
 
+/** An example of either kind of task. */
+export type Example = LabelledText | Sequence;
+
+/** Sizes of an example, or those that the examples of a batch are padded to. */
+export interface Shape {
+  /** Tokens that the model reads. */
+  readonly length: number;
+  /** Tokens of the answer; 0 where it is a label. */
+  readonly answer: number;
+}
+
 /** What tuning lowers: a loss an example, whatever kind of task it is of. */
 export interface Objective {
+  readonly examples: readonly Example[];
   /** The losses `[B]`, on graph inputs that `feeds` gives. */
   losses(model: Model, prompt: Tensor): Tensor;
-  /** The graph inputs of some examples. */
-  feeds(indices: Int32Array): Record<string, Value>;
-  /** Sizes of the graph inputs' named dimensions, at most, in a batch of so many. */
-  largest(rows: number): Record<string, number>;
+  /** The graph inputs of some examples, padded to a shape if there is one. */
+  feeds(examples: readonly Example[], shape?: Shape): Record<string, Value>;
+  shapeOf(example: Example): Shape;
+  /** An example, or a part of it that fits. */
+  cut(example: Example, shape: Shape): Example;
+  /** What stands where a batch has no example. */
+  readonly empty: Example;
+}
+
+/** Sizes of the graph inputs' named dimensions, at most, in a batch of so many. */
+export function largestSizes({ examples, shapeOf }: Objective, rows: number): Record<string, number> {
+  const shapes = examples.map(shapeOf);
+  const most = (of: keyof Shape) => shapes.reduce((largest, shape) => Math.max(largest, shape[of]), 0);
+  return { B: rows, T: most("length"), Q: most("answer"), N: rows * most("answer") };
 }
 
 /** The cross-entropy over classes, or of an answer's tokens. */
-export function objectiveOf({ classes, examples }: Examples): Objective {
-  if (!classes) {
-    return {
-      losses: sequenceLosses,
-      feeds: (indices) => sequenceFeeds(Array.from(indices, (index) => examples[index]!)),
-      largest: (rows) => {
-        const answer = examples.reduce((most, example) => Math.max(most, answerLength(example)), 0);
-        return { B: rows, T: longest(examples), Q: answer, N: rows * answer };
-      },
-    };
-  }
+export function objectiveOf(given: Examples): Objective {
+  return given.classes ? classObjective(given.classes, given.examples) : sequenceObjective(given.examples);
+}
+
+function classObjective(classes: readonly ArrayLike<number>[], examples: readonly LabelledText[]): Objective {
   return {
+    examples,
     losses: (model, prompt) => exampleLosses(model, classes, prompt),
-    feeds: (indices) => {
-      const batch = makeBatch(examples, indices);
-      const labels = { shape: [batch.rows], data: batch.examples.map((example) => examples[example]!.label) };
+    feeds(some, shape) {
+      const texts = some as readonly LabelledText[];
+      const batch = makeBatch(texts, Int32Array.from(texts.keys()), shape?.length);
+      const labels = { shape: [batch.rows], data: Int32Array.from(texts, ({ label }) => label) };
       return { ...textFeeds(batch), labels };
     },
-    largest: (rows) => ({ B: rows, T: longest(examples) }),
+    shapeOf: ({ ids }) => ({ length: ids.length, answer: 0 }),
+    cut(example, { length }) {
+      const { ids, readAt, label } = example as LabelledText;
+      return { ids: ids.subarray(0, length), readAt: Math.min(readAt, length - 1), label };
+    },
+    empty: { ids: new Int32Array(1), readAt: 0, label: 0 },
+  };
+}
+
+function sequenceObjective(examples: readonly Sequence[]): Objective {
+  return {
+    examples,
+    losses: sequenceLosses,
+    feeds: (some, shape) => sequenceFeeds(some as readonly Sequence[], shape),
+    // The last token is only a label.
+    shapeOf: (example) => ({ length: example.ids.length - 1, answer: answerLength(example as Sequence) }),
+    cut(example, { length, answer }) {
+      const { ids, start, readAt } = example as Sequence;
+      const part = ids.subarray(0, length + 1);
+      return { ids: part, start: Math.min(Math.max(start, part.length - answer), part.length - 1), readAt };
+    },
+    empty: { ids: new Int32Array(2), start: 1, readAt: 0 },
   };
 }
 

@@ -9,7 +9,7 @@ import { seededRandom } from "../protocol/random.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
 import { promptGradients } from "./loss-scale.ts";
-import { type Examples, objectiveOf } from "./objective.ts";
+import { type Examples, largestSizes, objectiveOf } from "./objective.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { prepare } from "./prepare.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
@@ -50,7 +50,7 @@ export async function tune(
   const loss = batchMean(objective.losses(model, sharedPrompt(prompt)));
   const gradient = promptGradients(loss, [prompt], model)[0]!;
   const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
-  const largest = objective.largest(Math.min(tuning.batchSize, examples.length));
+  const largest = largestSizes(objective, Math.min(tuning.batchSize, examples.length));
   const session = await prepare(engine, { outputs: { loss }, updates: update.updates }, largest, watch);
   const batches = new EpochBatches(examples, tuning.batchSize, tuning.order);
   const mean = await runVariables(
@@ -61,11 +61,12 @@ export async function tune(
       steps,
       state: tuning.state,
       async step(index) {
+        const batch = Array.from(batches.at(index), (example) => examples[example]!);
         const rates = {
           ...optimizerFeeds(optimizer, index + 1, tuning.learningRate),
           ...runningMeanFeeds(index + 1, steps, averagedSteps),
         };
-        return (await session.run({ ...objective.feeds(batches.at(index)), ...rates })).loss!.data[0]!;
+        return (await session.run({ ...objective.feeds(batch), ...rates })).loss!.data[0]!;
       },
     },
     watch,
