@@ -2,6 +2,7 @@ import { z } from "zod";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import type { PublicSet, Student } from "../../shared/protocol/catalogue.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
+import { isGeneration } from "../../shared/protocol/task.ts";
 import type { Cost, Quote, Rate, TransferOptions } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import type { Ask } from "../ledger/decide.ts";
@@ -15,7 +16,7 @@ const RESERVE_FACTOR = 2;
 const KEPT_SPEEDS = 20;
 
 const FORMULA =
-  "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · steps · (batchSize · maxLength + virtualTokens) + 3 · min(examples, steps · batchSize) · maxLength";
+  "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · steps · (batchSize · length + virtualTokens) + 3 · min(examples, steps · batchSize) · length; length = maxLength, and where answers are text + maxNewTokens, with examples · length more to answer the public texts";
 
 const calibrationSchema = z.object({ speeds: z.array(z.number().positive()) });
 
@@ -63,13 +64,16 @@ export async function priceOf(
 
 /**
  * Token positions that a transfer computes: forward and backward (as dear as two forward passes) of every step, with the prompt's
- * positions shared by the batch, and the three vectors of every example that are computed once.
+ * positions shared by the batch, and the three vectors of every example that are computed once. Where answers are text, the student
+ * answers every public text once.
  */
 function workOf(manifest: Manifest, options: TransferOptions, publicSet: PublicSet): number {
   const { steps, batchSize } = options;
-  const { maxLength } = manifest.task;
+  const { task, prompt } = manifest;
+  const length = task.maxLength + (isGeneration(task) ? task.maxNewTokens : 0);
   const seen = Math.min(publicSet.examples, steps * batchSize);
-  return 3 * steps * (batchSize * maxLength + manifest.prompt.virtualTokens) + 3 * seen * maxLength;
+  const answered = isGeneration(task) ? publicSet.examples : 0;
+  return 3 * steps * (batchSize * length + prompt.virtualTokens) + 3 * seen * length + answered * length;
 }
 
 /** Speeds of the last finished transfers to a target, token positions a second. */
