@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
-import type { Command } from "commander";
-import type { TransferOptions } from "../../shared/protocol/transfer.ts";
+import { type Command, Option } from "commander";
+import { ANSWERS, type AnswersName, type TransferOptions } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type Connection, type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import { readTunedPrompt, type SubmitRequest, submitRequest } from "../api/submission.ts";
@@ -15,6 +15,7 @@ export interface TransferFlags extends ConnectionOptions {
   readonly batchSize?: number;
   readonly lr?: number;
   readonly alpha?: number;
+  readonly answers?: AnswersName;
   readonly seed?: number;
 }
 
@@ -33,13 +34,19 @@ export function withTransferFlags(command: Command): Command {
     .option("--batch-size <n>", "rows a step", wholeNumber(1))
     .option("--lr <x>", "learning rate", positiveNumber)
     .option("--alpha <a>", "weight of the loss on the prompt-induced difference", numberBetween(0, 1))
+    .addOption(
+      new Option(
+        "--answers <which>",
+        "where answers are text: the student's likeliest ones, drawn ones, or the first position",
+      ).choices(ANSWERS),
+    )
     .option("--seed <n>", "seed of the order", wholeNumber(0));
 }
 
 /** The options as the API takes them; what isn't given is the provider's default. */
 export function transferOptions(flags: TransferFlags): Partial<TransferOptions> {
-  const { dataset, public: publicSet, steps, batchSize, lr: learningRate, alpha, seed } = flags;
-  const given = Object.entries({ steps, batchSize, learningRate, alpha, seed }).filter(
+  const { dataset, public: publicSet, steps, batchSize, lr: learningRate, alpha, answers, seed } = flags;
+  const given = Object.entries({ steps, batchSize, learningRate, alpha, answers, seed }).filter(
     ([, value]) => value !== undefined,
   );
   return { dataset, publicSet, ...Object.fromEntries(given) };
