@@ -16,15 +16,16 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
   const folder = bucket.job(spec.job);
   const files = { manifest: folder + jobFiles.manifest, weights: folder + jobFiles.weights };
-  const prompt = await readStoredPrompt(store, files);
-  const texts = await encodedTexts(await fetchPublicSet(store, work, spec.publicSet), prompt.manifest.task, target);
+  const prompt = await readStoredPrompt(store, files, spec.prompt.sha256);
+  const file = await fetchPublicSet(store, work, spec.publicSet);
+  const texts = await encodedTexts(file, prompt.manifest.task, target);
   const { id, digest } = spec.publicSet;
   const { alpha, steps, batchSize, learningRate, seed, answers = "greedy" } = spec.options;
   const request = {
     target,
     student,
     prompt,
-    publicSet: { id, digest, texts },
+    publicSet: { id, digest, file, texts },
     alpha,
     steps,
     batchSize,

@@ -46,6 +46,8 @@ export interface AttemptOptions {
   readonly checkpointSeconds: number | undefined;
   readonly signal: AbortSignal;
   readonly onEvent: (event: TrainingEvent) => void;
+  /** Is told, when work begins, what says how many seconds it took so far. */
+  readonly onClock: (deviceSeconds: () => number) => void;
   readonly log: Log;
 }
 
@@ -63,6 +65,7 @@ export async function attempt(spec: Spec, options: AttemptOptions): Promise<numb
   const checkpoint = new Checkpoint(store, { job: spec.job, run: runOf(spec), statePath, log });
   try {
     const resume = await checkpoint.restore();
+    options.onClock(() => checkpoint.deviceSeconds);
     try {
       return await workOn(spec, { ...options, work, statePath, resume, checkpoint });
     } catch (error) {

@@ -1,6 +1,7 @@
 import { basename, join } from "node:path";
 import { readTexts } from "../../shared/data/jsonl.ts";
 import { hashFile, hashModel } from "../../shared/data/model-files.ts";
+import { requireSameTokenizer } from "../../shared/data/same-tokenizer.ts";
 import { type Checkpoint, openCheckpoint, readWeight } from "../../shared/models/checkpoint.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import {
@@ -12,7 +13,9 @@ import {
   type Student,
 } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { validate } from "../../shared/protocol/json.ts";
 import type { Bucket } from "./bucket.ts";
+import { checkStudent, parameterCount } from "./check-student.ts";
 
 /** Operations a second that a transfer to a target of unknown speed is assumed to do: two cores. Finished jobs correct it. */
 const ASSUMED_FLOPS = 5e10;
@@ -29,11 +32,12 @@ export interface NamedModel {
  * Uploads a student and its target, and puts the student into the catalogue. A student of the same name with other content is
  * retired: clients that tuned on it are told so.
  *
- * @throws ProblemError if a folder isn't a model, or the two don't belong together
+ * @param unknownOrigin whether the student may be published without a record that it was distilled from this target
+ * @throws ProblemError if a folder isn't a model, the two don't belong together, or the student isn't one (`checkStudent`)
  */
 export async function publishStudent(
   store: Bucket,
-  { student, target }: { student: NamedModel; target: NamedModel },
+  { student, target, unknownOrigin = false }: { student: NamedModel; target: NamedModel; unknownOrigin?: boolean },
 ): Promise<Student> {
   const [small, large] = await Promise.all([openCheckpoint(student.folder), openCheckpoint(target.folder)]);
   if (small.family !== large.family || small.config.width !== large.config.width) {
@@ -42,8 +46,14 @@ export async function publishStudent(
       `${student.name} and ${target.name} differ in family or width.`,
     );
   }
+  await requireSameTokenizer(student.folder, target.folder);
   const id = nameSchema.parse(student.name);
   const hashes = { student: await hashModel(student.folder), target: await hashModel(target.folder) };
+  await checkStudent(
+    { name: student.name, digest: hashes.student.digest, checkpoint: small },
+    { name: target.name, digest: hashes.target.digest, checkpoint: large },
+    unknownOrigin,
+  );
   await uploadModel(store, student.folder, hashes.student);
   await uploadModel(store, target.folder, hashes.target);
   const record: Student = {
@@ -122,8 +132,9 @@ async function uploadModel(
 
 /** Only the provider's own commands write the catalogue, one at a time. */
 async function changeCatalogue(store: Bucket, change: (catalogue: Catalogue) => Catalogue): Promise<void> {
+  const title = "The catalogue is damaged";
   const before = (await store.has(bucket.catalogue))
-    ? catalogueSchema.parse(await store.readJson(bucket.catalogue))
+    ? validate(catalogueSchema, await store.readJson(bucket.catalogue), bucket.catalogue, title)
     : { students: [], publicSets: [] };
   await store.write(bucket.catalogue, JSON.stringify(change(before)));
 }
@@ -138,9 +149,4 @@ async function embeddingNorms(checkpoint: Checkpoint): Promise<Student["embeddin
     max = Math.max(max, norm);
   }
   return { mean: sum / config.vocabulary, max };
-}
-
-function parameterCount({ family, config }: Checkpoint): number {
-  const shapes = Object.values(family.parameters(config));
-  return shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
 }

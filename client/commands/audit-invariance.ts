@@ -50,8 +50,8 @@ async function run(options: Options, io: Io): Promise<void> {
   const examples: Examples =
     rows.kind === "generation"
       ? { examples: rows.rows }
-      : { classes: loadVerbalizer(rows.task, loaded, io), examples: rows.rows };
-  const ids = initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
+      : { classes: await loadVerbalizer(rows.task, loaded, io), examples: rows.rows };
+  const ids = await initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
   const { device } = io;
   const findings = await longRun(io, async (watch) => {
     await checkDevice(device);

@@ -159,11 +159,11 @@ async function withSubject(
 ): Promise<void> {
   const task = requireClasses(await readTask(options.task));
   const loaded = await loadModel(options.model, io);
-  const classes = loadVerbalizer(task, loaded, io);
+  const classes = await loadVerbalizer(task, loaded, io);
   requireRoom(task, options.promptTokens, loaded);
   if (options.noiseMultiplier !== undefined) requirePrivateRoom(task, options.promptTokens, loaded);
   const rows = await encodedExamples(options.train, task, loaded, io.message);
-  const ids = initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
+  const ids = await initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
   await engineRun(io, async (engine, watch) => {
     const start = await initialPrompt(engine, loaded.model, ids);
     await run({ engine, model: loaded.model, classes, start }, rows, watch);

@@ -68,7 +68,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const request = {
     model: options.servedModel ?? options.model.split("@")[0],
     temperature: 0,
-    ...answerFields(task, loaded, io),
+    ...(await answerFields(task, loaded, io)),
   };
   await engineRun(io, (engine, watch) =>
     writeLines(out, bodies({ engine, model, prompt, texts, request, name: options.model }, watch)),
@@ -77,9 +77,9 @@ async function run(options: Options, io: Io): Promise<void> {
 }
 
 /** What a request says of its answer: one of the labels' words, or text up to a stop string. */
-function answerFields(task: Task, loaded: OpenModel, io: Io): object {
+async function answerFields(task: Task, loaded: OpenModel, io: Io): Promise<object> {
   if (!isGeneration(task)) {
-    return { max_tokens: 1, allowed_token_ids: loadVerbalizer(task, loaded, io).flatMap((ids) => [...ids]) };
+    return { max_tokens: 1, allowed_token_ids: (await loadVerbalizer(task, loaded, io)).flatMap((ids) => [...ids]) };
   }
   return { max_tokens: task.maxNewTokens, ...(task.stop.length > 0 && { stop: task.stop }) };
 }

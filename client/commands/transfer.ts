@@ -1,4 +1,3 @@
-import { basename } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { hashFile } from "../../shared/data/model-files.ts";
 import type { Engine } from "../../shared/graph/engine.ts";
@@ -9,11 +8,12 @@ import { transferAnswers } from "../../shared/operations/transfer-answers.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
 import { ANSWERS, type AnswersName } from "../../shared/protocol/transfer.ts";
-import { asId, loadModel, loadPrompt, requireManifest } from "../inputs.ts";
+import { loadModel, loadPrompt, requireManifest } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
+import { neutralId } from "../public-names.ts";
 
 interface Options {
   target: string;
@@ -81,11 +81,12 @@ async function run(options: Options, io: Io): Promise<void> {
   const target = await loadModel(options.target, io);
   const texts = await encodedTexts(options.public, task, target, io.message);
   const { alphaData, steps, batchSize, lr: learningRate, seed, resume = false } = options;
+  const { sha256: digest } = await hashFile(options.public);
   const request = {
     target,
     student,
     prompt,
-    publicSet: { id: asId(basename(options.public)), digest: (await hashFile(options.public)).sha256, texts },
+    publicSet: { id: neutralId("public", digest), digest, file: options.public, texts },
     alpha:
       alphaData === undefined
         ? Number(options.alpha)

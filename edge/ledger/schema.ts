@@ -55,6 +55,7 @@ export const ADDED_COLUMNS = {
   rate: `TEXT NOT NULL DEFAULT '{"device":"unknown","currency":"","microsPerHour":0}'`,
   estimated_seconds: "INTEGER NOT NULL DEFAULT 0",
   actual_seconds: "REAL",
+  computed_seconds: "REAL NOT NULL DEFAULT 0",
 } as const;
 
 /** A row of `transfers`. */
@@ -88,4 +89,6 @@ export type Row = {
   rate: string;
   estimated_seconds: number;
   actual_seconds: number | null;
+  /** Device seconds so far, as the job last reported them. */
+  computed_seconds: number;
 };

@@ -1,24 +1,16 @@
-import { z } from "zod";
-import { bucket } from "../../shared/protocol/bucket.ts";
 import type { PublicSet, Student } from "../../shared/protocol/catalogue.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
 import type { Cost, Quote, Rate, TransferOptions } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import type { Ask } from "../ledger/decide.ts";
-import type { PromptStore } from "../storage/prompt-store.ts";
+import { estimateOf, readSamples } from "./speed.ts";
 
-/** Node, the models and their sessions have to be loaded before the first step. */
-const START_SECONDS = 5;
 /** How far a job may exceed its estimate: what it takes beyond the reservation is not paid for. */
 const RESERVE_FACTOR = 2;
-/** Older jobs may have run on other hardware. */
-const KEPT_SPEEDS = 20;
 
 const FORMULA =
   "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · steps · (batchSize · length + virtualTokens) + 3 · min(examples, steps · batchSize) · length; length = maxLength, and where answers are text + maxNewTokens, with examples · length more to answer the public texts";
-
-const calibrationSchema = z.object({ speeds: z.array(z.number().positive()) });
 
 export interface Price {
   readonly work: number;
@@ -41,9 +33,9 @@ export async function priceOf(
   }: { manifest: Manifest; options: TransferOptions; student: Student; publicSet: PublicSet },
 ): Promise<Price> {
   const work = workOf(manifest, options, publicSet);
-  const speeds = await readSpeeds(env.PROMPTS, student.target.digest);
-  const tokensPerSecond = speeds.length > 0 ? median(speeds) : student.tokensPerSecond;
-  const seconds = START_SECONDS + work / tokensPerSecond;
+  const samples = await readSamples(env.PROMPTS, student.target.digest);
+  const { startSeconds, tokensPerSecond } = estimateOf(samples, student.tokensPerSecond);
+  const seconds = startSeconds + work / tokensPerSecond;
   const perSecond = Number(env.PRICE_MICROS);
   const costs = (deviceSeconds: number) => ({ deviceSeconds, micros: deviceSeconds * perSecond });
   return {
@@ -54,10 +46,10 @@ export async function priceOf(
     ask: { ...costs(Math.ceil(seconds * RESERVE_FACTOR)), virtualTokens: manifest.prompt.virtualTokens },
     model: {
       formula: FORMULA,
-      startSeconds: START_SECONDS,
+      startSeconds,
       tokens: work,
       tokensPerSecond,
-      finishedJobs: speeds.length,
+      finishedJobs: samples.length,
     },
   };
 }
@@ -74,32 +66,4 @@ function workOf(manifest: Manifest, options: TransferOptions, publicSet: PublicS
   const seen = Math.min(publicSet.examples, steps * batchSize);
   const answered = isGeneration(task) ? publicSet.examples : 0;
   return 3 * steps * (batchSize * length + prompt.virtualTokens) + 3 * seen * length + answered * length;
-}
-
-/** Speeds of the last finished transfers to a target, token positions a second. */
-async function readSpeeds(prompts: PromptStore, targetDigest: string): Promise<number[]> {
-  const object = await prompts.get(bucket.calibration(targetDigest));
-  return object ? calibrationSchema.parse(await object.json()).speeds : [];
-}
-
-/** Learns from a finished job. When two finish at once, one of them may be forgotten: it is one sample of twenty. */
-export async function learnSpeed(
-  prompts: PromptStore,
-  targetDigest: string,
-  work: number,
-  seconds: number,
-): Promise<void> {
-  const key = bucket.calibration(targetDigest);
-  const object = await prompts.get(key);
-  const { speeds } = object ? calibrationSchema.parse(await object.json()) : { speeds: [] };
-  // A job that was faster than its start-up still took some of its time for the work.
-  const speed = work / Math.max(seconds - START_SECONDS, seconds / 2, 0.001);
-  const onlyIf = object ? { etagMatches: object.etag } : { etagDoesNotMatch: "*" };
-  await prompts.put(key, JSON.stringify({ speeds: [...speeds, speed].slice(-KEPT_SPEEDS) }), { onlyIf });
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
 }

@@ -18,36 +18,59 @@ export interface EncodedTarget {
   readonly shortened: boolean;
 }
 
+/** A row of a generation task. */
+interface Row {
+  readonly text: string;
+  readonly target: string;
+}
+
 /**
  * A function that tokenises filled template, filled target and the first stop string (or the end token, if there is none) as one string.
  * What is behind the longest common beginning with the template's own tokens is the answer. If all has more than `maxLength` tokens,
  * the text loses characters at its end until it fits.
- * @returns of that function: what it made, or why the row can't be used
+ * @returns of that function: what it made of every row, or why the row can't be used
  * @throws ProblemError (at once) as `encoder`, or if the task has no stop string and the tokenizer no end token
  */
-export function targetEncoder(
+export async function targetEncoder(
   task: GenerationTask,
   tokenizer: Tokenizer,
   kind: "causal" | "masked",
-): (text: string, target: string) => EncodedTarget | string {
-  const question = encoder(task, tokenizer, kind);
+): Promise<(rows: readonly Row[]) => Promise<(EncodedTarget | string)[]>> {
+  const encodeQuestions = await encoder(task, tokenizer, kind);
   const fill = templateFiller(task, tokenizer);
   const [stop] = task.stop;
   const end = stop === undefined ? [endToken(tokenizer)] : [];
-  return (text, target) => {
+  const encode = async ({ text, target }: Row): Promise<number[]> => {
     const answer = task.target.replace("{target}", () => target) + (stop ?? "");
-    const encode = (part: string) => [...tokenizer.encode(fill(part) + answer), ...end];
-    const used = longestText(text, (part) => encode(part).length <= task.maxLength);
-    if (used === undefined) {
-      return `Its target has no room: beside the template alone, maxLength (${task.maxLength}) leaves too few tokens for it.`;
+    const [ids] = await tokenizer.encode([fill(text) + answer]);
+    return [...ids!, ...end];
+  };
+  return async (rows) => {
+    const questions = await encodeQuestions(rows.map(({ text }) => text));
+    const encoded: (EncodedTarget | string)[] = [];
+    for (const [i, { text, target }] of rows.entries()) {
+      const used = await longestText(
+        text,
+        async (part) => (await encode({ text: part, target })).length <= task.maxLength,
+      );
+      if (used === undefined) {
+        encoded.push(
+          `Its target has no room: beside the template alone, maxLength (${task.maxLength}) leaves too few tokens for it.`,
+        );
+        continue;
+      }
+      const ids = await encode({ text: used, target });
+      const [own] = await tokenizer.encode([fill(used)]);
+      const shortened = used.length < text.length || questions[i]!.shortened;
+      const start = commonLength(ids, own!);
+      if (start === 0) encoded.push("Its text and the template have no token before the target's.");
+      else if (start === ids.length) encoded.push("Its target adds no token to the template's.");
+      else {
+        const question = questions[i]!.ids;
+        encoded.push({ ids: Int32Array.from(ids), start, readAt: start - 1, question, target, shortened });
+      }
     }
-    const ids = encode(used);
-    const start = commonLength(ids, tokenizer.encode(fill(used)));
-    if (start === 0) return "Its text and the template have no token before the target's.";
-    if (start === ids.length) return "Its target adds no token to the template's.";
-    const asked = question(text);
-    const shortened = used.length < text.length || asked.shortened;
-    return { ids: Int32Array.from(ids), start, readAt: start - 1, question: asked.ids, target, shortened };
+    return encoded;
   };
 }
 
@@ -59,20 +82,21 @@ function endToken({ endId }: Tokenizer): number {
 }
 
 /** The longest beginning of a text that fits, by bisection; undefined if not even the empty one does. */
-function longestText(text: string, fits: (part: string) => boolean): string | undefined {
-  if (fits(text)) return text;
-  if (!fits("")) return undefined;
+async function longestText(text: string, fits: (part: string) => Promise<boolean>): Promise<string | undefined> {
+  if (await fits(text)) return text;
+  if (!(await fits(""))) return undefined;
   let [most, tooLong] = [0, text.length];
   while (tooLong - most > 1) {
     const middle = (most + tooLong) >> 1;
-    if (fits(text.slice(0, wholeCharacters(text, middle)))) most = middle;
+    if (await fits(text.slice(0, wholeCharacters(text, middle)))) most = middle;
     else tooLong = middle;
   }
   return text.slice(0, wholeCharacters(text, most));
 }
 
 /** How many elements two lists have in common from their beginnings on. */
-function commonLength(a: readonly number[], b: readonly number[]): number {
-  const differs = a.findIndex((value, i) => value !== b[i]);
-  return differs < 0 ? a.length : differs;
+function commonLength(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length += 1;
+  return length;
 }

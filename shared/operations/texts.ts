@@ -26,7 +26,7 @@ export async function encodedExamples(
   say?: Say,
 ): Promise<LabelledText[]> {
   const examples = await readExamples(path, task);
-  const encoded = encodeAll(
+  const encoded = await encodeAll(
     examples.map(({ text }) => text),
     path,
     task,
@@ -46,14 +46,13 @@ export async function encodedTargets(
   { tokenizer, model }: OpenModel,
   say?: Say,
 ): Promise<EncodedTarget[]> {
-  const encode = targetEncoder(task, tokenizer, model.kind);
+  const encode = await targetEncoder(task, tokenizer, model.kind);
   const encoded: EncodedTarget[] = [];
   const faults: Fault[] = [];
-  for (const { text, target, line } of await readTargets(path)) {
-    const row = encode(text, target);
-    if (typeof row === "string") faults.push({ at: `${path}:${line}`, message: row });
-    else encoded.push(row);
-    if (faults.length === MAX_FAULTS) break;
+  const rows = await readTargets(path);
+  for (const [i, row] of (await encode(rows)).entries()) {
+    if (typeof row !== "string") encoded.push(row);
+    else if (faults.length < MAX_FAULTS) faults.push({ at: `${path}:${rows[i]!.line}`, message: row });
   }
   if (faults.length > 0) {
     throw new ProblemError("The data file is not valid", `${path} has lines that can't be used.`, { faults });
@@ -73,14 +72,15 @@ export async function encodedRows(path: string, task: Task, model: OpenModel, sa
   return { kind: "classification", task, rows: await encodedExamples(path, task, model, say) };
 }
 
-function encodeAll(
+async function encodeAll(
   texts: readonly string[],
   path: string,
   task: Task,
   { tokenizer, model }: OpenModel,
   say?: Say,
-): Encoded[] {
-  const encoded = texts.map(encoder(task, tokenizer, model.kind));
+): Promise<Encoded[]> {
+  const encode = await encoder(task, tokenizer, model.kind);
+  const encoded = await encode(texts);
   const empty = encoded.findIndex(({ ids }) => ids.length === 0);
   if (empty >= 0) {
     const detail = `${path}: text ${empty + 1} and the template together have no token. Remove it or add words to the template.`;

@@ -3,6 +3,7 @@ import type { ManifestFacts } from "../data/prompt-folder.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import type { PrivacyPlan } from "../privacy/plan.ts";
+import { MAX_VIRTUAL_TOKENS } from "../prompt/adapter.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { RandomSource } from "../protocol/random.ts";
@@ -12,6 +13,7 @@ import type { Watch } from "../training/events.ts";
 import { initialPrompt } from "../training/initial-prompt.ts";
 import type { Examples, LabelledText } from "../training/objective.ts";
 import { ADAM } from "../training/optimizers.ts";
+import { loadRun } from "../training/run-state.ts";
 import type { Sequence } from "../training/sequences.ts";
 import { type Order, type Tuned, tune } from "../training/tune.ts";
 import { requireFinite, requirePrivateRoom, requireRoom } from "./checks.ts";
@@ -63,17 +65,25 @@ export interface TunedPrompt {
 
 /**
  * Refuses what can't be tuned, before anything is computed or charged.
- * @throws ProblemError if prompt and texts have no room, the task's words can't be used, or more steps are averaged than done
+ * @throws ProblemError if prompt and texts have no room, the task's words or init text can't be used, more steps are averaged than done, or a run
+ *   that is resumed had other settings
  */
-export function checkTuning({ model, task, start, steps, averagedSteps, privacy }: TuneRequest): void {
+export async function checkTuning(request: TuneRequest): Promise<void> {
+  const { model, task, start, steps, averagedSteps, privacy, state } = request;
   const rows = typeof start === "number" ? start : start.value.shape[0]!;
   requireRoom(task, rows, model);
   if (privacy) requirePrivateRoom(task, rows, model);
+  if (rows > MAX_VIRTUAL_TOKENS)
+    throw new ProblemError("The prompt is too long", `--prompt-tokens may be at most ${MAX_VIRTUAL_TOKENS}.`);
   if (isGeneration(task)) requireCausal(model.model.kind);
-  else verbalizer(task, model.tokenizer);
-  if (averagedSteps <= steps) return;
-  const detail = `--average is ${averagedSteps}, the run has ${steps} steps`;
-  throw new ProblemError("More steps to average than to do", detail);
+  else await verbalizer(task, model.tokenizer);
+  await initialisationIds(model.tokenizer, task.init, rows);
+  if (averagedSteps > steps) {
+    const detail = `--average is ${averagedSteps}, the run has ${steps} steps`;
+    throw new ProblemError("More steps to average than to do", detail);
+  }
+  // Settings of an unfinished run that differ are found here, before the run is charged.
+  if (state.resume) await loadRun(state.path, settingsOf(request));
 }
 
 /**
@@ -81,10 +91,10 @@ export function checkTuning({ model, task, start, steps, averagedSteps, privacy 
  * @throws ProblemError as `checkTuning`, or if the result isn't finite; InterruptedError when stopped, after the state was saved
  */
 export async function tunePrompt(request: TuneRequest, engine: Engine, watch: Watch): Promise<TunedPrompt> {
-  checkTuning(request);
+  await checkTuning(request);
   const { model, start, steps, batchSize, optimizer, learningRate, averagedSteps, privacy } = request;
   const tuning = {
-    ...examplesOf(request, watch),
+    ...(await examplesOf(request, watch)),
     engine,
     model: model.model,
     start: typeof start === "number" ? await fromText(engine, request, start) : start.value,
@@ -103,15 +113,15 @@ export async function tunePrompt(request: TuneRequest, engine: Engine, watch: Wa
   return { prompt: tuned.prompt, facts: factsOf(request), loss: tuned.loss };
 }
 
-function examplesOf({ task, model, examples }: TuneRequest, watch: Watch): Examples {
+async function examplesOf({ task, model, examples }: TuneRequest, watch: Watch): Promise<Examples> {
   if (isGeneration(task)) return { examples: examples as readonly Sequence[] };
-  const { classes, notes } = verbalizer(task, model.tokenizer);
+  const { classes, notes } = await verbalizer(task, model.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
   return { classes, examples: examples as readonly LabelledText[] };
 }
 
-function fromText(engine: Engine, { model, task }: TuneRequest, virtualTokens: number): Promise<Value> {
-  return initialPrompt(engine, model.model, initialisationIds(model.tokenizer, task.init, virtualTokens));
+async function fromText(engine: Engine, { model, task }: TuneRequest, virtualTokens: number): Promise<Value> {
+  return initialPrompt(engine, model.model, await initialisationIds(model.tokenizer, task.init, virtualTokens));
 }
 
 function factsOf(request: TuneRequest): ManifestFacts {

@@ -90,6 +90,8 @@ export const jobEventSchema = z
     /** Training step of the loss in `progress`. */
     step: z.int().nonnegative().optional(),
     problem: z.string().max(1000).optional(),
+    /** Seconds on the device so far, over all attempts. */
+    deviceSeconds: z.number().nonnegative().optional(),
     /** Batch's id of the job that works on the transfer, which may be another's. */
     runner: z.string().max(200).optional(),
   })

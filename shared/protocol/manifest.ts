@@ -123,7 +123,8 @@ export const manifestSchema = z
   .superRefine(({ task, model }, context) => {
     const message = maskFault(task, model.architecture);
     if (message !== undefined) context.addIssue({ code: "custom", path: ["task", "template"], message });
-  });
+  })
+  .meta({ id: "Manifest", description: "softpost.json: what a prompt is, and how it was made." });
 
 export type Manifest = z.output<typeof manifestSchema>;
 

@@ -110,6 +110,7 @@ export const quoteSchema = z
     rate: rateSchema,
     estimate: costSchema.describe("What the transfer will probably cost."),
     reserve: costSchema.describe("What is set aside until it has finished, and the most that it can cost."),
+    cancellation: z.string().describe("What a transfer costs that is cancelled."),
     model: z
       .object({
         formula: z.string(),
@@ -168,7 +169,7 @@ export const transferSchema = z
       .number()
       .nullable()
       .describe(
-        "Seconds on the device over all attempts, which may be more than is paid for. Null unless it succeeded.",
+        "Seconds on the device over all attempts, which may be more than is paid for. Null until it has finished, and if it failed or nothing was computed.",
       ),
     problem: z.string().nullable().describe("Why it failed."),
     files: z.array(fileSchema).describe("The transferred prompt's folder, once it succeeded."),

@@ -1,7 +1,7 @@
 /** From tokens to an answer's text: stop strings and characters don't end where tokens do. */
 
 /** Tokens to text. */
-export type Decode = (ids: readonly number[]) => string;
+export type Decode = (ids: readonly number[]) => Promise<string>;
 
 /** An answer. */
 export interface Answer {
@@ -44,19 +44,19 @@ export class GrowingAnswer {
   }
 
   /** Takes the next token. */
-  push(id: number): void {
+  async push(id: number): Promise<void> {
     const { decode, stop, endIds, maxNewTokens } = this.#options;
     if (endIds.has(id)) {
       this.#finish = "stop";
       return;
     }
     this.#ids.push(id);
-    this.#text = decode(this.#ids);
+    this.#text = await decode(this.#ids);
     const end = firstOf(this.#text, stop);
     if (end >= 0) {
       this.#text = this.#text.slice(0, end);
       this.#finish = "stop";
-      this.#dropBehind();
+      await this.#dropBehind();
     } else if (this.#ids.length >= maxNewTokens) {
       this.#finish = "length";
     }
@@ -81,10 +81,10 @@ export class GrowingAnswer {
   }
 
   /** Leaves out tokens that only have what is behind the text. */
-  #dropBehind(): void {
+  async #dropBehind(): Promise<void> {
     const { decode } = this.#options;
-    const covers = (count: number) => decode(this.#ids.slice(0, count)).startsWith(this.#text);
-    while (this.#ids.length > 0 && covers(this.#ids.length - 1)) this.#ids.pop();
+    const covers = async (count: number) => (await decode(this.#ids.slice(0, count))).startsWith(this.#text);
+    while (this.#ids.length > 0 && (await covers(this.#ids.length - 1))) this.#ids.pop();
   }
 }
 

@@ -60,10 +60,10 @@ export async function generate(
         sampling !== undefined,
       );
       rows.push(...joined);
-      take(joined, next, sampling);
+      await take(joined, next, sampling);
     } else {
       const last = Int32Array.from(rows, ({ answer }) => answer.ids.at(-1)!);
-      take(rows, await decoder.step(last, sampling !== undefined), sampling);
+      await take(rows, await decoder.step(last, sampling !== undefined), sampling);
     }
     for (let index = rows.length - 1; index >= 0; index--) {
       const { answer, text } = rows[index]!;
@@ -92,14 +92,14 @@ function beginning(ids: Int32Array, prefix: Prefix | undefined) {
 }
 
 /** Gives every row its next token. */
-function take(
+async function take(
   rows: readonly Row[],
   { best, scores }: { readonly best: Int32Array; readonly scores: Float32Array | undefined },
   sampling: Sampling | undefined,
-): void {
-  rows.forEach(({ answer, draws }, i) => {
-    if (!sampling || !scores) return answer.push(best[i]!);
-    const width = scores.length / rows.length;
-    answer.push(sample(scores.subarray(i * width, (i + 1) * width), sampling, draws));
-  });
+): Promise<void> {
+  const width = (scores?.length ?? 0) / rows.length;
+  for (const [i, { answer, draws }] of rows.entries()) {
+    const own = sampling && scores?.subarray(i * width, (i + 1) * width);
+    await answer.push(own ? sample(own, sampling, draws) : best[i]!);
+  }
 }

@@ -13,18 +13,18 @@ const golden = JSON.parse(readFileSync(new URL("golden/generation.json", import.
 function bytesOf(tokens: readonly (string | Uint8Array)[]) {
   const encoder = new TextEncoder();
   const bytes = tokens.map((token) => (typeof token === "string" ? encoder.encode(token) : token));
-  return (ids: readonly number[]) => new TextDecoder().decode(Buffer.concat(ids.map((id) => bytes[id]!)));
+  return async (ids: readonly number[]) => new TextDecoder().decode(Buffer.concat(ids.map((id) => bytes[id]!)));
 }
 
 const END = -1;
 
 /** Pushes tokens 0, 1, … until the answer is finished; gives the pieces that were shown on the way, too. */
-function answer(tokens: readonly (string | Uint8Array | null)[], stop: readonly string[], maxNewTokens = 99) {
+async function answer(tokens: readonly (string | Uint8Array | null)[], stop: readonly string[], maxNewTokens = 99) {
   const decode = bytesOf(tokens.map((token) => token ?? ""));
   const growing = new GrowingAnswer({ decode, stop, endIds: new Set([END]), maxNewTokens });
   const pieces: string[] = [];
   for (const [id, token] of tokens.entries()) {
-    growing.push(token === null ? END : id);
+    await growing.push(token === null ? END : id);
     pieces.push(growing.take());
     if (growing.finish) break;
   }
@@ -32,48 +32,48 @@ function answer(tokens: readonly (string | Uint8Array | null)[], stop: readonly 
 }
 
 describe("an answer", () => {
-  test("ends at a stop string of its own token, which is no part of it", () => {
-    expect(answer([" steven", " spiel", "berg", "\n", "x"], ["\n"])).toMatchObject({
+  test("ends at a stop string of its own token, which is no part of it", async () => {
+    expect(await answer([" steven", " spiel", "berg", "\n", "x"], ["\n"])).toMatchObject({
       text: " steven spielberg",
       ids: [0, 1, 2],
       finish: "stop",
     });
   });
 
-  test("ends where a stop string ends in the middle of a token", () => {
-    expect(answer([" john", " woo.\nThe", " next"], [".\n"])).toMatchObject({ text: " john woo", ids: [0, 1] });
+  test("ends where a stop string ends in the middle of a token", async () => {
+    expect(await answer([" john", " woo.\nThe", " next"], [".\n"])).toMatchObject({ text: " john woo", ids: [0, 1] });
   });
 
-  test("ends where a stop string spans tokens, and shows nothing of it before", () => {
-    const { text, ids, pieces } = answer([" a", " b#", "#", "# c"], ["###"]);
+  test("ends where a stop string spans tokens, and shows nothing of it before", async () => {
+    const { text, ids, pieces } = await answer([" a", " b#", "#", "# c"], ["###"]);
     expect({ text, ids }).toEqual({ text: " a b", ids: [0, 1] });
     expect(pieces).toEqual([" a", " b", "", ""]);
   });
 
-  test("shows what only looked like a stop string once it isn't", () => {
-    expect(answer([" a#", "#", " b"], ["###"]).pieces).toEqual([" a", "", "## b"]);
+  test("shows what only looked like a stop string once it isn't", async () => {
+    expect((await answer([" a#", "#", " b"], ["###"])).pieces).toEqual([" a", "", "## b"]);
   });
 
-  test("ends at the first of several stop strings, and at the end token", () => {
-    expect(answer(["a;b\nc"], ["\n", ";"]).text).toBe("a");
-    expect(answer(["a", "b", null, "c"], ["\n"])).toMatchObject({ text: "ab", ids: [0, 1], finish: "stop" });
-    expect(answer(["\n"], ["\n"])).toMatchObject({ text: "", ids: [], finish: "stop" });
+  test("ends at the first of several stop strings, and at the end token", async () => {
+    expect((await answer(["a;b\nc"], ["\n", ";"])).text).toBe("a");
+    expect(await answer(["a", "b", null, "c"], ["\n"])).toMatchObject({ text: "ab", ids: [0, 1], finish: "stop" });
+    expect(await answer(["\n"], ["\n"])).toMatchObject({ text: "", ids: [], finish: "stop" });
   });
 
-  test("has at most so many tokens, and never half a character", () => {
+  test("has at most so many tokens, and never half a character", async () => {
     const euro = new TextEncoder().encode("€");
     const half = [" 5", euro.subarray(0, 1), euro.subarray(1)];
-    expect(answer(half, [], 2)).toMatchObject({ text: " 5", ids: [0, 1], finish: "length" });
-    expect(answer(half, [], 3)).toMatchObject({ text: " 5€", ids: [0, 1, 2], pieces: [" 5", "", "€"] });
+    expect(await answer(half, [], 2)).toMatchObject({ text: " 5", ids: [0, 1], finish: "length" });
+    expect(await answer(half, [], 3)).toMatchObject({ text: " 5€", ids: [0, 1, 2], pieces: [" 5", "", "€"] });
   });
 
-  test("shown in pieces is the whole answer, whatever the tokens and the stop strings", () => {
+  test("shown in pieces is the whole answer, whatever the tokens and the stop strings", async () => {
     const letters = fc.string({ unit: fc.constantFrom("a", "b", "€", "😀"), maxLength: 12 });
     const stops = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "€"), minLength: 1, maxLength: 3 }), {
       maxLength: 3,
     });
-    fc.assert(
-      fc.property(letters, stops, fc.array(fc.integer({ min: 1, max: 3 })), (text, stop, cuts) => {
+    await fc.assert(
+      fc.asyncProperty(letters, stops, fc.array(fc.integer({ min: 1, max: 3 })), async (text, stop, cuts) => {
         const bytes = new TextEncoder().encode(text);
         const tokens: Uint8Array[] = [];
         for (let at = 0, i = 0; at < bytes.length; i++) {
@@ -82,7 +82,7 @@ describe("an answer", () => {
           at += size;
         }
         const found = stop.map((each) => text.indexOf(each)).filter((at) => at >= 0);
-        const { pieces, ...made } = answer(tokens, stop, Math.max(1, tokens.length));
+        const { pieces, ...made } = await answer(tokens, stop, Math.max(1, tokens.length));
         expect(made.text).toBe(found.length > 0 ? text.slice(0, Math.min(...found)) : text);
         expect(pieces.join("")).toBe(made.text);
       }),
