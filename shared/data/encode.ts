@@ -57,7 +57,10 @@ export async function encoder(
 }
 
 function requireMask(task: Task, kind: "causal" | "masked"): void {
-  if (isGeneration(task)) return requireCausal(kind);
+  if (isGeneration(task)) {
+    requireCausal(kind);
+    return;
+  }
   const { template } = task;
   const has = template.includes("{mask}");
   if (has === (kind === "masked")) return;

@@ -13,7 +13,13 @@ import type { Sequence } from "../training/sequences.ts";
 import { answerTexts } from "./answers.ts";
 import { requireFinite, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
-import { sharedStart, type TransferRequest, type Transferred, type TransferTools } from "./transfer.ts";
+import {
+  requireSharedTokenizer,
+  sharedStart,
+  type TransferRequest,
+  type Transferred,
+  type TransferTools,
+} from "./transfer.ts";
 
 /** The prompt is the mean over so many last steps: a hundred, or a fifth of fewer than 500. */
 const AVERAGED = 100;
@@ -40,6 +46,7 @@ export async function transferAnswers(
   const virtualTokens = prompt.value.shape[0]!;
   requireRoom(task, virtualTokens, target);
   requireRoom(task, virtualTokens, student);
+  await requireSharedTokenizer(request);
   const averagedSteps = Math.min(AVERAGED, Math.ceil(steps * AVERAGED_PART));
   const graphs = [target.record.digest, student.record.digest, virtualTokens, "answers"].join(" ");
   const moved = await tools.use(graphs, async (engine) => {
