@@ -11,7 +11,7 @@ import { publishStudent } from "../storage/publish.ts";
 export async function runDistill(
   spec: DistillSpec,
   { store, models, engines, work, statePath, resume, watch }: JobContext,
-): Promise<void> {
+): Promise<undefined> {
   const teacher = await models.open(spec.teacher);
   const corpus = await fetchPublicSet(store, work, spec.corpus);
   const tokens = await readCorpus([corpus], teacher.tokenizer);

@@ -1,47 +1,49 @@
-import { encodedTexts } from "../../shared/operations/texts.ts";
-import { type TransferTools, transferPrompt } from "../../shared/operations/transfer.ts";
-import { transferAnswers } from "../../shared/operations/transfer-answers.ts";
+import { publicTexts } from "../../shared/operations/texts.ts";
+import { transferAs } from "../../shared/operations/transfer-answers.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
-import type { TransferSpec } from "../../shared/protocol/job.ts";
-import { isGeneration } from "../../shared/protocol/task.ts";
+import type { ResultFacts, TransferSpec } from "../../shared/protocol/job.ts";
 import type { JobContext } from "../lifecycle/attempt.ts";
 import { keptStates } from "../storage/kept-states.ts";
 import { fetchPublicSet } from "../storage/models.ts";
 import { readStoredPrompt } from "../storage/stored-prompt.ts";
 
 /** The job behind `POST /v1/transfers`: a client's prompt for the student becomes one for the target. */
-export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<void> {
+export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<ResultFacts> {
   const { store, models, engines, work, output, statePath, resume, watch } = job;
   const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
   const folder = bucket.job(spec.job);
   const files = { manifest: folder + jobFiles.manifest, weights: folder + jobFiles.weights };
   const prompt = await readStoredPrompt(store, files, spec.prompt.sha256);
-  const file = await fetchPublicSet(store, work, spec.publicSet);
-  const texts = await encodedTexts(file, prompt.manifest.task, target);
   const { id, digest } = spec.publicSet;
-  const { alpha, steps, batchSize, learningRate, seed, answers = "greedy" } = spec.options;
-  const request = {
-    target,
-    student,
-    prompt,
-    publicSet: { id, digest, file, texts },
-    alpha,
-    steps,
-    batchSize,
-    learningRate,
-    seed,
-    state: { path: statePath, resume },
-  };
-  const tools: TransferTools = {
-    use: (graphs, run) => engines.use(graphs, run),
-    bareStates: ({ model, encoding, shape }, compute) =>
-      keptStates(store, bucket.states(model, digest, encoding), shape, compute),
-    watch,
-  };
-  const { task } = prompt.manifest;
-  const moved = isGeneration(task)
-    ? await transferAnswers({ ...request, answers }, task, tools)
-    : await transferPrompt(request, tools);
+  const path = await fetchPublicSet(store, work, spec.publicSet);
+  const { loss, alpha, starts, selected, steps, batchSize, learningRate, seed, answers = "greedy" } = spec.options;
+  const moved = await transferAs(
+    prompt.manifest.task,
+    {
+      target,
+      student,
+      open: spec.student.kind === "open",
+      prompt,
+      publicSet: { id, digest, ...(await publicTexts(path, prompt.manifest.task, target, student)) },
+      loss,
+      alpha,
+      starts,
+      selected,
+      answers,
+      steps,
+      batchSize,
+      learningRate,
+      seed,
+      state: { path: statePath, resume },
+    },
+    {
+      use: (graphs, run) => engines.use(graphs, run),
+      bareStates: ({ model, encoding, shape }, compute) =>
+        keptStates(store, bucket.states(model, digest, encoding), shape, compute),
+      watch,
+    },
+  );
   await writePrompt(output, moved);
+  return { travel: moved.travel, advice: [...moved.advice] };
 }

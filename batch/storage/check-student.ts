@@ -1,6 +1,7 @@
 import { readStudentRecord } from "../../shared/data/student-record.ts";
 import type { Checkpoint } from "../../shared/models/checkpoint.ts";
 import { weightNames } from "../../shared/models/weight-files.ts";
+import type { Student } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 
 interface Side {
@@ -14,14 +15,21 @@ const TITLE = "The student can't be published";
 /**
  * A student is offered for download, its target never is: makes sure that what is published as a student is one.
  *
+ * @param kind an open student isn't cut from the target, so only one that is shaped like it is looked at more closely
  * @param unknownOrigin the provider's word for a student that wasn't recorded as distilled from this very target
  * @throws ProblemError if it is the target, isn't smaller, holds weights of the target that it doesn't use, or its origin is unknown
  */
-export async function checkStudent(student: Side, target: Side, unknownOrigin: boolean): Promise<void> {
+export async function checkStudent(
+  student: Side,
+  target: Side,
+  kind: Student["kind"],
+  unknownOrigin: boolean,
+): Promise<void> {
   const [small, large] = [student.checkpoint, target.checkpoint];
   const refuse = (detail: string) => new ProblemError(TITLE, detail, { status: 422 });
   const exchanged = `Clients could download all of ${target.name}. Are student and target exchanged?`;
   if (student.digest === target.digest) throw refuse(`It is the target itself. ${exchanged}`);
+  if (kind === "open" && !isShapedLike(small, large)) return;
   if (small.config.layers >= large.config.layers || parameterCount(small) >= parameterCount(large)) {
     const sizes = `${small.config.layers} layers of ${large.config.layers}, ${parameterCount(small)} weights of ${parameterCount(large)}`;
     throw refuse(`It isn't smaller than its target (${sizes}). ${exchanged}`);
@@ -33,13 +41,21 @@ export async function checkStudent(student: Side, target: Side, unknownOrigin: b
       `Its folder holds weights that the student doesn't use (${names}), and all would be published. Write it with softpost distill, or save it anew.`,
     );
   }
-  if (unknownOrigin) return;
+  if (unknownOrigin || kind === "open") return;
   const word = "If you are certain that it may be public, say --unknown-origin.";
   const record = await readStudentRecord(small.folder);
   if (!record) throw refuse(`${small.folder} has no record of what it was distilled from. ${word}`);
   if (record.student !== student.digest) throw refuse(`It was changed since it was distilled. ${word}`);
   if (record.teacher.digest !== target.digest)
     throw refuse(`It was distilled from another model than ${target.name}. ${word}`);
+}
+
+/** Whether a model could be a copy of another, or be cut from it. */
+function isShapedLike(small: Checkpoint, large: Checkpoint): boolean {
+  const { family, config } = small;
+  return (
+    family === large.family && config.width === large.config.width && config.vocabulary === large.config.vocabulary
+  );
 }
 
 /** Weights in the student's folder that its own model doesn't read, but that are, by their name or their file, a larger model's. */

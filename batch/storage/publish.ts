@@ -37,27 +37,35 @@ export interface NamedModel {
  */
 export async function publishStudent(
   store: Bucket,
-  { student, target, unknownOrigin = false }: { student: NamedModel; target: NamedModel; unknownOrigin?: boolean },
+  {
+    student,
+    target,
+    kind = "distilled",
+    unknownOrigin = false,
+  }: { student: NamedModel; target: NamedModel; kind?: Student["kind"]; unknownOrigin?: boolean },
 ): Promise<Student> {
   const [small, large] = await Promise.all([openCheckpoint(student.folder), openCheckpoint(target.folder)]);
-  if (small.family !== large.family || small.config.width !== large.config.width) {
+  if (kind === "open") requireSameReading(small, large, student.name);
+  else if (small.family !== large.family || small.config.width !== large.config.width) {
     throw new ProblemError(
       "The student is of another target",
       `${student.name} and ${target.name} differ in family or width.`,
     );
   }
-  await requireSameTokenizer(student.folder, target.folder);
+  if (kind === "distilled") await requireSameTokenizer(student.folder, target.folder);
   const id = nameSchema.parse(student.name);
   const hashes = { student: await hashModel(student.folder), target: await hashModel(target.folder) };
   await checkStudent(
     { name: student.name, digest: hashes.student.digest, checkpoint: small },
     { name: target.name, digest: hashes.target.digest, checkpoint: large },
+    kind,
     unknownOrigin,
   );
   await uploadModel(store, student.folder, hashes.student);
   await uploadModel(store, target.folder, hashes.target);
   const record: Student = {
     id,
+    kind,
     digest: hashes.student.digest,
     architecture: small.family.name,
     dimension: small.config.width,
@@ -81,6 +89,14 @@ export async function publishStudent(
     return { students: [...retired, record], publicSets };
   });
   return record;
+}
+
+/** @throws ProblemError if one of the two is a masked model and the other isn't: a task's template fits only one kind */
+function requireSameReading(student: Checkpoint, target: Checkpoint, name: string): void {
+  const isMasked = ({ family }: Checkpoint) => family.name === "roberta";
+  if (isMasked(student) === isMasked(target)) return;
+  const detail = `${name} is a ${isMasked(student) ? "masked" : "causal"} model, its target isn't: no task's template fits both.`;
+  throw new ProblemError("The student can't be used for this target", detail);
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { StudentPrompt } from "../../shared/operations/transfer.ts";
+import type { StudentPrompt } from "../../shared/operations/transfer-request.ts";
 import { parsePromptTensor } from "../../shared/prompt/adapter.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseManifest, sha256 } from "../../shared/protocol/manifest.ts";

@@ -17,6 +17,7 @@ interface Options {
   readonly target?: string;
   readonly student?: string;
   readonly unknownOrigin?: boolean;
+  readonly openStudent?: string;
   readonly public: string[];
   readonly port?: number;
   readonly jobs: number;
@@ -46,6 +47,7 @@ export function registerServe(program: Command, io: Io): void {
     .option("--target <dir>", "model to transfer prompts to")
     .option("--student <dir>", "the student that was distilled from it, to publish")
     .option("--unknown-origin", "publish a student without a record that it was distilled from the target")
+    .option("--open-student <dir>", "a model of its own from which prompts are taken for the target, to publish")
     .option("--public <file...>", "JSONL files of public texts, to publish", [])
     .option("--port <n>", "port (default: that of the last time, or a free one)", wholeNumber(1))
     .option("--jobs <n>", "jobs that run at once, and share --threads", wholeNumber(1), 1)
@@ -91,9 +93,10 @@ async function run(options: Options, io: Io): Promise<void> {
 }
 
 /** @throws ProblemError for what would be passed over in silence */
-function checkOptions({ target, student }: Options, io: Io): void {
-  if ((target === undefined) !== (student === undefined)) {
-    throw new ProblemError("There is nothing to publish", "--target and --student are given together or not at all.");
+function checkOptions({ target, student, openStudent }: Options, io: Io): void {
+  if ((target === undefined) !== (student === undefined && openStudent === undefined)) {
+    const detail = "--target is given with --student or --open-student, or none of them is.";
+    throw new ProblemError("There is nothing to publish", detail);
   }
   if (io.precision !== "float32") {
     throw new ProblemError("The precision can't be used", "Jobs compute in fp32; leave --precision out.");
@@ -138,11 +141,14 @@ function describeLimits({ micros, deviceSeconds, virtualTokens, concurrent, dail
 }
 
 async function publish({ store }: Provider, options: Options): Promise<void> {
-  const { target, student, unknownOrigin = false, public: files } = options;
+  const { target, student, openStudent, unknownOrigin = false, public: files } = options;
   const { publishPublicSet, publishStudent } = await import("../../batch/storage/publish.ts");
   const named = (folder: string) => ({ folder, name: basename(resolve(folder)) });
   if (target !== undefined && student !== undefined) {
     await publishStudent(store, { student: named(student), target: named(target), unknownOrigin });
+  }
+  if (target !== undefined && openStudent !== undefined) {
+    await publishStudent(store, { student: named(openStudent), target: named(target), kind: "open" });
   }
   for (const file of files) await publishPublicSet(store, { file, description: "" });
 }

@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
-import type { JobEvent } from "../../shared/protocol/job.ts";
+import type { JobEvent, ResultFacts } from "../../shared/protocol/job.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
 import { budgetView, leftView } from "./budget.ts";
@@ -23,6 +23,13 @@ export type Reserved =
 export interface Open {
   readonly transfer: Transfer;
   readonly batchJob: string | null;
+}
+
+/** How a transfer ended. */
+interface End extends Partial<ResultFacts> {
+  readonly seconds?: number;
+  readonly files?: FileRecord[];
+  readonly problem?: string;
 }
 
 /** What a ledger needs of the Worker's environment. */
@@ -206,19 +213,20 @@ export class Tenant extends DurableObject<LedgerEnv> {
     return this.change(id, (row) => ({ state: advance(row.state as State, "cancelling") }));
   }
 
-  /**
-   * Ends the transfer and settles it; only the first end counts.
-   *
-   * @param end.seconds on the device; without it, what the job last reported
-   */
-  finish(id: string, state: State, end: { seconds?: number; files?: FileRecord[]; problem?: string }): Transfer | null {
+  /** Ends the transfer and settles it; only the first end counts. */
+  finish(id: string, state: State, end: End): Transfer | null {
     return this.ctx.storage.transactionSync(() => {
       const row = this.store.find(id);
       if (!row) return null;
       if (isFinal(row.state as State)) return toTransfer(row);
-      const columns = { files: JSON.stringify(end.files ?? []), problem: end.problem ?? null, leased_until: 0 };
-      const seconds = end.seconds ?? row.computed_seconds;
-      const finished = this.store.finish(row, state, seconds, Date.now(), columns);
+      const columns = {
+        files: JSON.stringify(end.files ?? []),
+        travel: JSON.stringify(end.travel ?? null),
+        advice: JSON.stringify(end.advice ?? []),
+        problem: end.problem ?? null,
+        leased_until: 0,
+      };
+      const finished = this.store.finish(row, state, end.seconds ?? row.computed_seconds, Date.now(), columns);
       this.wake();
       return toTransfer(finished);
     });

@@ -162,7 +162,7 @@ async function store(
     kind: "transfer",
     job,
     target: student.target,
-    student: { id: student.id, digest: student.digest, files: student.files },
+    student: { id: student.id, kind: student.kind, digest: student.digest, files: student.files },
     publicSet,
     prompt: { name: WEIGHTS_FILE, size: upload.prompt.length, sha256: transfer.promptDigest },
     options: jobOptions,

@@ -78,10 +78,10 @@ async function waitingKey(env: Env, tenant: string, id: string): Promise<string>
 export async function settle(env: Env, tenant: string, id: string, runner?: string): Promise<Transfer | null> {
   const result = await readObject(env.PROMPTS, bucket.job(jobId(tenant, id)) + jobFiles.result, resultSchema);
   if (!result) return null;
-  const { files, deviceSeconds } = result;
+  const { files, deviceSeconds, travel, advice } = result;
   const ledger = ledgerOf(env, tenant);
   const before = await ledger.get(id);
-  const settled = await ledger.finish(id, "succeeded", { seconds: deviceSeconds, files });
+  const settled = await ledger.finish(id, "succeeded", { seconds: deviceSeconds, files, travel, advice });
   const job = await ledger.work(id);
   if (before?.transfer.cost === null && job) {
     await learnSpeed(env.PROMPTS, job.targetDigest, { work: job.work, seconds: deviceSeconds, at: Date.now() });

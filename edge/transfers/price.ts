@@ -1,7 +1,13 @@
 import type { PublicSet, Student } from "../../shared/protocol/catalogue.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
-import type { Cost, Quote, Rate, TransferOptions } from "../../shared/protocol/transfer.ts";
+import {
+  type Cost,
+  heldOutTexts,
+  type Quote,
+  type Rate,
+  type TransferOptions,
+} from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import type { Ask } from "../ledger/decide.ts";
 import { estimateOf, readSamples } from "./speed.ts";
@@ -10,7 +16,9 @@ import { estimateOf, readSamples } from "./speed.ts";
 const RESERVE_FACTOR = 2;
 
 const FORMULA =
-  "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · steps · (batchSize · length + virtualTokens) + 3 · min(examples, steps · batchSize) · length; length = maxLength, and where answers are text + maxNewTokens, with examples · length more to answer the public texts";
+  "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · starts · steps · (batchSize · maxLength + virtualTokens) + " +
+  "passes · examples · maxLength + starts · heldOut · maxLength; passes = 1, or 3 if α > 0; heldOut = examples / 10, at most 500. " +
+  "Where answers are text, maxLength + maxNewTokens stands for maxLength, nothing is held out, and a pass more answers the public texts";
 
 export interface Price {
   readonly work: number;
@@ -55,15 +63,17 @@ export async function priceOf(
 }
 
 /**
- * Token positions that a transfer computes: forward and backward (as dear as two forward passes) of every step, with the prompt's
- * positions shared by the batch, and the three vectors of every example that are computed once. Where answers are text, the student
- * answers every public text once.
+ * Token positions that a transfer computes: forward and backward (as dear as two forward passes) of every step from every start, with
+ * the prompt's positions shared by the batch; what the loss is compared with, once for every example (of the prompted student, and where
+ * α isn't 0 of both models without a prompt); and every start's prompt on the held-out texts.
  */
-function workOf(manifest: Manifest, options: TransferOptions, publicSet: PublicSet): number {
-  const { steps, batchSize } = options;
-  const { task, prompt } = manifest;
-  const length = task.maxLength + (isGeneration(task) ? task.maxNewTokens : 0);
-  const seen = Math.min(publicSet.examples, steps * batchSize);
-  const answered = isGeneration(task) ? publicSet.examples : 0;
-  return 3 * steps * (batchSize * length + prompt.virtualTokens) + 3 * seen * length + answered * length;
+function workOf(manifest: Manifest, options: TransferOptions, { examples }: PublicSet): number {
+  const { steps, batchSize, alpha, starts, selected } = options;
+  const { task } = manifest;
+  const answers = isGeneration(task);
+  const length = task.maxLength + (answers ? task.maxNewTokens : 0);
+  const passes = (alpha > 0 ? 3 : 1) + (answers ? 1 : 0);
+  const compared = answers ? 0 : starts.length * heldOutTexts(Math.min(examples, selected ?? examples));
+  const walked = 3 * starts.length * steps * (batchSize * length + manifest.prompt.virtualTokens);
+  return walked + (passes * examples + compared) * length;
 }

@@ -1,6 +1,7 @@
 import type { Engine, Value } from "../graph/engine.ts";
-import type { GenerationTask } from "../protocol/task.ts";
-import type { AnswersName } from "../protocol/transfer.ts";
+import { ProblemError } from "../protocol/errors.ts";
+import { type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
+import { type AnswersName, transferAverage } from "../protocol/transfer.ts";
 import { TEMPERATURE } from "../training/losses.ts";
 import { ADAM } from "../training/optimizers.ts";
 import {
@@ -13,23 +14,20 @@ import type { Sequence } from "../training/sequences.ts";
 import { answerTexts } from "./answers.ts";
 import { requireFinite, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
-import {
-  requireSharedTokenizer,
-  sharedStart,
-  type TransferRequest,
-  type Transferred,
-  type TransferTools,
-} from "./transfer.ts";
-
-/** The prompt is the mean over so many last steps: a hundred, or a fifth of fewer than 500. */
-const AVERAGED = 100;
-const AVERAGED_PART = 1 / 5;
+import { requireSharedTokenizer } from "./shared-tokenizer.ts";
+import { type Transferred, transferPrompt } from "./transfer.ts";
+import type { TransferRequest, TransferTools } from "./transfer-request.ts";
+import { startsOf } from "./transfer-student.ts";
 
 /** A transfer of a prompt for a task whose answer is text. */
 export interface AnswersTransferRequest extends TransferRequest {
-  readonly alpha: number;
   /** What student and target are compared at: the student's answers, the likeliest or drawn ones, or the first position only. */
   readonly answers: AnswersName;
+}
+
+/** A transfer of a prompt for a task of either kind. @throws ProblemError as `transferPrompt` or `transferAnswers` */
+export function transferAs(task: Task, request: AnswersTransferRequest, tools: TransferTools): Promise<Transferred> {
+  return isGeneration(task) ? transferAnswers(request, task, tools) : transferPrompt(request, tools);
 }
 
 /**
@@ -42,17 +40,18 @@ export async function transferAnswers(
   task: GenerationTask,
   tools: TransferTools,
 ): Promise<Transferred> {
-  const { target, student, prompt, publicSet, answers, alpha, steps, batchSize, learningRate, seed } = request;
+  const { target, student, prompt, publicSet, answers, steps, batchSize, learningRate, seed } = request;
   const virtualTokens = prompt.value.shape[0]!;
   requireRoom(task, virtualTokens, target);
   requireRoom(task, virtualTokens, student);
+  const alpha = requireFits(request);
   await requireSharedTokenizer(request);
-  const averagedSteps = Math.min(AVERAGED, Math.ceil(steps * AVERAGED_PART));
+  const averagedSteps = transferAverage(steps);
   const graphs = [target.record.digest, student.record.digest, virtualTokens, "answers"].join(" ");
   const moved = await tools.use(graphs, async (engine) => {
-    const start = await sharedStart(engine, request);
+    const [start] = await startsOf(engine, request);
     const sequences = await comparedTexts(request, task, engine, tools);
-    const cache = await cacheOf(request, sequences, engine, tools);
+    const cache = await cacheOf(request, alpha, sequences, engine, tools);
     const numbers = { alpha, steps, averagedSteps, batchSize, learningRate, seed };
     const settings = {
       command: "transfer",
@@ -68,7 +67,7 @@ export async function transferAnswers(
       target: target.model,
       sequences,
       cache,
-      start,
+      start: start!,
       optimizer: ADAM,
       ...numbers,
       state: { ...request.state, settings },
@@ -83,13 +82,28 @@ export async function transferAnswers(
       student: student.record,
       promptDigest: prompt.digest,
       publicSet: { id: publicSet.id, digest: publicSet.digest, examples: publicSet.texts.length },
+      loss: "vocabulary" as const,
       answers,
       alpha,
       temperature: TEMPERATURE,
+      start: request.starts[0]!,
       training: { optimizer: "adam" as const, learningRate, steps, batchSize, averagedSteps },
     },
   };
-  return { prompt: moved.prompt, facts, loss: moved.loss, alpha };
+  return { prompt: moved.prompt, facts, loss: moved.loss, alpha, travel: null, advice: [] };
+}
+
+/** The α that was asked for. @throws ProblemError for what is only there where answers are labels */
+function requireFits({ open, starts, selected, alpha }: AnswersTransferRequest): number {
+  const unfit = [
+    ...(open ? ["an open student"] : []),
+    ...(starts.length > 1 ? ["several starts"] : []),
+    ...(typeof alpha === "number" ? [] : ["α from labelled texts"]),
+    ...(selected === null ? [] : ["a choice of public texts"]),
+  ];
+  if (unfit.length === 0 && typeof alpha === "number") return alpha;
+  const detail = `The task's answer is text, for which there is no ${unfit.join(" and no ")} yet.`;
+  throw new ProblemError("The options do not fit the task", detail, { status: 422 });
 }
 
 /** The public texts with the positions that are compared. */
@@ -107,7 +121,8 @@ async function comparedTexts(
 }
 
 async function cacheOf(
-  { target, student, prompt, alpha }: AnswersTransferRequest,
+  { target, student, prompt }: AnswersTransferRequest,
+  alpha: number,
   sequences: readonly Sequence[],
   engine: Engine,
   { watch }: TransferTools,

@@ -70,11 +70,11 @@ test(
     const { publicSets } = await run("students");
     const transfer = ["--prompt", at("prompt"), "--dataset", "set-1", "--public", publicSets[0].id, "--steps", "5"];
     const quote = await run("quote", ...transfer);
-    // Three passes of every step and two models' states, and an answer to every public text.
+    // Three passes of every step, and of every public text the answer and its states.
     const length = TASK.maxLength + TASK.maxNewTokens;
     const examples = publicSets[0].examples;
-    const steps = 3 * 5 * (8 * length + 4) + 3 * Math.min(examples, 5 * 8) * length;
-    expect(quote.model.tokens).toBe(steps + examples * length);
+    const steps = 3 * 5 * (16 * length + 4);
+    expect(quote.model.tokens).toBe(steps + 2 * examples * length);
     const { id } = await run("submit", ...transfer);
     expect(await run("wait", id)).toMatchObject({ state: "succeeded" });
     await run("download", id, "--out", at("moved"));

@@ -30,6 +30,7 @@ export const catalogue: Catalogue = {
   students: [
     {
       id: "small",
+      kind: "distilled",
       digest: hex("student"),
       architecture: "gpt2",
       dimension: 8,
