@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DEVICES, type Device } from "../shared/graph/graph.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import type { BucketOptions } from "./storage/bucket.ts";
+import type { Capacity } from "./storage/fit.ts";
 
 /** What a job is told by its job definition and by Batch. */
 export interface Environment {
@@ -14,6 +15,8 @@ export interface Environment {
   readonly threads: number;
   /** Where models are computed. */
   readonly device: Device;
+  /** What a transfer's job has; undefined where jobs share their machine's memory. */
+  readonly capacity: Capacity | undefined;
   /** Batch's id of the job. */
   readonly id: string;
   /** Where the edge is reached, if not where a spec says. */
@@ -24,7 +27,8 @@ export interface Environment {
 
 /**
  * Reads SOFTPOST_BUCKET, SOFTPOST_S3_ENDPOINT (R2's; AWS's own without it), SOFTPOST_CACHE, SOFTPOST_THREADS, SOFTPOST_DEVICE,
- * SOFTPOST_EDGE (that of the spec without it), SOFTPOST_CHECKPOINT_SECONDS, AWS_BATCH_JOB_ID and, where they are set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+ * SOFTPOST_EDGE (that of the spec without it), SOFTPOST_CHECKPOINT_SECONDS, SOFTPOST_DEVICE_BYTES and SOFTPOST_HOST_BYTES, AWS_BATCH_JOB_ID and, where they are set,
+ * AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
  *
  * @throws ProblemError if no bucket is named or the device isn't one
  */
@@ -40,6 +44,10 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     cache: env.SOFTPOST_CACHE ?? join(tmpdir(), "softpost-models"),
     threads: Number(env.SOFTPOST_THREADS ?? availableParallelism()),
     device: readDevice(env),
+    capacity:
+      env.SOFTPOST_DEVICE_BYTES === undefined
+        ? undefined
+        : { device: Number(env.SOFTPOST_DEVICE_BYTES), host: Number(env.SOFTPOST_HOST_BYTES) },
     id: env.AWS_BATCH_JOB_ID ?? randomUUID(),
     edge: env.SOFTPOST_EDGE,
     checkpointSeconds:

@@ -1,6 +1,6 @@
 /**
  * The program of a batch job: `transfer | distill | predict KEY`, where KEY is the spec's in the bucket. What it needs to know
- * otherwise is in its environment (environment.ts). `device` alone says whether its device can be used: a new image's first test.
+ * otherwise is in its environment (environment.ts). `device [SIZE…]` runs every graph on its device: a new image's first test (try-device.ts).
  */
 
 import { useProxies } from "../shared/data/proxy.ts";
@@ -12,10 +12,10 @@ import { runJob } from "./lifecycle/run-process.ts";
 import { stopSignal } from "./lifecycle/stop-signal.ts";
 import { tryDevice } from "./try-device.ts";
 
-const [kind = "", key = ""] = process.argv.slice(2);
+const [kind = "", key = "", ...more] = process.argv.slice(2);
 const handlers = { transfer: runTransfer, distill: runDistill, predict: runPredict };
 await useProxies();
 process.exitCode =
   kind === "device"
-    ? await tryDevice(readDevice(process.env))
+    ? await tryDevice(readDevice(process.env), key === "" ? undefined : [key, ...more])
     : await runJob(kind, key, readEnvironment(process.env), handlers, stopSignal());

@@ -1,10 +1,14 @@
+import type { Register } from "./ledger/register.ts";
 import type { Tenant } from "./ledger/tenant.ts";
 import type { PromptStore } from "./storage/prompt-store.ts";
 
 /** Bindings, variables and secrets of `wrangler.toml`. */
 export interface Env {
   readonly TENANTS: DurableObjectNamespace<Tenant>;
+  readonly REGISTER: DurableObjectNamespace<Register>;
   readonly PROMPTS: PromptStore;
+  /** Counts requests without a valid key by address, for all instances of a place; without it each counts for itself. */
+  readonly STRANGERS?: RateLimit;
 
   /** Key under which API keys are hashed and job tokens are made. */
   readonly PEPPER: string;
@@ -21,6 +25,8 @@ export interface Env {
   readonly S3_URL?: string;
   /** Only where Batch isn't AWS's own. */
   readonly BATCH_ENDPOINT?: string;
+  /** Only where CloudWatch isn't AWS's own. */
+  readonly METRICS_ENDPOINT?: string;
   /** Where jobs reach this Worker. */
   readonly PUBLIC_URL: string;
   readonly CURRENCY: string;

@@ -3,6 +3,7 @@ import type { Env } from "./env.ts";
 import { withStore } from "./storage/choose-store.ts";
 import { reconcileAll } from "./transfers/reconcile.ts";
 
+export { Register } from "./ledger/register.ts";
 export { Tenant } from "./ledger/tenant.ts";
 
 const app = createApp();

@@ -31,6 +31,12 @@ export const resources: Readonly<Record<Kind, Resources>> = {
   distill: { vcpus: 8, memoryMiB: 28_000, gpus: 1, timeoutSeconds: 24 * 3600 },
 };
 
+/** What an A10G and an L4 have for a process, of their 24 GB. */
+const DEVICE_BYTES = 22_500 * 1024 ** 2;
+
+/** Memory of a transfer's job: a target that needs more isn't published. */
+export const TRANSFER_CAPACITY = { device: DEVICE_BYTES, host: resources.transfer.memoryMiB * 1024 ** 2 } as const;
+
 /** As many as Batch allows. */
 export const ATTEMPTS = 10;
 
@@ -41,9 +47,14 @@ export interface RetryRule {
   readonly onReason?: string;
 }
 
-/** A machine that was taken away, or a job that wrote its checkpoint when it was told to end (143, batch/lifecycle/run-process.ts): another one goes on. All else is over. */
+/**
+ * What won't pass ends: a job that says that it can't be done (2, batch/lifecycle/run-process.ts), one that needs more memory than there is. All else
+ * is tried again: machines that were taken away, jobs that wrote their checkpoint (143), images, secrets and storage that couldn't be reached,
+ * crashes, of which a job counts its own (batch/lifecycle/crashes.ts). The last rule is what Batch does where none matches. At most five are allowed.
+ */
 export const retryRules: readonly RetryRule[] = [
+  { onExitCode: "2", action: "EXIT" },
+  { onReason: "OutOfMemoryError*", action: "EXIT" },
   { onStatusReason: "Host EC2*", action: "RETRY" },
-  { onExitCode: "143", action: "RETRY" },
-  { onReason: "*", action: "EXIT" },
+  { onReason: "*", action: "RETRY" },
 ];

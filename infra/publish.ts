@@ -1,13 +1,15 @@
 /**
  * Publishes into a deployed provider's bucket what `softpost serve` publishes into its own: `node infra/publish.ts --target DIR --student DIR
- * --public FILE…` (`--unknown-origin` for a student without a record of what it was distilled from), and takes a student out of service: `--retire NAME`. It reaches the bucket as a job does (batch/environment.ts). A public set keeps its file's name.
+ * --public FILE… [--precision fp16]` (`--unknown-origin` for a student without a record of what it was distilled from), and takes a student out of service: `--retire NAME`. It reaches the bucket as a job does (batch/environment.ts). A public set keeps its file's name.
  */
 import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { readEnvironment } from "../batch/environment.ts";
 import { Bucket } from "../batch/storage/bucket.ts";
 import { publishPublicSet, publishStudent, retireStudent } from "../batch/storage/publish.ts";
+import { type PrecisionName, precisionSchema } from "../shared/protocol/catalogue.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
+import { TRANSFER_CAPACITY } from "./definitions.ts";
 
 const text = { type: "string" } as const;
 const { values } = parseArgs({
@@ -18,6 +20,7 @@ const { values } = parseArgs({
     public: { ...text, multiple: true },
     description: text,
     retire: text,
+    precision: text,
   },
 });
 const say = (line: string) => process.stdout.write(`${line}\n`);
@@ -30,11 +33,13 @@ try {
   }
   const store = new Bucket(readEnvironment(process.env).bucket);
   if (target !== undefined && student !== undefined) {
-    const { "unknown-origin": unknownOrigin = false } = values;
+    const { "unknown-origin": unknownOrigin = false, precision } = values;
     const { id, digest } = await publishStudent(store, {
       student: named(student),
       target: named(target),
       unknownOrigin,
+      precision: precision === undefined ? undefined : parsePrecision(precision),
+      capacity: TRANSFER_CAPACITY,
     });
     say(`student ${id} ${digest}`);
   }
@@ -50,4 +55,10 @@ try {
   if (!(error instanceof ProblemError)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
+}
+
+function parsePrecision(name: string): PrecisionName {
+  const parsed = precisionSchema.safeParse(name);
+  if (parsed.success) return parsed.data;
+  throw new ProblemError("There is no such precision", `--precision is fp32 or fp16, not ${name}.`);
 }

@@ -1,6 +1,8 @@
 import { parse } from "smol-toml";
 import { z } from "zod";
 
+const limitSchema = z.object({ limit: z.int(), period: z.union([z.literal(10), z.literal(60)]) });
+
 const environmentSchema = z.object({
   durable_objects: z.object({ bindings: z.array(z.object({ name: z.string(), class_name: z.string() })) }),
   /** None where the bucket is S3's. */
@@ -8,6 +10,7 @@ const environmentSchema = z.object({
     .array(z.object({ binding: z.string(), bucket_name: z.string() }))
     .max(1)
     .default([]),
+  ratelimits: z.array(z.object({ name: z.string(), namespace_id: z.string(), simple: limitSchema })).default([]),
   vars: z.record(z.string(), z.string()),
 });
 

@@ -10,7 +10,7 @@ import { publishStudent } from "../storage/publish.ts";
 /** Makes a student of a teacher in the bucket and publishes it. */
 export async function runDistill(
   spec: DistillSpec,
-  { store, models, engines, work, statePath, resume, watch }: JobContext,
+  { store, models, engines, capacity, work, statePath, resume, watch }: JobContext,
 ): Promise<undefined> {
   const teacher = await models.open(spec.teacher);
   const corpus = await fetchPublicSet(store, work, spec.corpus);
@@ -23,5 +23,5 @@ export async function runDistill(
   await mkdir(folder);
   await writeStudent(folder, student, request);
   const target = { folder: teacher.folder, name: spec.teacher.id };
-  await publishStudent(store, { student: { folder, name: spec.student }, target });
+  await publishStudent(store, { student: { folder, name: spec.student }, target, capacity });
 }

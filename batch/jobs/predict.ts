@@ -4,7 +4,7 @@ import { predictRows } from "../../shared/operations/predict.ts";
 import { encodedTexts } from "../../shared/operations/texts.ts";
 import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
-import type { PredictSpec } from "../../shared/protocol/job.ts";
+import { type PredictSpec, resultSchema } from "../../shared/protocol/job.ts";
 import { MANIFEST_FILE } from "../../shared/protocol/manifest.ts";
 import type { JobContext } from "../lifecycle/attempt.ts";
 import { fetchPublicSet } from "../storage/models.ts";
@@ -16,7 +16,8 @@ export async function runPredict(
   { store, models, engines, work, output, watch }: JobContext,
 ): Promise<undefined> {
   const model = await models.open(spec.model);
-  const folder = bucket.job(spec.prompt) + jobFiles.output;
+  const job = bucket.job(spec.prompt);
+  const folder = job + jobFiles.output + resultSchema.parse(await store.readJson(job + jobFiles.result)).folder;
   const prompt = await readStoredPrompt(store, { manifest: folder + MANIFEST_FILE, weights: folder + WEIGHTS_FILE });
   const { task } = prompt.manifest;
   const texts = await encodedTexts(await fetchPublicSet(store, work, spec.data), task, model);

@@ -11,7 +11,8 @@ import { readStoredPrompt } from "../storage/stored-prompt.ts";
 /** The job behind `POST /v1/transfers`: a client's prompt for the student becomes one for the target. */
 export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<ResultFacts> {
   const { store, models, engines, work, output, statePath, resume, watch } = job;
-  const [target, student] = [await models.open(spec.target), await models.open(spec.student)];
+  const { precision } = spec.target;
+  const [target, student] = [await models.open(spec.target, precision), await models.open(spec.student, precision)];
   const folder = bucket.job(spec.job);
   const files = { manifest: folder + jobFiles.manifest, weights: folder + jobFiles.weights };
   const prompt = await readStoredPrompt(store, files, spec.prompt.sha256);

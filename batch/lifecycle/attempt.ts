@@ -6,10 +6,12 @@ import manifest from "../../package.json" with { type: "json" };
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { ID_LENGTH, randomId } from "../../shared/protocol/ids.ts";
 import type { JobResult, ResultFacts, Spec } from "../../shared/protocol/job.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { TrainingEvent, Watch } from "../../shared/training/events.ts";
 import type { Bucket } from "../storage/bucket.ts";
+import type { Capacity } from "../storage/fit.ts";
 import type { Models } from "../storage/models.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import type { Engines } from "./engines.ts";
@@ -25,6 +27,8 @@ export interface JobContext {
   readonly store: Bucket;
   readonly models: Models;
   readonly engines: Engines;
+  /** What a transfer's job has (batch/environment.ts). */
+  readonly capacity: Capacity | undefined;
   /** An empty folder for the job's own files. */
   readonly work: string;
   /** An empty folder whose files become the job's output. */
@@ -46,6 +50,9 @@ export interface AttemptOptions {
   readonly engines: Engines;
   readonly handlers: Handlers;
   readonly checkpointSeconds: number | undefined;
+  readonly capacity: Capacity | undefined;
+  /** What the job runs on, by name. */
+  readonly deviceName: string;
   readonly signal: AbortSignal;
   readonly onEvent: (event: TrainingEvent) => void;
   /** Is told, when work begins, what says how many seconds it took so far. */
@@ -102,12 +109,14 @@ async function workOn(spec: Spec, parts: Parts): Promise<number> {
   const onEvent = (event: TrainingEvent) => {
     parts.onEvent(event);
     if (event.kind === "checkpoint") checkpoint.save(event.step);
+    if (event.kind === "note") parts.log("note", { text: event.text });
   };
   const saveEvery = 1000 * (parts.checkpointSeconds ?? SAVE_EVERY_SECONDS[spec.kind]);
   const context: JobContext = {
     store,
     models,
     engines,
+    capacity: parts.capacity,
     work,
     output,
     statePath,
@@ -117,23 +126,35 @@ async function workOn(spec: Spec, parts: Parts): Promise<number> {
   const handler = parts.handlers[spec.kind] as (spec: Spec, job: JobContext) => Promise<ResultFacts | undefined>;
   const facts = (await handler(spec, context)) ?? NO_FACTS;
   const { deviceSeconds } = checkpoint;
-  await writeResult(store, spec.job, output, { ...facts, deviceSeconds });
+  const precision = spec.kind === "transfer" ? spec.target.precision : "fp32";
+  await writeResult(store, spec.job, output, { ...facts, deviceSeconds, device: parts.deviceName, precision });
   await checkpoint.clear();
   return deviceSeconds;
 }
 
 /**
- * Uploads the output, and the result last: where it is, the job is done. A file that another attempt wrote before stays, and is what the
- * result describes.
+ * Uploads the output into a folder of this attempt's own, and the result last, once: where it is, the job is done. On a GPU two attempts don't give
+ * the same bits, so where another was first, all of this one's files go.
  */
-async function writeResult(store: Bucket, job: string, output: string, facts: Omit<JobResult, "files">): Promise<void> {
+async function writeResult(
+  store: Bucket,
+  job: string,
+  output: string,
+  facts: Omit<JobResult, "files" | "folder">,
+): Promise<void> {
+  const folder = `${randomId(ID_LENGTH)}/`;
+  const prefix = bucket.job(job) + jobFiles.output + folder;
   const files: FileRecord[] = [];
   for (const name of (await readdir(output)).sort()) {
-    const key = bucket.job(job) + jobFiles.output + name;
     const bytes = await readFile(join(output, name));
-    const kept = (await store.writeOnce(key, bytes)) ? bytes : (await store.read(key))!;
-    files.push({ name, size: kept.length, sha256: await sha256(kept) });
+    await store.write(prefix + name, bytes);
+    files.push({ name, size: bytes.length, sha256: await sha256(bytes) });
   }
-  const result: JobResult = { files, ...facts };
-  await store.writeOnce(bucket.job(job) + jobFiles.result, JSON.stringify(result));
+  const result: JobResult = { files, folder, ...facts };
+  const isFirst = await store.writeOnce(bucket.job(job) + jobFiles.result, JSON.stringify(result));
+  // What attempts that were killed here have left goes too; one that still writes comes too late, and removes its own.
+  const written = isFirst
+    ? await store.list(bucket.job(job) + jobFiles.output)
+    : files.map(({ name }) => prefix + name);
+  for (const key of written) if (!isFirst || !key.startsWith(prefix)) await store.remove(key);
 }

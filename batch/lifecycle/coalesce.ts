@@ -19,7 +19,7 @@ const LOOK_MS = 2000;
 export async function runShift(own: TransferSpec, start: Start): Promise<Outcome> {
   const { store, signal } = start;
   if (await isDone(store, own.job)) {
-    await new Reporter(reportTarget(own.report, start.edge), 1, start.id).end("succeeded");
+    await new Reporter(reportTarget(own.report, start.edge), 1, start.id, start.deviceName).end("succeeded");
     return "done";
   }
   const shift = new Shift(own.target.digest, start);
@@ -82,7 +82,7 @@ class Shift {
     const outcome = await runOne(spec, this.start, lease);
     await lease.release();
     this.transfers += 1;
-    this.broken ||= outcome === "crashed";
+    this.broken ||= outcome === "crashed" || outcome === "unreachable";
     return outcome;
   }
 

@@ -8,7 +8,7 @@ const RENEW_MS = 10_000;
 
 /**
  * The right to work on a transfer, kept in its folder and renewed while it is held. It only saves work: two who work on one transfer write
- * the same bytes, and each object of a result is written once. So clocks need not agree.
+ * into folders of their own, and the result is written once. So clocks need not agree.
  */
 export class Lease {
   /** Counts those who had the lease, from 1. */

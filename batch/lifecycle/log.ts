@@ -12,6 +12,7 @@ const UNITS = {
   failed: "Count",
   interrupted: "Count",
   crashed: "Count",
+  unreachable: "Count",
 } as const;
 
 export type Metrics = Partial<Record<keyof typeof UNITS, number>>;

@@ -27,6 +27,7 @@ export class Reporter {
   private readonly target: { url: string; token: string } | undefined;
   private readonly attempt: number;
   private readonly runner: string;
+  private readonly device: string;
   private readonly timer: NodeJS.Timeout;
   private sequence = 0;
   private progress: JobEvent["progress"] = null;
@@ -39,11 +40,13 @@ export class Reporter {
    * @param target undefined for a job that nobody waits for
    * @param attempt the lease's epoch: what an earlier holder still says counts for nothing
    * @param runner Batch's id of the job that does the work
+   * @param device what it runs on
    */
-  constructor(target: { url: string; token: string } | undefined, attempt: number, runner: string) {
+  constructor(target: { url: string; token: string } | undefined, attempt: number, runner: string, device: string) {
     this.target = target;
     this.attempt = attempt;
     this.runner = runner;
+    this.device = device;
     this.timer = setInterval(() => this.tick(), EVERY_MS).unref();
     this.tick();
   }
@@ -76,6 +79,7 @@ export class Reporter {
     const event: JobEvent = {
       attempt: this.attempt,
       runner: this.runner,
+      device: this.device,
       sequence: this.sequence++,
       state,
       progress,

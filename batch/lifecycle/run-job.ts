@@ -3,14 +3,15 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { type Spec, specSchema } from "../../shared/protocol/job.ts";
 import { validate } from "../../shared/protocol/json.ts";
 import { InterruptedError } from "../../shared/training/loop.ts";
-import type { Bucket } from "../storage/bucket.ts";
+import { type Bucket, isOutOfReach } from "../storage/bucket.ts";
 import { type AttemptOptions, attempt } from "./attempt.ts";
+import { countCrash, MAX_CRASHES } from "./crashes.ts";
 import type { Lease } from "./lease.ts";
 import { jobLog, writeMetrics } from "./log.ts";
 import { Reporter, reportTarget } from "./report.ts";
 
-/** How work on a job ended: `failed` if trying again is of no use. */
-export type Outcome = "done" | "failed" | "crashed" | "interrupted";
+/** How work on a job ended: `failed` if trying again is of no use, `unreachable` if the storage was not to be had for longer than its client tries. */
+export type Outcome = "done" | "failed" | "crashed" | "interrupted" | "unreachable";
 
 /** What all work of one job start has in common. */
 export interface Start extends Omit<AttemptOptions, "onEvent" | "onClock" | "log"> {
@@ -26,7 +27,7 @@ export async function runOne(spec: Spec, start: Start, lease?: Lease): Promise<O
   const log = jobLog({ kind, job, runner: start.id });
   const signal = lease ? AbortSignal.any([start.signal, lease.lost]) : start.signal;
   const target = spec.kind === "transfer" ? reportTarget(spec.report, start.edge) : undefined;
-  const reporter = new Reporter(target, lease?.epoch ?? 1, start.id);
+  const reporter = new Reporter(target, lease?.epoch ?? 1, start.id, start.deviceName);
   const end = async (outcome: Outcome, problem?: string, deviceSeconds?: number) => {
     log(outcome, { problem, deviceSeconds });
     const metrics = { [outcome]: 1, ...(deviceSeconds !== undefined && { deviceSeconds }) };
@@ -45,7 +46,12 @@ export async function runOne(spec: Spec, start: Start, lease?: Lease): Promise<O
   } catch (error) {
     if (error instanceof InterruptedError || signal.aborted) return await end("interrupted");
     if (isFailure(error)) return await end("failed", error.message);
-    return await end("crashed", String((error as Error)?.stack ?? error));
+    const stack = String((error as Error)?.stack ?? error);
+    if (isOutOfReach(error)) return await end("unreachable", stack);
+    const count = await countCrash(start.store, job).catch(() => 0);
+    if (count < MAX_CRASHES) return await end("crashed", stack);
+    log("crashed", { problem: stack });
+    return await end("failed", `The job crashed ${count} times. The provider's log says why.`);
   }
 }
 

@@ -15,6 +15,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseJson } from "../../shared/protocol/json.ts";
+import { PART_BYTES, uploadInParts } from "./multipart.ts";
 import { proxyAgents } from "./proxy-agents.ts";
 
 export interface BucketOptions {
@@ -28,7 +29,7 @@ export interface BucketOptions {
 /** The bucket as the jobs see it, through its S3 door. Every object's content is in memory once at most; files are streamed. */
 export class Bucket {
   private readonly client: S3Client;
-  private readonly name: string;
+  readonly name: string;
 
   constructor({ name, endpoint, credentials }: BucketOptions) {
     this.name = name;
@@ -117,9 +118,16 @@ export class Bucket {
     await this.client.send(new DeleteObjectCommand({ Bucket: this.name, Key: key }));
   }
 
-  /** Streams a local file into the bucket. */
-  async upload(path: string, key: string): Promise<void> {
+  /**
+   * Puts a local file into the bucket: streamed, and above a size in parts, so that an interrupted upload goes on at the next try.
+   *
+   * @param sha256 the file's, which a large one is checked against
+   * @param largest bytes that are uploaded as one, and of a part
+   * @throws ProblemError if a large file's digest is another
+   */
+  async upload(path: string, key: string, sha256: string, largest = PART_BYTES): Promise<void> {
     const { size } = await stat(path);
+    if (size > largest) return uploadInParts(this.client, this, key, { path, size, sha256, partBytes: largest });
     const Body = createReadStream(path);
     await this.client.send(new PutObjectCommand({ Bucket: this.name, Key: key, Body, ContentLength: size }));
   }
@@ -189,4 +197,17 @@ function checkDigest(key: string, found: string, sha256: string): void {
 
 function statusOf(error: unknown): number | undefined {
   return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+}
+
+/** What Node says where an address can't be reached, and the SDK where a role's credentials can't be had. */
+const UNREACHABLE =
+  /^(ECONN|EAI_AGAIN|ENOTFOUND|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ERR_STREAM_PREMATURE_CLOSE)|TimeoutError|Throttl|SlowDown|TooManyRequests|CredentialsProviderError/;
+
+/** Whether the storage couldn't be reached, or was too busy, for longer than its client tries: that passes. */
+export function isOutOfReach(error: unknown): boolean {
+  if (error instanceof ProblemError) return false;
+  const { name = "", code = "", cause } = error as { name?: string; code?: unknown; cause?: unknown };
+  const status = statusOf(error) ?? 0;
+  if (status >= 500 || status === 429 || UNREACHABLE.test(name) || UNREACHABLE.test(String(code))) return true;
+  return cause !== undefined && cause !== error && isOutOfReach(cause);
 }

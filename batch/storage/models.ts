@@ -3,10 +3,13 @@ import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type OpenModel, openModel } from "../../shared/operations/open-model.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
-import type { FileRecord, PublicSet } from "../../shared/protocol/catalogue.ts";
+import type { FileRecord, PrecisionName, PublicSet } from "../../shared/protocol/catalogue.ts";
 import { jobLog } from "../lifecycle/log.ts";
 import type { Bucket } from "./bucket.ts";
 import { damagedFiles, noteDownloaded } from "./cached-model.ts";
+
+/** What the names of precisions in specs stand for. */
+export const PRECISIONS = { fp32: "float32", fp16: "float16" } as const;
 
 /** A model in the bucket, as a job's spec names it. */
 interface StoredModel {
@@ -28,14 +31,15 @@ export class Models {
   }
 
   /** @throws ProblemError if a file is missing in the bucket, damaged, or no model that can be computed */
-  async open({ id, digest, files }: StoredModel): Promise<OpenModel> {
-    const before = this.opened.get(digest);
+  async open({ id, digest, files }: StoredModel, precision: PrecisionName = "fp32"): Promise<OpenModel> {
+    const key = `${digest} ${precision}`;
+    const before = this.opened.get(key);
     if (before) return { ...before, record: { ...before.record, id } };
     const folder = join(this.cache, digest);
     if (!(await stat(folder).catch(() => undefined))) await this.fetch(digest, files, folder);
     else await this.mend(digest, files, folder);
-    const opened = await openModel(folder, { id, digest });
-    this.opened.set(digest, opened);
+    const opened = await openModel(folder, { id, digest }, PRECISIONS[precision]);
+    this.opened.set(key, opened);
     return opened;
   }
 

@@ -9,6 +9,7 @@ import {
   catalogueSchema,
   type FileRecord,
   nameSchema,
+  type PrecisionName,
   type PublicSet,
   type Student,
 } from "../../shared/protocol/catalogue.ts";
@@ -16,6 +17,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { validate } from "../../shared/protocol/json.ts";
 import type { Bucket } from "./bucket.ts";
 import { checkStudent, parameterCount } from "./check-student.ts";
+import { type Capacity, requireFit } from "./fit.ts";
 
 /** Operations a second that a transfer to a target of unknown speed is assumed to do: two cores. Finished jobs correct it. */
 const ASSUMED_FLOPS = 5e10;
@@ -28,21 +30,29 @@ export interface NamedModel {
   readonly name: string;
 }
 
+/** What is published together. */
+export interface Publication {
+  readonly student: NamedModel;
+  readonly target: NamedModel;
+  /** `distilled` unless told. */
+  readonly kind?: Student["kind"];
+  /** Whether the student may be published without a record that it was distilled from this target. */
+  readonly unknownOrigin?: boolean;
+  /** What transfers to the target are computed in; fp32 unless told. */
+  readonly precision?: PrecisionName | undefined;
+  /** What the jobs have; undefined where they share their machine's memory. */
+  readonly capacity?: Capacity | undefined;
+}
+
 /**
  * Uploads a student and its target, and puts the student into the catalogue. A student of the same name with other content is
  * retired: clients that tuned on it are told so.
  *
- * @param unknownOrigin whether the student may be published without a record that it was distilled from this target
- * @throws ProblemError if a folder isn't a model, the two don't belong together, or the student isn't one (`checkStudent`)
+ * @throws ProblemError if a folder isn't a model, the two don't belong together, the student isn't one (`checkStudent`), or the target doesn't fit the jobs' device
  */
 export async function publishStudent(
   store: Bucket,
-  {
-    student,
-    target,
-    kind = "distilled",
-    unknownOrigin = false,
-  }: { student: NamedModel; target: NamedModel; kind?: Student["kind"]; unknownOrigin?: boolean },
+  { student, target, kind = "distilled", unknownOrigin = false, precision = "fp32", capacity }: Publication,
 ): Promise<Student> {
   const [small, large] = await Promise.all([openCheckpoint(student.folder), openCheckpoint(target.folder)]);
   if (kind === "open") requireSameReading(small, large, student.name);
@@ -53,6 +63,7 @@ export async function publishStudent(
     );
   }
   if (kind === "distilled") await requireSameTokenizer(student.folder, target.folder);
+  if (capacity) await requireFit({ name: target.name, checkpoint: large }, precision, capacity);
   const id = nameSchema.parse(student.name);
   const hashes = { student: await hashModel(student.folder), target: await hashModel(target.folder) };
   await checkStudent(
@@ -77,6 +88,7 @@ export async function publishStudent(
       digest: hashes.target.digest,
       files: hashes.target.files,
       layers: large.config.layers,
+      precision,
     },
     tokensPerSecond: Math.min(MAX_ASSUMED_SPEED, ASSUMED_FLOPS / (2 * parameterCount(large))),
     retired: false,
@@ -127,7 +139,7 @@ export async function publishPublicSet(
   const { size, sha256 } = await hashFile(file);
   const id = nameSchema.parse(basename(file).replace(/\.jsonl$/, ""));
   const record: PublicSet = { id, digest: sha256, size, examples: texts.length, description };
-  if (!(await store.has(bucket.publicSet(sha256)))) await store.upload(file, bucket.publicSet(sha256));
+  if (!(await store.has(bucket.publicSet(sha256)))) await store.upload(file, bucket.publicSet(sha256), sha256);
   await changeCatalogue(store, ({ students, publicSets }) => ({
     students,
     publicSets: [...publicSets.filter((other) => other.id !== id), record],
@@ -141,8 +153,8 @@ async function uploadModel(
   model: { files: FileRecord[]; digest: string },
 ): Promise<void> {
   const prefix = bucket.model(model.digest);
-  for (const { name } of model.files) {
-    if (!(await store.has(prefix + name))) await store.upload(join(folder, name), prefix + name);
+  for (const { name, sha256 } of model.files) {
+    if (!(await store.has(prefix + name))) await store.upload(join(folder, name), prefix + name, sha256);
   }
 }
 

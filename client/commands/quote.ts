@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { Quote } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { connect, withConnection } from "../api/connection.ts";
 import { readTunedPrompt } from "../api/tuned-prompt.ts";
@@ -16,10 +17,14 @@ async function run(flags: TransferFlags, io: Io): Promise<void> {
   const api = new Api(await connect(flags));
   const { manifest } = await readTunedPrompt(flags.prompt, api);
   const quote = await api.quote({ manifest, options: transferOptions(flags) });
-  const { rate, estimate, reserve, model, refusals } = quote;
+  const { rate, estimate, range, precision, reserve, model, refusals } = quote;
   const price = (micros: number) => `${micros / 1e6} ${rate.currency}`;
   const lines = [
     `About ${estimate.deviceSeconds} s on ${rate.device} at ${price(rate.microsPerHour)} an hour: ${price(estimate.micros)}.`,
+    ...(range && range.low.deviceSeconds < range.high.deviceSeconds
+      ? [`Between ${price(range.low.micros)} and ${price(range.high.micros)}: ${describeDevices(model.devices)}.`]
+      : []),
+    ...(precision === "fp16" ? ["It is computed in half precision."] : []),
     `At most ${reserve.deviceSeconds} s are reserved and paid for: ${price(reserve.micros)}.`,
     model.finishedJobs > 0
       ? `Calibrated from ${model.finishedJobs} finished jobs: ${Math.round(model.tokensPerSecond)} positions a second.`
@@ -27,4 +32,10 @@ async function run(flags: TransferFlags, io: Io): Promise<void> {
     ...refusals.map(({ message }) => `It would be refused. ${message}`),
   ];
   io.result(quote, lines.join("\n"));
+}
+
+function describeDevices(devices: Quote["model"]["devices"]): string {
+  return devices
+    .map(({ device, tokensPerSecond }) => `${device} ${Math.round(tokensPerSecond)} positions/s`)
+    .join(", ");
 }

@@ -34,9 +34,9 @@ export function describe(transfer: Transfer): string {
   return `${id}: ${state}${where}, ${describeCost(transfer)}${measured}${more}`;
 }
 
-function describeCost({ rate, estimatedSeconds, actualSeconds, cost }: Transfer): string {
+function describeCost({ rate, device, estimatedSeconds, actualSeconds, cost }: Transfer): string {
   const price = (micros: number) => `${micros / 1e6} ${rate.currency}`;
-  const on = `on ${rate.device} at ${price(rate.microsPerHour)} an hour`;
+  const on = `on ${device ?? rate.device} at ${price(rate.microsPerHour)} an hour`;
   if (!cost) return `estimated ${estimatedSeconds} s ${on}`;
   if (actualSeconds === null) return "no cost";
   return `${actualSeconds.toFixed(1)} s ${on} (estimated ${estimatedSeconds} s), ${cost.deviceSeconds} s paid: ${price(cost.micros)}`;

@@ -55,6 +55,11 @@ export function ledgerOf(env: Env, tenant: string) {
   return env.TENANTS.get(env.TENANTS.idFromName(tenant));
 }
 
+/** The list of tenants that may have something under way. */
+export function registerOf(env: Env) {
+  return env.REGISTER.get(env.REGISTER.idFromName("register"));
+}
+
 /** A new API key: the text, which is shown once, and what is kept of it. */
 export async function createKey(env: Env, tenant: string) {
   const id = randomId(ID_LENGTH);

@@ -12,15 +12,16 @@ const failures = new Map<string, { left: number; at: number }>();
 
 /**
  * Answers 429 in place of 401 to an address that has sent many requests without a valid key. Only those: behind one address there are many
- * clients (a company, or all programs of a machine), and none may lock out another. It counts in the memory of one Worker instance only;
- * against floods Cloudflare's own rate limiting rules stand in front.
+ * clients (a company, or all programs of a machine), and none may lock out another. It counts in the memory of one Worker instance, and in
+ * Cloudflare's rate limiter for all instances of a place: whoever passes that one's limit is stopped by each instance at his first failure there.
  */
 export const limitStrangers = createMiddleware<AppEnv>(async (c, next) => {
   await next();
   if (c.res.status !== 401) return;
   const header = c.env.CLIENT_ADDRESS_HEADER;
   const address = (header && c.req.header(header)) || "";
-  const left = leftOf(address) - 1;
+  const counted = (await c.env.STRANGERS?.limit({ key: address })) ?? { success: true };
+  const left = counted.success ? leftOf(address) - 1 : -1;
   failures.delete(address);
   failures.set(address, { left: Math.max(left, 0), at: Date.now() });
   if (failures.size > MAX_ADDRESSES) failures.delete(failures.keys().next().value!);

@@ -1,6 +1,5 @@
 import type { Budget, BudgetName, Limits } from "../../shared/protocol/transfer.ts";
 import type { Ask, Usage } from "./decide.ts";
-import { composedEpsilon } from "./privacy.ts";
 import { nextDay, type Release } from "./store.ts";
 
 /** What would be left of each budget after the transfer; negative where it would be passed. */
@@ -30,12 +29,15 @@ interface Inputs {
   readonly usage: Usage;
   readonly reserved: Ask;
   readonly datasets: readonly { readonly dataset: string; readonly releases: readonly Release[] }[];
+  /** Epsilon at a delta of a data set's releases. */
+  readonly epsilonOf: (dataset: string, releases: readonly Release[], delta: number) => number;
   readonly now: number;
   readonly delta: number | undefined;
 }
 
 /** The tenant's budgets as the API shows them; `used` is what is spent for good, `reserved` what unfinished transfers hold. */
-export function budgetView({ currency, limits, usage, reserved, datasets, now, delta }: Inputs): Budget {
+export function budgetView(inputs: Inputs): Budget {
+  const { currency, limits, usage, reserved, datasets, now } = inputs;
   const part = (limit: number, total: number, held: number) => ({ limit, used: total - held, reserved: held });
   return {
     currency,
@@ -46,16 +48,15 @@ export function budgetView({ currency, limits, usage, reserved, datasets, now, d
     daily: { limit: limits.daily, used: usage.daily, resets: new Date(nextDay(now)).toISOString() },
     privacy: {
       limit: limits.privacy,
-      datasets: datasets.map(({ dataset, releases }) => datasetView(dataset, releases, delta)),
+      datasets: datasets.map(({ dataset, releases }) => datasetView(dataset, releases, inputs)),
     },
   };
 }
 
 /** What was released from a data set: at the limit's delta, or else at the largest that a prompt states. */
-function datasetView(dataset: string, releases: readonly Release[], limit: number | undefined) {
-  const records = releases.map(({ privacy }) => privacy);
-  const stated = Math.max(...records.map((record) => record?.delta ?? 0));
+function datasetView(dataset: string, releases: readonly Release[], { delta: limit, epsilonOf }: Inputs) {
+  const stated = Math.max(...releases.map(({ privacy }) => privacy?.delta ?? 0));
   const delta = limit ?? (stated > 0 ? stated : SHOWN_DELTA);
-  const epsilon = composedEpsilon(records, delta);
+  const epsilon = epsilonOf(dataset, releases, delta);
   return { dataset, prompts: releases.length, epsilon: Number.isFinite(epsilon) ? epsilon : null, delta };
 }

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS transfers (
 CREATE INDEX IF NOT EXISTS transfers_by_time ON transfers (created);
 CREATE INDEX IF NOT EXISTS transfers_open ON transfers (state) WHERE cost_micros IS NULL;
 CREATE TABLE IF NOT EXISTS releases (dataset TEXT NOT NULL, prompt_digest TEXT NOT NULL, privacy TEXT NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (dataset, prompt_digest));
+CREATE TABLE IF NOT EXISTS compositions (dataset TEXT PRIMARY KEY, through INTEGER NOT NULL, bytes BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS entries (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, transfer TEXT NOT NULL, kind TEXT NOT NULL,
   micros INTEGER NOT NULL, device_seconds INTEGER NOT NULL, virtual_tokens INTEGER NOT NULL, note TEXT NOT NULL
@@ -58,6 +59,8 @@ export const ADDED_COLUMNS = {
   computed_seconds: "REAL NOT NULL DEFAULT 0",
   travel: "TEXT NOT NULL DEFAULT 'null'",
   advice: "TEXT NOT NULL DEFAULT '[]'",
+  device: "TEXT",
+  folder: "TEXT NOT NULL DEFAULT ''",
 } as const;
 
 /** A row of `transfers`. */
@@ -95,4 +98,6 @@ export type Row = {
   computed_seconds: number;
   travel: string;
   advice: string;
+  device: string | null;
+  folder: string;
 };

@@ -1,6 +1,7 @@
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Limits, Rate, State, TransferOptions } from "../../shared/protocol/transfer.ts";
 import { type Ask, charge, type Usage } from "./decide.ts";
+import type { KeptComposition, Released } from "./privacy.ts";
 import { ADDED_COLUMNS, EXPORTED, type ExportedTable, type Row, SCHEMA } from "./schema.ts";
 
 const DAY = 86_400_000;
@@ -25,7 +26,7 @@ export interface Submission {
   readonly options: TransferOptions;
 }
 
-export type Release = { readonly promptDigest: string; readonly privacy: PrivacyRecord | null };
+export type Release = Released & { readonly promptDigest: string };
 
 /**
  * The tables of one tenant as functions. None of them decides anything: `decide.ts` does. Those that write are called within a
@@ -36,7 +37,9 @@ export class Store {
 
   constructor(sql: SqlStorage) {
     this.sql = sql;
-    if (this.exists()) this.addColumns();
+    if (!this.exists()) return;
+    this.sql.exec(SCHEMA);
+    this.addColumns();
   }
 
   /** A ledger that no administrator opened has no tables: a guessed tenant id must not create any. */
@@ -115,12 +118,23 @@ export class Store {
 
   releases(dataset: string): Release[] {
     return this.sql
-      .exec<{ promptDigest: string; privacy: string }>(
-        "SELECT prompt_digest AS promptDigest, privacy FROM releases WHERE dataset = ?",
+      .exec<{ row: number; promptDigest: string; privacy: string }>(
+        "SELECT rowid AS row, prompt_digest AS promptDigest, privacy FROM releases WHERE dataset = ? ORDER BY rowid",
         dataset,
       )
       .toArray()
-      .map(({ promptDigest, privacy }) => ({ promptDigest, privacy: JSON.parse(privacy) }));
+      .map(({ privacy, ...release }) => ({ ...release, privacy: JSON.parse(privacy) }));
+  }
+
+  /** What is kept of a data set's releases. */
+  composition(dataset: string): KeptComposition | undefined {
+    const query = "SELECT through, bytes FROM compositions WHERE dataset = ?";
+    const row = this.sql.exec<{ through: number; bytes: ArrayBuffer }>(query, dataset).toArray()[0];
+    return row && { through: row.through, bytes: new Uint8Array(row.bytes) };
+  }
+
+  keepComposition(dataset: string, { through, bytes }: KeptComposition): void {
+    this.sql.exec("INSERT OR REPLACE INTO compositions VALUES (?, ?, ?)", dataset, through, bytes);
   }
 
   /** The privacy records with which a prompt was released, as JSON. */
@@ -212,7 +226,8 @@ export class Store {
       virtualTokens: kept - row.virtual_tokens,
     };
     const settled = state === "succeeded" || cost.deviceSeconds > 0;
-    const note = settled ? describeSettlement(state, seconds, JSON.parse(row.rate)) : (columns.problem ?? "");
+    const device = columns.device ?? row.device;
+    const note = settled ? describeSettlement(state, seconds, device, JSON.parse(row.rate)) : (columns.problem ?? "");
     this.enter(now, row.id, settled ? "settle" : "refund", change, note);
     return this.update(row.id, now, {
       ...columns,
@@ -244,8 +259,9 @@ export class Store {
   }
 }
 
-function describeSettlement(state: State, seconds: number, { device, currency, microsPerHour }: Rate): string {
-  return `${state === "cancelled" ? "Cancelled after " : ""}${seconds.toFixed(1)} s on ${device} at ${microsPerHour / 1e6} ${currency} an hour`;
+function describeSettlement(state: State, seconds: number, device: string | null, rate: Rate): string {
+  const { currency, microsPerHour } = rate;
+  return `${state === "cancelled" ? "Cancelled after " : ""}${seconds.toFixed(1)} s on ${device ?? rate.device} at ${microsPerHour / 1e6} ${currency} an hour`;
 }
 
 export function startOfDay(now: number): number {

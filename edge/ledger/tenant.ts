@@ -6,9 +6,9 @@ import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../.
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
 import { KeyRing } from "./keys.ts";
-import { composedEpsilon } from "./privacy.ts";
+import { composedEpsilon, type KeptComposition } from "./privacy.ts";
 import type { ExportedTable, Row } from "./schema.ts";
-import { Store, type Submission } from "./store.ts";
+import { type Release, Store, type Submission } from "./store.ts";
 import { addLoss, toTransfer } from "./view.ts";
 
 /** Longer than the dispatch of a job can take with all its retries (`dispatch.ts`), so that two never submit one job. */
@@ -26,9 +26,12 @@ export interface Open {
 }
 
 /** How a transfer ended. */
-interface End extends Partial<ResultFacts> {
+export interface End extends Partial<ResultFacts> {
   readonly seconds?: number;
-  readonly files?: FileRecord[];
+  readonly files?: readonly FileRecord[];
+  /** Where the files are, below the job's output. */
+  readonly folder?: string;
+  readonly device?: string | undefined;
   readonly problem?: string;
 }
 
@@ -195,9 +198,10 @@ export class Tenant extends DurableObject<LedgerEnv> {
       const { attempt, sequence, progress, step, deviceSeconds = 0 } = event;
       const loss = progress?.loss;
       const losses = step === undefined || loss === undefined ? row.losses : withLoss(row.losses, step, loss);
+      const device = event.device ?? row.device;
       const shown = progress ? JSON.stringify(progress) : row.progress;
       const computed_seconds = Math.max(row.computed_seconds, deviceSeconds);
-      return { state, attempt, sequence, progress: shown, losses, computed_seconds };
+      return { state, attempt, sequence, device, progress: shown, losses, computed_seconds };
     });
   }
 
@@ -221,6 +225,8 @@ export class Tenant extends DurableObject<LedgerEnv> {
       if (isFinal(row.state as State)) return toTransfer(row);
       const columns = {
         files: JSON.stringify(end.files ?? []),
+        folder: end.folder ?? "",
+        device: end.device ?? row.device,
         travel: JSON.stringify(end.travel ?? null),
         advice: JSON.stringify(end.advice ?? []),
         problem: end.problem ?? null,
@@ -237,6 +243,11 @@ export class Tenant extends DurableObject<LedgerEnv> {
     const transfer = this.finish(id, "failed", { problem });
     if (transfer?.state === "failed") this.store.update(id, Date.now(), { idempotency_key: `abandoned ${id}` });
     return transfer;
+  }
+
+  /** Where a transfer's files are, below its job's output. */
+  folder(id: string): string {
+    return this.store.find(id)?.folder ?? "";
   }
 
   /** Work and target of a transfer, for the cost model. */
@@ -273,6 +284,7 @@ export class Tenant extends DurableObject<LedgerEnv> {
       usage: this.store.usage(now),
       reserved: this.store.reserved(),
       datasets,
+      epsilonOf: (dataset, releases, at) => this.epsilonOf(dataset, releases, at),
       now,
       delta,
     });
@@ -303,8 +315,14 @@ export class Tenant extends DurableObject<LedgerEnv> {
   /** Releasing the very same prompt again reveals nothing new, so it is composed once. */
   private epsilonWith(dataset: string, promptDigest: string, privacy: PrivacyRecord | null, limits: Limits): number {
     if (limits.privacy === null) return 0;
-    const others = this.store.releases(dataset).filter((release) => release.promptDigest !== promptDigest);
-    return composedEpsilon([...others.map((release) => release.privacy), privacy], limits.privacy.delta);
+    const releases = this.store.releases(dataset);
+    const more = releases.some((release) => release.promptDigest === promptDigest) ? undefined : privacy;
+    return this.epsilonOf(dataset, releases, limits.privacy.delta, more);
+  }
+
+  private epsilonOf(dataset: string, releases: readonly Release[], delta: number, more?: PrivacyRecord | null): number {
+    const keep = (composition: KeptComposition) => this.store.keepComposition(dataset, composition);
+    return composedEpsilon(releases, delta, more, this.store.composition(dataset), keep);
   }
 
   /** Changes an unfinished transfer and wakes who waits for it; a finished one stays as it is. */

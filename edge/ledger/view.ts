@@ -19,6 +19,7 @@ export function toTransfer(row: Row): Transfer {
     progress: row.progress === null ? null : JSON.parse(row.progress),
     losses: JSON.parse(row.losses),
     rate: JSON.parse(row.rate),
+    device: row.device,
     estimatedSeconds: row.estimated_seconds,
     reserved: { deviceSeconds: row.reserved_seconds, micros: row.reserved_micros },
     cost: row.cost_micros === null ? null : { deviceSeconds: row.cost_seconds!, micros: row.cost_micros },

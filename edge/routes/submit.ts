@@ -9,7 +9,7 @@ import { sha256 } from "../../shared/protocol/manifest.ts";
 import { type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import type { App } from "../http/app-env.ts";
-import { jobToken, ledgerOf, tenantWith } from "../http/auth.ts";
+import { jobToken, ledgerOf, registerOf, tenantWith } from "../http/auth.ts";
 import { limitBody, MAX_UPLOAD_BYTES, readUpload } from "../http/upload.ts";
 import { refusalStatus } from "../ledger/decide.ts";
 import type { Submission } from "../ledger/store.ts";
@@ -78,6 +78,8 @@ export function addSubmitRoutes(app: App): void {
     const upload = await readUpload(c.req.raw);
     const checked = await validateUpload(upload, await readCatalogue(c.env.PROMPTS));
     const submission = await describe(c.env, upload, checked, c.req.valid("header")["idempotency-key"]);
+    // First the mark by which reconciliation finds it.
+    await registerOf(c.env).add(tenant);
     const reserved = await ledgerOf(c.env, tenant).reserve(submission);
 
     if (reserved.kind === "conflict") {

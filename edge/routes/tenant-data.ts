@@ -5,7 +5,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_PATTERN } from "../../shared/protocol/ids.ts";
 import { budgetSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../http/app-env.ts";
-import { ledgerOf, providerOnly, providerOrTenantAdmin } from "../http/auth.ts";
+import { ledgerOf, providerOnly, providerOrTenantAdmin, registerOf } from "../http/auth.ts";
 import { limitBody } from "../http/upload.ts";
 import { closeTenant, exportTenant } from "../tenants/tenant-data.ts";
 import { json, problems, secured } from "./route.ts";
@@ -100,6 +100,8 @@ export function addTenantDataRoutes(app: App): void {
   app.openapi(postRestore, async (c) => {
     const { tenant } = c.req.valid("param");
     const ledger = ledgerOf(c.env, tenant);
+    // Transfers that ended since are unfinished again.
+    await registerOf(c.env).add(tenant);
     try {
       await ledger.restore(Date.parse(c.req.valid("json").at));
     } catch (cause) {

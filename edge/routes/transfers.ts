@@ -156,14 +156,16 @@ export function addTransferRoutes(app: App): void {
   app.openapi(getPromptFile, async (c) => {
     const { id, file: name } = c.req.valid("param");
     const tenant = c.get("tenant");
-    const { transfer } = found(await ledgerOf(c.env, tenant).get(id));
+    const ledger = ledgerOf(c.env, tenant);
+    const { transfer } = found(await ledger.get(id));
     const record = transfer.files.find((candidate) => candidate.name === name);
     if (!record) {
       const detail =
         transfer.state === "succeeded" ? `It has no file ${name}.` : `It is ${transfer.state}, not succeeded.`;
       throw new ProblemError("Not found", detail, { status: transfer.state === "succeeded" ? 404 : 409 });
     }
-    return sendObject(c, bucket.job(jobId(tenant, id)) + jobFiles.output + name, record);
+    const folder = bucket.job(jobId(tenant, id)) + jobFiles.output + (await ledger.folder(id));
+    return sendObject(c, folder + name, record);
   });
 }
 

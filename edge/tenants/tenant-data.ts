@@ -12,6 +12,10 @@ import { keysOf } from "./tenant-ids.ts";
 const PAGE = 200;
 /** What jobs that were stopped still write comes within minutes; a day leaves room for a bucket that was out of reach. */
 const SWEEP_MS = 86_400_000;
+/** Objects that one call removes: each takes a request. */
+const MAX_REMOVED = 2000;
+/** Deleted tenants whose leftovers one run sweeps. */
+const MAX_SWEPT = 20;
 /** `btoa` takes a text, and a function so many arguments. */
 const CHUNK = 0x8000;
 
@@ -75,6 +79,10 @@ export async function closeTenant(env: Env, tenant: string): Promise<Closed> {
   await env.PROMPTS.put(bucket.sweep + tenant, String(Date.now()));
   await env.PROMPTS.put(bucket.closed(tenant), "-");
   const objects = await removeObjects(env, tenant);
+  if (objects === MAX_REMOVED) {
+    const detail = `${objects} objects were removed, and there are more. Try again: it goes on.`;
+    throw new ProblemError("The account can't be closed yet", detail, { status: 503 });
+  }
   const datasets = await ledger.close(env.CURRENCY);
   await env.PROMPTS.delete(bucket.tenant(tenant));
   return { objects, datasets };
@@ -82,7 +90,10 @@ export async function closeTenant(env: Env, tenant: string): Promise<Closed> {
 
 /** Removes what jobs have written since their tenant's data was deleted. */
 export async function sweepClosed(env: Env): Promise<void> {
+  let swept = 0;
   for await (const key of keysOf(env, bucket.sweep)) {
+    // Marks go after a day, so that every one has its turn.
+    if (++swept > MAX_SWEPT) return;
     await removeObjects(env, key.slice(bucket.sweep.length));
     const mark = await env.PROMPTS.get(key);
     if (mark && Date.now() - Number(await mark.json()) > SWEEP_MS) await env.PROMPTS.delete(key);
@@ -102,6 +113,7 @@ async function removeObjects(env: Env, tenant: string): Promise<number> {
   for await (const key of keysOf(env, bucket.jobsOf(tenant))) {
     await env.PROMPTS.delete(key);
     removed += 1;
+    if (removed === MAX_REMOVED) break;
   }
   return removed;
 }

@@ -78,18 +78,28 @@ async function waitingKey(env: Env, tenant: string, id: string): Promise<string>
 export async function settle(env: Env, tenant: string, id: string, runner?: string): Promise<Transfer | null> {
   const result = await readObject(env.PROMPTS, bucket.job(jobId(tenant, id)) + jobFiles.result, resultSchema);
   if (!result) return null;
-  const { files, deviceSeconds, travel, advice } = result;
+  const { files, folder, device, precision, deviceSeconds, travel, advice } = result;
   const ledger = ledgerOf(env, tenant);
   const before = await ledger.get(id);
-  const settled = await ledger.finish(id, "succeeded", { seconds: deviceSeconds, files, travel, advice });
+  const end = { seconds: deviceSeconds, files, folder, device, travel, advice };
+  const settled = await ledger.finish(id, "succeeded", end);
   const job = await ledger.work(id);
   if (before?.transfer.cost === null && job) {
-    await learnSpeed(env.PROMPTS, job.targetDigest, { work: job.work, seconds: deviceSeconds, at: Date.now() });
+    const sample = { work: job.work, seconds: deviceSeconds, at: Date.now(), device, precision };
+    await learnSpeed(env.PROMPTS, job.targetDigest, sample);
   }
   await dismiss(env, before?.batchJob ?? null, runner);
   if (before?.transfer.cost === null) {
     const wholeSeconds = Math.round((Date.now() - Date.parse(before.transfer.created)) / 1000);
-    logEvent("settled", { tenant, transfer: id, deviceSeconds, wholeSeconds, runner, micros: settled?.cost?.micros });
+    logEvent("settled", {
+      tenant,
+      transfer: id,
+      device,
+      deviceSeconds,
+      wholeSeconds,
+      runner,
+      micros: settled?.cost?.micros,
+    });
   }
   return settled;
 }

@@ -18,6 +18,10 @@ export function explainEnd(job: JobDetail | undefined): string {
   if (/duration exceeded timeout/i.test(said))
     return `The job took far longer than estimated and was stopped. ${AGAIN}`;
   if (/OutOfMemory/i.test(said)) return `The job ran out of memory. ${AT_THE_PROVIDER}`;
+  if (/CannotPull(Container|Image)/i.test(said))
+    return `The provider's machines can't fetch the jobs' image. ${AT_THE_PROVIDER}`;
+  if (/ResourceInitialization|Cannot(Start|Create)Container|DockerTimeout|failed to start/i.test(said))
+    return `The job could not be started. ${AT_THE_PROVIDER}`;
   if (/Host EC2|Spot/i.test(said)) return `The machine went away${after || " while the job ran"}. ${AGAIN}`;
   const exitCode = last?.container?.exitCode;
   if (exitCode === undefined && tries > 0) return `The job could not be started. ${AT_THE_PROVIDER}`;

@@ -1,4 +1,4 @@
-import type { PublicSet, Student } from "../../shared/protocol/catalogue.ts";
+import type { PrecisionName, PublicSet, Student } from "../../shared/protocol/catalogue.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
 import {
@@ -10,7 +10,7 @@ import {
 } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import type { Ask } from "../ledger/decide.ts";
-import { estimateOf, readSamples } from "./speed.ts";
+import { estimateOf, estimatesByDevice, readSamples } from "./speed.ts";
 
 /** How far a job may exceed its estimate: what it takes beyond the reservation is not paid for. */
 const RESERVE_FACTOR = 2;
@@ -26,6 +26,9 @@ export interface Price {
   readonly perSecond: number;
   readonly rate: Rate;
   readonly estimate: Cost;
+  /** On the fastest and on the slowest of the devices that are known. */
+  readonly range: { readonly low: Cost; readonly high: Cost };
+  readonly precision: PrecisionName;
   readonly ask: Ask;
   readonly model: Quote["model"];
 }
@@ -41,23 +44,30 @@ export async function priceOf(
   }: { manifest: Manifest; options: TransferOptions; student: Student; publicSet: PublicSet },
 ): Promise<Price> {
   const work = workOf(manifest, options, publicSet);
-  const samples = await readSamples(env.PROMPTS, student.target.digest);
+  const { digest, precision } = student.target;
+  const samples = (await readSamples(env.PROMPTS, digest)).filter((sample) => sample.precision === precision);
   const { startSeconds, tokensPerSecond } = estimateOf(samples, student.tokensPerSecond);
-  const seconds = startSeconds + work / tokensPerSecond;
+  const devices = estimatesByDevice(samples, student.tokensPerSecond);
   const perSecond = Number(env.PRICE_MICROS);
-  const costs = (deviceSeconds: number) => ({ deviceSeconds, micros: deviceSeconds * perSecond });
+  const costs = (seconds: number) => ({ deviceSeconds: Math.ceil(seconds), micros: Math.ceil(seconds) * perSecond });
+  const seconds = startSeconds + work / tokensPerSecond;
+  const onDevices = [seconds, ...devices.map((device) => device.startSeconds + work / device.tokensPerSecond)];
+  const slowest = Math.max(...onDevices);
   return {
     work,
     perSecond,
     rate: { device: env.DEVICE, currency: env.CURRENCY, microsPerHour: perSecond * 3600 },
-    estimate: costs(Math.ceil(seconds)),
-    ask: { ...costs(Math.ceil(seconds * RESERVE_FACTOR)), virtualTokens: manifest.prompt.virtualTokens },
+    estimate: costs(seconds),
+    range: { low: costs(Math.min(...onDevices)), high: costs(slowest) },
+    precision,
+    ask: { ...costs(slowest * RESERVE_FACTOR), virtualTokens: manifest.prompt.virtualTokens },
     model: {
       formula: FORMULA,
       startSeconds,
       tokens: work,
       tokensPerSecond,
       finishedJobs: samples.length,
+      devices: devices.map(({ startSeconds: _, ...device }) => device),
     },
   };
 }

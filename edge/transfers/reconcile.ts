@@ -3,7 +3,7 @@ import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { jobId } from "../../shared/protocol/ids.ts";
 import type { Transfer } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
-import { ledgerOf } from "../http/auth.ts";
+import { ledgerOf, registerOf } from "../http/auth.ts";
 import { logEvent } from "../http/log.ts";
 import { LEASE_MS, type Open } from "../ledger/tenant.ts";
 import { sweepClosed } from "../tenants/tenant-data.ts";
@@ -11,6 +11,7 @@ import { tenantIds } from "../tenants/tenant-ids.ts";
 import { describeJobs } from "./batch.ts";
 import { cancel, dispatch, isTaken, settle } from "./dispatch.ts";
 import { explainEnd } from "./explain.ts";
+import { sendHeartbeat } from "./heartbeat.ts";
 
 /** An upload that isn't stored after this time never will be: its request has ended long ago. */
 const STORE_MS = 2 * LEASE_MS;
@@ -18,48 +19,96 @@ const STORE_MS = 2 * LEASE_MS;
 const DISPATCH_MS = 3_600_000;
 /** Machines come within minutes; who waits for longer waits for somebody to look (docs/runbook.md). */
 const STUCK_MS = 1_800_000;
+/** One run of the cron: it comes every minute, and a Worker has a limit of requests that it may send (wrangler.toml). */
+const RUN_MS = 45_000;
+const MAX_TENANTS = 500;
+/** Transfers of all tenants, and of one, that a run looks at: each takes some five requests. */
+const MAX_LOOKED = 1000;
+const MAX_OF_TENANT = 100;
+const AT_ONCE = 8;
 
 /**
- * Finds out what became of every unfinished transfer, from the bucket and from Batch: events get lost, Workers are restarted, and
- * Batch is out of reach at times. A tenant whose reconciliation fails doesn't keep the next one from its own.
+ * Looks after the tenants that may have something under way, those first whose turn was longest ago, as many as there are time and requests for; the next
+ * run goes on with the others. A tenant whose reconciliation fails doesn't keep the next one from its own.
  */
 export async function reconcileAll(env: Env): Promise<void> {
-  for await (const tenant of tenantIds(env)) {
-    try {
-      await reconcile(env, tenant);
-    } catch (error) {
-      logEvent("not reconciled", { tenant, error: String(error) });
-    }
+  const register = registerOf(env);
+  if (!(await register.isSeeded())) {
+    for await (const tenant of tenantIds(env)) await register.add(tenant);
+    await register.seed();
   }
+  const until = Date.now() + RUN_MS;
+  const waiting = await register.next(MAX_TENANTS);
+  let [failed, stuck, looked] = [0, 0, 0];
+  const workOn = async (): Promise<void> => {
+    for (let busy = waiting.shift(); busy && Date.now() < until && looked < MAX_LOOKED; busy = waiting.shift()) {
+      const outcome = await reconcileQuietly(env, busy.tenant);
+      failed += outcome ? 0 : 1;
+      stuck += outcome?.stuck ?? 0;
+      looked += outcome?.looked ?? 0;
+      await register.visited(busy, outcome === undefined || outcome.open > 0);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, workOn));
   await sweepClosed(env);
+  await sendHeartbeat(env, { failed, stuck });
 }
 
-/** The same for one tenant. */
-export async function reconcile(env: Env, tenant: string): Promise<void> {
-  const open = await ledgerOf(env, tenant).unfinished();
-  if (open.length === 0) return;
+/** The same for one tenant; undefined, and a line in the log, if it fails. */
+export async function reconcileQuietly(env: Env, tenant: string): Promise<Outcome | undefined> {
+  try {
+    return await reconcile(env, tenant);
+  } catch (error) {
+    logEvent("not reconciled", { tenant, error: String(error) });
+    return undefined;
+  }
+}
+
+interface Outcome {
+  /** Unfinished transfers, those of them that were looked at, and those that wait for too long. */
+  readonly open: number;
+  readonly looked: number;
+  readonly stuck: number;
+}
+
+/** Finds out what became of a tenant's unfinished transfers, from the bucket and from Batch: events get lost, Workers are restarted, Batch is out of reach. */
+async function reconcile(env: Env, tenant: string): Promise<Outcome> {
+  const all = await ledgerOf(env, tenant).unfinished();
+  if (all.length === 0) return { open: 0, looked: 0, stuck: 0 };
+  const open = someOf(all);
   const submitted = open.flatMap(({ batchJob }) => batchJob ?? []);
   const details = submitted.length > 0 ? await describeJobs(env, submitted) : new Map<string, JobDetail>();
-  logOpen(tenant, open, details);
+  const stuck = logOpen(tenant, open, details);
   for (const entry of open) {
     const { transfer, batchJob } = entry;
     if (batchJob === null) await resume(env, tenant, entry);
     else await follow(env, tenant, { transfer, batchJob }, details.get(batchJob));
   }
+  return { open: all.length, looked: open.length, stuck };
 }
 
-/** How many transfers are where, and which have waited for a machine for too long. */
-function logOpen(tenant: string, open: readonly Open[], details: ReadonlyMap<string, JobDetail>): void {
+/** As many as one look may have, another part of them each minute. */
+function someOf(all: readonly Open[]): readonly Open[] {
+  if (all.length <= MAX_OF_TENANT) return all;
+  const begin = (Math.floor(Date.now() / 60_000) * MAX_OF_TENANT) % all.length;
+  return [...all.slice(begin), ...all.slice(0, begin)].slice(0, MAX_OF_TENANT);
+}
+
+/** Logs how many transfers are where, and which have waited for a machine for too long. @returns how many those are */
+function logOpen(tenant: string, open: readonly Open[], details: ReadonlyMap<string, JobDetail>): number {
   const counts: Record<string, number> = {};
+  let stuck = 0;
   for (const { transfer, batchJob } of open) {
     counts[transfer.state] = (counts[transfer.state] ?? 0) + 1;
     const job = batchJob === null ? undefined : details.get(batchJob);
     const waited = Date.now() - (job?.createdAt ?? Date.now());
     if (job?.status === "RUNNABLE" && transfer.state === "queued" && waited > STUCK_MS) {
+      stuck += 1;
       logEvent("stuck", { tenant, transfer: transfer.id, batchJob, minutes: Math.round(waited / 60_000) });
     }
   }
   logEvent("open", { tenant, ...counts });
+  return stuck;
 }
 
 /** A transfer without a job: goes on where its request was interrupted, or ends it. */

@@ -1,13 +1,16 @@
 import { z } from "zod";
 import { bucket } from "../../shared/protocol/bucket.ts";
+import { precisionSchema } from "../../shared/protocol/catalogue.ts";
 import { logEvent } from "../http/log.ts";
 import type { PromptStore } from "../storage/prompt-store.ts";
 import { readObject } from "../storage/read-object.ts";
 
 /** Node, the models and their sessions have to be loaded before the first step: so long is assumed before it was seen. */
 const START_SECONDS = 5;
-/** Samples that are kept of every octave of work, so that jobs of one size push out none of another. */
+/** Samples that are kept of every octave of work on every device in every precision, so that jobs of one kind push out none of another. */
 const KEPT = 5;
+/** Of all of them together. */
+const MAX_SAMPLES = 200;
 /** Older jobs may have run on other hardware: they count only where there is nothing newer. */
 const MAX_AGE_MS = 30 * 86_400_000;
 /** Jobs with less than this part of the work of the one that tells the speed took mostly the start's time. */
@@ -20,6 +23,9 @@ const sampleSchema = z.object({
   seconds: z.number().positive(),
   /** When it ended, in milliseconds since 1970. */
   at: z.number(),
+  /** What it ran on; empty where the job didn't say. */
+  device: z.string().default(""),
+  precision: precisionSchema.default("fp32"),
 });
 
 export type Sample = z.output<typeof sampleSchema>;
@@ -31,6 +37,12 @@ const calibrationSchema = z.object({ samples: z.array(sampleSchema) });
 export interface Estimate {
   readonly startSeconds: number;
   readonly tokensPerSecond: number;
+}
+
+/** A device, and how many finished transfers tell of it. */
+interface DeviceJobs {
+  readonly device: string;
+  readonly finishedJobs: number;
 }
 
 /**
@@ -58,6 +70,16 @@ export function estimateOf(samples: readonly Sample[], assumed: number): Estimat
   return { startSeconds: Math.min(START_SECONDS, best.seconds), tokensPerSecond: assumed };
 }
 
+/** The same for each device that jobs have named. */
+export function estimatesByDevice(samples: readonly Sample[], assumed: number): (Estimate & DeviceJobs)[] {
+  const named = samples.filter(({ device }) => device !== "");
+  return [...Map.groupBy(named, ({ device }) => device)].map(([device, own]) => ({
+    device,
+    ...estimateOf(own, assumed),
+    finishedJobs: own.length,
+  }));
+}
+
 /** The finished transfers to a target from which its speed is known. */
 export async function readSamples(prompts: PromptStore, targetDigest: string): Promise<Sample[]> {
   try {
@@ -71,12 +93,19 @@ export async function readSamples(prompts: PromptStore, targetDigest: string): P
 }
 
 /** Learns from a finished job. When two finish at once, one of them may be forgotten: it is one sample of many. */
-export async function learnSpeed(prompts: PromptStore, targetDigest: string, sample: Sample): Promise<void> {
-  if (!sampleSchema.safeParse(sample).success) return;
+export async function learnSpeed(
+  prompts: PromptStore,
+  targetDigest: string,
+  finished: z.input<typeof sampleSchema>,
+): Promise<void> {
+  const { data: sample } = sampleSchema.safeParse(finished);
+  if (!sample) return;
   const key = bucket.calibration(targetDigest);
   const before = await prompts.get(key);
   const samples = [...(await readSamples(prompts, targetDigest)), sample];
-  const kept = [...byOctave(samples).values()].flatMap((same) => same.slice(-KEPT));
+  const alike = Map.groupBy(samples, ({ work, device, precision }) => `${octaveOf(work)} ${precision} ${device}`);
+  const newest = new Set([...alike.values()].flatMap((same) => same.slice(-KEPT)));
+  const kept = samples.filter((each) => newest.has(each)).slice(-MAX_SAMPLES);
   const onlyIf = before ? { etagMatches: before.etag } : { etagDoesNotMatch: "*" };
   await prompts.put(key, JSON.stringify({ samples: kept } satisfies z.input<typeof calibrationSchema>), { onlyIf });
 }
@@ -93,7 +122,11 @@ function octaves(samples: readonly Sample[]): { work: number; seconds: number }[
 }
 
 function byOctave(samples: readonly Sample[]): Map<number, Sample[]> {
-  return Map.groupBy(samples, ({ work }) => Math.floor(Math.log2(work)));
+  return Map.groupBy(samples, ({ work }) => octaveOf(work));
+}
+
+function octaveOf(work: number): number {
+  return Math.floor(Math.log2(work));
 }
 
 function median(values: readonly number[]): number {

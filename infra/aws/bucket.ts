@@ -10,23 +10,22 @@ export interface BucketDoor {
   readonly secrets: Readonly<Record<string, batch.Secret>>;
   /** The bucket where it is the stack's own. */
   readonly own: s3.Bucket | undefined;
+  /** Where R2's token is put in. */
+  readonly token: secrets.Secret | undefined;
 }
-
-export const r2TokenName = (prefix: string) => `${prefix}/r2`;
 
 /** R2 through its S3 door with a token of its own, or a bucket of the stack with the jobs' roles. */
 export function addBucket(stack: Stack, settings: Settings): BucketDoor {
-  return settings.r2Bucket !== undefined ? openR2(stack, settings, settings.r2Bucket) : ownBucket(stack, settings);
+  return settings.r2Bucket !== undefined ? openR2(stack, settings.r2Bucket) : ownBucket(stack, settings);
 }
 
-function openR2(stack: Stack, { prefix }: Settings, bucketName: string): BucketDoor {
+function openR2(stack: Stack, bucketName: string): BucketDoor {
   const endpoint = new CfnParameter(stack, "R2Endpoint", {
     description: "The bucket's S3 door: https://ACCOUNT.r2.cloudflarestorage.com",
     allowedPattern: "https://[0-9a-f]{32}(\\.(eu|fedramp))?\\.r2\\.cloudflarestorage\\.com",
   });
   // What it holds at first opens nothing: the token's two halves are put in by hand, and in no template.
   const token = new secrets.Secret(stack, "R2Token", {
-    secretName: r2TokenName(prefix),
     description: "An R2 API token for the one bucket, object read and write: accessKeyId, secretAccessKey",
     generateSecretString: {
       secretStringTemplate: JSON.stringify({ accessKeyId: "" }),
@@ -40,6 +39,7 @@ function openR2(stack: Stack, { prefix }: Settings, bucketName: string): BucketD
       AWS_SECRET_ACCESS_KEY: batch.Secret.fromSecretsManager(token, "secretAccessKey"),
     },
     own: undefined,
+    token,
   };
 }
 
@@ -49,7 +49,8 @@ function ownBucket(stack: Stack, { region }: Settings): BucketDoor {
     blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
     enforceSSL: true,
     lifecycleRules: [{ abortIncompleteMultipartUploadAfter: Duration.days(1) }],
-    removalPolicy: RemovalPolicy.RETAIN,
+    // Kept with what is in it, but not where the stack itself was never made: then it could not be made again.
+    removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
   });
-  return { environment: { SOFTPOST_BUCKET: own.bucketName, AWS_REGION: region }, secrets: {}, own };
+  return { environment: { SOFTPOST_BUCKET: own.bucketName, AWS_REGION: region }, secrets: {}, own, token: undefined };
 }

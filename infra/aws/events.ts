@@ -12,21 +12,25 @@ import type { Settings } from "./settings.ts";
 const MAX_AGE = Duration.minutes(15);
 /** A wave of Spot interruptions must not become a wave of requests. */
 const PER_SECOND = 20;
+/** Long enough for a look after a weekend. */
+const KEPT = Duration.days(4);
 
-export const eventsSecretName = (prefix: string) => `${prefix}/events`;
+export interface Events {
+  readonly secret: secrets.Secret;
+  /** What the Worker couldn't be told. */
+  readonly undelivered: sqs.Queue;
+  /** A message for every job that failed, with Batch's reason. */
+  readonly failed: sqs.Queue;
+}
 
-/** Tells the Worker at once when a job starts or ends. @returns where what couldn't be told is kept */
-export function addEvents(stack: Stack, { prefix, publicUrl }: Settings, queues: readonly batch.JobQueue[]): sqs.Queue {
+/** Tells the Worker at once when a job starts or ends, and keeps what failed for a person to look at. */
+export function addEvents(stack: Stack, { publicUrl }: Settings, queues: readonly batch.JobQueue[]): Events {
   const secret = new secrets.Secret(stack, "EventsSecret", {
-    secretName: eventsSecretName(prefix),
     description: "The Worker's EVENTS_SECRET",
     generateSecretString: { passwordLength: 43, excludePunctuation: true },
   });
-  const undelivered = new sqs.Queue(stack, "Undelivered", {
-    encryption: sqs.QueueEncryption.SQS_MANAGED,
-    enforceSSL: true,
-    retentionPeriod: Duration.days(4),
-  });
+  const undelivered = keptMessages(stack, "Undelivered");
+  const failed = keptMessages(stack, "Failed");
   const destination = new events.ApiDestination(stack, "Webhook", {
     connection: new events.Connection(stack, "Connection", {
       authorization: events.Authorization.apiKey(BATCH_EVENTS.header, secret.secretValue),
@@ -35,16 +39,15 @@ export function addEvents(stack: Stack, { prefix, publicUrl }: Settings, queues:
     httpMethod: events.HttpMethod.POST,
     rateLimitPerSecond: PER_SECOND,
   });
+  const jobQueue = queues.map(({ jobQueueArn }) => jobQueueArn);
+  const pattern = (status: readonly string[]) => ({
+    source: ["aws.batch"],
+    detailType: ["Batch Job State Change"],
+    detail: { jobQueue, status: [...status] },
+  });
   const event: z.output<typeof batchEventSchema> = { job: events.EventField.fromPath("$.detail.jobName") };
   new events.Rule(stack, "JobEvents", {
-    eventPattern: {
-      source: ["aws.batch"],
-      detailType: ["Batch Job State Change"],
-      detail: {
-        jobQueue: queues.map(({ jobQueueArn }) => jobQueueArn),
-        status: ["RUNNING", "SUCCEEDED", "FAILED"],
-      },
-    },
+    eventPattern: pattern(["RUNNING", "SUCCEEDED", "FAILED"]),
     targets: [
       new targets.ApiDestination(destination, {
         event: events.RuleTargetInput.fromObject(event),
@@ -53,5 +56,21 @@ export function addEvents(stack: Stack, { prefix, publicUrl }: Settings, queues:
       }),
     ],
   });
-  return undelivered;
+  const why = {
+    job: events.EventField.fromPath("$.detail.jobName"),
+    reason: events.EventField.fromPath("$.detail.statusReason"),
+  };
+  new events.Rule(stack, "JobFailed", {
+    eventPattern: pattern(["FAILED"]),
+    targets: [new targets.SqsQueue(failed, { message: events.RuleTargetInput.fromObject(why) })],
+  });
+  return { secret, undelivered, failed };
+}
+
+function keptMessages(stack: Stack, id: string): sqs.Queue {
+  return new sqs.Queue(stack, id, {
+    encryption: sqs.QueueEncryption.SQS_MANAGED,
+    enforceSSL: true,
+    retentionPeriod: KEPT,
+  });
 }

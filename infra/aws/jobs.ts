@@ -3,7 +3,16 @@ import * as batch from "aws-cdk-lib/aws-batch";
 import * as ecr from "aws-cdk-lib/aws-ecr";
 import * as ecs from "aws-cdk-lib/aws-ecs";
 import * as logs from "aws-cdk-lib/aws-logs";
-import { ATTEMPTS, definitionName, jobArguments, type Kind, kinds, resources, retryRules } from "../definitions.ts";
+import {
+  ATTEMPTS,
+  definitionName,
+  jobArguments,
+  type Kind,
+  kinds,
+  resources,
+  retryRules,
+  TRANSFER_CAPACITY,
+} from "../definitions.ts";
 import type { BucketDoor } from "./bucket.ts";
 import { JOB_USER, SCRATCH } from "./machines.ts";
 import { addExecutionRole, addJobRole } from "./roles.ts";
@@ -13,13 +22,16 @@ import type { Settings } from "./settings.ts";
 const KEPT_IMAGES = 10;
 
 /** The repository of the jobs' image, their log, and a definition for every kind of job. */
-export function addJobs(stack: Stack, settings: Settings, door: BucketDoor): ecr.Repository {
+export function addJobs(stack: Stack, settings: Settings, door: BucketDoor) {
   const { prefix, version, logDays } = settings;
   const repository = new ecr.Repository(stack, "Images", {
     repositoryName: `${prefix}-jobs`,
     imageScanOnPush: true,
     imageTagMutability: ecr.TagMutability.IMMUTABLE,
     lifecycleRules: [{ maxImageCount: KEPT_IMAGES }],
+    // Images can be built again, and a repository that stayed would keep the stack from being made again.
+    removalPolicy: RemovalPolicy.DESTROY,
+    emptyOnDelete: true,
   });
   const logGroup = new logs.LogGroup(stack, "Log", {
     logGroupName: `/${prefix}/jobs`,
@@ -35,7 +47,12 @@ export function addJobs(stack: Stack, settings: Settings, door: BucketDoor): ecr
       cpu: vcpus,
       memory: Size.mebibytes(memoryMiB),
       gpu: gpus,
-      environment: { ...door.environment, SOFTPOST_THREADS: String(vcpus) },
+      environment: {
+        ...door.environment,
+        SOFTPOST_THREADS: String(vcpus),
+        SOFTPOST_DEVICE_BYTES: String(TRANSFER_CAPACITY.device),
+        SOFTPOST_HOST_BYTES: String(TRANSFER_CAPACITY.host),
+      },
       secrets: { ...door.secrets },
       volumes: [batch.EcsVolume.host({ name: "scratch", hostPath: SCRATCH, containerPath: SCRATCH })],
       readonlyRootFilesystem: true,
@@ -55,7 +72,7 @@ export function addJobs(stack: Stack, settings: Settings, door: BucketDoor): ecr
       propagateTags: true,
     });
   }
-  return repository;
+  return { repository, logGroup };
 }
 
 /** Both names of a definition that IAM knows: without a revision, as the Worker submits, and with any. */

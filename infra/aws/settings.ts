@@ -7,10 +7,15 @@ export const stages = ["dev", "staging", "production"] as const;
 export type Stage = (typeof stages)[number];
 
 const stageSchema = z.strictObject({
-  /** As many vCPUs as Spot machines may have at once: 4 a GPU. It bounds what an hour can cost. */
-  maxVcpus: z.int().min(8),
+  /** GPUs at most at once on Spot machines; at least one of the largest size must fit (queues.ts). It bounds what an hour can cost. */
+  maxGpus: z.int().min(4),
   /** The same for the queue that never waits for Spot capacity; 0 turns it off. */
-  maxOnDemandVcpus: z.int().nonnegative(),
+  maxOnDemandGpus: z.int().refine((n) => n === 0 || n >= 4, "must be 0, or at least 4"),
+  /** Letters of the region's availability zones that have the GPUs (docs/deploy.md says how to find out). */
+  zones: z
+    .array(z.string().regex(/^[a-z]$/))
+    .min(2)
+    .max(6),
   /** In US dollars. Nothing stops at it: it is what the alarms count against. */
   monthlyBudget: z.int().positive(),
   /** How long the jobs' logs are kept: one of the numbers that CloudWatch takes. */
@@ -28,6 +33,7 @@ export interface Settings extends z.output<typeof stageSchema> {
   readonly publicUrl: string;
   /** Tag of the jobs' image. */
   readonly version: string;
+  readonly zoneNames: readonly string[];
 }
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8");
@@ -41,6 +47,7 @@ export function readSettings(stage: Stage): Settings {
     ...sizes,
     stage,
     region: vars.AWS_REGION!,
+    zoneNames: sizes.zones.map((letter) => vars.AWS_REGION! + letter),
     prefix: vars.BATCH_QUEUE!,
     r2Bucket: r2_buckets[0]?.bucket_name,
     publicUrl: vars.PUBLIC_URL!,

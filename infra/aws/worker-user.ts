@@ -2,17 +2,10 @@ import type { Stack } from "aws-cdk-lib";
 import type * as batch from "aws-cdk-lib/aws-batch";
 import * as iam from "aws-cdk-lib/aws-iam";
 import type * as s3 from "aws-cdk-lib/aws-s3";
-import { bucket } from "../../shared/protocol/bucket.ts";
 import { definitionArns } from "./jobs.ts";
+import { WORKER_RIGHTS } from "./object-rights.ts";
 import { grantObjects } from "./roles.ts";
 import type { Settings } from "./settings.ts";
-
-/** What the Worker reads and writes: everything but models, public texts and cached states is its own or shared with the jobs. */
-const OBJECTS = {
-  read: [bucket.catalogue, "models/*", "jobs/*", "tenants/*", "calibration/*"],
-  write: ["jobs/*", "tenants/*", "calibration/*", "waiting/*"],
-  remove: ["waiting/*"],
-};
 
 /** Whom the Worker signs in as. Its access key is made by hand (docs/deploy.md), so that no template and no output ever has it. */
 export function addWorkerUser(
@@ -32,6 +25,13 @@ export function addWorkerUser(
   );
   // Batch knows these for everything or for nothing.
   allow(["batch:DescribeJobs", "batch:ListJobs"], ["*"]);
-  if (own) grantObjects(user, own, OBJECTS);
+  user.addToPolicy(
+    new iam.PolicyStatement({
+      actions: ["cloudwatch:PutMetricData"],
+      resources: ["*"],
+      conditions: { StringEquals: { "cloudwatch:namespace": prefix } },
+    }),
+  );
+  if (own) grantObjects(user, own, WORKER_RIGHTS);
   return user;
 }

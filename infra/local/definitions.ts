@@ -1,8 +1,5 @@
 import { BatchClient, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
-import { ATTEMPTS, definitionName, jobArguments, kinds, type RetryRule, retryRules } from "../definitions.ts";
-
-/** On AWS a machine that dies says so; here all that is left of one is a process that was killed (128 and more) or crashed. */
-const SUDDEN_DEATH: RetryRule = { onExitCode: "1*", action: "RETRY" };
+import { ATTEMPTS, definitionName, jobArguments, kinds, retryRules } from "../definitions.ts";
 
 /**
  * Registers a definition for every kind of job, `softpost-transfer` and so on. A job that ends with code 2 says that trying again is of no
@@ -28,7 +25,7 @@ export async function defineJobs(
           command: [process.execPath, job, ...jobArguments(kind)],
           environment: Object.entries(environment).map(([name, value]) => ({ name, value })),
         },
-        retryStrategy: { attempts: ATTEMPTS, evaluateOnExit: [SUDDEN_DEATH, ...retryRules] },
+        retryStrategy: { attempts: ATTEMPTS, evaluateOnExit: [...retryRules] },
       }),
     );
   }

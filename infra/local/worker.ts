@@ -45,6 +45,7 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
     durableObjects: Object.fromEntries(
       config.durable_objects.bindings.map(({ name, class_name }) => [name, { className: class_name, useSQLite: true }]),
     ),
+    ratelimits: Object.fromEntries(config.ratelimits.map(({ name, ...limit }) => [name, limit])),
     r2Buckets: { [bucket!.binding]: { id: bucket!.bucket_name, s3Credentials: credentials } },
     defaultPersistRoot: folder,
     cf: false,

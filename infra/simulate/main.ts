@@ -1,6 +1,8 @@
 /** `npm run simulate`: what a transfer costs and how long it waits, as a Markdown table. */
 import {
-  DEMAND,
+  demandOn,
+  GPUS,
+  type Gpu,
   HARDWARE,
   HEADROOM,
   READ_PRICE,
@@ -23,29 +25,47 @@ const POLICIES: readonly (Policy & { readonly name: string })[] = [
 
 const HEAD = ["tenants", "machines", "with", "USD a transfer", "saved", "waits, median", "waits, 95 %", "job starts"];
 
-/** The table of costs and waiting times by number of tenants, limit of machines and policy. */
+/** What one GPU makes of a number of tenants, under each limit of machines and policy, in the order of the table's rows. */
+function outcomesOn(gpu: Gpu, tenants: number) {
+  const demand = demandOn(gpu);
+  const work = workloadOf(demand, tenants, TRANSFERS, SEED);
+  const few = Math.max(1, Math.ceil(HEADROOM * loadOf(demand, tenants)));
+  return [HARDWARE.maxMachines, few].flatMap((maxMachines) =>
+    POLICIES.map((policy) => {
+      const outcome = simulate(work, { ...HARDWARE, maxMachines }, policy, SEED);
+      return { maxMachines, policy: policy.name, cost: costOf(outcome, work), ...figures(outcome, work) };
+    }),
+  );
+}
+
+/** The table of costs and waiting times by number of tenants, limit of machines and policy; a range is from one GPU to the other. */
 export function table(): string {
   const rows = TENANTS.flatMap((tenants) => {
-    const work = workloadOf(DEMAND, tenants, TRANSFERS, SEED);
-    const few = Math.max(1, Math.ceil(HEADROOM * loadOf(DEMAND, tenants)));
-    const runs = [HARDWARE.maxMachines, few].flatMap((maxMachines) =>
-      POLICIES.map((policy) => {
-        const outcome = simulate(work, { ...HARDWARE, maxMachines }, policy, SEED);
-        return { first: [tenants.toLocaleString("en"), `≤ ${maxMachines}`, policy.name], outcome };
-      }),
-    );
-    const base = costOf(runs[0]!.outcome, work);
-    return runs.map(({ first, outcome }) => line([...first, ...figures(outcome, work, base)]));
+    const all = GPUS.map((gpu) => outcomesOn(gpu, tenants));
+    return all[0]!.map(({ policy }, i) => {
+      const of = all.map((outcomes) => ({ ...outcomes[i]!, saved: 1 - outcomes[i]!.cost / outcomes[0]!.cost }));
+      return line([
+        tenants.toLocaleString("en"),
+        `≤ ${range(of.map(({ maxMachines }) => String(maxMachines)))}`,
+        policy,
+        range(of.map(({ cost }) => cost.toFixed(3))),
+        `${range(of.map(({ saved }) => String(Math.round(100 * saved))))} %`,
+        `${range(of.map(({ median }) => median.toFixed(1)))} min`,
+        `${range(of.map(({ late }) => late.toFixed(1)))} min`,
+        range(of.map(({ starts }) => starts.toFixed(2))),
+      ]);
+    });
   });
   return [line(HEAD), line(HEAD.map(() => "---")), ...rows].join("\n");
 }
 
-function figures(outcome: Outcome, work: readonly Work[], base: number): string[] {
-  const cost = costOf(outcome, work);
+const range = (values: readonly string[]) => [...new Set(values)].join(" to ");
+
+/** Minutes of waiting, and starts of jobs a transfer. */
+function figures(outcome: Outcome, work: readonly Work[]) {
   const waits = outcome.waits.toSorted((a, b) => a - b);
-  const minutes = (part: number) => `${(waits[Math.floor(part * waits.length)]! / 60).toFixed(1)} min`;
-  const saved = `${Math.round(100 * (1 - cost / base))} %`;
-  return [cost.toFixed(3), saved, minutes(0.5), minutes(0.95), (outcome.starts / work.length).toFixed(2)];
+  const minutes = (part: number) => waits[Math.floor(part * waits.length)]! / 60;
+  return { median: minutes(0.5), late: minutes(0.95), starts: outcome.starts / work.length };
 }
 
 function line(cells: readonly string[]): string {

@@ -41,12 +41,43 @@ export interface Demand {
 /** Of the target that the figures are for: 1.5·10⁹ weights, as GPT-2 XL. */
 const WEIGHTS = 1.5e9;
 const WEIGHT_GIGABYTES = 6;
-/** Assumption: 35 % of an A10G's 70·10¹² operations a second (NVIDIA's data sheet, 16-bit tensor cores, dense). */
-const OPERATIONS_PER_SECOND = 0.35 * 70e12;
-/** 8 texts of 128 tokens and a prompt of 100, forward and backward; the frozen weights have no gradient: 4 operations a weight and token. */
-const OPERATIONS_PER_STEP = 4 * WEIGHTS * (8 * 128 + 100);
-/** Assumption: 5 000 public texts of 128 tokens, forward only. */
-const OPERATIONS_FOR_VECTORS = 2 * WEIGHTS * 5000 * 128;
+
+/** A GPU by its data sheet (NVIDIA): operations a second of 16-bit tensor cores, dense, and bytes a second of its memory. */
+export interface Gpu {
+  readonly name: string;
+  readonly operations: number;
+  readonly bandwidth: number;
+}
+
+/** What Spot may give. */
+export const GPUS: readonly Gpu[] = [
+  { name: "A10G", operations: 70e12, bandwidth: 600e9 },
+  { name: "L4", operations: 121e12, bandwidth: 300e9 },
+];
+/** Assumptions: what products reach of the one, and everything else of the other. `node batch/main.ts device xl` on such a GPU measures both together. */
+const PRODUCTS_SHARE = 0.35;
+const MEMORY_SHARE = 0.6;
+
+/** Operations and bytes of memory of a piece of work. */
+interface Effort {
+  readonly operations: number;
+  readonly bytes: number;
+}
+
+/**
+ * 8 texts of 128 tokens and a prompt of 100, forward and backward; the frozen weights have no gradient: 4 operations a weight and token. What
+ * elementwise kernels and transposes read and write is the graph's own sum.
+ */
+const STEP: Effort = { operations: 4 * WEIGHTS * (8 * 128 + 100), bytes: 113e9 };
+/** Assumption: 5 000 public texts of 128 tokens; forward only is half of the operations and a third of the bytes of a step, a token. */
+const VECTORS: Effort = {
+  operations: 2 * WEIGHTS * 5000 * 128,
+  bytes: (STEP.bytes / 3) * ((5000 * 128) / (8 * 128 + 100)),
+};
+
+/** Products and memory take turns: one kernel runs after the other. */
+const secondsOn = (gpu: Gpu, { operations, bytes }: Effort) =>
+  operations / (PRODUCTS_SHARE * gpu.operations) + bytes / (MEMORY_SHARE * gpu.bandwidth);
 
 export const HARDWARE: Hardware = {
   // g5.xlarge in us-east-1: 1.006 on demand, 0.30 to 0.50 on Spot (cloudprice.app, "Spot instance economics", 2026).
@@ -66,19 +97,22 @@ export const HARDWARE: Hardware = {
   checkpointSeconds: 2,
   shiftSeconds: 1800,
   // Assumption: the account's quota, which no number of tenants below reaches.
-  maxMachines: 256,
+  maxMachines: 512,
 };
 
 /** All assumptions but the steps, which go up to the paper's; the default is 1 000. */
-export const DEMAND: Demand = {
+export const demandOn = (gpu: Gpu): Demand => ({
   transfersPerTenantMonth: 4,
   largestGroup: 5,
   targets: 3,
   newTenants: 0.1,
   steps: [500, 1000, 2000, 5000],
-  secondsPerStep: OPERATIONS_PER_STEP / OPERATIONS_PER_SECOND,
-  vectorSeconds: OPERATIONS_FOR_VECTORS / OPERATIONS_PER_SECOND,
-};
+  secondsPerStep: secondsOn(gpu, STEP),
+  vectorSeconds: secondsOn(gpu, VECTORS),
+});
+
+/** On the GPU that is mostly to be had. */
+export const DEMAND: Demand = demandOn(GPUS[0]!);
 
 /** R2: 4.50 USD a million writes and lists, 0.36 a million reads (developers.cloudflare.com/r2/pricing, 2026). */
 export const WRITE_PRICE = 4.5e-6;

@@ -5,7 +5,7 @@ import { input } from "./tensor.ts";
 
 /** What a device needs. */
 const NEEDS: Readonly<Record<Exclude<Device, "cpu">, string>> = {
-  cuda: "It needs an NVIDIA GPU with its driver, and ONNX Runtime's CUDA provider, which its install script fetches (ONNXRUNTIME_NODE_INSTALL=cuda12).",
+  cuda: "It needs an NVIDIA GPU with its driver (580 or newer), CUDA 13 with cuDNN 9, and ONNX Runtime's CUDA provider, which its install script fetches (ONNXRUNTIME_NODE_INSTALL=cuda12, whichever CUDA it is for).",
   webgpu: "It needs a GPU, or software in its place, with a driver for Vulkan, Metal or Direct3D 12.",
 };
 

@@ -9,6 +9,17 @@ import type { Tensor } from "./tensor.ts";
 export { type Copy, DEVICES, type Device, type Graph, type Session, type Value } from "./graph.ts";
 
 /**
+ * Sets what ONNX Runtime and CUDA's libraries read when they are loaded. It has to be done in the first thread: another's environment is a copy
+ * that native code doesn't see.
+ */
+export function prepareRuntime(): void {
+  // It would send a machine id and an event for every session to its makers, and leave files.
+  process.env.ORT_DISABLE_TELEMETRY = "1";
+  // CUDA would round the factors of float32 products to 10 bits: too coarse for what bounds a sensitivity, and no option of the binding stops it.
+  process.env.NVIDIA_TF32_OVERRIDE = "0";
+}
+
+/**
  * ONNX Runtime in a thread of its own, so that progress, Ctrl-C and heartbeats live while a graph runs. Variables
  * belong to the engine, not to a graph: every graph that is loaded sees them by their names.
  */
@@ -29,9 +40,7 @@ export class Engine {
     threads?: number | undefined;
     device?: Device | undefined;
   } = {}) {
-    // ONNX Runtime would send a machine id and an event for every session to its makers, and leave files. It reads this when the thread
-    // loads it, so it has to be set here: a thread's own environment is a copy that native code doesn't see.
-    process.env.ORT_DISABLE_TELEMETRY = "1";
+    prepareRuntime();
     const file = import.meta.url.endsWith(".ts") ? "./session-worker.ts" : "./session-worker.js";
     this.#worker = new Worker(new URL(file, import.meta.url), { workerData: { threads, device }, execArgv: [] });
     this.#worker.unref();

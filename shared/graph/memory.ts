@@ -4,7 +4,7 @@ import type { DType, Tensor } from "./tensor.ts";
 import { type Elements, elementsOf, outputsOf, reached } from "./traversal.ts";
 
 /** What Node, the command line and ONNX Runtime take before there is a graph. Measured, like the next one. */
-const PROCESS_BYTES = 150e6;
+const PROCESS_BYTES = 125e6;
 /** Of the activations, what lies between the pieces of memory that ONNX Runtime's arena gives out. */
 const ARENA_WASTE = 1.2;
 const ELEMENT_BYTES: Readonly<Record<DType, number>> = {
@@ -31,6 +31,8 @@ export interface Memory {
   readonly activations: number;
   /** Both, variables, and the process around them. */
   readonly total: number;
+  /** What a run brings to a GPU and back, where there is one: the binding keeps variables in the machine's memory. */
+  readonly copied: number;
 }
 
 /**
@@ -44,8 +46,15 @@ export function estimateMemory(graph: Graph, sizes: Readonly<Record<string, numb
   const kept = new Set([...reached(outputs).leaves].filter(({ source }) => source.kind === "variable"));
   const elements = elementsOf(outputs, sizes);
   const variables = [...kept].reduce((sum, tensor) => sum + 2 * bytesOf(tensor, elements), 0);
+  const written = (graph.updates ?? []).reduce((sum, { variable }) => sum + bytesOf(variable, elements), 0);
   const activations = ARENA_WASTE * peak(outputs, elements);
-  return { packed, weights, activations, total: PROCESS_BYTES + weights + variables + activations };
+  return {
+    packed,
+    weights,
+    activations,
+    total: PROCESS_BYTES + weights + variables + activations,
+    copied: variables / 2 + written,
+  };
 }
 
 /**

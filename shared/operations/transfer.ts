@@ -42,7 +42,7 @@ export async function transferPrompt(request: TransferRequest, tools: TransferTo
   await requireSharedTokenizer(request);
   const { classes } = await verbalizer(task, target.tokenizer);
   const bare = await bareStatesOf(request, tools);
-  const graphs = [target.record.digest, student.record.digest, prompt.value.shape[0]].join(" ");
+  const graphs = [target.record.digest, student.record.digest, prompt.value.shape[0], target.model.precision].join(" ");
   const averagedSteps = transferAverage(steps);
   const made = await tools.use(graphs, async (engine) => {
     const { watch } = tools;

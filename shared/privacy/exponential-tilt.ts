@@ -58,7 +58,8 @@ function firstTilt(runs: readonly RepeatedStep[], enough: (tilt: Tilt) => boolea
   return low;
 }
 
-function tiltedMoments(runs: readonly RepeatedStep[], tilt: number): Tilt {
+/** Where a tilt puts the composed loss. */
+export function tiltedMoments(runs: readonly RepeatedStep[], tilt: number): Tilt {
   let [log, mean, variance] = [0, 0, 0];
   for (const { branches, steps } of runs) {
     const moments = mixedMoments(branches, tilt);

@@ -73,7 +73,8 @@ export function composedDelta(runs: readonly StepRun[], epsilon: number): Bounds
   });
 }
 
-function withRanges(runs: readonly StepRun[], delta: number): RepeatedStep[] {
+/** Branches with the ranges of outcomes that count for a δ. */
+export function withRanges(runs: readonly StepRun[], delta: number): RepeatedStep[] {
   const tail = (steps: number) => (delta * INFINITE_SHARE) / (steps * runs.length);
   return runs.map(({ branches, steps }) => ({
     steps,
@@ -144,7 +145,8 @@ function refine(untrimmed: readonly RepeatedStep[], firstTilt: Tilt, question: Q
   return bounds;
 }
 
-function composeTables(
+/** The composition of steps on a grid; undefined if its window is too large. */
+export function composeTables(
   runs: readonly RepeatedStep[],
   step: number,
   tilt: number,
@@ -191,7 +193,7 @@ function deltaAt(composed: ComposedLoss, epsilon: number, side: Side): number {
  * The ε ≥ 0 where the bound on δ(ε) crosses a δ: walking down from the largest loss with A = Σ p and B = Σ p e^(l − L) over
  * the losses L ≥ l passed so far, δ(ε) = A − e^(ε − l) B between two nodes.
  */
-function epsilonAt(composed: ComposedLoss, delta: number, side: Side): number {
+export function epsilonAt(composed: ComposedLoss, delta: number, side: Side): number {
   const { first, step, tilted, tilt, logMoment } = composed;
   const shrink = Math.exp(-step);
   let [a, b] = [0, 0];

@@ -17,6 +17,8 @@ export const bucket = {
   closed: (tenant: string) => `closed/${tenant}`,
   /** Lists the tenants among them whose jobs may still write: when they were closed. */
   sweep: "sweep/",
+  /** What is there of a large file whose upload was interrupted (batch/storage/multipart.ts). */
+  upload: (sha256: string) => `uploads/${sha256}.json`,
   /** A job's own folder: its spec, inputs, checkpoints and results. */
   job: (job: string) => `jobs/${job}/`,
   /** What the keys of all jobs of a tenant start with (`jobId`). */
@@ -34,6 +36,9 @@ export const jobFiles = {
   weights: "prompt/adapter_model.safetensors",
   lease: "lease.json",
   checkpoint: "checkpoint/",
+  /** Each attempt writes into a folder of its own in it; the result names the one that counts. */
   output: "output/",
+  /** How often the job crashed (batch/lifecycle/crashes.ts). */
+  crashes: "crashes.json",
   result: "result.json",
 } as const;

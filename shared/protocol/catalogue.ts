@@ -18,6 +18,11 @@ export const studentKindSchema = z
   .default("distilled")
   .describe("distilled: made of the target's layers, with its embeddings and tokenizer; open: any other model.");
 
+/** What a model's matrices are computed in. */
+export const precisionSchema = z.enum(["fp32", "fp16"]);
+
+export type PrecisionName = z.output<typeof precisionSchema>;
+
 export const studentSchema = z
   .object({
     id: nameSchema,
@@ -35,6 +40,7 @@ export const studentSchema = z
       digest: digestSchema,
       files: z.array(fileSchema),
       layers: z.int().positive(),
+      precision: precisionSchema.default("fp32").describe("What transfers to it are computed in."),
     }),
     tokensPerSecond: z.number().positive().describe("Speed of the target assumed before the first job has finished."),
     retired: z.boolean().describe("A retired student can still be downloaded, but takes no prompts any more."),

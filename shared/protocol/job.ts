@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { fileSchema, nameSchema, publicSetSchema, studentKindSchema } from "./catalogue.ts";
+import { fileSchema, nameSchema, precisionSchema, publicSetSchema, studentKindSchema } from "./catalogue.ts";
 import { digestSchema, travelSchema } from "./manifest.ts";
 import { optionsSchema, progressSchema } from "./transfer.ts";
 
@@ -11,7 +11,7 @@ const reportSchema = z.object({ url: z.url(), token: z.string() });
 export const transferSpecSchema = z.object({
   kind: z.literal("transfer"),
   job: z.string(),
-  target: modelSchema,
+  target: modelSchema.extend({ precision: precisionSchema.default("fp32") }),
   student: modelSchema.extend({ kind: studentKindSchema }),
   publicSet: publicSetSchema,
   prompt: fileSchema,
@@ -62,6 +62,14 @@ export type ResultFacts = z.output<typeof resultFactsSchema>;
 /** `result.json` in a job's folder. */
 export const resultSchema = resultFactsSchema.extend({
   files: z.array(fileSchema),
+  /** Where they are, below the job's `output/`: each attempt has a folder of its own, so that files of two are never mixed. */
+  folder: z
+    .string()
+    .regex(/^([a-z2-7]{16}\/)?$/)
+    .default(""),
+  /** What it ran on, and in which precision: undefined in results of early releases. */
+  device: z.string().max(100).optional(),
+  precision: precisionSchema.optional(),
   /** Seconds on the device over all attempts, start-up included. */
   deviceSeconds: z.number().nonnegative(),
 });
@@ -102,6 +110,8 @@ export const jobEventSchema = z
     deviceSeconds: z.number().nonnegative().optional(),
     /** Batch's id of the job that works on the transfer, which may be another's. */
     runner: z.string().max(200).optional(),
+    /** What it runs on. */
+    device: z.string().max(100).optional(),
   })
   .meta({ id: "JobEvent" });
 

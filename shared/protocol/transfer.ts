@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { fileSchema, nameSchema } from "./catalogue.ts";
+import { fileSchema, nameSchema, precisionSchema } from "./catalogue.ts";
 import { ANSWERS, idSchema, LOSSES, manifestSchema, STARTS, travelSchema } from "./manifest.ts";
 
 /** Twenty times the paper's number of steps and a hundred times the default; the budget is what limits a job, this only catches slips. */
@@ -164,6 +164,11 @@ export const quoteSchema = z
   .object({
     rate: rateSchema,
     estimate: costSchema.describe("What the transfer will probably cost."),
+    range: z
+      .object({ low: costSchema, high: costSchema })
+      .optional()
+      .describe("From the fastest to the slowest of the devices that transfers to this target have run on."),
+    precision: precisionSchema.default("fp32").describe("What the transfer is computed in."),
     reserve: costSchema.describe("What is set aside until it has finished, and the most that it can cost."),
     cancellation: z.string().describe("What a transfer costs that is cancelled."),
     model: z
@@ -173,6 +178,10 @@ export const quoteSchema = z
         tokens: z.number(),
         tokensPerSecond: z.number(),
         finishedJobs: z.int().describe("Jobs that the speed was calibrated from; 0: the provider's assumption."),
+        devices: z
+          .array(z.object({ device: z.string(), tokensPerSecond: z.number(), finishedJobs: z.int() }))
+          .default([])
+          .describe("The same for each device: which one a transfer gets isn't known before."),
       })
       .describe("How the estimate was made."),
     left: z
@@ -215,6 +224,11 @@ export const transferSchema = z
       .array(z.object({ step: z.int(), loss: z.number() }))
       .describe("Some steps with their loss, thinned out evenly."),
     rate: rateSchema.describe("What it was agreed to be paid by."),
+    device: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe("What it runs or ran on, which the job says; null before that. The rate holds whatever it is."),
     estimatedSeconds: z.int().nonnegative(),
     reserved: costSchema,
     cost: costSchema

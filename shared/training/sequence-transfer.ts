@@ -7,7 +7,7 @@ import type { Answer } from "./answer.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
 import { InterruptedError } from "./loop.ts";
-import { promptGradients } from "./loss-scale.ts";
+import { guardedGradients, SkippedSteps } from "./loss-scale.ts";
 import { softKl } from "./losses.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { longest, prepare } from "./prepare.ts";
@@ -110,12 +110,16 @@ export async function transferSequences(
   const { engine, target, sequences, cache, start, alpha, optimizer, steps, averagedSteps } = options;
   const prompt = variable("prompt", start.shape);
   const loss = sequenceTransferLoss(target, sharedPrompt(prompt), alpha);
-  const gradient = promptGradients(loss, [prompt], target)[0]!;
-  const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
+  const { gradients, outputs, guard } = guardedGradients(loss, [prompt], target);
+  const update = withRunningMean(
+    guard(optimizerStep(optimizer, [{ variable: prompt, gradient: gradients[0]! }])),
+    prompt,
+  );
+  const skipped = new SkippedSteps();
   const rows = Math.min(options.batchSize, sequences.length);
   const most = sequences.reduce((longest, sequence) => Math.max(longest, answerLength(sequence)), 0);
   const largest = { B: rows, T: longest(sequences), Q: most, N: rows * most };
-  const session = await prepare(engine, { outputs: { loss }, updates: update.updates }, largest, watch);
+  const session = await prepare(engine, { outputs: { loss, ...outputs }, updates: update.updates }, largest, watch);
   const batches = new EpochBatches(sequences, options.batchSize, { kind: "shuffled", seed: options.seed });
   const starts = offsets(sequences);
   const mean = await runVariables(
@@ -135,11 +139,13 @@ export async function transferSequences(
           ...optimizerFeeds(optimizer, index + 1, rate),
           ...runningMeanFeeds(index + 1, steps, averagedSteps),
         });
+        skipped.see(result);
         return result.loss!.data[0]!;
       },
     },
     watch,
   );
+  skipped.tell(watch);
   await session.release();
   return { prompt: (await engine.get([MEAN]))[MEAN]!, loss: mean };
 }

@@ -5,7 +5,7 @@ import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
-import { promptGradients } from "./loss-scale.ts";
+import { guardedGradients, SkippedSteps } from "./loss-scale.ts";
 import { classScores } from "./losses.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { longest, prepare } from "./prepare.ts";
@@ -111,11 +111,13 @@ export async function transfer(
   const { shape } = attempts[0]!.start;
   const prompt = variable("prompt", shape);
   const loss = transferStepLoss(target, criterion, sharedPrompt(prompt));
-  const gradient = promptGradients(loss, [prompt], target)[0]!;
-  const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
+  const { gradients, outputs, guard } = guardedGradients(loss, [prompt], target);
+  const move = guard(optimizerStep(optimizer, [{ variable: prompt, gradient: gradients[0]! }]));
+  const update = withRunningMean(move, prompt);
+  const skipped = new SkippedSteps();
   const texts = Array.from(options.fitted, (index) => options.texts[index]!);
   const largest = { B: Math.min(options.batchSize, texts.length), T: longest(texts) };
-  const session = await prepare(engine, { outputs: { loss }, updates: update.updates }, largest, watch);
+  const session = await prepare(engine, { outputs: { loss, ...outputs }, updates: update.updates }, largest, watch);
   const batches = new EpochBatches(texts, options.batchSize, { kind: "shuffled", seed: options.seed });
   const width = cache.prompted.length / options.texts.length;
   const first = (attempt: number) => ({ prompt: attempts[attempt]!.start, ...update.initial });
@@ -144,7 +146,11 @@ export async function transfer(
           ...optimizerFeeds(optimizer, step + 1, rate),
           ...runningMeanFeeds(step + 1, steps, averagedSteps),
         });
-        if (step === steps - 1) await engine.set({ [finished[attempt]!]: (await engine.get([MEAN]))[MEAN]! });
+        skipped.see(result);
+        if (step < steps - 1) return result.loss!.data[0]!;
+        // The next attempt begins with a scale and a count of its own.
+        skipped.tell(watch);
+        await engine.set({ [finished[attempt]!]: (await engine.get([MEAN]))[MEAN]! });
         return result.loss!.data[0]!;
       },
     },

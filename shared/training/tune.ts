@@ -8,7 +8,7 @@ import type { Model } from "../models/model.ts";
 import { seededRandom } from "../protocol/random.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
-import { promptGradients } from "./loss-scale.ts";
+import { guardedGradients, SkippedSteps } from "./loss-scale.ts";
 import { type Examples, largestSizes, objectiveOf } from "./objective.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { prepare } from "./prepare.ts";
@@ -48,10 +48,12 @@ export async function tune(
   const objective = objectiveOf(tuning);
   const prompt = variable("prompt", start.shape);
   const loss = batchMean(objective.losses(model, sharedPrompt(prompt)));
-  const gradient = promptGradients(loss, [prompt], model)[0]!;
-  const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
+  const { gradients, outputs, guard } = guardedGradients(loss, [prompt], model);
+  const step = guard(optimizerStep(optimizer, [{ variable: prompt, gradient: gradients[0]! }]));
+  const update = withRunningMean(step, prompt);
+  const skipped = new SkippedSteps();
   const largest = largestSizes(objective, Math.min(tuning.batchSize, examples.length));
-  const session = await prepare(engine, { outputs: { loss }, updates: update.updates }, largest, watch);
+  const session = await prepare(engine, { outputs: { loss, ...outputs }, updates: update.updates }, largest, watch);
   const batches = new EpochBatches(examples, tuning.batchSize, tuning.order);
   const mean = await runVariables(
     {
@@ -66,11 +68,14 @@ export async function tune(
           ...optimizerFeeds(optimizer, index + 1, tuning.learningRate),
           ...runningMeanFeeds(index + 1, steps, averagedSteps),
         };
-        return (await session.run({ ...objective.feeds(batch), ...rates })).loss!.data[0]!;
+        const results = await session.run({ ...objective.feeds(batch), ...rates });
+        skipped.see(results);
+        return results.loss!.data[0]!;
       },
     },
     watch,
   );
+  skipped.tell(watch);
   await session.release();
   return { prompt: (await engine.get([MEAN]))[MEAN]!, loss: mean };
 }

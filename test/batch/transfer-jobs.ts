@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { publishPublicSet } from "../../batch/storage/publish.ts";
 import { hashModel } from "../../shared/data/model-files.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
-import type { TransferSpec } from "../../shared/protocol/job.ts";
+import { resultSchema, type TransferSpec } from "../../shared/protocol/job.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { softpost } from "../helpers/softpost.ts";
 import { CREDENTIALS, type Provider } from "../service/provider.ts";
@@ -27,8 +27,8 @@ export type TransferJobs = Awaited<ReturnType<typeof transferJobs>>;
 export async function transferJobs(provider: Provider, folder: string) {
   const { store, worker } = provider;
   const model = { id: "tiny-gpt2", ...(await hashModel(fixture("tiny-gpt2"))) };
-  for (const { name } of model.files) {
-    await store.upload(join(fixture("tiny-gpt2"), name), bucket.model(model.digest) + name);
+  for (const { name, sha256 } of model.files) {
+    await store.upload(join(fixture("tiny-gpt2"), name), bucket.model(model.digest) + name, sha256);
   }
   const publicSet = await publishPublicSet(store, { file: fixture("tiny-task/test.jsonl"), description: "" });
   const prompt = join(folder, "prompt");
@@ -55,7 +55,7 @@ export async function transferJobs(provider: Provider, folder: string) {
       const spec: TransferSpec = {
         kind: "transfer",
         job,
-        target: model,
+        target: { ...model, precision: "fp32" },
         student: { kind: "distilled", ...student },
         publicSet,
         prompt: { name: "adapter_model.safetensors", size: weights.length, sha256 },
@@ -111,7 +111,8 @@ export async function transferJobs(provider: Provider, folder: string) {
     },
     /** The transferred prompt's tensor file. */
     async output(job: string): Promise<Buffer> {
-      return Buffer.from(await store.need(`${bucket.job(job)}${jobFiles.output}adapter_model.safetensors`));
+      const { folder } = resultSchema.parse(await store.readJson(bucket.job(job) + jobFiles.result));
+      return Buffer.from(await store.need(`${bucket.job(job)}${jobFiles.output}${folder}adapter_model.safetensors`));
     },
   };
 }

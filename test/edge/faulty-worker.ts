@@ -4,6 +4,8 @@ import { ADDED_COLUMNS } from "../../edge/ledger/schema.ts";
 import { Tenant as RealTenant } from "../../edge/ledger/tenant.ts";
 import worker from "../../edge/main.ts";
 
+export { Register } from "../../edge/ledger/register.ts";
+
 export class Tenant extends RealTenant {
   /** Makes all transfers older, and all leases end sooner. */
   age(milliseconds: number): void {

@@ -5,6 +5,8 @@ import { promisify } from "node:util";
 import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
 import { definitionName } from "../../infra/definitions.ts";
+import { deployFaults } from "../../infra/deploy-faults.ts";
+import { parseWrangler } from "../../infra/wrangler-config.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -15,6 +17,7 @@ interface Environment {
   readonly secrets: { readonly required: string[] };
   readonly durable_objects: { readonly bindings: { readonly name: string; readonly class_name: string }[] };
   readonly r2_buckets?: { readonly binding: string; readonly bucket_name: string }[];
+  readonly ratelimits: { readonly name: string; readonly namespace_id: string }[];
 }
 type Config = Environment & {
   readonly migrations: { readonly new_sqlite_classes?: string[] }[];
@@ -33,7 +36,7 @@ const fields = [...read("edge/env.ts").matchAll(/readonly ([A-Z_0-9]+)(\??): (\w
   }),
 );
 
-describe.each(stages)("the stage %s", (_, { vars, secrets, durable_objects, r2_buckets = [] }) => {
+describe.each(stages)("the stage %s", (_, { vars, secrets, durable_objects, ratelimits, r2_buckets = [] }) => {
   test("declares every variable and secret that the Worker reads, and no other", () => {
     const declared = [...Object.keys(vars), ...secrets.required];
     const texts = fields.filter(({ isText }) => isText).map(({ name }) => name);
@@ -48,7 +51,11 @@ describe.each(stages)("the stage %s", (_, { vars, secrets, durable_objects, r2_b
   });
 
   test("has every binding, and one bucket", () => {
-    const bindings = [...durable_objects.bindings.map(({ name }) => name), ...r2_buckets.map(({ binding }) => binding)];
+    const limiters = ratelimits.map(({ name }) => name);
+    const bindings = [
+      ...[...durable_objects.bindings.map(({ name }) => name), ...limiters],
+      ...r2_buckets.map(({ binding }) => binding),
+    ];
     const bucket = vars.S3_URL === undefined ? [] : ["PROMPTS"];
     const wanted = fields.filter(({ isText }) => !isText).map(({ name }) => name);
     expect([...bindings, ...bucket].toSorted()).toEqual(wanted.toSorted());
@@ -91,4 +98,31 @@ test("wrangler would deploy it", async () => {
   });
   expect(stdout).toContain("env.TENANTS (Tenant)");
   expect(stdout).toContain("--dry-run: exiting now.");
+});
+
+describe("a deployment", () => {
+  const wrangler = parseWrangler(read("wrangler.toml"));
+  const withUrl = (PUBLIC_URL: string) => ({ ...wrangler, vars: { ...wrangler.vars, PUBLIC_URL } });
+
+  test("of a stage whose address is an example's is refused, as the file comes", async () => {
+    for (const stage of ["dev", ...Object.keys(wrangler.env)]) {
+      expect(deployFaults(wrangler, stage)).toEqual([expect.stringContaining("an example")]);
+    }
+    const args = [`${root}/infra/deploy.ts`, "--env", "production"];
+    const refused = promisify(execFile)(process.execPath, args, { cwd: root });
+    await expect(refused).rejects.toMatchObject({ code: 1, stderr: /production: PUBLIC_URL is .*an example/ });
+  });
+
+  test("of one with its own address isn't", () => {
+    expect(deployFaults(withUrl("https://softpost-production.me.workers.dev"), "dev")).toEqual([]);
+    const wrong = [
+      "http://post.me.dev",
+      "https://post.me.dev/",
+      "https://post.me.dev/v1",
+      "post",
+      "https://example.com",
+    ];
+    for (const url of wrong) expect(deployFaults(withUrl(url), "dev"), url).toHaveLength(1);
+    expect(deployFaults(wrangler, "other")).toEqual([expect.stringContaining("no such stage")]);
+  });
 });

@@ -153,7 +153,10 @@ test("a job whose events never come is settled from Batch and the bucket", async
   const transfer = await show();
   expect(transfer).toMatchObject({ cost: { deviceSeconds: 2, micros: 2000 }, actualSeconds: 1.5 });
   const { body: ledger } = await tenant.get("/v1/ledger");
-  expect(ledger.entries.at(-1)).toMatchObject({ kind: "settle", note: "1.5 s on NVIDIA A10G at 3.6 USD an hour" });
+  expect(ledger.entries.at(-1)).toMatchObject({
+    kind: "settle",
+    note: "1.5 s on NVIDIA A10G or L4 at 3.6 USD an hour",
+  });
   expect(transfer.files).toHaveLength(1);
   expect(await tenant.ledgerAddsUp()).toBe(true);
   const { body: quote } = await tenant.quote(promptOf(9).manifest, transfer.options);
@@ -207,7 +210,7 @@ test("a ledger of an earlier release is brought up to date", async () => {
   await provider.fetchJson(`/test/outdate/${tenant.id}`);
   await provider.restartWorker();
   expect(await show()).toMatchObject({ rate: { device: "unknown" }, estimatedSeconds: 0, actualSeconds: null });
-  expect((await tenant.submit(uploadOf(promptOf(17)))).body.rate.device).toBe("NVIDIA A10G");
+  expect((await tenant.submit(uploadOf(promptOf(17)))).body.rate.device).toBe("NVIDIA A10G or L4");
 });
 
 test("server-sent events tell every change until the end, and go on where a client stopped", async () => {

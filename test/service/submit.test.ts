@@ -35,7 +35,7 @@ describe("a submission", () => {
     expect(quote.refusals).toEqual([]);
     const { body: transfer } = await tenant.submit(uploadOf(prompt));
     expect(transfer.reserved).toEqual(quote.reserve);
-    expect(quote.rate).toEqual({ device: "NVIDIA A10G", currency: "USD", microsPerHour: 3_600_000 });
+    expect(quote.rate).toEqual({ device: "NVIDIA A10G or L4", currency: "USD", microsPerHour: 3_600_000 });
     expect(quote.estimate.micros).toBe((quote.estimate.deviceSeconds * quote.rate.microsPerHour) / 3600);
     const { rate, estimatedSeconds } = transfer;
     expect({ rate, estimatedSeconds }).toEqual({ rate: quote.rate, estimatedSeconds: quote.estimate.deviceSeconds });

@@ -21,7 +21,9 @@ test("a job refuses a student whose tokenizer isn't the target's", async () => {
   await jobs.put("swapped", {});
   const folder = withSwappedTokens("Ġbad", "Ġgood");
   const student = { id: "swapped", ...(await hashModel(folder)) };
-  for (const { name } of student.files) await store.upload(join(folder, name), bucket.model(student.digest) + name);
+  for (const { name, sha256 } of student.files) {
+    await store.upload(join(folder, name), bucket.model(student.digest) + name, sha256);
+  }
   const key = bucket.job("swapped") + jobFiles.spec;
   const spec = (await store.readJson(key)) as TransferSpec;
   await store.write(key, JSON.stringify({ ...spec, student }));

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadBundle } from "../../../infra/local/bundle.ts";
 import { hashModel } from "../../../shared/data/model-files.ts";
 import { bucket, jobFiles } from "../../../shared/protocol/bucket.ts";
+import { resultSchema } from "../../../shared/protocol/job.ts";
 import { fixture } from "../../helpers/fixtures.ts";
 import { softpost } from "../../helpers/softpost.ts";
 import { temporaryFolder } from "../../helpers/temporary.ts";
@@ -38,7 +39,8 @@ test("a transfer has the same tensor file, and the same manifest but for ids", a
   await jobs.put("same", OPTIONS);
   expect(await jobs.run("same")).toMatchObject({ code: 0 });
   expect(await jobs.output("same")).toEqual(readFileSync(join(out, "adapter_model.safetensors")));
-  const output = bucket.job("same") + jobFiles.output;
+  const { folder } = resultSchema.parse(await provider.store.readJson(bucket.job("same") + jobFiles.result));
+  const output = bucket.job("same") + jobFiles.output + folder;
   const manifest = JSON.parse(new TextDecoder().decode(await provider.store.need(`${output}softpost.json`)));
   const written = JSON.parse(readFileSync(join(out, "softpost.json"), "utf8"));
   // The client has a file of its own, the provider's catalogue a name for it.
@@ -50,8 +52,8 @@ test("a transfer has the same tensor file, and the same manifest but for ids", a
 /** What the command says is wrong, and what the job's log says. */
 async function refusals(job: string, folder: string, prompt: string, manifest?: string) {
   const student = { id: "tiny-gpt2", ...(await hashModel(folder)) };
-  for (const { name } of student.files) {
-    await provider.store.upload(join(folder, name), bucket.model(student.digest) + name);
+  for (const { name, sha256 } of student.files) {
+    await provider.store.upload(join(folder, name), bucket.model(student.digest) + name, sha256);
   }
   const command = await transferCommand(folder, prompt, join(temporaryFolder(), "out"));
   await jobs.put(job, OPTIONS, undefined, { student, ...(manifest !== undefined && { uploaded: manifest }) });

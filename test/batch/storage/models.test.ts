@@ -21,8 +21,8 @@ const whole = async () => expect(await hashModel(folder)).toEqual(model);
 beforeAll(async () => {
   provider = await startProvider(await loadBundle());
   model = await hashModel(fixture("tiny-gpt2"));
-  for (const { name } of model.files) {
-    await provider.store.upload(join(fixture("tiny-gpt2"), name), bucket.model(model.digest) + name);
+  for (const { name, sha256 } of model.files) {
+    await provider.store.upload(join(fixture("tiny-gpt2"), name), bucket.model(model.digest) + name, sha256);
   }
 });
 

@@ -1,10 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { PromptStore } from "../../../edge/storage/prompt-store.ts";
-import { estimateOf, learnSpeed, readSamples, type Sample } from "../../../edge/transfers/speed.ts";
+import { estimateOf, estimatesByDevice, learnSpeed, readSamples, type Sample } from "../../../edge/transfers/speed.ts";
 
 const ASSUMED = 20_000;
-const sample = (work: number, seconds: number, at = 0): Sample => ({ work, seconds, at });
+const sample = (work: number, seconds: number, at = 0, device = ""): Sample => ({
+  work,
+  seconds,
+  at,
+  device,
+  precision: "fp32",
+});
 const secondsFor = (samples: readonly Sample[], work: number, assumed = ASSUMED) => {
   const { startSeconds, tokensPerSecond } = estimateOf(samples, assumed);
   return startSeconds + work / tokensPerSecond;
@@ -84,4 +90,18 @@ test("a job that took no time teaches nothing, and memory is bounded", async () 
   for (let i = 0; i < 100; i++) await learnSpeed(store, "target", sample(100 + i, 1));
   // Two octaves.
   expect((await readSamples(store, "target")).length).toBeLessThanOrEqual(10);
+});
+
+test("each device has a speed of its own, and keeps its samples whatever others do", async () => {
+  const store = memory();
+  for (let i = 0; i < 3; i++) await learnSpeed(store, "target", sample(900_000, 90, i, "NVIDIA L4"));
+  for (let i = 0; i < 20; i++) await learnSpeed(store, "target", sample(900_000, 45, i, "NVIDIA A10G"));
+  const devices = estimatesByDevice(await readSamples(store, "target"), ASSUMED);
+  expect(devices.map(({ device, finishedJobs }) => [device, finishedJobs])).toEqual([
+    ["NVIDIA L4", 3],
+    ["NVIDIA A10G", 5],
+  ]);
+  for (const { startSeconds, tokensPerSecond, device } of devices) {
+    expect(startSeconds + 900_000 / tokensPerSecond).toBeCloseTo(device === "NVIDIA L4" ? 90 : 45);
+  }
 });

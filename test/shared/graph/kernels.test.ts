@@ -10,7 +10,7 @@ import { type DecodedNode, decodeModel } from "../../../shared/graph/onnx.ts";
 import { serialise } from "../../../shared/graph/serialise.ts";
 import { ELEMENT_TYPE } from "../../../shared/graph/tensor.ts";
 import { openCheckpoint } from "../../../shared/models/checkpoint.ts";
-import { allGraphs } from "../../helpers/all-graphs.ts";
+import { allGraphs } from "../../../shared/training/all-graphs.ts";
 
 type Provider = "cuda" | "webgpu";
 

@@ -1,18 +1,17 @@
-import type { Engine, Graph, Session, Value } from "../../shared/graph/engine.ts";
-import { type Checkpoint, frozenWeights } from "../../shared/models/checkpoint.ts";
-import type { Precision } from "../../shared/models/model.ts";
-import type { PrivacyPlan } from "../../shared/privacy/plan.ts";
-import { LOSSES } from "../../shared/protocol/manifest.ts";
-import { seededRandom } from "../../shared/protocol/random.ts";
-import { distill } from "../../shared/training/distill.ts";
-import { dpTune } from "../../shared/training/dp-tune.ts";
-import { predict } from "../../shared/training/evaluate.ts";
-import { initialPrompt } from "../../shared/training/initial-prompt.ts";
-import { ADAM, type Optimizer } from "../../shared/training/optimizers.ts";
-import { pretrain } from "../../shared/training/pretrain.ts";
-import { readScores, readStates, transfer } from "../../shared/training/transfer.ts";
-
-import { tune } from "../../shared/training/tune.ts";
+import type { Engine, Graph, Session, Value } from "../graph/engine.ts";
+import { type Checkpoint, frozenWeights } from "../models/checkpoint.ts";
+import type { Model, Precision } from "../models/model.ts";
+import type { PrivacyPlan } from "../privacy/plan.ts";
+import { LOSSES } from "../protocol/manifest.ts";
+import { seededRandom } from "../protocol/random.ts";
+import { distill } from "./distill.ts";
+import { dpTune } from "./dp-tune.ts";
+import { predict } from "./evaluate.ts";
+import { initialPrompt } from "./initial-prompt.ts";
+import { ADAM, type Optimizer } from "./optimizers.ts";
+import { pretrain } from "./pretrain.ts";
+import { readScores, readStates, transfer } from "./transfer.ts";
+import { tune } from "./tune.ts";
 
 const PROMPT_ROWS = 4;
 const CLASSES = [[5], [6, 7]];
@@ -32,15 +31,21 @@ const PLAN: PrivacyPlan = {
   epsilon: 1,
 };
 
+/** A graph, under the name of what loads it. */
+export interface NamedGraph {
+  readonly name: string;
+  readonly graph: Graph;
+}
+
+/** Rows of the prompts, and sizes of the inputs, of {@link allGraphs}. */
+export const ALL_GRAPHS_SIZES = { rows: PROMPT_ROWS, batch: 2, length: 8 } as const;
+
 /**
- * Every graph that training and evaluation load for a checkpoint, under the name of what loads it. The functions themselves
- * build them, for runs of no steps, with an engine that only keeps what it is given.
+ * Every graph that training and evaluation load for a checkpoint. The functions themselves build them, for runs of no steps, with an engine that only
+ * keeps what it is given.
  * @param precision of the frozen weights; weights are only trained in float32
  */
-export async function allGraphs(
-  checkpoint: Checkpoint,
-  precision: Precision,
-): Promise<readonly { name: string; graph: Graph }[]> {
+export async function allGraphs(checkpoint: Checkpoint, precision: Precision): Promise<readonly NamedGraph[]> {
   const { family, config } = checkpoint;
   const model = family.build(config, frozenWeights(checkpoint, precision));
   const start = floats([PROMPT_ROWS, config.width]);
@@ -60,11 +65,9 @@ export async function allGraphs(
   };
   const none = new Float32Array();
   const attempts = [{ start, learningRate: 1 }];
-  const graphs: { name: string; graph: Graph }[] = [];
+  const graphs: NamedGraph[] = [];
   const record = async (name: string, load: (engine: Engine) => Promise<unknown>) => {
-    const recorder = new Recorder();
-    await load(recorder as unknown as Engine);
-    graphs.push(...recorder.graphs.map((graph) => ({ name, graph })));
+    graphs.push(...(await recordGraphs(load)).map((graph) => ({ name, graph })));
   };
   const optimizers: Optimizer[] = [{ name: "sgd" }, ADAM, ADAMW];
   for (const optimizer of optimizers) {
@@ -92,6 +95,35 @@ export async function allGraphs(
   await record("distill", (engine) => distill({ ...language, ...rates, engine }, {}));
   await record("pretrain", (engine) => pretrain({ ...language, ...rates, engine }, {}));
   return graphs;
+}
+
+/** The graph of a transfer's step to a target. @param rows of its prompt */
+export async function transferGraph(target: Model, rows: number): Promise<Graph> {
+  const start = floats([rows, target.config.width]);
+  const options = {
+    target,
+    texts: TEXTS,
+    fitted: Int32Array.of(0, 1),
+    // The criterion that computes most.
+    criterion: { loss: "vocabulary" as const, alpha: 0.5, classes: CLASSES },
+    cache: { prompted: new Float32Array() },
+    attempts: [{ start, learningRate: 1 }],
+    steps: 0,
+    averagedSteps: 1,
+    batchSize: 1,
+    optimizer: ADAM,
+    seed: 0,
+    state: { path: "never written", settings: {}, resume: false },
+  };
+  const [graph] = await recordGraphs((engine) => transfer({ ...options, engine }, {}));
+  return graph!;
+}
+
+/** What a function loads into its engine; a run gives zeros. */
+async function recordGraphs(load: (engine: Engine) => Promise<unknown>): Promise<readonly Graph[]> {
+  const recorder = new Recorder();
+  await load(recorder as unknown as Engine);
+  return recorder.graphs;
 }
 
 /** Takes an engine's place, and keeps the graphs that it is to load. */

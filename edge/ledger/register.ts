@@ -1,0 +1,55 @@
+import { DurableObject } from "cloudflare:workers";
+
+/** A request that was going to reserve something has long ended by then. */
+const QUIET_MS = 600_000;
+
+/** A tenant, and a number that grows with every submission. */
+export type Busy = { readonly tenant: string; readonly turn: number };
+
+/**
+ * The one list of the tenants that may have something under way, so that reconciliation asks no others: ledgers can't be enumerated, and most have
+ * nothing. A tenant is put in before its ledger reserves anything, and taken out when it has had nothing for a while.
+ */
+export class Register extends DurableObject<object> {
+  private readonly sql: SqlStorage;
+
+  constructor(ctx: DurableObjectState, env: object) {
+    super(ctx, env);
+    this.sql = ctx.storage.sql;
+    this.sql.exec(
+      "CREATE TABLE IF NOT EXISTS busy (tenant TEXT PRIMARY KEY, turn INTEGER NOT NULL, since INTEGER NOT NULL, visited INTEGER NOT NULL)",
+    );
+    this.sql.exec("CREATE INDEX IF NOT EXISTS busy_by_visit ON busy (visited)");
+    this.sql.exec("CREATE TABLE IF NOT EXISTS state (seeded INTEGER PRIMARY KEY)");
+  }
+
+  add(tenant: string): void {
+    this.sql.exec(
+      "INSERT INTO busy VALUES (?, 1, ?, 0) ON CONFLICT (tenant) DO UPDATE SET turn = turn + 1, since = excluded.since",
+      tenant,
+      Date.now(),
+    );
+  }
+
+  /** Those that were looked after longest ago. */
+  next(limit: number): Busy[] {
+    return this.sql.exec<Busy>("SELECT tenant, turn FROM busy ORDER BY visited LIMIT ?", limit).toArray();
+  }
+
+  /** Notes that a tenant was looked after. One that has nothing under way goes, unless it was put in again meanwhile or a moment ago. */
+  visited({ tenant, turn }: Busy, hasOpen: boolean): void {
+    const now = Date.now();
+    this.sql.exec("UPDATE busy SET visited = ? WHERE tenant = ?", now, tenant);
+    if (hasOpen) return;
+    this.sql.exec("DELETE FROM busy WHERE tenant = ? AND turn = ? AND since < ?", tenant, turn, now - QUIET_MS);
+  }
+
+  /** Whether the tenants of the time before there was a register are in it. */
+  isSeeded(): boolean {
+    return this.sql.exec("SELECT 1 FROM state").toArray().length > 0;
+  }
+
+  seed(): void {
+    this.sql.exec("INSERT OR IGNORE INTO state VALUES (1)");
+  }
+}
