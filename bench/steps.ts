@@ -16,12 +16,13 @@ import { clippedSum } from "../shared/training/clipped-sums.ts";
 import { DISTILL_CLIP, DISTILL_OPTIMIZER, studentOf } from "../shared/training/distill.ts";
 import { languageInputs, languageOutputs } from "../shared/training/language-rows.ts";
 import { distillLoss, softKl } from "../shared/training/losses.ts";
+import { exampleLosses, objectiveOf } from "../shared/training/objective.ts";
 import { clipGlobalNorm, optimizerFeeds, optimizerStep, scalar } from "../shared/training/optimizers.ts";
 import { rowsAtOnce } from "../shared/training/record-chunks.ts";
 import { textInputs } from "../shared/training/texts.ts";
 import { TokenRows } from "../shared/training/token-rows.ts";
 import { transferStepLoss } from "../shared/training/transfer-loss.ts";
-import { batchMean, exampleLosses } from "../shared/training/tune.ts";
+import { batchMean } from "../shared/training/tune.ts";
 import { VOCABULARY, WIDTH } from "./models.ts";
 import { naiveLogits } from "./naive.ts";
 
@@ -89,7 +90,7 @@ export function privateStep(model: Model, size: Size): Step {
   const prompt = variable("prompt", [size.P, WIDTH]);
   const apart = reshape(prompt, [PER_EXAMPLE, size.P, WIDTH]);
   return {
-    ours: { outputs: clippedSum({ model, classes: CLASSES }, prompt) },
+    ours: { outputs: clippedSum({ model, objective: objectiveOf({ classes: CLASSES, examples: [] }) }, prompt) },
     naive: { outputs: { each: gradients(reduceSum(naiveLosses(model, apart)), [apart])[0]! } },
     naiveFeeds: randomBatch(size),
     feeds: {

@@ -8,8 +8,9 @@ import { cryptoRandom } from "../shared/protocol/random.ts";
 import { dpTune } from "../shared/training/dp-tune.ts";
 import { predict } from "../shared/training/evaluate.ts";
 import type { Watch } from "../shared/training/events.ts";
+import type { LabelledText } from "../shared/training/objective.ts";
 import { ADAM } from "../shared/training/optimizers.ts";
-import { type LabelledText, tune } from "../shared/training/tune.ts";
+import { tune } from "../shared/training/tune.ts";
 
 /** How the audited prompts are tuned. */
 export interface AuditedTraining {

@@ -10,8 +10,8 @@ import type { Value } from "../shared/graph/engine.ts";
 import { type OpenModel, openModel } from "../shared/operations/open-model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { quote } from "../shared/protocol/json.ts";
-import type { Manifest } from "../shared/protocol/manifest.ts";
-import type { Task } from "../shared/protocol/task.ts";
+import { MANIFEST_FILE, type Manifest } from "../shared/protocol/manifest.ts";
+import { type ClassificationTask, isGeneration, type Task } from "../shared/protocol/task.ts";
 import { InterruptedError } from "../shared/training/loop.ts";
 import { softpostHome } from "./home.ts";
 import { longRun } from "./long-run.ts";
@@ -52,7 +52,11 @@ async function findModel(name: string, io: Io): Promise<string> {
 }
 
 /** The verbalizer of a task; what the user should know about its words is told. */
-export async function loadVerbalizer(task: Task, { tokenizer }: OpenModel, io: Io): Promise<Verbalizer["classes"]> {
+export async function loadVerbalizer(
+  task: ClassificationTask,
+  { tokenizer }: OpenModel,
+  io: Io,
+): Promise<Verbalizer["classes"]> {
   const { classes, notes } = await verbalizer(task, tokenizer);
   for (const note of notes) io.message(note);
   return classes;
@@ -83,10 +87,24 @@ export async function loadPrompt(folder: string, model: OpenModel, io: Io, task?
   requireFit(prompt, folder, { name: model.folder, dimension, layers, heads, digest: record.digest });
   await requireSameEmbeddings(prompt, folder, checkpoint);
   tellBase(prompt, folder, model, io);
+  if (task && prompt.manifest) requireSameKind(prompt.manifest.task, task, folder);
   if (task && prompt.manifest && JSON.stringify(prompt.manifest.task) !== JSON.stringify(task)) {
     io.message(`${folder} was tuned for another task (${prompt.manifest.task.name}) or other words or template.`);
   }
   return { ...prompt, value: { shape: [prompt.virtualTokens, prompt.dimension], data: prompt.prompt } };
+}
+
+/** @throws ProblemError if a prompt that was tuned for labels is used for answers, or the reverse */
+function requireSameKind(tuned: Task, task: Task, folder: string): void {
+  if (isGeneration(tuned) === isGeneration(task)) return;
+  const kind = (of: Task) =>
+    isGeneration(of) ? "generation (its answer is text)" : "classification (its answer is a label)";
+  const at = `${folder}/${MANIFEST_FILE}#/task/kind`;
+  const message = `Was tuned for a ${kind(tuned)}; the task ${task.name} is a ${kind(task)}.`;
+  throw new ProblemError("The soft prompt is for another kind of task", `${at}: ${message}`, {
+    status: 422,
+    faults: [{ at, message }],
+  });
 }
 
 /**

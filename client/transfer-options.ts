@@ -1,5 +1,13 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { LOSSES, type LossName, STARTS, type StartName, type TRANSFER_DEFAULTS } from "../shared/protocol/transfer.ts";
+import {
+  ANSWERS,
+  type AnswersName,
+  LOSSES,
+  type LossName,
+  STARTS,
+  type StartName,
+  type TRANSFER_DEFAULTS,
+} from "../shared/protocol/transfer.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "./options.ts";
 
 /** How a transfer is carried out: what `transfer` does itself, and what `submit` and `quote` ask a provider for. */
@@ -10,6 +18,7 @@ export interface HowToTransfer {
   readonly lr?: number;
   readonly start?: StartName[];
   readonly select?: number;
+  readonly answers?: AnswersName;
   readonly seed?: number;
 }
 
@@ -20,10 +29,13 @@ export interface HowToTransfer {
 export function withHowToTransfer(command: Command, defaults?: typeof TRANSFER_DEFAULTS): Command {
   const loss = "what of student and target is compared: class distributions, or whole vocabularies";
   const start = "the words that the student's prompt started from, the prompt itself, or try both";
+  const answers =
+    "where answers are text, what of them is compared: the student's likeliest ones, drawn ones, or the first position";
   return command
     .addOption(new Option("--loss <name>", loss).choices(LOSSES).default(defaults?.loss))
     .addOption(new Option("--start <name...>", start).choices(STARTS).default(defaults && ["words"]))
     .option("--select <n>", "choose so many public texts that carry the task (default: all)", wholeNumber(10))
+    .addOption(new Option("--answers <which>", answers).choices(ANSWERS).default(defaults && "greedy"))
     .option("--steps <n>", "optimiser steps", wholeNumber(1), defaults?.steps)
     .option("--batch-size <n>", "texts a step", wholeNumber(1), defaults?.batchSize)
     .option("--lr <x>", "peak learning rate", positiveNumber, defaults?.learningRate)

@@ -2,8 +2,9 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { readTask } from "../shared/data/files.ts";
 import { type Example, readExamples, readTexts } from "../shared/data/jsonl.ts";
+import { requireClasses } from "../shared/operations/checks.ts";
 import { Draws, seededRandom } from "../shared/protocol/random.ts";
-import type { Task } from "../shared/protocol/task.ts";
+import type { ClassificationTask } from "../shared/protocol/task.ts";
 
 /** Of the private rows, the part that settings are chosen by, and no more rows than this. */
 const VALIDATION = 0.1;
@@ -12,7 +13,7 @@ const MOST_VALIDATED = 500;
 /** A private data set as whoever chooses settings sees it: there is no way from here to its test rows. */
 export interface PrivateData {
   readonly name: string;
-  readonly task: Task;
+  readonly task: ClassificationTask;
   /** Rows that prompts are tuned on … */
   readonly train: readonly Example[];
   /** … and rows of the same file that settings are chosen by. */
@@ -21,7 +22,7 @@ export interface PrivateData {
 
 /** Reads `task.json` and `train.jsonl` of a folder, and splits off rows for validation. */
 export async function readPrivate(folder: string, name: string): Promise<PrivateData> {
-  const task = await readTask(join(folder, name, "task.json"));
+  const task = requireClasses(await readTask(join(folder, name, "task.json")));
   const rows = shuffle(await readExamples(join(folder, name, "train.jsonl"), task), 0);
   const held = Math.min(MOST_VALIDATED, Math.ceil(rows.length * VALIDATION));
   return { name, task, train: rows.slice(held), validation: rows.slice(0, held) };

@@ -10,14 +10,15 @@ import type { Model } from "../shared/models/model.ts";
 import type { OpenModel } from "../shared/operations/open-model.ts";
 import { createPlan } from "../shared/privacy/plan.ts";
 import { cryptoRandom } from "../shared/protocol/random.ts";
-import type { Task } from "../shared/protocol/task.ts";
+import type { ClassificationTask } from "../shared/protocol/task.ts";
 import { dpTune } from "../shared/training/dp-tune.ts";
 import { figures, predict } from "../shared/training/evaluate.ts";
 import { initialPrompt } from "../shared/training/initial-prompt.ts";
+import type { LabelledText } from "../shared/training/objective.ts";
 import { ADAM } from "../shared/training/optimizers.ts";
 import type { EncodedText } from "../shared/training/texts.ts";
 import { readScores, readStates } from "../shared/training/transfer.ts";
-import { type LabelledText, tune } from "../shared/training/tune.ts";
+import { tune } from "../shared/training/tune.ts";
 import type { ResumableRun } from "../shared/training/variable-run.ts";
 import type { TuneSettings } from "./settings.ts";
 
@@ -26,14 +27,14 @@ export class TaskModel {
   readonly engine: Engine;
   readonly model: Model;
   readonly tokenizer: Tokenizer;
-  readonly task: Task;
+  readonly task: ClassificationTask;
   readonly classes: readonly Int32Array[];
   readonly #encode: (texts: readonly string[]) => Promise<EncodedText[]>;
 
   private constructor(
     engine: Engine,
     { model, tokenizer }: OpenModel,
-    task: Task,
+    task: ClassificationTask,
     parts: { classes: readonly Int32Array[]; encode: (texts: readonly string[]) => Promise<EncodedText[]> },
   ) {
     this.engine = engine;
@@ -45,7 +46,7 @@ export class TaskModel {
   }
 
   /** @throws ProblemError if the task doesn't fit the model */
-  static async open(engine: Engine, model: OpenModel, task: Task): Promise<TaskModel> {
+  static async open(engine: Engine, model: OpenModel, task: ClassificationTask): Promise<TaskModel> {
     const { classes } = await verbalizer(task, model.tokenizer);
     return new TaskModel(engine, model, task, {
       classes,

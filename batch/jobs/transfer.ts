@@ -1,5 +1,5 @@
 import { publicTexts } from "../../shared/operations/texts.ts";
-import { transferPrompt } from "../../shared/operations/transfer.ts";
+import { transferAs } from "../../shared/operations/transfer-answers.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import type { ResultFacts, TransferSpec } from "../../shared/protocol/job.ts";
@@ -18,9 +18,10 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const prompt = await readStoredPrompt(store, files, spec.prompt.sha256);
   const { id, digest } = spec.publicSet;
   const path = await fetchPublicSet(store, work, spec.publicSet);
-  const { loss, alpha, starts, selected, steps, batchSize, learningRate, seed } = spec.options;
+  const { loss, alpha, starts, selected, steps, batchSize, learningRate, seed, answers = "greedy" } = spec.options;
   const open = spec.student.kind === "open";
-  const moved = await transferPrompt(
+  const moved = await transferAs(
+    prompt.manifest.task,
     {
       target,
       student,
@@ -31,6 +32,7 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
       alpha,
       starts,
       selected,
+      answers,
       steps,
       batchSize,
       learningRate,

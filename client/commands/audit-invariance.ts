@@ -5,11 +5,12 @@ import { readTask } from "../../shared/data/files.ts";
 import { checkDevice } from "../../shared/graph/device.ts";
 import { Engine } from "../../shared/graph/engine.ts";
 import { requirePrivateRoom, requireRoom } from "../../shared/operations/checks.ts";
-import { encodedExamples } from "../../shared/operations/texts.ts";
+import { encodedRows } from "../../shared/operations/texts.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { cryptoRandom, Draws } from "../../shared/protocol/random.ts";
 import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import { examine, type Findings } from "../../shared/training/invariance-audit.ts";
+import type { Examples } from "../../shared/training/objective.ts";
 import { loadModel, loadVerbalizer } from "../inputs.ts";
 import { longRun } from "../long-run.ts";
 import { positiveNumber, wholeNumber } from "../options.ts";
@@ -43,10 +44,13 @@ export function registerInvariance(audit: Command, io: Io): void {
 async function run(options: Options, io: Io): Promise<void> {
   const task = await readTask(options.task);
   const loaded = await loadModel(options.model, io);
-  const classes = await loadVerbalizer(task, loaded, io);
   requireRoom(task, options.promptTokens, loaded);
   requirePrivateRoom(task, options.promptTokens, loaded);
-  const examples = await encodedExamples(options.data, task, loaded, io.message);
+  const rows = await encodedRows(options.data, task, loaded, io.message);
+  const examples: Examples =
+    rows.kind === "generation"
+      ? { examples: rows.rows }
+      : { classes: await loadVerbalizer(rows.task, loaded, io), examples: rows.rows };
   const ids = await initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
   const { device } = io;
   const findings = await longRun(io, async (watch) => {
@@ -56,7 +60,7 @@ async function run(options: Options, io: Io): Promise<void> {
       const engine = new Engine({ threads, device });
       try {
         const start = await initialPrompt(engine, loaded.model, ids);
-        const examined = { engine, model: loaded.model, classes, examples, start, clip: options.clip };
+        const examined = { engine, model: loaded.model, ...examples, start, clip: options.clip };
         found.push(await examine(examined, options, found[0], new Draws(cryptoRandom), watch));
       } finally {
         await engine.close();

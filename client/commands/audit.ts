@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { initialisationIds } from "../../shared/data/encode.ts";
 import { readTask } from "../../shared/data/files.ts";
-import { requirePrivateRoom, requireRoom } from "../../shared/operations/checks.ts";
+import { requireClasses, requirePrivateRoom, requireRoom } from "../../shared/operations/checks.ts";
 import { encodedExamples } from "../../shared/operations/texts.ts";
 import {
   areaUnder,
@@ -18,7 +18,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { Draws, seededRandom } from "../../shared/protocol/random.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { initialPrompt } from "../../shared/training/initial-prompt.ts";
-import type { LabelledText } from "../../shared/training/tune.ts";
+import type { LabelledText } from "../../shared/training/objective.ts";
 import { type AuditedTraining, type AuditSubject, confidencesOf, planOf, tuneOn } from "../audit-subject.ts";
 import { loadModel, loadVerbalizer } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
@@ -157,7 +157,7 @@ async function withSubject(
   io: Io,
   run: (subject: AuditSubject, rows: readonly LabelledText[], watch: Watch) => Promise<void>,
 ): Promise<void> {
-  const task = await readTask(options.task);
+  const task = requireClasses(await readTask(options.task));
   const loaded = await loadModel(options.model, io);
   const classes = await loadVerbalizer(task, loaded, io);
   requireRoom(task, options.promptTokens, loaded);

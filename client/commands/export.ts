@@ -6,8 +6,10 @@ import type { Engine } from "../../shared/graph/engine.ts";
 import { input } from "../../shared/graph/tensor.ts";
 import type { Model } from "../../shared/models/model.ts";
 import { requireFinite, requireRoom } from "../../shared/operations/checks.ts";
+import type { OpenModel } from "../../shared/operations/open-model.ts";
 import { encodedTexts } from "../../shared/operations/texts.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { isGeneration, type Task } from "../../shared/protocol/task.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { InterruptedError } from "../../shared/training/loop.ts";
 import { type LoadedPrompt, loadModel, loadPromptAndTask, loadVerbalizer } from "../inputs.ts";
@@ -29,7 +31,8 @@ interface Options {
 const NOTES = `
 A line of --out is the body of one POST to /v1/completions of \`vllm serve … --enable-prompt-embeds\`: the rows of the soft prompt and the token
 embeddings of the text in its template, float32, as the server's model takes them in place of tokens (positions are added by the server). Its
-answer is one of the labels' words. Where a label has several words that is the likeliest word, while \`predict\` compares the labels' means.
+answer is one of the labels' words. Where a label has several words that is the likeliest word, while \`predict\` compares the labels' means. Of
+a generation task it is text up to a stop string, as \`predict\` gives it.
 
 The embeddings are the texts in another form: whoever has the model can read them.`;
 
@@ -60,19 +63,25 @@ async function run(options: Options, io: Io): Promise<void> {
     throw new ProblemError(TITLE, `${options.model} is a masked model; vLLM completes texts with causal ones only.`);
   }
   const { prompt, task } = await loadPromptAndTask(options, loaded, io);
-  const classes = await loadVerbalizer(task, loaded, io);
   requireRoom(task, prompt.virtualTokens, loaded);
   const texts = await encodedTexts(options.data, task, loaded, io.message);
   const request = {
     model: options.servedModel ?? options.model.split("@")[0],
-    max_tokens: 1,
     temperature: 0,
-    allowed_token_ids: classes.flatMap((ids) => [...ids]),
+    ...(await answerFields(task, loaded, io)),
   };
   await engineRun(io, (engine, watch) =>
     writeLines(out, bodies({ engine, model, prompt, texts, request, name: options.model }, watch)),
   );
   io.result({ requests: texts.length, out }, `${out}: ${texts.length} requests to /v1/completions`);
+}
+
+/** What a request says of its answer: one of the labels' words, or text up to a stop string. */
+async function answerFields(task: Task, loaded: OpenModel, io: Io): Promise<object> {
+  if (!isGeneration(task)) {
+    return { max_tokens: 1, allowed_token_ids: (await loadVerbalizer(task, loaded, io)).flatMap((ids) => [...ids]) };
+  }
+  return { max_tokens: task.maxNewTokens, ...(task.stop.length > 0 && { stop: task.stop }) };
 }
 
 interface Export {

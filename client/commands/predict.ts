@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { predictLabels } from "../../shared/operations/predict.ts";
+import { predictRows } from "../../shared/operations/predict.ts";
 import { encodedTexts } from "../../shared/operations/texts.ts";
 import { loadModel, loadPromptAndTask } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
@@ -12,11 +12,11 @@ interface Options {
   task?: string;
 }
 
-/** `softpost predict`: labels for new texts. */
+/** `softpost predict`: labels or answers for new texts. */
 export function registerPredict(program: Command, io: Io): void {
   program
     .command("predict")
-    .description("print label and class probabilities of every text as a line of JSON")
+    .description("print, of every text, label and class probabilities, or the answer, as a line of JSON")
     .requiredOption("--model <dir>", "model folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--prompt <dir>", "soft prompt to put before every text")
     .requiredOption("--data <file>", 'rows of {"text"} (JSONL)')
@@ -29,7 +29,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const { prompt, task } = await loadPromptAndTask(options, model, io);
   const texts = await encodedTexts(options.data, task, model, io.message);
   const rows = await engineRun(io, (engine, watch) =>
-    predictLabels({ model, task, prompt: prompt.value }, texts, engine, watch),
+    predictRows({ model, task, prompt: prompt.value }, texts, engine, watch),
   );
   for (const row of rows) io.row(JSON.stringify(row));
 }

@@ -33,9 +33,9 @@ export function withTransferFlags(command: Command): Command {
 
 /** The options as the API takes them; what isn't given is the provider's default. */
 export function transferOptions(flags: TransferFlags): Partial<TransferOptions> {
-  const { dataset, public: publicSet, loss, steps, batchSize, lr: learningRate, alpha, seed } = flags;
+  const { dataset, public: publicSet, loss, steps, batchSize, lr: learningRate, alpha, answers, seed } = flags;
   const { start: starts, select: selected } = flags;
-  const given = Object.entries({ loss, steps, batchSize, learningRate, alpha, starts, selected, seed }).filter(
+  const given = Object.entries({ loss, steps, batchSize, learningRate, alpha, starts, selected, answers, seed }).filter(
     ([, value]) => value !== undefined,
   );
   return { dataset, publicSet, ...Object.fromEntries(given) };

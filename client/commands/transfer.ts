@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { hashFile } from "../../shared/data/model-files.ts";
+import { requireClasses } from "../../shared/operations/checks.ts";
 import { encodedExamples, publicTexts } from "../../shared/operations/texts.ts";
-import { transferPrompt } from "../../shared/operations/transfer.ts";
+import { transferAs } from "../../shared/operations/transfer-answers.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { TRANSFER_DEFAULTS } from "../../shared/protocol/transfer.ts";
 import { describeTravel } from "../describe-travel.ts";
@@ -55,7 +56,18 @@ async function run(options: Options, io: Io): Promise<void> {
   const target = await loadModel(options.target, io);
   const texts = await publicTexts(options.public, task, target, options.open ? student : undefined, io.message);
   const { sha256: digest } = await hashFile(options.public);
-  const { open = false, loss, alphaData, start, select = null, steps, batchSize, seed, resume = false } = options;
+  const {
+    open = false,
+    loss,
+    alphaData,
+    start,
+    select = null,
+    answers,
+    steps,
+    batchSize,
+    seed,
+    resume = false,
+  } = options;
   const request = {
     target,
     student,
@@ -66,9 +78,10 @@ async function run(options: Options, io: Io): Promise<void> {
     alpha:
       alphaData === undefined
         ? Number(options.alpha)
-        : { labelled: await encodedExamples(alphaData, task, target, io.message) },
+        : { labelled: await encodedExamples(alphaData, requireClasses(task), target, io.message) },
     starts: [...new Set(start)],
     selected: select,
+    answers,
     steps,
     batchSize,
     learningRate: options.lr,
@@ -76,7 +89,11 @@ async function run(options: Options, io: Io): Promise<void> {
     state: { path: out.statePath, resume },
   };
   const moved = await engineRun(io, (engine, watch) =>
-    transferPrompt(request, { use: (_, run) => run(engine), bareStates: (_, compute) => compute(), watch }),
+    transferAs(task, request, {
+      use: (_, run) => run(engine),
+      bareStates: (_, compute) => compute(),
+      watch,
+    }),
   );
   await out.finish((folder) => writePrompt(folder, moved));
   const { alpha, travel, advice } = moved;

@@ -3,13 +3,14 @@ import { readTask } from "../../shared/data/files.ts";
 import { readTexts } from "../../shared/data/jsonl.ts";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { verbalizer } from "../../shared/data/verbalizer.ts";
-import { evaluateTask } from "../../shared/operations/evaluate.ts";
-import { encodedExamples } from "../../shared/operations/texts.ts";
+import { evaluateRows, type TaskEvaluation } from "../../shared/operations/evaluate.ts";
+import { encodedRows } from "../../shared/operations/texts.ts";
 import { checkTuning, type TuneRequest, tunePrompt } from "../../shared/operations/tune.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { ACCOUNTANTS, type Accountant } from "../../shared/privacy/accountant.ts";
 import { createPlan, type PrivacyPlan } from "../../shared/privacy/plan.ts";
 import { cryptoRandom } from "../../shared/protocol/random.ts";
+import { isGeneration } from "../../shared/protocol/task.ts";
 import { loadModel, loadPrompt } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
@@ -58,11 +59,11 @@ export function registerTune(program: Command, io: Io): void {
     .description("tune a soft prompt on private data, which never leaves this machine")
     .requiredOption("--model <dir>", "model folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--task <file>", "task.json")
-    .requiredOption("--train <file>", "labelled private rows (JSONL)")
-    .option(
-      "--eval <file>",
-      "labelled rows, public ones if the tuning is private, to measure the accuracy on afterwards",
+    .requiredOption(
+      "--train <file>",
+      'private rows of {"text", "label"}, or of {"text", "target"} for a generation task (JSONL)',
     )
+    .option("--eval <file>", "rows as in --train, public ones if the tuning is private, to measure on afterwards")
     .option("--prompt <dir>", "soft prompt to start from (default: the task's init text)")
     .requiredOption("--out <dir>", "new folder for the prompt")
     .option("--prompt-tokens <n>", `virtual tokens (default: ${PROMPT_TOKENS})`, wholeNumber(1))
@@ -117,23 +118,36 @@ async function run(options: Options, io: Io): Promise<void> {
   const out = await openOut(options.out, options);
   const request = await requestOf(options, out.statePath, io);
   const { model, task, steps, privacy } = request;
-  const test = options.eval === undefined ? undefined : await encodedExamples(options.eval, task, model, io.message);
+  const test = options.eval === undefined ? undefined : await encodedRows(options.eval, task, model, io.message);
   await checkTuning(request);
   if (privacy) announce(privacy.plan, test !== undefined, io);
-  const { loss, accuracy, ...tuned } = await engineRun(io, async (engine, watch) => {
+  const { loss, measured, ...tuned } = await engineRun(io, async (engine, watch) => {
     const tuned = await tunePrompt(request, engine, watch);
-    const measured = test && (await evaluateTask({ model, task, prompt: tuned.prompt }, test, engine, watch));
-    return { ...tuned, accuracy: measured?.accuracy ?? null };
+    const measured = test && (await evaluateRows({ model, prompt: tuned.prompt }, test, engine, watch));
+    return { ...tuned, measured };
   });
   await out.finish((folder) => writePrompt(folder, tuned));
   forgetRunId(out.statePath);
   const plan = privacy?.plan ?? null;
   const guarantee = plan ? `, ε ${plan.epsilon.toPrecision(4)} at δ ${plan.delta}` : "";
-  const shown = accuracy === null ? "" : `, accuracy ${(100 * accuracy).toFixed(1)} %`;
   io.result(
-    { steps, loss, accuracy, privacy: plan, out: options.out },
-    `${options.out}: loss ${loss.toFixed(4)}${shown}${guarantee}`,
+    { steps, loss, ...figuresOf(measured), privacy: plan, out: options.out },
+    `${options.out}: loss ${loss.toFixed(4)}${shown(measured)}${guarantee}`,
   );
+}
+
+/** The figures of the --eval rows that the result has: null without such rows. */
+function figuresOf(measured: TaskEvaluation | undefined) {
+  if (measured?.kind !== "generation") return { accuracy: measured?.figures.accuracy ?? null };
+  const { exactMatch, f1 } = measured.figures;
+  return { accuracy: null, exactMatch, f1 };
+}
+
+function shown(measured: TaskEvaluation | undefined): string {
+  if (!measured) return "";
+  const percent = (part: number) => `${(100 * part).toFixed(1)} %`;
+  if (measured.kind === "classification") return `, accuracy ${percent(measured.figures.accuracy)}`;
+  return `, exact match ${percent(measured.figures.exactMatch)}, F1 ${percent(measured.figures.f1)}`;
 }
 
 /** Reads what a run is made of. */
@@ -141,9 +155,9 @@ async function requestOf(options: Options, statePath: string, io: Io): Promise<T
   const task = await readTask(options.task);
   const model = await loadModel(options.model, io);
   // Before the rows are read: what costs least to mend is said first.
-  await verbalizer(task, model.tokenizer);
+  if (!isGeneration(task)) await verbalizer(task, model.tokenizer);
   const given = options.prompt === undefined ? undefined : await loadPrompt(options.prompt, model, io, task);
-  const examples = await encodedExamples(options.train, task, model, io.message);
+  const { rows: examples } = await encodedRows(options.train, task, model, io.message);
   const { batchSize, epochs = EPOCHS, steps = Math.ceil((epochs * examples.length) / batchSize) } = options;
   const plan = planOf(options, examples.length, steps);
   return {

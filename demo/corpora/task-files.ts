@@ -1,8 +1,8 @@
-import type { Task } from "../../shared/protocol/task.ts";
+import type { ClassificationTask } from "../../shared/protocol/task.ts";
 
 /** What a demo task consists of, before it is written: the task itself, the client's rows and the provider's texts. */
 export interface TaskFiles {
-  readonly task: Task;
+  readonly task: ClassificationTask;
   /** Private: the client tunes on these … */
   readonly train: readonly Row[];
   /** … and what comes out is measured on these. */

@@ -1,5 +1,6 @@
 import type { PrecisionName, PublicSet, Student } from "../../shared/protocol/catalogue.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
+import { isGeneration } from "../../shared/protocol/task.ts";
 import {
   type Cost,
   heldOutTexts,
@@ -16,7 +17,8 @@ const RESERVE_FACTOR = 2;
 
 const FORMULA =
   "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · starts · steps · (batchSize · maxLength + virtualTokens) + " +
-  "passes · examples · maxLength + starts · heldOut · maxLength; passes = 1, or 3 if α > 0; heldOut = examples / 10, at most 500";
+  "passes · examples · maxLength + starts · heldOut · maxLength; passes = 1, or 3 if α > 0; heldOut = examples / 10, at most 500. " +
+  "Where answers are text, maxLength + maxNewTokens stands for maxLength, nothing is held out, and a pass more answers the public texts";
 
 export interface Price {
   readonly work: number;
@@ -77,9 +79,11 @@ export async function priceOf(
  */
 function workOf(manifest: Manifest, options: TransferOptions, { examples }: PublicSet): number {
   const { steps, batchSize, alpha, starts, selected } = options;
-  const { maxLength } = manifest.task;
-  const passes = alpha > 0 ? 3 : 1;
-  const compared = starts.length * heldOutTexts(Math.min(examples, selected ?? examples));
-  const walked = 3 * starts.length * steps * (batchSize * maxLength + manifest.prompt.virtualTokens);
-  return walked + (passes * examples + compared) * maxLength;
+  const { task } = manifest;
+  const answers = isGeneration(task);
+  const length = task.maxLength + (answers ? task.maxNewTokens : 0);
+  const passes = (alpha > 0 ? 3 : 1) + (answers ? 1 : 0);
+  const compared = answers ? 0 : starts.length * heldOutTexts(Math.min(examples, selected ?? examples));
+  const walked = 3 * starts.length * steps * (batchSize * length + manifest.prompt.virtualTokens);
+  return walked + (passes * examples + compared) * length;
 }

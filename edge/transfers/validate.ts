@@ -3,6 +3,7 @@ import type { Catalogue, PublicSet, Student } from "../../shared/protocol/catalo
 import { type Fault, ProblemError } from "../../shared/protocol/errors.ts";
 import { MAX_FAULTS, parseJson, validate } from "../../shared/protocol/json.ts";
 import { MANIFEST_FILE, type Manifest, parseManifest, sha256 } from "../../shared/protocol/manifest.ts";
+import { isGeneration } from "../../shared/protocol/task.ts";
 import { optionsSchema, type TransferOptions } from "../../shared/protocol/transfer.ts";
 import { privacyFaults } from "../ledger/privacy.ts";
 import { findPublicSet } from "../storage/catalogue.ts";
@@ -88,13 +89,19 @@ export function checkFit(
         `Is ${dimension}; the student's embeddings have ${student.dimension}.`,
       );
     }
-    if (virtualTokens + manifest.task.maxLength > student.positions) {
-      const room = student.positions - manifest.task.maxLength;
+    const { task } = manifest;
+    const answer = isGeneration(task) ? task.maxNewTokens : 0;
+    if (virtualTokens + task.maxLength + answer > student.positions) {
+      const room = student.positions - task.maxLength - answer;
+      const beside = answer > 0 ? ` and answers of maxNewTokens ${answer}` : "";
       fault(
         `${MANIFEST_FILE}#/prompt/virtualTokens`,
-        `Is ${virtualTokens}; beside texts of maxLength ${manifest.task.maxLength} the student has room for ${room}.`,
+        `Is ${virtualTokens}; beside texts of maxLength ${task.maxLength}${beside} the student has room for ${room}.`,
       );
     }
+  }
+  if (options.answers && !isGeneration(manifest.task)) {
+    fault("options#/answers", "Is for tasks whose answer is text; the manifest's is one with labels.");
   }
   if (manifest.transfer)
     fault(`${MANIFEST_FILE}#/transfer`, "This prompt came out of a transfer; send one tuned on a student.");

@@ -1,5 +1,5 @@
 import { ProblemError } from "../protocol/errors.ts";
-import type { Task } from "../protocol/task.ts";
+import { isGeneration, type Task } from "../protocol/task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** An example as the model reads it. */
@@ -29,6 +29,7 @@ export async function encoder(
 ): Promise<(texts: readonly string[]) => Promise<Encoded[]>> {
   requireMask(task, kind);
   const fill = templateFiller(task, tokenizer);
+  const end = isGeneration(task) ? await closingTokens(tokenizer) : 0;
   const [bare] = await tokenizer.encode([fill("")]);
   if (bare!.length > task.maxLength) {
     throw new ProblemError(
@@ -50,12 +51,17 @@ export async function encoder(
     const shortened = new Map(tooLong.map((index, i) => [index, cut[i]!]));
     return all.map((whole, index) => {
       const ids = shortened.get(index) ?? whole;
-      return { ids, readAt: readAt(ids), shortened: shortened.has(index) };
+      return { ids: ids.subarray(0, ids.length - end), readAt: readAt(ids) - end, shortened: shortened.has(index) };
     });
   };
 }
 
-function requireMask({ template }: Task, kind: "causal" | "masked"): void {
+function requireMask(task: Task, kind: "causal" | "masked"): void {
+  if (isGeneration(task)) {
+    requireCausal(kind);
+    return;
+  }
+  const { template } = task;
   const has = template.includes("{mask}");
   if (has === (kind === "masked")) return;
   const detail = has
@@ -97,6 +103,21 @@ export function templateFiller(task: Task, tokenizer: Pick<Tokenizer, "maskToken
   return (text) => template.replace("{text}", () => text);
 }
 
+/** @throws ProblemError for a masked model, which can't continue a text */
+export function requireCausal(kind: "causal" | "masked"): void {
+  if (kind === "causal") return;
+  const detail =
+    "The task is a generation, whose answer is text, and the model is a masked one (RoBERTa, BERT), which can't continue a text.";
+  throw new ProblemError(TITLE, `${detail} Use a causal model (GPT-2, Llama, Mistral, Qwen).`, { status: 422 });
+}
+
+/** How many special tokens a tokenizer puts behind every text: nothing may be continued behind them. */
+async function closingTokens(tokenizer: Tokenizer): Promise<number> {
+  const [whole, piece] = [(await tokenizer.encode(["a"]))[0]!, (await tokenizer.encodePieces(["a"]))[0]!];
+  const opening = whole.findIndex((_, at) => piece.every((id, i) => whole[at + i] === id));
+  return whole.length - opening - piece.length;
+}
+
 /**
  * The token ids of the longest beginning of every text that fits, by bisection of all of them at once.
  *
@@ -122,7 +143,7 @@ async function longestFits(
 }
 
 /** `length`, or one less if it would cut a surrogate pair in two. */
-function wholeCharacters(text: string, length: number): number {
+export function wholeCharacters(text: string, length: number): number {
   const last = text.charCodeAt(length - 1);
   return last >= 0xd800 && last < 0xdc00 ? length - 1 : length;
 }

@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { duplicateKeys, MAX_FAULTS, quote } from "../protocol/json.ts";
 import { refuseLfsPointer } from "../protocol/lfs.ts";
-import type { Task } from "../protocol/task.ts";
+import type { ClassificationTask } from "../protocol/task.ts";
 import { jsonFault } from "./json-fault.ts";
 import { firstBadByte, notUtf8Text } from "./text-encoding.ts";
 
@@ -27,7 +27,7 @@ export interface Example {
  * @throws ProblemError with the line of every fault (up to a limit): broken JSON, no text, a missing or unknown label,
  *   a line that is too long or not UTF-8; or if there is no row at all or no such file
  */
-export async function readExamples(path: string, task: Task): Promise<Example[]> {
+export async function readExamples(path: string, task: ClassificationTask): Promise<Example[]> {
   const indices = new Map(task.labels.map(({ name }, index) => [name, index]));
   const numbered = task.labels.some(({ name }) => isNumber(name));
   const byNumber = (label: unknown) => {
@@ -74,17 +74,39 @@ export async function readTexts(path: string): Promise<string[]> {
   );
 }
 
+/** A row of a generation task's file, and the line that it stands in. */
+export interface TargetRow {
+  readonly text: string;
+  readonly target: string;
+  readonly line: number;
+}
+
+/**
+ * Reads rows `{"text": string, "target": string}`; other fields are ignored, blank lines skipped.
+ *
+ * @throws ProblemError as `readExamples`, also for a target that is missing, no string, or empty
+ */
+export async function readTargets(path: string): Promise<TargetRow[]> {
+  return readRows(path, ({ text, target }, line) => {
+    if (typeof text !== "string") return 'Has no "text" that is a string.';
+    if (target === undefined) return 'Has no "target": the task is a generation, whose rows have the answer there.';
+    if (typeof target !== "string") return 'Its "target" is no string.';
+    if (target.trim() === "") return 'Its "target" is empty.';
+    return { text, target, line };
+  });
+}
+
 /** @param read gives the row's value, or says what is wrong with it */
 async function readRows<T extends object>(
   path: string,
-  read: (row: Record<string, unknown>) => T | string,
+  read: (row: Record<string, unknown>, line: number) => T | string,
 ): Promise<T[]> {
   const rows: T[] = [];
   const faults = new LineFaults(path);
   let number = 0;
   for await (const line of readLines(path)) {
     number += 1;
-    const row = typeof line === "string" ? readLine(line, read) : line;
+    const row = typeof line === "string" ? readLine(line, (fields) => read(fields, number)) : line;
     if (row === undefined) continue;
     if ("fault" in row) faults.add(number, row as LineFault);
     else rows.push(row as T);

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { ProblemError } from "../protocol/errors.ts";
 import { quote } from "../protocol/json.ts";
-import type { Task } from "../protocol/task.ts";
+import { isGeneration, type Task } from "../protocol/task.ts";
 import { templateFiller } from "./encode.ts";
 import { resolveTokenizer } from "./tokenizer/definition.ts";
 import type { Json } from "./tokenizer/files.ts";
@@ -37,7 +37,7 @@ export async function requireSameTokenizer(
 }
 
 /**
- * The texts of a transfer: the template with every label's word and with every public text, and the text that the prompt starts from.
+ * The texts of a transfer: the template with every label's word (or stop string) and with every public text, and the text that the prompt starts from.
  *
  * @param publicTexts as their file has them
  */
@@ -48,7 +48,7 @@ export function transferTexts(
   maskToken: string | undefined,
 ): string[] {
   const fill = templateFiller(task, { maskToken });
-  const words = task.labels.flatMap((label) => label.words);
+  const words = isGeneration(task) ? task.stop : task.labels.flatMap((label) => label.words);
   const said = words.map((word) =>
     task.template.includes("{mask}")
       ? task.template.replace("{mask}", () => word).replace("{text}", "")

@@ -1,6 +1,6 @@
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { quote } from "../protocol/json.ts";
-import type { Task } from "../protocol/task.ts";
+import type { ClassificationTask } from "../protocol/task.ts";
 import { doubledTokens } from "./doubled-tokens.ts";
 import { templateFiller } from "./encode.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -21,7 +21,7 @@ const SAMPLE_TEXT = "text";
  * @throws ProblemError with every word that has no token, can't follow the template, or shares its token with
  *   another class
  */
-export async function verbalizer(task: Task, tokenizer: Tokenizer): Promise<Verbalizer> {
+export async function verbalizer(task: ClassificationTask, tokenizer: Tokenizer): Promise<Verbalizer> {
   const preceding = await precedingText(task, tokenizer);
   const faults: Fault[] = [];
   const notes: string[] = [];
@@ -66,7 +66,7 @@ interface Preceding {
   readonly space: string;
 }
 
-async function precedingText(task: Task, tokenizer: Tokenizer): Promise<Preceding> {
+async function precedingText(task: ClassificationTask, tokenizer: Tokenizer): Promise<Preceding> {
   const [head, mask] = task.template.split("{mask}");
   const filled = templateFiller({ ...task, template: head! }, tokenizer)(SAMPLE_TEXT);
   const text = mask === undefined ? filled : filled.trimEnd();

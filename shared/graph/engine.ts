@@ -1,11 +1,12 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import type { Device, Graph, Session, Value } from "./graph.ts";
+import type { Copy, Device, Graph, Session, Value } from "./graph.ts";
 import { packsWeights } from "./memory.ts";
 import { serialise } from "./serialise.ts";
 import type { Reply, Request } from "./session-messages.ts";
+import type { Tensor } from "./tensor.ts";
 
-export { DEVICES, type Device, type Graph, type Session, type Value } from "./graph.ts";
+export { type Copy, DEVICES, type Device, type Graph, type Session, type Value } from "./graph.ts";
 
 /**
  * Sets what ONNX Runtime and CUDA's libraries read when they are loaded. It has to be done in the first thread: another's environment is a copy
@@ -50,17 +51,14 @@ export class Engine {
 
   /** Makes a graph ready to run. */
   async load(graph: Graph): Promise<Session> {
-    const updates = (graph.updates ?? []).map(({ variable, next }) => {
-      if (variable.source.kind !== "variable") throw new Error("only variables can be updated");
-      return { name: variable.source.name, next };
-    });
-    const updated = Object.fromEntries(updates.map(({ name, next }) => [`next.${name}`, next]));
-    const onnx = serialise({ ...graph.outputs, ...updated });
+    const { outputs, updates = [], appends = [] } = graph;
+    const changed = Object.fromEntries([...updates, ...appends].map((each) => [`next.${nameOf(each)}`, each.next]));
+    const onnx = serialise({ ...outputs, ...changed });
     const handle = this.#next;
-    const names = updates.map(({ name }) => name);
-    await this.#call({ type: "load", handle, onnx, updates: names, packed: packsWeights(graph) });
+    const names = { updates: updates.map(nameOf), appends: appends.map(nameOf) };
+    await this.#call({ type: "load", handle, onnx, ...names, packed: packsWeights(graph) });
     return {
-      run: (feeds) => this.#call({ type: "run", handle, feeds }),
+      run: (feeds, part = {}) => this.#call({ type: "run", handle, feeds, part }),
       release: () => this.#call({ type: "release", handle }),
     };
   }
@@ -73,6 +71,21 @@ export class Engine {
   /** Copies of variables. */
   get(names: readonly string[]): Promise<Record<string, Value>> {
     return this.#call({ type: "get", names });
+  }
+
+  /** Gives variables another shape, new ones their first: what is in both shapes stays where it is, the rest is 0. */
+  resize(shapes: Readonly<Record<string, readonly number[]>>): Promise<void> {
+    return this.#call({ type: "resize", shapes });
+  }
+
+  /** Copies pieces of variables, one after the other. */
+  copy(copies: readonly Copy[]): Promise<void> {
+    return this.#call({ type: "copy", copies });
+  }
+
+  /** Frees variables that are not needed any more. */
+  drop(names: readonly string[]): Promise<void> {
+    return this.#call({ type: "drop", names });
   }
 
   /** Ends the thread and frees all memory. */
@@ -103,4 +116,9 @@ export class Engine {
     for (const { reject } of this.#waiting.values()) reject(this.#failure);
     this.#waiting.clear();
   }
+}
+
+function nameOf({ variable }: { readonly variable: Tensor }): string {
+  if (variable.source.kind !== "variable") throw new Error("only variables can be updated");
+  return variable.source.name;
 }

@@ -17,8 +17,8 @@ export interface OnnxGraph {
   readonly bytes: Uint8Array;
   /** Names and dtypes of the inputs that every run must give. */
   readonly inputs: readonly { readonly name: string; readonly dtype: DType }[];
-  /** Names and dtypes of the variables that the graph reads. */
-  readonly variables: readonly string[];
+  /** The variables that the graph reads; of those whose leading dimension has a name, a run takes some rows. */
+  readonly variables: readonly { readonly name: string; readonly byRows: boolean }[];
   /** Folder that the weights' locations are relative to; undefined if there are none. */
   readonly weightFolder: string | undefined;
 }
@@ -67,7 +67,7 @@ class Writer {
     return {
       bytes,
       inputs: given.map((tensor) => ({ name: leafName(tensor), dtype: tensor.dtype })),
-      variables: kept.map(leafName),
+      variables: kept.map((tensor) => ({ name: leafName(tensor), byRows: typeof tensor.shape[0] === "string" })),
       weightFolder,
     };
   }

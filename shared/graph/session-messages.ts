@@ -1,5 +1,5 @@
 /** What an engine and its thread say to each other. */
-import type { Value } from "./graph.ts";
+import type { Copy, Part, Value } from "./graph.ts";
 import type { OnnxGraph } from "./serialise.ts";
 
 export type Request =
@@ -7,13 +7,23 @@ export type Request =
       readonly type: "load";
       readonly handle: number;
       readonly onnx: OnnxGraph;
+      /** Names of the variables that the graph replaces, and of those that it writes into. */
       readonly updates: readonly string[];
+      readonly appends: readonly string[];
       /** Whether weights are packed for matrix products. */
       readonly packed: boolean;
     }
   | { readonly type: "release"; readonly handle: number }
-  | { readonly type: "run"; readonly handle: number; readonly feeds: Readonly<Record<string, Value>> }
+  | {
+      readonly type: "run";
+      readonly handle: number;
+      readonly feeds: Readonly<Record<string, Value>>;
+      readonly part: Part;
+    }
   | { readonly type: "set"; readonly variables: Readonly<Record<string, Value>> }
+  | { readonly type: "resize"; readonly shapes: Readonly<Record<string, readonly number[]>> }
+  | { readonly type: "copy"; readonly copies: readonly Copy[] }
+  | { readonly type: "drop"; readonly names: readonly string[] }
   | { readonly type: "get"; readonly names: readonly string[] };
 
 export interface Reply {

@@ -1,13 +1,15 @@
 /** The thread that holds ONNX sessions and variables. It answers one request at a time, in order. */
 import { parentPort, workerData } from "node:worker_threads";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import type { Device, Value } from "./graph.ts";
+import type { Device, Part, Value } from "./graph.ts";
 import type { OnnxGraph } from "./serialise.ts";
 import type { Reply, Request } from "./session-messages.ts";
+import { append, copyPieces, resized, rowsOf, type Stored } from "./variable-memory.ts";
 
 interface Loaded extends Pick<OnnxGraph, "inputs" | "variables"> {
   readonly session: InferenceSession;
   readonly updates: readonly string[];
+  readonly appends: readonly string[];
 }
 
 const { threads, device } = workerData as { threads: number; device: Device };
@@ -16,7 +18,7 @@ const variables = new Map<string, Tensor>();
 /** A second buffer for each updated variable: a run writes there, then the two change places. */
 const spares = new Map<string, Tensor>();
 
-async function load({ handle, onnx, updates, packed }: Extract<Request, { type: "load" }>): Promise<void> {
+async function load({ handle, onnx, updates, appends, packed }: Extract<Request, { type: "load" }>): Promise<void> {
   const session = await InferenceSession.create(onnx.bytes, {
     executionProviders: [device],
     intraOpNumThreads: threads,
@@ -31,39 +33,59 @@ async function load({ handle, onnx, updates, packed }: Extract<Request, { type: 
       },
     },
   });
-  loaded.set(handle, { session, inputs: onnx.inputs, variables: onnx.variables, updates });
+  loaded.set(handle, { session, inputs: onnx.inputs, variables: onnx.variables, updates, appends });
 }
 
-async function run({ handle, feeds }: Extract<Request, { type: "run" }>): Promise<Record<string, Value>> {
-  const { session, inputs, variables: read, updates } = loaded.get(handle)!;
+async function run({ handle, feeds, part }: Extract<Request, { type: "run" }>): Promise<Record<string, Value>> {
+  const { session, inputs, variables: read, updates, appends } = loaded.get(handle)!;
   const given: Record<string, Tensor> = {};
   for (const { name } of inputs) {
     const value = feeds[name];
     if (!value) throw new Error(`no value is given for the input ${name}`);
     given[name] = tensor(value);
   }
-  for (const name of read) {
-    const value = variables.get(name);
-    if (!value) throw new Error(`the variable ${name} has no value yet`);
-    given[name] = value;
-  }
-  const fetches = Object.fromEntries(session.outputNames.map((name) => [name, spare(name, updates)]));
-  const results = await session.run(given, fetches);
+  for (const { name, byRows } of read) given[name] = byRows ? partOf(variable(name), part) : variable(name);
+  const fetches: Record<string, Tensor | null> = {};
+  for (const name of updates) fetches[`next.${name}`] = spare(name);
+  for (const name of appends) fetches[`next.${name}`] = null;
+  const returned = part.outputs ?? session.outputNames.filter((name) => !(name in fetches));
+  for (const name of returned) fetches[name] = null;
+  const results = (await session.run(given, fetches)) as Record<string, Tensor>;
   for (const name of updates) {
-    spares.set(name, variables.get(name)!);
-    variables.set(name, results[`next.${name}`] as Tensor);
+    spares.set(name, variable(name));
+    variables.set(name, results[`next.${name}`]!);
   }
-  const returned = Object.entries(results).filter(([name]) => !fetches[name]);
-  return Object.fromEntries(returned.map(([name, result]) => [name, value(result as Tensor)]));
+  for (const name of appends) append(stored(given[name]!), stored(results[`next.${name}`]!), part.positions!);
+  return Object.fromEntries(returned.map((name) => [name, value(results[name]!)]));
 }
 
-/** Where a run writes an output: into the spare buffer of a variable that it updates, or wherever ONNX Runtime likes. */
-function spare(output: string, updates: readonly string[]): Tensor | null {
-  const name = output.slice("next.".length);
-  if (!output.startsWith("next.") || !updates.includes(name)) return null;
-  const current = variables.get(name);
-  if (!current) throw new Error(`the variable ${name} has no value yet`);
-  return spares.get(name) ?? new Tensor(new Float32Array(current.size), current.dims);
+function variable(name: string): Tensor {
+  const found = variables.get(name);
+  if (!found) throw new Error(`the variable ${name} has no value yet`);
+  return found;
+}
+
+/** The second buffer of a variable, which its next value is written into. */
+function spare(name: string): Tensor {
+  const { size, dims } = variable(name);
+  return spares.get(name) ?? new Tensor(new Float32Array(size), dims);
+}
+
+function partOf(whole: Tensor, { rows }: Part): Tensor {
+  if (!rows) return whole;
+  const { data, dims } = rowsOf(stored(whole), rows.first, rows.count);
+  return new Tensor(data, dims);
+}
+
+function stored({ data, dims }: Tensor): Stored {
+  return { data: data as Float32Array, dims };
+}
+
+function resize(name: string, shape: readonly number[]): void {
+  const before = variables.get(name) ?? { data: new Float32Array(), dims: shape.map(() => 0) };
+  const { data, dims } = resized(stored(before as Tensor), shape);
+  variables.set(name, new Tensor(data, dims));
+  spares.delete(name);
 }
 
 function tensor({ data, shape }: Value): Tensor {
@@ -87,6 +109,21 @@ async function answer(request: Request): Promise<unknown> {
     case "set":
       for (const [name, given] of Object.entries(request.variables)) {
         variables.set(name, tensor(given));
+        spares.delete(name);
+      }
+      return undefined;
+    case "resize":
+      for (const [name, shape] of Object.entries(request.shapes)) resize(name, shape);
+      return undefined;
+    case "copy":
+      for (const { from, to, pieces } of request.copies) {
+        const source = from === undefined ? undefined : stored(variable(from)).data;
+        copyPieces(source, stored(variable(to)).data, pieces);
+      }
+      return undefined;
+    case "drop":
+      for (const name of request.names) {
+        variables.delete(name);
         spares.delete(name);
       }
       return undefined;

@@ -3,8 +3,8 @@ import { type Dim, PER_EXAMPLE, terms } from "./shape.ts";
 import type { Node, Tensor } from "./tensor.ts";
 
 /** Everything that a graph computes. */
-export function outputsOf({ outputs, updates = [] }: Graph): Tensor[] {
-  return [...Object.values(outputs), ...updates.map(({ next }) => next)];
+export function outputsOf({ outputs, updates = [], appends = [] }: Graph): Tensor[] {
+  return [...Object.values(outputs), ...[...updates, ...appends].map(({ next }) => next)];
 }
 
 /** All nodes that outputs reach, inputs before the nodes that use them, and what isn't made by a node. */

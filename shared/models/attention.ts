@@ -8,7 +8,7 @@ import { constant, type Tensor } from "../graph/tensor.ts";
 import type { Model } from "./model.ts";
 
 /** Added to the score of a position that must not be seen. */
-const HIDDEN = -1e9;
+export const HIDDEN = -1e9;
 
 /** Features of the prompt `[L, P, W]`, if there is one, and of the texts `[B, T, W]`. */
 export interface Parts {
@@ -80,8 +80,12 @@ export function causalMask(length: Dim): Tensor {
 
 /** The mask `[B, 1, 1, T]` that hides what is after the last position of every text, int32 `[B]`. */
 export function lastMask(last: Tensor, length: Dim): Tensor {
-  const rows = last.shape[0]!;
-  return hideUnless(lessOrEqual(range(0, length), reshape(last, [rows, 1, 1, 1])));
+  return positionMask(reshape(last, [last.shape[0]!, 1]), length);
+}
+
+/** The mask `[B, Q, 1, T]` that hides what is after each of Q positions of every text, int32 `[B, Q]`. */
+export function positionMask(positions: Tensor, length: Dim): Tensor {
+  return hideUnless(lessOrEqual(range(0, length), reshape(positions, [...positions.shape, 1, 1])));
 }
 
 function hideUnless(seen: Tensor): Tensor {

@@ -8,17 +8,28 @@ import { gather } from "../graph/operators/indexing.ts";
 import { cast, concat, range, reshape, split } from "../graph/operators/layout.ts";
 import { type Dim, PER_EXAMPLE, product } from "../graph/shape.ts";
 import { integers, sizes, type Tensor } from "../graph/tensor.ts";
-import { attend, causalMask, lastMask, type Parts } from "./attention.ts";
+import { attend, causalMask, type Parts, positionMask } from "./attention.ts";
 import type { Model } from "./model.ts";
 import type { Texts } from "./texts.ts";
 
 /** {@link readHidden} of a causal model. */
 export function readCausal(model: Model, { ids, lengths }: Texts, prompt?: Tensor): Tensor {
+  const last = add(lengths, integers(-1, "int32"));
+  return readPositions(model, ids, reshape(last, [ids.shape[0]!, 1]), prompt);
+}
+
+/**
+ * Final hidden states of a causal model at Q positions of every text, `[B·Q, D]`.
+ * @param ids int32 `[B, T]`, right-padded
+ * @param positions int32 `[B, Q]`
+ * @param prompt as {@link readHidden} takes it
+ */
+export function readPositions(model: Model, ids: Tensor, positions: Tensor, prompt?: Tensor): Tensor {
   const layout = layoutOf(ids, prompt);
   const final = model.config.layers - 1;
   let states = embed(model, layout, ids, prompt);
   for (let layer = 0; layer < final; layer++) states = wholeLayer(model, layout, layer, states);
-  return model.finalNorm(readLayer(model, layout, final, states, lengths));
+  return model.finalNorm(readLayer(model, layout, final, states, positions));
 }
 
 /** {@link allHidden} of a causal model. */
@@ -118,16 +129,18 @@ function wholeLayer(model: Model, layout: Layout, layer: number, states: States)
   return { joined: true, streams: [model.finish(layer, x, join(layout, contexts))] };
 }
 
-/** The last layer, of which only the last position of each text is needed: `[B, D]`. */
-function readLayer(model: Model, layout: Layout, layer: number, states: States, lengths: Tensor): Tensor {
+/** The last layer, of which only Q positions of each text are needed, int32 `[B, Q]`: `[B·Q, D]`. */
+function readLayer(model: Model, layout: Layout, layer: number, states: States, positions: Tensor): Tensor {
   const { rows, length, virtualTokens } = layout;
-  const last = add(lengths, integers(-1, "int32"));
+  const count = positions.shape[1]!;
+  const all = product([rows, count]);
   const { texts } = partsOf(layout, states.joined, states.streams);
   const flat = reshape(texts, [product([rows, length]), model.config.width]);
-  const x = gather(flat, add(mul(range(0, rows), cast(sizes([length]), "int32")), last));
-  const { query } = model.heads(layer, x, add(last, integers(virtualTokens, "int32")));
-  const one = reshape(query, [rows, 1, query.shape[1]!]);
+  const rowStarts = mul(reshape(range(0, rows), [rows, 1]), cast(sizes([length]), "int32"));
+  const x = gather(flat, reshape(add(rowStarts, positions), [all]));
+  const { query } = model.heads(layer, x, reshape(add(positions, integers(virtualTokens, "int32")), [all]));
+  const apart = reshape(query, [rows, count, query.shape[1]!]);
   const { key, value } = heads(model, layout, layer, states);
-  const context = attend(one, key, value, lastMask(last, length), model);
-  return model.finish(layer, x, reshape(context, [rows, context.shape[2]!]));
+  const context = attend(apart, key, value, positionMask(positions, length), model);
+  return model.finish(layer, x, reshape(context, [all, context.shape[2]!]));
 }

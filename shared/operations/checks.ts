@@ -1,5 +1,5 @@
 import { ProblemError } from "../protocol/errors.ts";
-import type { Task } from "../protocol/task.ts";
+import { type ClassificationTask, isGeneration, type Task } from "../protocol/task.ts";
 import { longestText } from "../training/record-chunks.ts";
 import type { OpenModel } from "./open-model.ts";
 
@@ -11,11 +11,17 @@ import type { OpenModel } from "./open-model.ts";
  */
 export function requireRoom(task: Task, rows: number, { checkpoint, name }: OpenModel): void {
   const { positions } = checkpoint.config;
-  if (rows + task.maxLength <= positions) return;
+  const answer = isGeneration(task) ? task.maxNewTokens : 0;
+  const wanted = rows + task.maxLength + answer;
+  if (wanted <= positions) return;
+  const parts = [
+    `${rows} virtual tokens and ${task.maxLength} tokens of text (the task's maxLength)`,
+    ...(answer > 0 ? [` and ${answer} of the answer (its maxNewTokens)`] : []),
+  ];
+  const lower = answer > 0 ? "maxLength or maxNewTokens" : "maxLength";
   throw new ProblemError(
     "The prompt and the texts are too long",
-    `${rows} virtual tokens and ${task.maxLength} tokens of text (the task's maxLength) make ${rows + task.maxLength}, ` +
-      `but ${name} has ${positions} positions. Use fewer virtual tokens or lower maxLength.`,
+    `${parts.join("")} make ${wanted}, but ${name} has ${positions} positions. Use fewer virtual tokens or lower ${lower}.`,
     { status: 422 },
   );
 }
@@ -46,4 +52,11 @@ export function requireFinite(values: Float32Array | Int32Array, what: string): 
   if (values.every(Number.isFinite)) return;
   const detail = `${what} hold NaN or infinity: the model's weights are broken, or the learning rate is too high.`;
   throw new ProblemError("The result is not a number", detail);
+}
+
+/** A task as one with labels. @throws ProblemError if its answer is text */
+export function requireClasses(task: Task): ClassificationTask {
+  if (!isGeneration(task)) return task;
+  const detail = `The task ${task.name} is a generation, whose answer is text; this is for tasks whose answer is one of some labels.`;
+  throw new ProblemError("The task is of another kind", detail, { status: 422 });
 }

@@ -1,9 +1,11 @@
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
-import type { Task } from "../protocol/task.ts";
+import { type ClassificationTask, isGeneration, type Task } from "../protocol/task.ts";
+import type { Answer } from "../training/answer.ts";
 import { predict } from "../training/evaluate.ts";
 import type { Watch } from "../training/events.ts";
 import type { EncodedText } from "../training/texts.ts";
+import { answerTexts } from "./answers.ts";
 import { requireFinite, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
 
@@ -16,7 +18,7 @@ export interface Prediction {
 /** A model, a task and the soft prompt that it is done with, or none. */
 export interface Classification {
   readonly model: OpenModel;
-  readonly task: Task;
+  readonly task: ClassificationTask;
   /** `[P, D]` */
   readonly prompt: Value | undefined;
 }
@@ -38,6 +40,18 @@ export async function classProbabilities(
   const probabilities = await predict({ engine, model: model.model, classes, prompt }, texts, watch);
   requireFinite(probabilities, `The probabilities of ${model.name}`);
   return probabilities;
+}
+
+/** What a model makes of every text, a row each: a label with probabilities, or an answer. */
+export async function predictRows(
+  { model, task, prompt }: { readonly model: OpenModel; readonly task: Task; readonly prompt: Value | undefined },
+  texts: readonly EncodedText[],
+  engine: Engine,
+  watch: Watch,
+): Promise<readonly (Prediction | Answer)[]> {
+  if (!isGeneration(task)) return predictLabels({ model, task, prompt }, texts, engine, watch);
+  const questions = texts.map(({ ids }) => ids);
+  return answerTexts({ model, task, prompt }, questions, engine, watch);
 }
 
 /** Labels texts. @throws ProblemError as `classProbabilities` */

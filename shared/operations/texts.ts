@@ -1,8 +1,10 @@
 import { type Encoded, encoder } from "../data/encode.ts";
-import { readExamples, readTexts } from "../data/jsonl.ts";
-import { ProblemError } from "../protocol/errors.ts";
-import type { Task } from "../protocol/task.ts";
-import type { LabelledText } from "../training/tune.ts";
+import { type EncodedTarget, targetEncoder } from "../data/encode-target.ts";
+import { readExamples, readTargets, readTexts } from "../data/jsonl.ts";
+import { type Fault, ProblemError } from "../protocol/errors.ts";
+import { MAX_FAULTS } from "../protocol/json.ts";
+import { type ClassificationTask, type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
+import type { LabelledText } from "../training/objective.ts";
 import type { OpenModel } from "./open-model.ts";
 
 /** Tells the user something that is no error. */
@@ -34,7 +36,12 @@ export async function publicTexts(
 }
 
 /** Labelled rows likewise. @throws ProblemError also for a label that the task hasn't */
-export async function encodedExamples(path: string, task: Task, model: OpenModel, say?: Say): Promise<LabelledText[]> {
+export async function encodedExamples(
+  path: string,
+  task: ClassificationTask,
+  model: OpenModel,
+  say?: Say,
+): Promise<LabelledText[]> {
   const examples = await readExamples(path, task);
   const encoded = await encodeAll(
     examples.map(({ text }) => text),
@@ -44,6 +51,42 @@ export async function encodedExamples(path: string, task: Task, model: OpenModel
     say,
   );
   return encoded.map(({ ids, readAt }, i) => ({ ids, readAt, label: examples[i]!.label }));
+}
+
+/**
+ * The rows of a generation task's JSONL file, with their answers.
+ * @throws ProblemError as `encodedTexts`, also with the line of every row whose target is missing or has no room
+ */
+export async function encodedTargets(
+  path: string,
+  task: GenerationTask,
+  { tokenizer, model }: OpenModel,
+  say?: Say,
+): Promise<EncodedTarget[]> {
+  const encode = await targetEncoder(task, tokenizer, model.kind);
+  const encoded: EncodedTarget[] = [];
+  const faults: Fault[] = [];
+  const rows = await readTargets(path);
+  for (const [i, row] of (await encode(rows)).entries()) {
+    if (typeof row !== "string") encoded.push(row);
+    else if (faults.length < MAX_FAULTS) faults.push({ at: `${path}:${rows[i]!.line}`, message: row });
+  }
+  if (faults.length > 0) {
+    throw new ProblemError("The data file is not valid", `${path} has lines that can't be used.`, { faults });
+  }
+  sayShortened(encoded, path, task, say);
+  return encoded;
+}
+
+/** Rows with what is wanted of them: labels or answers, as the task's kind has it. */
+export type TaskRows =
+  | { readonly kind: "classification"; readonly task: ClassificationTask; readonly rows: readonly LabelledText[] }
+  | { readonly kind: "generation"; readonly task: GenerationTask; readonly rows: readonly EncodedTarget[] };
+
+/** `encodedExamples` or `encodedTargets`. */
+export async function encodedRows(path: string, task: Task, model: OpenModel, say?: Say): Promise<TaskRows> {
+  if (isGeneration(task)) return { kind: "generation", task, rows: await encodedTargets(path, task, model, say) };
+  return { kind: "classification", task, rows: await encodedExamples(path, task, model, say) };
 }
 
 async function encodeAll(
@@ -60,9 +103,17 @@ async function encodeAll(
     const detail = `${path}: text ${empty + 1} and the template together have no token. Remove it or add words to the template.`;
     throw new ProblemError("The data file is not valid", detail);
   }
-  const shortened = encoded.filter((example) => example.shortened).length;
-  if (shortened > 0) {
-    say?.(`${path}: ${shortened} of ${encoded.length} texts were shortened to ${task.maxLength} tokens (maxLength).`);
-  }
+  sayShortened(encoded, path, task, say);
   return encoded;
+}
+
+function sayShortened(
+  encoded: readonly { readonly shortened: boolean }[],
+  path: string,
+  { maxLength }: Task,
+  say?: Say,
+): void {
+  const shortened = encoded.filter((example) => example.shortened).length;
+  if (shortened === 0) return;
+  say?.(`${path}: ${shortened} of ${encoded.length} texts were shortened to ${maxLength} tokens (maxLength).`);
 }

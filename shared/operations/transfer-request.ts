@@ -2,7 +2,7 @@ import type { Encoded } from "../data/encode.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import type { LossName, Manifest, StartName } from "../protocol/manifest.ts";
 import type { Watch } from "../training/events.ts";
-import type { LabelledText } from "../training/tune.ts";
+import type { LabelledText } from "../training/objective.ts";
 import type { OpenModel } from "./open-model.ts";
 
 /** A prompt that was tuned on a student, with what its manifest says. */

@@ -8,9 +8,10 @@ import { sha256 } from "../protocol/manifest.ts";
 import { figures, predict } from "../training/evaluate.ts";
 import type { Watch } from "../training/events.ts";
 import { initialPrompt } from "../training/initial-prompt.ts";
+import type { LabelledText } from "../training/objective.ts";
 import { chooseAlpha, readStates, scoresOfStates } from "../training/transfer.ts";
 import type { TransferCache } from "../training/transfer-loss.ts";
-import type { LabelledText } from "../training/tune.ts";
+import { requireClasses } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
 import type { TransferRequest, TransferTools } from "./transfer-request.ts";
 
@@ -54,7 +55,7 @@ export async function cacheOf(
   }
   if (!moving) return { prompted: scores };
   const scoresOf = async ({ model, tokenizer }: OpenModel, states: Float32Array) =>
-    scoresOfStates(engine, model, (await verbalizer(prompt.manifest.task, tokenizer)).classes, states);
+    scoresOfStates(engine, model, (await verbalizer(requireClasses(prompt.manifest.task), tokenizer)).classes, states);
   return {
     prompted: scores,
     bare: { student: await scoresOf(student, moving.student), target: await scoresOf(target, moving.target) },
@@ -93,7 +94,7 @@ export async function bestAlpha(
   watch: Watch,
 ): Promise<number> {
   const { labelled } = alpha as { labelled: readonly LabelledText[] };
-  const { classes, notes } = await verbalizer(prompt.manifest.task, target.tokenizer);
+  const { classes, notes } = await verbalizer(requireClasses(prompt.manifest.task), target.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
   const labels = labelled.map(({ label }) => label);
   const accuracy = async (classifier: { model: OpenModel["model"]; prompt?: Value }) =>

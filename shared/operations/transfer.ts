@@ -1,6 +1,4 @@
-import { readTexts } from "../data/jsonl.ts";
 import type { ManifestFacts } from "../data/prompt-folder.ts";
-import { requireSameTokenizer, transferTexts } from "../data/same-tokenizer.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
@@ -12,7 +10,8 @@ import { type Division, hardlyNamed, holdOut, readingsOf, selectTexts } from "..
 import { readScores, transfer } from "../training/transfer.ts";
 import { TEMPERATURES } from "../training/transfer-loss.ts";
 import { adviceOn, compareScores, pick } from "../training/travel.ts";
-import { requireFinite, requireRoom } from "./checks.ts";
+import { requireClasses, requireFinite, requireRoom } from "./checks.ts";
+import { requireSharedTokenizer } from "./shared-tokenizer.ts";
 import type { TransferRequest, TransferTools } from "./transfer-request.ts";
 import { bareStatesOf, bestAlpha, cacheOf, startsOf } from "./transfer-student.ts";
 
@@ -37,14 +36,10 @@ export interface Transferred {
  */
 export async function transferPrompt(request: TransferRequest, tools: TransferTools): Promise<Transferred> {
   const { target, student, prompt, publicSet, loss, steps, batchSize, learningRate, seed } = request;
-  const { task } = prompt.manifest;
+  const task = requireClasses(prompt.manifest.task);
   requireRoom(task, prompt.value.shape[0]!, target);
   requireOpen(request);
-  if (!request.open) {
-    await requireSameTokenizer(student.folder, target.folder, async (maskToken) =>
-      transferTexts(task, prompt.manifest.initialisation.text, await readTexts(publicSet.file), maskToken),
-    );
-  }
+  await requireSharedTokenizer(request);
   const { classes } = await verbalizer(task, target.tokenizer);
   const bare = await bareStatesOf(request, tools);
   const graphs = [target.record.digest, student.record.digest, prompt.value.shape[0], target.model.precision].join(" ");
@@ -115,7 +110,7 @@ function requireOpen({ open, loss, starts, alpha }: TransferRequest): void {
 }
 
 async function studentScores(engine: Engine, { student, prompt, publicSet }: TransferRequest, watch: Watch) {
-  const { classes, notes } = await verbalizer(prompt.manifest.task, student.tokenizer);
+  const { classes, notes } = await verbalizer(requireClasses(prompt.manifest.task), student.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
   const name = "reading the prompted student";
   return readScores(engine, student.model, classes, publicSet.studentTexts, name, watch, prompt.value);
@@ -166,7 +161,7 @@ const MOST_NAMED = 8;
 
 /** What public texts can't carry. */
 function coverage({ prompt }: TransferRequest, scores: Float32Array): string[] {
-  const { labels } = prompt.manifest.task;
+  const { labels } = requireClasses(prompt.manifest.task);
   const missing = hardlyNamed(readingsOf(scores, labels.length), labels.length).map((k) => labels[k]!.name);
   if (missing.length === 0) return [];
   const more = missing.length > MOST_NAMED ? ` and ${missing.length - MOST_NAMED} more` : "";

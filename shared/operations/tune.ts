@@ -1,4 +1,4 @@
-import { initialisationIds } from "../data/encode.ts";
+import { initialisationIds, requireCausal } from "../data/encode.ts";
 import type { ManifestFacts } from "../data/prompt-folder.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
@@ -7,20 +7,23 @@ import { MAX_VIRTUAL_TOKENS } from "../prompt/adapter.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { RandomSource } from "../protocol/random.ts";
-import type { Task } from "../protocol/task.ts";
+import { isGeneration, type Task } from "../protocol/task.ts";
 import { type DpTuned, dpTune } from "../training/dp-tune.ts";
 import type { Watch } from "../training/events.ts";
 import { initialPrompt } from "../training/initial-prompt.ts";
+import type { Examples, LabelledText } from "../training/objective.ts";
 import { ADAM } from "../training/optimizers.ts";
 import { loadRun } from "../training/run-state.ts";
-import { type LabelledText, type Order, type Tuned, tune } from "../training/tune.ts";
+import type { Sequence } from "../training/sequences.ts";
+import { type Order, type Tuned, tune } from "../training/tune.ts";
 import { requireFinite, requirePrivateRoom, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
 
 export interface TuneRequest {
   readonly model: OpenModel;
   readonly task: Task;
-  readonly examples: readonly LabelledText[];
+  /** With labels, or with answers, as the task's kind has it. */
+  readonly examples: readonly LabelledText[] | readonly Sequence[];
   /** SHA-256 of the examples' file: a run is only resumed on the same data. */
   readonly dataDigest: string;
   /** A prompt to start from, or the number of virtual tokens of one that starts from the task's `init` text. */
@@ -72,7 +75,8 @@ export async function checkTuning(request: TuneRequest): Promise<void> {
   if (privacy) requirePrivateRoom(task, rows, model);
   if (rows > MAX_VIRTUAL_TOKENS)
     throw new ProblemError("The prompt is too long", `--prompt-tokens may be at most ${MAX_VIRTUAL_TOKENS}.`);
-  await verbalizer(task, model.tokenizer);
+  if (isGeneration(task)) requireCausal(model.model.kind);
+  else await verbalizer(task, model.tokenizer);
   await initialisationIds(model.tokenizer, task.init, rows);
   if (averagedSteps > steps) {
     const detail = `--average is ${averagedSteps}, the run has ${steps} steps`;
@@ -88,14 +92,11 @@ export async function checkTuning(request: TuneRequest): Promise<void> {
  */
 export async function tunePrompt(request: TuneRequest, engine: Engine, watch: Watch): Promise<TunedPrompt> {
   await checkTuning(request);
-  const { model, task, start, steps, batchSize, optimizer, learningRate, averagedSteps, privacy } = request;
-  const { classes, notes } = await verbalizer(task, model.tokenizer);
-  for (const text of notes) watch.onEvent?.({ kind: "note", text });
+  const { model, start, steps, batchSize, optimizer, learningRate, averagedSteps, privacy } = request;
   const tuning = {
+    ...(await examplesOf(request, watch)),
     engine,
     model: model.model,
-    classes,
-    examples: request.examples,
     start: typeof start === "number" ? await fromText(engine, request, start) : start.value,
     optimizer: optimizer === "sgd" ? ({ name: "sgd" } as const) : ADAM,
     learningRate,
@@ -110,6 +111,13 @@ export async function tunePrompt(request: TuneRequest, engine: Engine, watch: Wa
   }
   requireFinite(tuned.prompt.data, "The prompt's values");
   return { prompt: tuned.prompt, facts: factsOf(request), loss: tuned.loss };
+}
+
+async function examplesOf({ task, model, examples }: TuneRequest, watch: Watch): Promise<Examples> {
+  if (isGeneration(task)) return { examples: examples as readonly Sequence[] };
+  const { classes, notes } = await verbalizer(task, model.tokenizer);
+  for (const text of notes) watch.onEvent?.({ kind: "note", text });
+  return { classes, examples: examples as readonly LabelledText[] };
 }
 
 async function fromText(engine: Engine, { model, task }: TuneRequest, virtualTokens: number): Promise<Value> {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseJson, validate } from "./json.ts";
-import { type Task, taskSchema } from "./task.ts";
+import { isGeneration, type Task, taskSchema } from "./task.ts";
 
 /** The manifest's file in a soft prompt's folder, beside the two of PEFT. */
 export const MANIFEST_FILE = "softpost.json";
@@ -83,6 +83,12 @@ export const travelSchema = z
   .meta({ id: "Travel" });
 
 export type Travel = z.output<typeof travelSchema>;
+/**
+ * At what of a public text a transfer compares student and target where answers are text: the student's answers, the likeliest or drawn
+ * ones, or the first position of an answer only.
+ */
+export const ANSWERS = ["greedy", "sampled", "first"] as const;
+export type AnswersName = (typeof ANSWERS)[number];
 
 const transferSchema = z.strictObject({
   student: modelSchema,
@@ -97,6 +103,8 @@ const transferSchema = z.strictObject({
   }),
   /** Without it, the vocabulary's: manifests of earlier releases. */
   loss: z.enum(LOSSES).optional(),
+  /** There if the task is a generation. */
+  answers: z.enum(ANSWERS).optional(),
   alpha: z.number().min(0).max(1),
   temperature: z.number().positive(),
   /** Without it, the words. */
@@ -106,8 +114,9 @@ const transferSchema = z.strictObject({
 });
 
 /** What is wrong with a task's template for a family of models, of which only masked ones have something to fill in. */
-function maskFault({ template }: Task, family: FamilyName): string | undefined {
-  const has = template.includes("{mask}");
+function maskFault(task: Task, family: FamilyName): string | undefined {
+  const has = task.template.includes("{mask}");
+  if (isGeneration(task) && family === "roberta") return "Is of a generation task, but the model is a masked one.";
   if (has === (family === "roberta")) return undefined;
   return has
     ? "Remove {mask}: the model reads on behind the text, only a masked one fills it in."

@@ -13,6 +13,11 @@ const MAX_LABELS = 1000;
 const MAX_WORDS = 50;
 /** Above the position limit of the models that are served; the model's own limit is checked when it is known. */
 const MAX_LENGTH = 8192;
+/** What a stop string and a list of them are at most: enough for any separator. */
+const MAX_STOP = 100;
+const MAX_STOPS = 16;
+/** A short answer; it takes as many steps of the model. */
+const MAX_NEW_TOKENS = 1024;
 
 /** How often `part` is in `text`. */
 function occurrences(text: string, part: string): number {
@@ -24,17 +29,28 @@ const labelSchema = z.strictObject({
   words: z.array(z.string().min(1).max(100)).min(1).max(MAX_WORDS),
 });
 
+const templateSchema = z
+  .string()
+  .max(MAX_TEMPLATE)
+  .refine((t) => occurrences(t, "{text}") === 1, "Must hold the placeholder {text} exactly once.");
+
+/** The instruction whose token embeddings a prompt starts from. */
+const initSchema = z.string().min(1).max(MAX_TEMPLATE);
+
+/** Tokens that a filled template (with the target, if it is filled too) may have, special tokens included, the prompt's not. */
+const lengthSchema = z.int().min(1).max(MAX_LENGTH).default(128);
+
 /**
- * A classification task. `template` holds `{text}` once and, for a masked model, `{mask}` once; everything else in it is
- * literal. A label's `words` are its verbalizer: the words that the model is asked to say for it.
+ * A task whose answer is one of some labels. `template` holds `{text}` once and, for a masked model, `{mask}` once; everything else in
+ * it is literal. A label's `words` are its verbalizer: the words that the model is asked to say for it.
  */
-export const taskSchema = z.strictObject({
+const classificationSchema = z.strictObject({
   name: nameSchema,
-  template: z
-    .string()
-    .max(MAX_TEMPLATE)
-    .refine((t) => occurrences(t, "{text}") === 1, "Must hold the placeholder {text} exactly once.")
-    .refine((t) => occurrences(t, "{mask}") <= 1, "Must hold the placeholder {mask} at most once."),
+  kind: z.literal("classification").optional(),
+  template: templateSchema.refine(
+    (t) => occurrences(t, "{mask}") <= 1,
+    "Must hold the placeholder {mask} at most once.",
+  ),
   labels: z
     .array(labelSchema)
     .min(2, "Must have at least two labels.")
@@ -43,13 +59,48 @@ export const taskSchema = z.strictObject({
       (labels) => new Set(labels.map(({ name }) => name)).size === labels.length,
       "Two labels have the same name.",
     ),
-  /** The instruction whose token embeddings a prompt starts from. */
-  init: z.string().min(1).max(MAX_TEMPLATE),
-  /** Tokens that a filled template may have, special tokens included, the prompt's not. */
-  maxLength: z.int().min(1).max(MAX_LENGTH).default(128),
+  init: initSchema,
+  maxLength: lengthSchema,
 });
 
-export type Task = z.output<typeof taskSchema>;
+/**
+ * A task whose answer is text: a causal model goes on behind the filled `template`. In training the answer is `target`, which holds
+ * `{target}` once, filled, and the first stop string, or the model's end token where there is none. Decoding ends at any stop string or
+ * end token, and after `maxNewTokens`.
+ */
+const generationSchema = z.strictObject({
+  name: nameSchema,
+  kind: z.literal("generation"),
+  template: templateSchema.refine(
+    (t) => !t.includes("{mask}"),
+    "Must not hold {mask}: a masked model can't continue a text.",
+  ),
+  target: z
+    .string()
+    .max(MAX_TEMPLATE)
+    .refine((t) => occurrences(t, "{target}") === 1, "Must hold the placeholder {target} exactly once."),
+  stop: z.array(z.string().min(1, "Must not be empty.").max(MAX_STOP)).max(MAX_STOPS).default([]),
+  init: initSchema,
+  maxLength: lengthSchema,
+  maxNewTokens: z.int().min(1).max(MAX_NEW_TOKENS).default(32),
+});
+
+/** A task of either kind; one that names none is a classification, as all were once. */
+export const taskSchema = z.discriminatedUnion("kind", [classificationSchema, generationSchema], {
+  error: ({ code }) =>
+    code === "invalid_union"
+      ? 'Is no kind of task that this softpost knows: "classification" or "generation". A newer one may know it.'
+      : undefined,
+});
+
+export type ClassificationTask = z.output<typeof classificationSchema>;
+export type GenerationTask = z.output<typeof generationSchema>;
+export type Task = ClassificationTask | GenerationTask;
+
+/** Whether the task's answer is text. */
+export function isGeneration(task: Task): task is GenerationTask {
+  return task.kind === "generation";
+}
 
 /**
  * @param name of the file, for messages

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { fileSchema, nameSchema, precisionSchema } from "./catalogue.ts";
-import { idSchema, LOSSES, manifestSchema, STARTS, travelSchema } from "./manifest.ts";
+import { ANSWERS, idSchema, LOSSES, manifestSchema, STARTS, travelSchema } from "./manifest.ts";
 
 /** Twenty times the paper's number of steps and a hundred times the default; the budget is what limits a job, this only catches slips. */
 const MAX_STEPS = 100_000;
@@ -72,11 +72,17 @@ export const optionsSchema = z
       .describe(
         "How many texts to choose of the public set: those that the prompted student is surest of, of every class alike. Null: all.",
       ),
+    answers: z
+      .enum(ANSWERS)
+      .optional()
+      .describe(
+        "Where answers are text, at what student and target are compared: the student's likeliest answers (default), drawn ones, or the first position of an answer only.",
+      ),
     seed: z.int().min(0).max(0xffff_ffff).default(0),
   })
   .meta({ id: "TransferOptions" });
 
-export { LOSSES, type LossName, STARTS, type StartName, type Travel } from "./manifest.ts";
+export { ANSWERS, type AnswersName, LOSSES, type LossName, STARTS, type StartName, type Travel } from "./manifest.ts";
 
 export type TransferOptions = z.output<typeof optionsSchema>;
 

@@ -1,5 +1,4 @@
 /** The sums of clipped per-example gradients that DP-SGD adds noise to: every record's part is a function of that record alone. */
-import { makeBatch } from "../data/batches.ts";
 import type { Session } from "../graph/engine.ts";
 import { div, lessOrEqual, minimum, mul, sqrt, where } from "../graph/operators/elementwise.ts";
 import { cast, reshape } from "../graph/operators/layout.ts";
@@ -9,19 +8,16 @@ import { constant, input, integers, type Tensor, variable } from "../graph/tenso
 import { GRID_UNITS_PER_CLIP } from "../privacy/noise.ts";
 import type { Watch } from "./events.ts";
 import { promptGradients } from "./loss-scale.ts";
+import { type Example, type Examples, largestSizes, type Objective, objectiveOf, type Shape } from "./objective.ts";
 import { scalar } from "./optimizers.ts";
-import { longest, prepare } from "./prepare.ts";
-import { type Chunk, chunksOf, paddedLength } from "./record-chunks.ts";
-import { textFeeds } from "./texts.ts";
-import { exampleLosses, type LabelledText, type Tuning } from "./tune.ts";
+import { prepare } from "./prepare.ts";
+import { type Chunk, chunksOf, paddedAnswer, paddedLength } from "./record-chunks.ts";
+import type { Tuning } from "./tune.ts";
 
 /** The largest finite float32: what is above, or not a number, is no gradient. */
 const LARGEST = 3.4028234663852886e38;
 /** Clipping aims a little below the clip norm, so that float32 rounding does not pass it; what still does is left out. */
 const ROUNDING_MARGIN = 1e-4;
-
-/** What stands where a batch has no record. */
-export const EMPTY_ROW: Row = { text: { ids: new Int32Array(1), readAt: 0, label: 0 }, counted: false };
 
 /**
  * The sum of clipped per-example gradients, in whole grid units of clip / {@link GRID_UNITS_PER_CLIP}.
@@ -30,12 +26,12 @@ export const EMPTY_ROW: Row = { text: { ids: new Int32Array(1), readAt: 0, label
  * @returns `sum` int32 `[P, D]`, `used` the number of examples in it, `losses` the sum of the losses
  */
 export function clippedSum(
-  { model, classes }: Pick<Tuning, "model" | "classes">,
+  { model, objective }: Pick<Tuning, "model"> & { readonly objective: Pick<Objective, "losses"> },
   prompt: Tensor,
 ): Record<"sum" | "used" | "losses", Tensor> {
   const [P, D] = prompt.shape as readonly [number, number];
   const apart = reshape(prompt, [PER_EXAMPLE, P, D]);
-  const losses = exampleLosses(model, classes, apart);
+  const losses = objective.losses(model, apart);
   const all = reshape(promptGradients(reduceSum(losses), [apart], model)[0]!, ["B", P * D]);
 
   const squares = sumLast(mul(all, all));
@@ -57,9 +53,7 @@ export function clippedSum(
 }
 
 /** What is summed. */
-export interface Summed extends Pick<Tuning, "engine" | "model" | "classes" | "examples" | "start"> {
-  readonly clip: number;
-}
+export type Summed = Examples & Pick<Tuning, "engine" | "model" | "start"> & { readonly clip: number };
 
 /** What a sample, or a part of it, adds up to. */
 export interface SampleSum {
@@ -73,7 +67,7 @@ export interface SampleSum {
 
 /** A row of a batch: a record, or what stands beside one. */
 export interface Row {
-  readonly text: LabelledText;
+  readonly text: Example;
   readonly counted: boolean;
 }
 
@@ -81,19 +75,23 @@ export interface Row {
 export class ClippedSums {
   readonly #session: Session;
   readonly #summed: Summed;
+  readonly #objective: Objective;
   /** Rows of every batch. */
   readonly rows: number;
 
   private constructor(session: Session, summed: Summed, rows: number) {
     this.#session = session;
     this.#summed = summed;
+    this.#objective = objectiveOf(summed);
     this.rows = rows;
   }
 
   static async load(summed: Summed, rows: number, watch: Watch): Promise<ClippedSums> {
-    const outputs = clippedSum(summed, variable("prompt", summed.start.shape));
-    const T = padded(summed, longest(summed.examples));
-    return new ClippedSums(await prepare(summed.engine, { outputs }, { B: rows, T }, watch), summed, rows);
+    const { engine, model, start } = summed;
+    const objective = objectiveOf(summed);
+    const outputs = clippedSum({ model, objective }, variable("prompt", start.shape));
+    const largest = largestSizes({ ...objective, shapeOf: (example) => padded(summed, objective, example) }, rows);
+    return new ClippedSums(await prepare(engine, { outputs }, largest, watch), summed, rows);
   }
 
   /** The same graph with other batches. */
@@ -101,8 +99,17 @@ export class ClippedSums {
     return new ClippedSums(this.#session, this.#summed, rows);
   }
 
-  get examples(): readonly LabelledText[] {
-    return this.#summed.examples;
+  get objective(): Objective {
+    return this.#objective;
+  }
+
+  get examples(): readonly Example[] {
+    return this.#objective.examples;
+  }
+
+  /** What stands where a batch has no record. */
+  get emptyRow(): Row {
+    return { text: this.#objective.empty, counted: false };
   }
 
   /** Numbers of a sum, P·D. */
@@ -112,15 +119,15 @@ export class ClippedSums {
 
   /** The chunks in which a sample is computed. */
   chunksOf(sample: Iterable<number>): readonly Chunk[] {
-    return chunksOf(sample, (record) => padded(this.#summed, this.examples[record]!.ids.length), this.rows);
+    return chunksOf(sample, (record) => padded(this.#summed, this.#objective, this.examples[record]!), this.rows);
   }
 
   /** What a sample adds up to. */
   async sampleSum(chunks: readonly Chunk[]): Promise<SampleSum> {
     const sum = new Float64Array(this.size);
     let [losses, leftOut] = [0, 0];
-    for (const { length, records } of chunks) {
-      const part = await this.batchSum(this.rowsOf(records), length);
+    for (const chunk of chunks) {
+      const part = await this.batchSum(this.rowsOf(chunk.records), chunk);
       part.sum.forEach((value, i) => {
         sum[i]! += value;
       });
@@ -134,21 +141,17 @@ export class ClippedSums {
   rowsOf(records: readonly number[]): readonly Row[] {
     return Array.from({ length: this.rows }, (_, i) => {
       const record = records[i];
-      return record === undefined ? EMPTY_ROW : { text: this.examples[record]!, counted: true };
+      return record === undefined ? this.emptyRow : { text: this.examples[record]!, counted: true };
     });
   }
 
   /** What the counted rows of one batch add up to, `sum` being int32. */
-  async batchSum(rows: readonly Row[], length: number): Promise<SampleSum & { readonly sum: Int32Array }> {
+  async batchSum(rows: readonly Row[], shape: Shape): Promise<SampleSum & { readonly sum: Int32Array }> {
     const texts = rows.map(({ text }) => text);
-    const batch = makeBatch(texts, Int32Array.from(texts.keys()), length);
-    const each = (data: Int32Array) => ({ shape: [rows.length], data });
     const counted = Int32Array.from(rows, (row) => (row.counted ? 1 : 0));
-    const labels = Int32Array.from(texts, ({ label }) => label);
     const { sum, losses, used } = await this.#session.run({
-      ...textFeeds(batch),
-      labels: each(labels),
-      counted: each(counted),
+      ...this.#objective.feeds(texts, shape),
+      counted: { shape: [rows.length], data: counted },
       clip: scalar(this.#summed.clip),
     });
     const leftOut = counted.reduce((a, b) => a + b, 0) - used!.data[0]!;
@@ -160,6 +163,7 @@ export class ClippedSums {
   }
 }
 
-function padded({ start, model }: Summed, length: number): number {
-  return paddedLength(length, start.shape[0]!, model.config.positions);
+function padded({ start, model }: Summed, { shapeOf }: Objective, example: Example): Shape {
+  const { length, answer } = shapeOf(example);
+  return { length: paddedLength(length, start.shape[0]!, model.config.positions), answer: paddedAnswer(answer) };
 }

@@ -1,9 +1,10 @@
 /** A thorough look at whether records have one vector each, and how far one moves the sum: `softpost audit invariance`. */
 import type { Draws } from "../protocol/random.ts";
-import { ClippedSums, EMPTY_ROW, type Row, type SampleSum, type Summed } from "./clipped-sums.ts";
+import { ClippedSums, type Row, type SampleSum, type Summed } from "./clipped-sums.ts";
 import type { Watch } from "./events.ts";
 import { distance, placed, randomCompany } from "./invariance.ts";
 import { InterruptedError } from "./loop.ts";
+import type { Shape } from "./objective.ts";
 import { rowsAtOnce } from "./record-chunks.ts";
 
 /** What was found with one engine. */
@@ -44,9 +45,9 @@ export async function examine(
   await forEach("comparing records", records, watch, async (record) => {
     for (const rows of [1, own, 2 * own + 1]) {
       const tried = sums.withRows(rows);
-      const { length } = tried.chunksOf([record])[0]!;
-      for (const batch of compositionsOf(tried, record, length, draws)) {
-        const { sum } = await tried.batchSum(batch, length);
+      const shape = tried.chunksOf([record])[0]!;
+      for (const batch of compositionsOf(tried, record, shape, draws)) {
+        const { sum } = await tried.batchSum(batch, shape);
         if (!vectors.has(record)) vectors.set(record, sum);
         shift = Math.max(shift, distance(sum, vectors.get(record)!));
         compositions += 1;
@@ -59,9 +60,9 @@ export async function examine(
 }
 
 /** A record at every place, alone and in company. */
-function compositionsOf(sums: ClippedSums, record: number, length: number, draws: Draws): (readonly Row[])[] {
+function compositionsOf(sums: ClippedSums, record: number, shape: Shape, draws: Draws): (readonly Row[])[] {
   return Array.from({ length: sums.rows }, (_, place) => place).flatMap((place) =>
-    [new Array<Row>(sums.rows).fill(EMPTY_ROW), randomCompany(sums, length, draws)].map((company) =>
+    [new Array<Row>(sums.rows).fill(sums.emptyRow), randomCompany(sums, shape, draws)].map((company) =>
       placed(sums, record, place, company),
     ),
   );

@@ -5,8 +5,9 @@
 import { GRID_UNITS_PER_CLIP } from "../privacy/noise.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { Draws } from "../protocol/random.ts";
-import { type ClippedSums, EMPTY_ROW, type Row } from "./clipped-sums.ts";
+import type { ClippedSums, Row } from "./clipped-sums.ts";
 import type { Watch } from "./events.ts";
+import type { Shape } from "./objective.ts";
 import type { Chunk } from "./record-chunks.ts";
 
 /** Records that are looked at before a run. */
@@ -45,7 +46,7 @@ export async function spotCheck(sums: ClippedSums, chunks: readonly Chunk[], dra
 async function agrees(sums: ClippedSums, chunks: readonly Chunk[], records: readonly number[], draws: Draws) {
   for (const record of records) {
     const chunk = chunks.find((each) => each.records.includes(record))!;
-    if ((await largestShift(sums, arrangements(sums, chunk, record, draws), chunk.length)) > 0) return false;
+    if ((await largestShift(sums, arrangements(sums, chunk, record, draws), chunk)) > 0) return false;
   }
   return true;
 }
@@ -54,13 +55,14 @@ async function agrees(sums: ClippedSums, chunks: readonly Chunk[], records: read
 type Arrangement = readonly Row[];
 
 /** A record among its chunk as the sample has it, at a random place among others, and at a random place alone. */
-function arrangements(sums: ClippedSums, { length, records }: Chunk, record: number, draws: Draws): Arrangement[] {
+function arrangements(sums: ClippedSums, chunk: Chunk, record: number, draws: Draws): Arrangement[] {
+  const { records } = chunk;
   const asSampled = sums.rowsOf(records).map((row, i) => ({ ...row, counted: records[i] === record }));
   const place = () => draws.integer(sums.rows);
   return [
     asSampled,
-    placed(sums, record, place(), randomCompany(sums, length, draws)),
-    placed(sums, record, place(), new Array<Row>(sums.rows).fill(EMPTY_ROW)),
+    placed(sums, record, place(), randomCompany(sums, chunk, draws)),
+    placed(sums, record, place(), new Array<Row>(sums.rows).fill(sums.emptyRow)),
   ];
 }
 
@@ -69,23 +71,18 @@ export function placed(sums: ClippedSums, record: number, place: number, company
   return company.with(place, { text: sums.examples[record]!, counted: true });
 }
 
-/** A batch of random records of the data set, cut to a length where they are longer; none of them counts. */
-export function randomCompany({ rows, examples }: ClippedSums, length: number, draws: Draws): Row[] {
-  return Array.from({ length: rows }, () => {
-    const { ids, readAt, label } = examples[draws.integer(examples.length)]!;
-    const text = { ids: ids.subarray(0, length), readAt: Math.min(readAt, length - 1), label };
-    return { text, counted: false };
-  });
+/** A batch of random records of the data set, cut to a shape where they are longer; none of them counts. */
+export function randomCompany({ rows, examples, objective }: ClippedSums, shape: Shape, draws: Draws): Row[] {
+  return Array.from({ length: rows }, () => ({
+    text: objective.cut(examples[draws.integer(examples.length)]!, shape),
+    counted: false,
+  }));
 }
 
 /** How far apart the sums of batches are, the first and another one, in units of the clip norm. */
-export async function largestShift(
-  sums: ClippedSums,
-  batches: readonly Arrangement[],
-  length: number,
-): Promise<number> {
+export async function largestShift(sums: ClippedSums, batches: readonly Arrangement[], shape: Shape): Promise<number> {
   const vectors: Int32Array[] = [];
-  for (const rows of batches) vectors.push((await sums.batchSum(rows, length)).sum);
+  for (const rows of batches) vectors.push((await sums.batchSum(rows, shape)).sum);
   return Math.max(...vectors.map((vector) => distance(vector, vectors[0]!)));
 }
 

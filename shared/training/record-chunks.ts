@@ -3,16 +3,18 @@
  * sampled: every batch has a shape that is public but for its own records' lengths (shared/privacy/README.md, "One record, one vector").
  */
 import { ALIGNED_FLOATS } from "../graph/operators/reduction.ts";
+import type { Shape } from "./objective.ts";
 
 /** Texts are padded to a multiple of so many tokens, or of a quarter of the next power of two where that is more. */
 const LEAST_STEP = 16;
 /** More records at once don't make a step faster. */
 const MOST_ROWS = 32;
 
-/** Records that are computed together. */
-export interface Chunk {
-  /** Tokens to which all of them are padded. */
-  readonly length: number;
+/** Answers are padded to a power of two of tokens, at least so many. */
+const LEAST_ANSWER = 4;
+
+/** Records that are computed together, padded to one shape. */
+export interface Chunk extends Shape {
   /** At most as many as a batch has rows. */
   readonly records: readonly number[];
 }
@@ -44,16 +46,24 @@ export function longestText(virtualTokens: number, positions: number): number {
   return positions - (positions & (ALIGNED_FLOATS - 1)) - virtualTokens;
 }
 
-/** Cuts a sample into chunks, each of records with one padded length. */
+/** Tokens to which an answer is padded: a function of its own length. */
+export function paddedAnswer(length: number): number {
+  return length === 0 ? 0 : Math.max(LEAST_ANSWER, 2 ** Math.ceil(Math.log2(length)));
+}
+
+/** Cuts a sample into chunks, each of records with one padded shape. */
 export function chunksOf(
   sample: Iterable<number>,
-  paddedLengthOf: (record: number) => number,
+  paddedShapeOf: (record: number) => Shape,
   rows: number,
 ): readonly Chunk[] {
-  const buckets = Map.groupBy(sample, paddedLengthOf);
-  return [...buckets].flatMap(([length, records]) =>
+  const buckets = Map.groupBy(sample, (record) => {
+    const { length, answer } = paddedShapeOf(record);
+    return `${length} ${answer}`;
+  });
+  return [...buckets.values()].flatMap((records) =>
     Array.from({ length: Math.ceil(records.length / rows) }, (_, i) => ({
-      length,
+      ...paddedShapeOf(records[0]!),
       records: records.slice(i * rows, (i + 1) * rows),
     })),
   );

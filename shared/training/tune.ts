@@ -1,35 +1,25 @@
-import { fileOrder, makeBatch, shuffled } from "../data/batches.ts";
+import { fileOrder, shuffled } from "../data/batches.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { div } from "../graph/operators/elementwise.ts";
-import { crossEntropy } from "../graph/operators/indexing.ts";
 import { cast, reshape } from "../graph/operators/layout.ts";
 import { reduceSum } from "../graph/operators/reduction.ts";
-import { input, sizes, type Tensor, variable } from "../graph/tensor.ts";
-import { readHidden } from "../models/forward.ts";
+import { sizes, type Tensor, variable } from "../graph/tensor.ts";
 import type { Model } from "../models/model.ts";
 import { seededRandom } from "../protocol/random.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
 import { guardedGradients, SkippedSteps } from "./loss-scale.ts";
-import { classScores } from "./losses.ts";
+import { type Examples, largestSizes, objectiveOf } from "./objective.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
-import { longest, prepare } from "./prepare.ts";
+import { prepare } from "./prepare.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
-import { type EncodedText, textFeeds, textInputs } from "./texts.ts";
+import type { EncodedText } from "./texts.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
 
-/** An example with its class. */
-export interface LabelledText extends EncodedText {
-  readonly label: number;
-}
-
 /** What tuning needs, private or not. */
-export interface Tuning {
+export type Tuning = Examples & {
   readonly engine: Engine;
   readonly model: Model;
-  /** Verbalizer tokens of each class. */
-  readonly classes: readonly ArrayLike<number>[];
-  readonly examples: readonly LabelledText[];
   /** Where the prompt starts, `[P, D]`. */
   readonly start: Value;
   readonly optimizer: Optimizer;
@@ -37,7 +27,7 @@ export interface Tuning {
   /** The prompt is the mean over this many last steps; 1 for the last iterate. */
   readonly averagedSteps: number;
   readonly state: ResumableRun;
-}
+};
 
 export interface Tuned {
   /** `[P, D]`. */
@@ -49,20 +39,20 @@ export interface Tuned {
 /** The order of the batches: shuffled anew in every epoch by a seed, or as the file has them. */
 export type Order = { readonly kind: "shuffled"; readonly seed: number } | { readonly kind: "file" };
 
-/** Tunes a soft prompt without privacy: the mean class cross-entropy of a batch, step by step. */
+/** Tunes a soft prompt without privacy: the mean loss of a batch's examples, step by step. */
 export async function tune(
   tuning: Tuning & { readonly steps: number; readonly batchSize: number; readonly order: Order },
   watch: Watch,
 ): Promise<Tuned> {
-  const { engine, model, classes, examples, start, optimizer, steps, averagedSteps } = tuning;
+  const { engine, model, examples, start, optimizer, steps, averagedSteps } = tuning;
+  const objective = objectiveOf(tuning);
   const prompt = variable("prompt", start.shape);
-  const losses = exampleLosses(model, classes, sharedPrompt(prompt));
-  const loss = batchMean(losses);
+  const loss = batchMean(objective.losses(model, sharedPrompt(prompt)));
   const { gradients, outputs, guard } = guardedGradients(loss, [prompt], model);
   const step = guard(optimizerStep(optimizer, [{ variable: prompt, gradient: gradients[0]! }]));
   const update = withRunningMean(step, prompt);
   const skipped = new SkippedSteps();
-  const largest = { B: Math.min(tuning.batchSize, examples.length), T: longest(examples) };
+  const largest = largestSizes(objective, Math.min(tuning.batchSize, examples.length));
   const session = await prepare(engine, { outputs: { loss, ...outputs }, updates: update.updates }, largest, watch);
   const batches = new EpochBatches(examples, tuning.batchSize, tuning.order);
   const mean = await runVariables(
@@ -73,13 +63,12 @@ export async function tune(
       steps,
       state: tuning.state,
       async step(index) {
-        const batch = makeBatch(examples, batches.at(index));
-        const labels = { shape: [batch.rows], data: batch.examples.map((example) => examples[example]!.label) };
+        const batch = Array.from(batches.at(index), (example) => examples[example]!);
         const rates = {
           ...optimizerFeeds(optimizer, index + 1, tuning.learningRate),
           ...runningMeanFeeds(index + 1, steps, averagedSteps),
         };
-        const results = await session.run({ ...textFeeds(batch), labels, ...rates });
+        const results = await session.run({ ...objective.feeds(batch), ...rates });
         skipped.see(results);
         return results.loss!.data[0]!;
       },
@@ -89,12 +78,6 @@ export async function tune(
   skipped.tell(watch);
   await session.release();
   return { prompt: (await engine.get([MEAN]))[MEAN]!, loss: mean };
-}
-
-/** The class cross-entropy `[B]` of every text, with the graph inputs `ids`, `lengths` and `labels`. */
-export function exampleLosses(model: Model, classes: readonly ArrayLike<number>[], prompt: Tensor): Tensor {
-  const hidden = readHidden(model, textInputs(), prompt);
-  return crossEntropy(classScores(model, hidden, classes), input("labels", "int32", ["B"]));
 }
 
 /** The mean of `[B]` values, as a scalar. */

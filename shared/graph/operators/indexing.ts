@@ -22,6 +22,16 @@ export function gather(table: Tensor, indices: Tensor): Tensor {
   return apply1(gatherOperator, [table, indices], { axis: 0 });
 }
 
+const argMaxOperator: Operator = {
+  type: "ArgMax",
+  infer: ([x]) => [{ dtype: "int64", shape: x!.shape.slice(0, -1) }],
+};
+
+/** The index of the largest element of the last axis, the first of equal ones, as int32. */
+export function argMax(x: Tensor): Tensor {
+  return cast(apply1(argMaxOperator, [x], { axis: -1, keepdims: 0 }), "int32");
+}
+
 const scatterElementsOperator: Operator = { type: "ScatterElements", infer: ([into]) => [into!] };
 
 /**

@@ -1,6 +1,6 @@
-import type { Task } from "../../../shared/protocol/task.ts";
+import type { ClassificationTask } from "../../../shared/protocol/task.ts";
 
-export const sentiment: Task = {
+export const sentiment: ClassificationTask = {
   name: "sentiment",
   template: "{text} It was",
   labels: [

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { encodeManifest, type Manifest, parseManifest, sha256 } from "../../../shared/protocol/manifest.ts";
-import { parseTask } from "../../../shared/protocol/task.ts";
+import { type ClassificationTask, parseTask } from "../../../shared/protocol/task.ts";
 import { problem } from "../../helpers/problem.ts";
 
 const digest = "0123456789abcdef".repeat(4);
@@ -56,7 +56,7 @@ describe("the manifest", () => {
 });
 
 describe("a task", () => {
-  const { task } = manifest;
+  const task = manifest.task as ClassificationTask;
 
   test("has 128 tokens unless it says otherwise", () => {
     const { maxLength: _, ...rest } = task;

@@ -15,10 +15,11 @@ import { frozenWeights, openCheckpoint } from "../../../shared/models/checkpoint
 import type { Model } from "../../../shared/models/model.ts";
 import { GRID_UNITS_PER_CLIP } from "../../../shared/privacy/noise.ts";
 import { Draws, seededRandom } from "../../../shared/protocol/random.ts";
-import { ClippedSums, clippedSum, EMPTY_ROW, type Row } from "../../../shared/training/clipped-sums.ts";
+import { ClippedSums, clippedSum, type Row } from "../../../shared/training/clipped-sums.ts";
 import { dpTune } from "../../../shared/training/dp-tune.ts";
-import { distance, invariantSums, placed, spotCheck } from "../../../shared/training/invariance.ts";
+import { distance, invariantSums, placed, randomCompany, spotCheck } from "../../../shared/training/invariance.ts";
 import { examine } from "../../../shared/training/invariance-audit.ts";
+import { objectiveOf } from "../../../shared/training/objective.ts";
 import {
   openStudent,
   POSITIONS,
@@ -60,11 +61,11 @@ async function load(engine: Engine, model: Model, { virtualTokens, examples }: D
 
 /** A record's vector, at a place of a batch of these. */
 async function vectorOf(sums: ClippedSums, record: number, place: number, company: readonly Row[]) {
-  const { length } = sums.chunksOf([record])[0]!;
-  return (await sums.batchSum(placed(sums, record, place, company), length)).sum;
+  const [shape] = sums.chunksOf([record]);
+  return (await sums.batchSum(placed(sums, record, place, company), shape!)).sum;
 }
 
-const alone = (sums: ClippedSums) => new Array<Row>(sums.rows).fill(EMPTY_ROW);
+const alone = (sums: ClippedSums) => new Array<Row>(sums.rows).fill(sums.emptyRow);
 
 const cases = STUDENT_FAMILIES.flatMap((family) => STUDENT_KINDS.map((kind) => [family, kind] as const));
 
@@ -145,12 +146,11 @@ const families = new URL("../models/golden/families/", import.meta.url);
 
 test.each(readdirSync(families))("no sum of %s's private graph depends on where a row begins", async (name) => {
   const checkpoint = await openCheckpoint(fileURLToPath(new URL(name, families)));
-  for (const virtualTokens of [1, 6]) {
-    const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
-    const { sum } = clippedSum(
-      { model, classes: CLASSES },
-      variable("prompt", [virtualTokens, checkpoint.config.width]),
-    );
+  const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint));
+  const objectives = [objectiveOf({ classes: CLASSES, examples: [] })];
+  if (model.kind === "causal") objectives.push(objectiveOf({ examples: [] }));
+  for (const [virtualTokens, objective] of objectives.flatMap((each) => [[1, each] as const, [6, each] as const])) {
+    const { sum } = clippedSum({ model, objective }, variable("prompt", [virtualTokens, checkpoint.config.width]));
     const { nodes } = reached([sum]);
     const sums = nodes.filter(
       ({ operator, inputs }) => operator.type === "ReduceSum" && inputs[0]!.dtype === "float32",
@@ -284,3 +284,32 @@ describe("on a device that does not give a record one vector", () => {
     expect(found.distance).toBeLessThanOrEqual(1);
   });
 });
+
+test.each(["gpt2", "llama"] as const)(
+  "every record of %s with an answer has one vector, whatever its company's answers are",
+  async (family) => {
+    const model = await student(family, "cancelling");
+    const draws = new Draws(seededRandom(5));
+    const examples = Array.from({ length: 12 }, () => {
+      const answer = 1 + draws.integer(9);
+      const start = 1 + draws.integer(20);
+      const ids = Int32Array.from({ length: start + answer }, () => draws.integer(model.config.vocabulary));
+      return { ids, start, readAt: start - 1 };
+    });
+    for (const engine of engines) {
+      const start = randomPrompt(6, 3);
+      await engine.set({ prompt: start });
+      const loaded = await ClippedSums.load({ engine, model, examples, start, clip: CLIP }, 1, {});
+      const sums = loaded.withRows(7);
+      for (const record of [0, 3, 8]) {
+        const [shape] = sums.chunksOf([record]);
+        const first = await vectorOf(sums, record, 0, alone(sums));
+        expect(first.some((value) => value !== 0)).toBe(true);
+        for (const place of [0, 1, 6]) {
+          expect(await vectorOf(sums, record, place, randomCompany(sums, shape!, draws))).toEqual(first);
+        }
+      }
+      await loaded.release();
+    }
+  },
+);

@@ -7,7 +7,8 @@ import { reshape } from "../../../shared/graph/operators/layout.ts";
 import { variable } from "../../../shared/graph/tensor.ts";
 import { frozenWeights, openCheckpoint } from "../../../shared/models/checkpoint.ts";
 import { promptGradients } from "../../../shared/training/loss-scale.ts";
-import { batchMean, exampleLosses } from "../../../shared/training/tune.ts";
+import { exampleLosses } from "../../../shared/training/objective.ts";
+import { batchMean } from "../../../shared/training/tune.ts";
 import { expectNear, goldenTensors } from "../../helpers/golden.ts";
 
 const missing = await checkDevice("webgpu").then(

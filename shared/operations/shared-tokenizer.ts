@@ -1,0 +1,18 @@
+import { readTexts } from "../data/jsonl.ts";
+import { requireSameTokenizer, transferTexts } from "../data/same-tokenizer.ts";
+import type { TransferRequest } from "./transfer-request.ts";
+
+/** @throws ProblemError if a student that was cut from the target reads the task's texts differently */
+export async function requireSharedTokenizer({
+  student,
+  target,
+  open,
+  prompt,
+  publicSet,
+}: TransferRequest): Promise<void> {
+  if (open) return;
+  const { task, initialisation } = prompt.manifest;
+  await requireSameTokenizer(student.folder, target.folder, async (maskToken) =>
+    transferTexts(task, initialisation.text, await readTexts(publicSet.file), maskToken),
+  );
+}

@@ -1,0 +1,139 @@
+import type { Engine, Value } from "../graph/engine.ts";
+import { ProblemError } from "../protocol/errors.ts";
+import { type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
+import { type AnswersName, transferAverage } from "../protocol/transfer.ts";
+import { TEMPERATURE } from "../training/losses.ts";
+import { ADAM } from "../training/optimizers.ts";
+import {
+  comparedSequence,
+  readSequences,
+  type SequenceCache,
+  transferSequences,
+} from "../training/sequence-transfer.ts";
+import type { Sequence } from "../training/sequences.ts";
+import { answerTexts } from "./answers.ts";
+import { requireFinite, requireRoom } from "./checks.ts";
+import type { OpenModel } from "./open-model.ts";
+import { requireSharedTokenizer } from "./shared-tokenizer.ts";
+import { type Transferred, transferPrompt } from "./transfer.ts";
+import type { TransferRequest, TransferTools } from "./transfer-request.ts";
+import { startsOf } from "./transfer-student.ts";
+
+/** A transfer of a prompt for a task whose answer is text. */
+export interface AnswersTransferRequest extends TransferRequest {
+  /** What student and target are compared at: the student's answers, the likeliest or drawn ones, or the first position only. */
+  readonly answers: AnswersName;
+}
+
+/** A transfer of a prompt for a task of either kind. @throws ProblemError as `transferPrompt` or `transferAnswers` */
+export function transferAs(task: Task, request: AnswersTransferRequest, tools: TransferTools): Promise<Transferred> {
+  return isGeneration(task) ? transferAnswers(request, task, tools) : transferPrompt(request, tools);
+}
+
+/**
+ * Turns a prompt that was tuned on a student into one for its target: the student answers every public text once, and the target is
+ * brought to give what the student gives at each position of its answers.
+ * @throws ProblemError as `transferPrompt`; InterruptedError when stopped, after the state was saved
+ */
+export async function transferAnswers(
+  request: AnswersTransferRequest,
+  task: GenerationTask,
+  tools: TransferTools,
+): Promise<Transferred> {
+  const { target, student, prompt, publicSet, answers, steps, batchSize, learningRate, seed } = request;
+  const virtualTokens = prompt.value.shape[0]!;
+  requireRoom(task, virtualTokens, target);
+  requireRoom(task, virtualTokens, student);
+  const alpha = requireFits(request);
+  await requireSharedTokenizer(request);
+  const averagedSteps = transferAverage(steps);
+  const graphs = [target.record.digest, student.record.digest, virtualTokens, "answers"].join(" ");
+  const moved = await tools.use(graphs, async (engine) => {
+    const [start] = await startsOf(engine, request);
+    const sequences = await comparedTexts(request, task, engine, tools);
+    const cache = await cacheOf(request, alpha, sequences, engine, tools);
+    const numbers = { alpha, steps, averagedSteps, batchSize, learningRate, seed };
+    const settings = {
+      command: "transfer",
+      target: target.record.digest,
+      student: student.record.digest,
+      prompt: prompt.digest,
+      public: publicSet.digest,
+      answers,
+      ...numbers,
+    };
+    const run = {
+      engine,
+      target: target.model,
+      sequences,
+      cache,
+      start: start!,
+      optimizer: ADAM,
+      ...numbers,
+      state: { ...request.state, settings },
+    };
+    return transferSequences(run, tools.watch);
+  });
+  requireFinite(moved.prompt.data, "The prompt's values");
+  const facts = {
+    ...prompt.manifest,
+    model: target.record,
+    transfer: {
+      student: student.record,
+      promptDigest: prompt.digest,
+      publicSet: { id: publicSet.id, digest: publicSet.digest, examples: publicSet.texts.length },
+      loss: "vocabulary" as const,
+      answers,
+      alpha,
+      temperature: TEMPERATURE,
+      start: request.starts[0]!,
+      training: { optimizer: "adam" as const, learningRate, steps, batchSize, averagedSteps },
+    },
+  };
+  return { prompt: moved.prompt, facts, loss: moved.loss, alpha, travel: null, advice: [] };
+}
+
+/** The α that was asked for. @throws ProblemError for what is only there where answers are labels */
+function requireFits({ open, starts, selected, alpha }: AnswersTransferRequest): number {
+  const unfit = [
+    ...(open ? ["an open student"] : []),
+    ...(starts.length > 1 ? ["several starts"] : []),
+    ...(typeof alpha === "number" ? [] : ["α from labelled texts"]),
+    ...(selected === null ? [] : ["a choice of public texts"]),
+  ];
+  if (unfit.length === 0 && typeof alpha === "number") return alpha;
+  const detail = `The task's answer is text, for which there is no ${unfit.join(" and no ")} yet.`;
+  throw new ProblemError("The options do not fit the task", detail, { status: 422 });
+}
+
+/** The public texts with the positions that are compared. */
+async function comparedTexts(
+  { student, prompt, publicSet, answers, seed }: AnswersTransferRequest,
+  task: GenerationTask,
+  engine: Engine,
+  { watch }: TransferTools,
+): Promise<Sequence[]> {
+  const questions = publicSet.texts.map(({ ids }) => ids);
+  if (answers === "first") return questions.map((question) => comparedSequence(question, undefined));
+  const sampling = answers === "sampled" ? { seed } : undefined;
+  const given = await answerTexts({ model: student, task, prompt: prompt.value, sampling }, questions, engine, watch);
+  return questions.map((question, i) => comparedSequence(question, given[i]));
+}
+
+async function cacheOf(
+  { target, student, prompt }: AnswersTransferRequest,
+  alpha: number,
+  sequences: readonly Sequence[],
+  engine: Engine,
+  { watch }: TransferTools,
+): Promise<SequenceCache> {
+  const read = ({ model }: OpenModel, name: string, value?: Value) =>
+    readSequences(engine, model, sequences, name, watch, value);
+  const prompted = await read(student, "reading the prompted student", prompt.value);
+  if (alpha === 0) return { prompted };
+  return {
+    prompted,
+    student: await read(student, "reading the student"),
+    target: await read(target, "reading the target"),
+  };
+}

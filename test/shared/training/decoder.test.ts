@@ -1,0 +1,99 @@
+/** Decoding with kept keys and values against PEFT's and transformers' generate: golden/make_generation.py. */
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Engine } from "../../../shared/graph/engine.ts";
+import { Decoder, type Prefix } from "../../../shared/training/decoder.ts";
+import { goldenTensors } from "../../helpers/golden.ts";
+import { tinyModel } from "../../helpers/tiny-gpt2.ts";
+
+const folder = new URL("golden/generation/", import.meta.url);
+const NEW = 32;
+
+let engine: Engine;
+beforeAll(() => {
+  engine = new Engine({ threads: 1 });
+});
+afterAll(() => engine.close());
+
+/** Greedy tokens behind each text, `[rows, NEW]`; each begins with its own prefix. A row joins whenever there is a place. */
+async function greedy(decoder: Decoder, texts: readonly Int32Array[], prefixes: readonly (Prefix | undefined)[]) {
+  const waiting = texts.map((_, i) => i);
+  const active: number[] = [];
+  const out: number[][] = texts.map(() => []);
+  const leaving = async () => {
+    for (let row = active.length - 1; row >= 0; row--) {
+      if (out[active[row]!]!.length < NEW) continue;
+      await decoder.leave(row);
+      const last = active.pop()!;
+      if (row < active.length) active[row] = last;
+    }
+  };
+  const advance = async () => {
+    const { best } = await decoder.step(Int32Array.from(active, (index) => out[index]!.at(-1)!));
+    active.forEach((index, row) => {
+      out[index]!.push(best[row]!);
+    });
+  };
+  while (waiting.length + active.length > 0) {
+    if (waiting.length > 0 && active.length < decoder.slots) {
+      // The first one by itself, so that rows join others that are further on.
+      const joining = waiting.splice(0, active.length === 0 ? 1 : decoder.slots - active.length);
+      const { best } = await decoder.join(joining.map((index) => ({ ids: texts[index]!, prefix: prefixes[index] })));
+      active.push(...joining);
+      joining.forEach((index, i) => {
+        out[index]!.push(best[i]!);
+      });
+      if (active.length > joining.length) continue;
+      await advance();
+    } else {
+      await advance();
+    }
+    await leaving();
+  }
+  return out;
+}
+
+describe.each(readdirSync(folder))("%s", (name) => {
+  const tensor = goldenTensors(new URL(`${name}/golden.safetensors`, folder));
+  const [B, T] = tensor("ids").shape as [number, number];
+  const texts = Array.from({ length: B }, (_, row) =>
+    Int32Array.from(tensor("ids").data.subarray(row * T, row * T + tensor("starts").data[row]!)),
+  );
+  const wanted = (of: string) =>
+    Array.from({ length: B }, (_, row) => [...tensor(of).data.subarray(row * NEW, (row + 1) * NEW)]);
+  const open = async (slots: number) =>
+    Decoder.open(engine, await tinyModel(fileURLToPath(new URL(name, folder))), slots);
+
+  test.each([1, 2, 4])("32 greedy tokens in a batch of up to %i rows of other lengths", async (slots) => {
+    const decoder = await open(slots);
+    const prefix = await decoder.prefix(tensor("prompt"));
+    expect(
+      await greedy(
+        decoder,
+        texts,
+        texts.map(() => prefix),
+      ),
+    ).toEqual(wanted("decoded"));
+    expect(
+      await greedy(
+        decoder,
+        texts,
+        texts.map(() => undefined),
+      ),
+    ).toEqual(wanted("bare"));
+    await decoder.close();
+  });
+
+  test("rows with a prompt and without in one batch", async () => {
+    const decoder = await open(3);
+    const prefix = await decoder.prefix(tensor("prompt"));
+    const got = await greedy(
+      decoder,
+      texts,
+      texts.map((_, row) => (row % 2 === 0 ? prefix : undefined)),
+    );
+    expect(got).toEqual(texts.map((_, row) => wanted(row % 2 === 0 ? "decoded" : "bare")[row]));
+    await decoder.close();
+  });
+});
