@@ -12,10 +12,11 @@ import {
 import { noiseFor } from "../../shared/privacy/calibrate.ts";
 import { NEIGHBOURING, type Neighbouring } from "../../shared/privacy/dominating-pair.ts";
 import { composeEntries, type LedgerEntry } from "../../shared/privacy/ledger.ts";
-import { type Bounds, toleranceAt } from "../../shared/privacy/pld.ts";
+import { toleranceAt } from "../../shared/privacy/pld.ts";
 import { rdpEpsilon } from "../../shared/privacy/rdp.ts";
 import { REPETITIONS, type Repetitions, repeatAndSelectEpsilon } from "../../shared/privacy/repeat-and-select.ts";
 import { deltaFaults, type GaussianRun, refuseFaults, runFaults } from "../../shared/privacy/run.ts";
+import type { Bounds } from "../../shared/privacy/solve.ts";
 import { explainPrivacy, verifyRecord } from "../../shared/privacy/statement.ts";
 import { stepsFor } from "../../shared/privacy/steps.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";

@@ -1,8 +1,10 @@
 import { always, groupPairs, type Neighbouring, neighbouringPairs } from "./dominating-pair.ts";
-import { gaussianDelta, gaussianEpsilon, oneStepDelta, oneStepEpsilon } from "./gaussian.ts";
-import { type Bounds, composedDelta, composedEpsilon, MAX_WINDOW, type StepRun } from "./pld.ts";
+import { gaussianDeltaBounds, gaussianEpsilonBounds, oneStepDeltaBounds, oneStepEpsilonBounds } from "./gaussian.ts";
+import { composedDelta, composedEpsilon, MAX_WINDOW, type StepRun } from "./pld.ts";
 import { rdpDelta, rdpEpsilon } from "./rdp.ts";
+import { UNDERFLOW } from "./rounding.ts";
 import type { GaussianRun } from "./run.ts";
+import type { Bounds } from "./solve.ts";
 import { type Truncation, truncatedBranches } from "./truncated-poisson.ts";
 
 /**
@@ -12,14 +14,22 @@ import { type Truncation, truncatedBranches } from "./truncated-poisson.ts";
 export const ACCOUNTANTS = ["pld", "rdp"] as const;
 export type Accountant = (typeof ACCOUNTANTS)[number];
 
+/**
+ * How far an ε or δ by RDP can be off, relative. A moment is a sum of positive terms whose logarithms are below 1e8 and err by some roundoffs of the
+ * largest logarithm, which is about the moment's own; the quadrature's steps and ends leave out below 1e-17.
+ */
+const RDP_ERROR = 1e-10;
+
 /** An upper bound on ε of the composition of all runs, for a δ and add-or-remove-one neighbours. */
 export function epsilonOf(runs: readonly GaussianRun[], delta: number, accountant: Accountant): number {
-  return accountant === "rdp" ? rdpEpsilon(runs, delta).epsilon : epsilonBounds(runs, delta).upper;
+  return accountant === "rdp" ? rdpEpsilon(runs, delta).epsilon * (1 + RDP_ERROR) : epsilonBounds(runs, delta).upper;
 }
 
 /** An upper bound on δ of the composition of all runs, for an ε ≥ 0 and add-or-remove-one neighbours. */
 export function deltaOf(runs: readonly GaussianRun[], epsilon: number, accountant: Accountant): number {
-  return accountant === "rdp" ? rdpDelta(runs, epsilon) : deltaBounds(runs, epsilon).upper;
+  return accountant === "rdp"
+    ? Math.min(1, rdpDelta(runs, epsilon) * (1 + RDP_ERROR) + UNDERFLOW)
+    : deltaBounds(runs, epsilon).upper;
 }
 
 /**
@@ -35,9 +45,9 @@ export function epsilonBounds(
   largestWindow = MAX_WINDOW,
 ): Bounds {
   const mu = gaussianMu(runs, neighbouring);
-  if (mu !== undefined) return exactly(gaussianEpsilon(mu, delta));
+  if (mu !== undefined) return gaussianEpsilonBounds(mu, delta);
   const single = singleStep(runs, neighbouring);
-  if (single !== undefined) return exactly(oneStepEpsilon(single.sampleRate, single.noiseMultiplier, delta));
+  if (single !== undefined) return oneStepEpsilonBounds(single.sampleRate, single.noiseMultiplier, delta);
   let worst: Bounds = { lower: 0, upper: 0 };
   for (const direction of directionsOf(runs, neighbouring)) {
     worst = larger(worst, composedEpsilon(direction, delta, worst.upper, largestWindow));
@@ -64,9 +74,9 @@ export function deltaBounds(
   neighbouring: Neighbouring = "add-or-remove-one",
 ): Bounds {
   const mu = gaussianMu(runs, neighbouring);
-  if (mu !== undefined) return exactly(gaussianDelta(mu, epsilon));
+  if (mu !== undefined) return gaussianDeltaBounds(mu, epsilon);
   const single = singleStep(runs, neighbouring);
-  if (single !== undefined) return exactly(oneStepDelta(single.sampleRate, single.noiseMultiplier, epsilon));
+  if (single !== undefined) return oneStepDeltaBounds(single.sampleRate, single.noiseMultiplier, epsilon);
   return directionsOf(runs, neighbouring)
     .map((direction) => composedDelta(direction, epsilon))
     .reduce(larger);
@@ -75,7 +85,7 @@ export function deltaBounds(
 /** Bounds on ε for someone who has up to `group` of the records; see {@link groupPairs}. */
 export function groupEpsilonBounds(run: GaussianRun, group: number, delta: number): Bounds {
   const { sampleRate, noiseMultiplier, steps } = run;
-  if (sampleRate === 1) return exactly(gaussianEpsilon((group * Math.sqrt(steps)) / noiseMultiplier, delta));
+  if (sampleRate === 1) return gaussianEpsilonBounds((group * Math.sqrt(steps)) / noiseMultiplier, delta);
   return groupPairs(sampleRate, noiseMultiplier, group)
     .map((pair) => composedEpsilon([{ branches: always(pair), steps }], delta))
     .reduce(larger);
@@ -92,9 +102,6 @@ export function truncatedEpsilonBounds(run: GaussianRun, truncation: Truncation,
     .reduce(larger);
 }
 
-/** Relative rounding error of the closed forms, with a margin of ten: they agree with 60-digit arithmetic to 1e-14. */
-const ROUNDING = 1e-13;
-const exactly = (value: number): Bounds => ({ lower: value * (1 - ROUNDING), upper: value * (1 + ROUNDING) });
 const larger = (a: Bounds, b: Bounds): Bounds => ({
   lower: Math.max(a.lower, b.lower),
   upper: Math.max(a.upper, b.upper),
@@ -104,8 +111,10 @@ const larger = (a: Bounds, b: Bounds): Bounds => ({
 function gaussianMu(runs: readonly GaussianRun[], neighbouring: Neighbouring): number | undefined {
   if (!runs.every((run) => run.sampleRate === 1)) return undefined;
   const sensitivity = neighbouring === "replace-one" ? 2 : 1;
-  return Math.sqrt(runs.reduce((sum, run) => sum + run.steps * (sensitivity / run.noiseMultiplier) ** 2, 0));
+  return Math.sqrt(runs.reduce((sum, run) => sum + run.steps * squareOf(sensitivity / run.noiseMultiplier), 0));
 }
+
+const squareOf = (x: number) => x * x;
 
 function singleStep(runs: readonly GaussianRun[], neighbouring: Neighbouring): GaussianRun | undefined {
   return runs.length === 1 && runs[0]!.steps === 1 && neighbouring === "add-or-remove-one" ? runs[0] : undefined;

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { ProblemError } from "../protocol/errors.ts";
 import { epsilonBounds } from "./accountant.ts";
-import type { Bounds } from "./pld.ts";
 import { deltaFaults, runFaults } from "./run.ts";
+import type { Bounds } from "./solve.ts";
 
 /** One charge: a run that may have seen the data, whether its result was released or not. */
 export const ledgerEntrySchema = z

@@ -3,8 +3,9 @@ import type { PrivacyRecord } from "../protocol/manifest.ts";
 import { epsilonOf, limitedEpsilonBounds } from "./accountant.ts";
 import { gdpMu, highestTruePositiveRate } from "./attack.ts";
 import { GRID_UNITS_PER_CLIP } from "./noise.ts";
-import { type Bounds, toleranceAt } from "./pld.ts";
+import { toleranceAt } from "./pld.ts";
 import { deltaFaults, runFaults } from "./run.ts";
+import type { Bounds } from "./solve.ts";
 
 /** A privacy record, computed again. */
 export interface Verification {
