@@ -3,6 +3,7 @@
  * otherwise is in its environment (environment.ts). `device` alone says whether its device can be used: a new image's first test.
  */
 
+import { useProxies } from "../shared/data/proxy.ts";
 import { readDevice, readEnvironment } from "./environment.ts";
 import { runDistill } from "./jobs/distill.ts";
 import { runPredict } from "./jobs/predict.ts";
@@ -13,6 +14,7 @@ import { tryDevice } from "./try-device.ts";
 
 const [kind = "", key = ""] = process.argv.slice(2);
 const handlers = { transfer: runTransfer, distill: runDistill, predict: runPredict };
+await useProxies();
 process.exitCode =
   kind === "device"
     ? await tryDevice(readDevice(process.env))

@@ -10,6 +10,8 @@ export interface Loaded {
   readonly ours: Subject;
   readonly naive?: Subject;
   readonly graph?: Graph;
+  /** How often ours runs that graph, each time on as large a part of the rows. */
+  readonly batches?: number;
 }
 
 export interface Benchmark {
@@ -26,12 +28,16 @@ const STUDENT_LAYERS = 4;
 const TARGET_LAYERS = 12;
 const STEP: Size = { B: 8, P: 100, T: 32 };
 
-async function loadStep(engine: Engine, { ours, naive, feeds, variables }: Step): Promise<Loaded> {
+async function loadStep(engine: Engine, step: Step): Promise<Loaded> {
+  const { ours, naive, feeds, naiveFeeds = feeds, batches = 1, variables } = step;
   await engine.set(variables);
-  const fast = subject(await engine.load(ours), feeds);
-  return naive
-    ? { ours: fast, naive: subject(await engine.load(naive), feeds), graph: ours }
-    : { ours: fast, graph: ours };
+  const fast = subject(await engine.load(ours), feeds, batches);
+  return {
+    ours: fast,
+    graph: ours,
+    batches,
+    ...(naive && { naive: subject(await engine.load(naive), naiveFeeds) }),
+  };
 }
 
 const onModel = (layers: number, step: typeof tuningStep) => ({

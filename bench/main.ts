@@ -39,7 +39,7 @@ if (wanted("curves")) await curves(options.models, options.threads, options.runs
 async function run(benchmark: Benchmark): Promise<void> {
   const { name, size, layers } = benchmark;
   const engine = new Engine({ threads: options.threads });
-  const { ours, naive, graph } = await benchmark.load(engine, options.models);
+  const { ours, naive, graph, batches = 1 } = await benchmark.load(engine, options.models);
   const products = await largeProducts(engine);
   const command = options.peer?.split(" ");
   const sizes = { L: layers, ...size, threads: options.threads };
@@ -56,7 +56,8 @@ async function run(benchmark: Benchmark): Promise<void> {
   const ratios = Object.fromEntries(
     others.map((other, i) => [names[i]!, { cpu: ratio(other, own, "cpu"), wall: ratio(other, own, "wall") }]),
   );
-  const work = graph && productOperations(graph, { ...size }) / products.operations;
+  const part = { ...size, B: size.B / batches };
+  const work = graph && (batches * productOperations(graph, part)) / products.operations;
   const gemm = work === undefined ? undefined : spread(large.map(({ cpu }, i) => (work * cpu) / own[i]!.cpu));
   const milliseconds = { cpu: spread(own.map(({ cpu }) => cpu)), wall: spread(own.map(({ wall }) => wall)) };
   report(name, milliseconds, ratios, gemm);

@@ -10,11 +10,12 @@ import type { Checkpoint } from "../shared/models/checkpoint.ts";
 import { frozenWeights, readWeight } from "../shared/models/checkpoint.ts";
 import type { Model } from "../shared/models/model.ts";
 import { Draws, seededRandom } from "../shared/protocol/random.ts";
+import { clippedSum } from "../shared/training/clipped-sums.ts";
 import { DISTILL_CLIP, DISTILL_OPTIMIZER, studentOf } from "../shared/training/distill.ts";
-import { clippedSum } from "../shared/training/dp-tune.ts";
 import { languageInputs, languageOutputs } from "../shared/training/language-rows.ts";
 import { distillLoss, transferLoss } from "../shared/training/losses.ts";
 import { clipGlobalNorm, optimizerFeeds, optimizerStep, scalar } from "../shared/training/optimizers.ts";
+import { rowsAtOnce } from "../shared/training/record-chunks.ts";
 import { textInputs } from "../shared/training/texts.ts";
 import { TokenRows } from "../shared/training/token-rows.ts";
 import { transferStepLoss } from "../shared/training/transfer.ts";
@@ -34,6 +35,10 @@ export interface Step {
   readonly ours: Graph;
   readonly naive?: Graph;
   readonly feeds: Readonly<Record<string, Value>>;
+  /** What the naive layout is fed, if not the same. */
+  readonly naiveFeeds?: Readonly<Record<string, Value>>;
+  /** How many batches ours cuts the rows into, each like `feeds`; one if it is left out. */
+  readonly batches?: number;
   readonly variables: Readonly<Record<string, Value>>;
 }
 
@@ -76,14 +81,21 @@ export function tuningStep(model: Model, size: Size): Step {
   };
 }
 
-/** The clipped sum of per-example gradients; the naive layout's are not even clipped. */
+/** The clipped sum of per-example gradients, in batches as private tuning has them; the naive layout's are not even clipped. */
 export function privateStep(model: Model, size: Size): Step {
+  const rows = rowsAtOnce(size.B);
   const prompt = variable("prompt", [size.P, WIDTH]);
   const apart = reshape(prompt, [PER_EXAMPLE, size.P, WIDTH]);
   return {
     ours: { outputs: clippedSum({ model, classes: CLASSES }, prompt) },
     naive: { outputs: { each: gradients(reduceSum(naiveLosses(model, apart)), [apart])[0]! } },
-    feeds: { ...randomBatch(size), clip: scalar(1) },
+    naiveFeeds: randomBatch(size),
+    feeds: {
+      ...randomBatch({ ...size, B: rows }),
+      counted: { shape: [rows], data: new Int32Array(rows).fill(1) },
+      clip: scalar(1),
+    },
+    batches: Math.ceil(size.B / rows),
     variables: { prompt: randomRows(size.P, 1) },
   };
 }

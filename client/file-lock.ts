@@ -1,4 +1,13 @@
-import { linkSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  constants,
+  copyFileSync,
+  linkSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ProblemError } from "../shared/protocol/errors.ts";
 
@@ -19,7 +28,7 @@ export async function withFileLock<T>(path: string, action: () => T | Promise<T>
   try {
     const deadline = Date.now() + PATIENCE_MS;
     // A hard link appears at once with its content, or fails because the lock is there.
-    while (!linked(own, path)) {
+    while (!placeOnce(own, path)) {
       removeIfOwnerIsDead(path, own);
       if (Date.now() > deadline) {
         const detail = `Another softpost process (${ownerOf(path)}) holds ${path}. Wait for it, or remove the file if there is none.`;
@@ -37,13 +46,29 @@ export async function withFileLock<T>(path: string, action: () => T | Promise<T>
   }
 }
 
-function linked(from: string, to: string): boolean {
+/**
+ * Puts a file's content at `to` too, at once, unless something is there.
+ *
+ * @returns whether it did
+ */
+export function placeOnce(from: string, to: string): boolean {
   try {
-    linkSync(from, to);
+    linkOrCopy(from, to);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
+  }
+}
+
+/** exFAT and some network shares have no hard links. */
+function linkOrCopy(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    if (!["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes((error as NodeJS.ErrnoException).code ?? ""))
+      throw error;
+    copyFileSync(from, to, constants.COPYFILE_EXCL);
   }
 }
 
@@ -53,7 +78,7 @@ function linked(from: string, to: string): boolean {
  */
 function removeIfOwnerIsDead(path: string, own: string): void {
   const guard = `${path}.guard`;
-  if (!linked(own, guard)) {
+  if (!placeOnce(own, guard)) {
     if (ageOf(guard) > GUARD_AGE_MS) discard(guard, `${own}.old`);
     return;
   }

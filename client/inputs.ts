@@ -1,19 +1,29 @@
-import { basename, join, resolve } from "node:path";
+import { basename, join } from "node:path";
 import { DigestRecords } from "../shared/data/digest-records.ts";
 import { readTask } from "../shared/data/files.ts";
-import { hubOf, resolveModel } from "../shared/data/hub.ts";
+import { resolveModel } from "../shared/data/hub.ts";
+import { hubOf, parseHubId } from "../shared/data/hub-address.ts";
 import { hashModel } from "../shared/data/model-files.ts";
 import { type PromptFolder, readPromptFolder, requireFit } from "../shared/data/prompt-folder.ts";
 import { type Verbalizer, verbalizer } from "../shared/data/verbalizer.ts";
 import type { Value } from "../shared/graph/engine.ts";
 import { type OpenModel, openModel } from "../shared/operations/open-model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
+import { quote } from "../shared/protocol/json.ts";
 import type { Manifest } from "../shared/protocol/manifest.ts";
 import type { Task } from "../shared/protocol/task.ts";
 import { InterruptedError } from "../shared/training/loop.ts";
 import { softpostHome } from "./home.ts";
 import { longRun } from "./long-run.ts";
 import type { Io } from "./output.ts";
+import { catalogueId, neutralId } from "./public-names.ts";
+import { requireSameEmbeddings } from "./saved-embeddings.ts";
+
+/** A model that is ready to be used. */
+export interface LoadedModel extends OpenModel {
+  /** What the user calls it: a folder or hub id. */
+  readonly name: string;
+}
 
 /**
  * Opens the model that an option names: a folder or a hub id. Its digest is taken from this machine's records of unchanged files, unless
@@ -21,12 +31,15 @@ import type { Io } from "./output.ts";
  *
  * @throws ProblemError if it can't be found, read or computed
  */
-export async function loadModel(name: string, io: Io): Promise<OpenModel> {
+export async function loadModel(name: string, io: Io): Promise<LoadedModel> {
   const folder = await findModel(name, io);
   const { digest } = await hashModel(folder, digestRecords(io).hash);
-  // The digest says which revision of a hub's model it is.
-  const id = asId(folder === name ? basename(resolve(folder)) : name.split("@")[0]!);
-  return openModel(folder, { id, digest }, io.precision);
+  // A folder's name stays here. The digest says which revision of a hub's model it is.
+  const known = folder === name ? await catalogueId(folder, digest) : name.split("@")[0];
+  const identity = { id: known ?? neutralId("model", digest), digest };
+  const model = await openModel(folder, identity, io.precision);
+  for (const note of model.checkpoint.notes) io.message(note);
+  return { name, ...model };
 }
 
 /** This machine's records of digests: `$SOFTPOST_HOME/digests`, or `~/.softpost/digests`. */
@@ -44,15 +57,9 @@ async function findModel(name: string, io: Io): Promise<string> {
   });
 }
 
-/** A file's or folder's name as a manifest's id: what isn't allowed in one is left out. */
-export function asId(name: string): string {
-  const id = name.replace(/[^A-Za-z0-9._/-]/g, "").slice(0, 128);
-  return /^[A-Za-z0-9]/.test(id) ? id : `x${id.slice(0, 127)}`;
-}
-
 /** The verbalizer of a task; what the user should know about its words is told. */
-export function loadVerbalizer(task: Task, { tokenizer }: OpenModel, io: Io): Verbalizer["classes"] {
-  const { classes, notes } = verbalizer(task, tokenizer);
+export async function loadVerbalizer(task: Task, { tokenizer }: OpenModel, io: Io): Promise<Verbalizer["classes"]> {
+  const { classes, notes } = await verbalizer(task, tokenizer);
   for (const note of notes) io.message(note);
   return classes;
 }
@@ -75,14 +82,37 @@ export interface LoadedPrompt extends PromptFolder {
  *
  * @throws ProblemError if it isn't valid or is for another model (by dimension, or by the digest in its manifest)
  */
-export async function loadPrompt(folder: string, model: OpenModel, io: Io, task?: Task): Promise<LoadedPrompt> {
+export async function loadPrompt(folder: string, model: LoadedModel, io: Io, task?: Task): Promise<LoadedPrompt> {
   const prompt = await readPromptFolder(folder);
   const { checkpoint, record } = model;
-  requireFit(prompt, folder, { name: model.folder, dimension: checkpoint.config.width, digest: record.digest });
+  const { width: dimension, layers, heads } = checkpoint.config;
+  requireFit(prompt, folder, { name: model.folder, dimension, layers, heads, digest: record.digest });
+  await requireSameEmbeddings(prompt, folder, checkpoint);
+  tellBase(prompt, folder, model, io);
   if (task && prompt.manifest && JSON.stringify(prompt.manifest.task) !== JSON.stringify(task)) {
     io.message(`${folder} was tuned for another task (${prompt.manifest.task.name}) or other words or template.`);
   }
   return { ...prompt, value: { shape: [prompt.virtualTokens, prompt.dimension], data: prompt.prompt } };
+}
+
+/**
+ * Says if PEFT's config names another model than the one in use: without a manifest's digest nothing else tells them apart.
+ *
+ * @throws ProblemError if both are hub models of different names
+ */
+function tellBase({ manifest, baseModel }: PromptFolder, folder: string, model: LoadedModel, io: Io): void {
+  if (manifest || !baseModel) return;
+  const name = model.name.split("@")[0]!;
+  const last = (path: string) => basename(path).toLowerCase();
+  if (last(baseModel) === last(name)) return;
+  const told = `${folder} was tuned on ${quote(baseModel)}, as its adapter_config.json says; it is used on ${name}.`;
+  if (model.name !== model.folder && parseHubId(baseModel)) {
+    const detail = `${told} If these are the same model, correct base_model_name_or_path there.`;
+    throw new ProblemError("The soft prompt is for another model", detail, { status: 422 });
+  }
+  io.message(
+    `${told} Whether these are the same model can't be told from the adapter: on another one of the same width it means nothing.`,
+  );
 }
 
 /**
@@ -93,7 +123,7 @@ export async function loadPrompt(folder: string, model: OpenModel, io: Io, task?
  */
 export async function loadPromptAndTask(
   options: { readonly prompt: string; readonly task?: string },
-  model: OpenModel,
+  model: LoadedModel,
   io: Io,
 ): Promise<{ prompt: LoadedPrompt; task: Task }> {
   const given = options.task === undefined ? undefined : await readTask(options.task);

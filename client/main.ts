@@ -1,9 +1,10 @@
 #!/usr/bin/env node
-import { runProgram } from "./program.ts";
+import { tooOld } from "./node-version.ts";
 
-// A reader that has seen enough (`softpost … | head`) is no failure.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(0);
-});
-process.exitCode = await runProgram(process.argv.slice(2), process.stdout, process.stderr);
+// Everything else is loaded after this: an older Node would stop at its syntax, with a stack for a message.
+const reason = tooOld(process.versions.node);
+if (reason === undefined) import("./run.ts");
+else {
+  process.stderr.write(`${reason}\n`);
+  process.exitCode = 1;
+}

@@ -1,41 +1,54 @@
 import { createHmac } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  ftruncateSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  unlinkSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { admit, type Budget, type LedgerEntry, ledgerEntrySchema } from "../shared/privacy/ledger.ts";
+import { admit, type Budget, type LedgerEntry } from "../shared/privacy/ledger.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
-import { cryptoRandom } from "../shared/protocol/random.ts";
 import { withFileLock } from "./file-lock.ts";
 import { softpostHome } from "./home.ts";
+import { appendLine, localKey, readEntries, readLinks } from "./ledger-file.ts";
+import { fingerprint, keepRows, keptRows } from "./row-fingerprints.ts";
 
-/** Bytes of the key that turns a data set's digest into its name in the ledger. */
-const KEY_BYTES = 32;
+/** Pairs of data sets whose runs count together. */
+const LINKS = "links";
+const LOCK = "lock";
+
+/** What a private run learns from. */
+export interface PrivateData {
+  readonly texts: readonly string[];
+  /**
+   * SHA-256 of the contents of the file or files, as hexadecimal digits. Ledgers of softpost 0.1.0 are named by them, and go on
+   * counting.
+   */
+  readonly fileDigests: readonly string[];
+  /** What the user calls the data set, or the name of another one in the ledger. All that is called so counts together. */
+  readonly dataset?: string | undefined;
+}
+
+/** What the ledger knows of a data set's rows from others, which were charged and don't count together with it. */
+export interface Overlap {
+  /** Rows of this data set that are in another one. */
+  readonly known: number;
+  /** Whether they are most of this one's rows, or most of another one's. */
+  readonly most: boolean;
+  readonly others: readonly { readonly name: string; readonly runs: number }[];
+}
 
 /** The append-only record of all private runs on one data set, on this machine. */
 export interface Ledger {
   /** The data set's name: a keyed fingerprint, which tells nobody without the key what the data is. */
   readonly name: string;
-  readonly path: string;
+  /** Different rows of the data set. */
+  readonly rows: number;
   /**
    * Charges a run *before* it starts: when this returns, the charge is on the disk. A run that was charged before, under the same
    * name, is not charged again.
+   * @returns everything that was charged on the data set, this run included
    * @throws ProblemError if it would pass the budget; nothing is charged then
    */
   charge(entry: Omit<LedgerEntry, "time">, budget?: Budget): Promise<readonly LedgerEntry[]>;
   /** Everything that was charged. */
   entries(): readonly LedgerEntry[];
+  overlap(): Overlap;
 }
 
 /** Where ledgers live: `$SOFTPOST_HOME/ledger`, or `~/.softpost/ledger`. */
@@ -44,120 +57,118 @@ export function ledgerFolder(): string {
 }
 
 /**
- * Opens the ledger of a data set; it comes into being with its first charge.
- * @param digests SHA-256 of the contents of the data set's file or files, as hexadecimal digits. The file is named by their HMAC
- * with a random key of this machine, since a plain digest would give away a guessable text.
+ * Opens the ledger of a data set; it comes into being with its first charge. Identical rows are one data set whatever the file,
+ * and count together with what `dataset` names.
  */
-export function openLedger(digests: readonly string[], folder = ledgerFolder()): Ledger {
+export function openLedger(data: PrivateData, folder = ledgerFolder()): Ledger {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const name = createHmac("sha256", localKey(folder))
-    .update([...digests].sort().join("\n"))
-    .digest("hex")
-    .slice(0, 32);
-  const path = join(folder, `${name}.jsonl`);
+  const prints = fingerprint(data.texts, localKey(folder));
+  const { name } = prints;
+  const bytesName = keyedName([...data.fileDigests].sort().join("\n"), folder);
+  const together = [
+    ...(existsSync(entriesPath(folder, bytesName)) ? [bytesName] : []),
+    ...(data.dataset === undefined ? [] : [datasetName(data.dataset, folder)]),
+  ];
+  const own = together.map((other) => [name, other] as const);
+  const members = () => connected(name, [...links(folder), ...own]);
+  const entries = () => entriesOf(members(), folder);
   return {
     name,
-    path,
-    entries: () => readLedger(path).entries,
+    rows: prints.rows.length,
+    entries,
+    overlap: () => overlapOf(new Set(prints.rows), members(), folder),
     charge: (entry, budget) =>
-      withFileLock(`${path}.lock`, () => {
-        const { entries, bytes } = readLedger(path);
+      withFileLock(join(folder, LOCK), () => {
+        const before = entries();
         const timed = { ...entry, time: new Date().toISOString() };
-        const after = admit(entries, timed, budget);
-        if (after !== entries) append(path, folder, bytes, timed);
+        const after = admit(before, timed, budget);
+        keepRows(rowsPath(folder, name), prints);
+        const known = new Set(links(folder).map(String));
+        for (const link of own) if (!known.has(String(link))) appendLine(folder, LINKS, link.join(" "));
+        if (after !== before) appendLine(folder, `${name}.jsonl`, JSON.stringify(timed));
         return after;
       }),
   };
 }
 
-/** The names of all ledgers of this machine. */
-export function ledgerNames(folder = ledgerFolder()): string[] {
+/** A data set of this machine's ledger and everything that was charged on it. */
+export interface ChargedData {
+  readonly name: string;
+  readonly entries: readonly LedgerEntry[];
+}
+
+/** All data sets of this machine that were charged; those that count together are one. */
+export function chargedData(folder = ledgerFolder()): ChargedData[] {
+  const seen = new Set<string>();
+  return ledgerNames(folder).flatMap((name) => {
+    if (seen.has(name)) return [];
+    const members = connected(name, links(folder));
+    for (const member of members) seen.add(member);
+    return [{ name, entries: entriesOf(members, folder) }];
+  });
+}
+
+/**
+ * What was charged on the data set that the user calls so, or that has this name in the ledger.
+ *
+ * @throws ProblemError if there is none
+ */
+export function namedData(dataset: string, folder = ledgerFolder()): ChargedData {
+  const name = existsSync(folder) ? datasetName(dataset, folder) : "";
+  const entries = entriesOf(connected(name, links(folder)), folder);
+  if (entries.length > 0) return { name, entries };
+  throw new ProblemError("The ledger has no such data set", `No private run was charged as --dataset ${dataset}.`);
+}
+
+function ledgerNames(folder: string): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder).flatMap((file) => (file.endsWith(".jsonl") ? [file.slice(0, -".jsonl".length)] : []));
 }
 
-/** The entries of a ledger by its name. */
-export function ledgerEntries(name: string, folder = ledgerFolder()): readonly LedgerEntry[] {
-  return readLedger(join(folder, `${name}.jsonl`)).entries;
+/** What the user calls a data set is kept as a keyed fingerprint too. */
+function datasetName(dataset: string, folder: string): string {
+  return ledgerNames(folder).includes(dataset) ? dataset : keyedName(`dataset\n${dataset}`, folder);
 }
 
-/**
- * Reads a ledger. A last line without its line feed is the rest of a crash while it was being written: its run never started, so it
- * doesn't count.
- * @returns the entries, and how many bytes they take
- * @throws ProblemError if a complete line isn't valid: a damaged ledger must not be taken for an empty one
- */
-function readLedger(path: string): { entries: readonly LedgerEntry[]; bytes: number } {
-  if (!existsSync(path)) return { entries: [], bytes: 0 };
-  const text = readFileSync(path, "utf8");
-  const complete = text.slice(0, text.lastIndexOf("\n") + 1);
-  const lines = complete.split("\n").slice(0, -1);
-  const entries = lines.map((line, i) => {
-    const parsed = ledgerEntrySchema.safeParse(parseLine(line));
-    if (parsed.success) return parsed.data;
-    const faults = parsed.error.issues.map(({ path: at, message }) => ({
-      at: `${path}:${i + 1} ${at.join("/")}`,
-      message,
-    }));
-    throw new ProblemError(
-      "The privacy ledger is damaged",
-      `Line ${i + 1} of ${path} can't be read. Restore the file.`,
-      { faults },
-    );
-  });
-  return { entries, bytes: Buffer.byteLength(complete) };
+function keyedName(text: string, folder: string): string {
+  return createHmac("sha256", localKey(folder)).update(text).digest("hex").slice(0, 32);
 }
 
-function parseLine(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
+const entriesPath = (folder: string, name: string) => join(folder, `${name}.jsonl`);
+const rowsPath = (folder: string, name: string) => join(folder, `${name}.rows`);
+const links = (folder: string) => readLinks(join(folder, LINKS));
+
+/** The names that are linked with `name`, directly or by others, itself included. */
+function connected(name: string, pairs: readonly (readonly [string, string])[]): ReadonlySet<string> {
+  const members = new Set([name]);
+  for (let size = 0; size < members.size; ) {
+    size = members.size;
+    for (const [a, b] of pairs) if (members.has(a) || members.has(b)) members.add(a).add(b);
   }
+  return members;
 }
 
-/** Writes a line after the first `bytes` of the file, and waits until file and folder are on the disk. */
-function append(path: string, folder: string, bytes: number, entry: LedgerEntry): void {
-  const file = openSync(path, "a", 0o600);
-  try {
-    ftruncateSync(file, bytes);
-    writeSync(file, `${JSON.stringify(entry)}\n`);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+/** All entries of some ledgers in the order of their time, a run once. */
+function entriesOf(members: ReadonlySet<string>, folder: string): readonly LedgerEntry[] {
+  const runs = new Map<string, LedgerEntry>();
+  for (const member of members) {
+    for (const entry of readEntries(entriesPath(folder, member))) runs.set(entry.runId, entry);
   }
-  syncFolder(folder);
+  return [...runs.values()].sort((a, b) => (a.time < b.time ? -1 : 1));
 }
 
-function syncFolder(folder: string): void {
-  const handle = openSync(folder, "r");
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
+function overlapOf(rows: ReadonlySet<string>, members: ReadonlySet<string>, folder: string): Overlap {
+  const known = new Set<string>();
+  const others: { name: string; runs: number }[] = [];
+  let most = false;
+  for (const name of ledgerNames(folder)) {
+    if (members.has(name)) continue;
+    const other = keptRows(rowsPath(folder, name));
+    const shared = other.filter((row) => rows.has(row));
+    if (shared.length === 0) continue;
+    for (const row of shared) known.add(row);
+    others.push({ name, runs: readEntries(entriesPath(folder, name)).length });
+    most ||= 2 * shared.length > other.length;
   }
-}
-
-/** The key of this machine, made at first use; the hard link makes two processes agree on one. */
-function localKey(folder: string): Buffer {
-  const path = join(folder, "key");
-  if (!existsSync(path)) {
-    const key = new Uint8Array(KEY_BYTES);
-    cryptoRandom.fill(key);
-    const own = `${path}.${crypto.randomUUID()}`;
-    writeFileSync(own, key, { flag: "wx", mode: 0o600 });
-    try {
-      linkSync(own, path);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-    unlinkSync(own);
-    syncFolder(folder);
-  }
-  const key = readFileSync(path);
-  if (key.length === KEY_BYTES) return key;
-  throw new ProblemError(
-    "The ledger's key is damaged",
-    `${path} must have ${KEY_BYTES} bytes. Restore it: without it no ledger is found.`,
-  );
+  return { known: known.size, most: most || 2 * known.size > rows.size, others };
 }

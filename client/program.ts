@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from "commander";
 import manifest from "../package.json" with { type: "json" };
+import { useProxies } from "../shared/data/proxy.ts";
 import { DEVICES } from "../shared/graph/engine.ts";
 import { registerAudit } from "./commands/audit.ts";
 import { registerBudget } from "./commands/budget.ts";
@@ -43,6 +44,7 @@ export async function runProgram(argv: readonly string[], stdout: Sink, stderr: 
   const io = createIo(stdout, stderr, () => program.opts());
   configure(program, io, stdout, stderr);
   try {
+    await useProxies();
     await program.parseAsync(argv, { from: "user" });
     return 0;
   } catch (error) {

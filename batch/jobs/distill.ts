@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { corpusTokens, distillStudent, writeStudent } from "../../shared/operations/distill.ts";
+import { readCorpus } from "../../shared/data/corpus.ts";
+import { distillStudent, writeStudent } from "../../shared/operations/distill.ts";
 import type { DistillSpec } from "../../shared/protocol/job.ts";
 import type { JobContext } from "../lifecycle/attempt.ts";
 import { fetchPublicSet } from "../storage/models.ts";
@@ -13,7 +14,7 @@ export async function runDistill(
 ): Promise<void> {
   const teacher = await models.open(spec.teacher);
   const corpus = await fetchPublicSet(store, work, spec.corpus);
-  const tokens = await corpusTokens([corpus], teacher.tokenizer, teacher.checkpoint.config.vocabulary);
+  const tokens = await readCorpus([corpus], teacher.tokenizer);
   const { layers, steps, batchSize, maxLength: length, learningRate, seed } = spec;
   const state = { path: statePath, resume };
   const request = { teacher, tokens, layers, steps, batchSize, length, learningRate, seed, state };

@@ -15,7 +15,8 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const folder = bucket.job(spec.job);
   const files = { manifest: folder + jobFiles.manifest, weights: folder + jobFiles.weights };
   const prompt = await readStoredPrompt(store, files);
-  const texts = await encodedTexts(await fetchPublicSet(store, work, spec.publicSet), prompt.manifest.task, target);
+  const file = await fetchPublicSet(store, work, spec.publicSet);
+  const texts = await encodedTexts(file, prompt.manifest.task, target);
   const { id, digest } = spec.publicSet;
   const { alpha, steps, batchSize, learningRate, seed } = spec.options;
   const moved = await transferPrompt(
@@ -23,7 +24,7 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
       target,
       student,
       prompt,
-      publicSet: { id, digest, texts },
+      publicSet: { id, digest, file, texts },
       alpha,
       steps,
       batchSize,

@@ -14,6 +14,7 @@ import {
   S3Client,
 } from "@aws-sdk/client-s3";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { proxyAgents } from "./proxy-agents.ts";
 
 export interface BucketOptions {
   readonly name: string;
@@ -30,7 +31,9 @@ export class Bucket {
 
   constructor({ name, endpoint, credentials }: BucketOptions) {
     this.name = name;
+    const requestHandler = proxyAgents();
     this.client = new S3Client({
+      ...(requestHandler && { requestHandler }),
       forcePathStyle: true,
       // With the SDK's default, R2 refuses streamed bodies or stores them with their checksums inside.
       requestChecksumCalculation: "WHEN_REQUIRED",

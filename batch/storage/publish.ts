@@ -1,6 +1,7 @@
 import { basename, join } from "node:path";
 import { readTexts } from "../../shared/data/jsonl.ts";
 import { hashFile, hashModel } from "../../shared/data/model-files.ts";
+import { requireSameTokenizer } from "../../shared/data/same-tokenizer.ts";
 import { type Checkpoint, openCheckpoint, readWeight } from "../../shared/models/checkpoint.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import {
@@ -42,6 +43,7 @@ export async function publishStudent(
       `${student.name} and ${target.name} differ in family or width.`,
     );
   }
+  await requireSameTokenizer(student.folder, target.folder);
   const id = nameSchema.parse(student.name);
   const hashes = { student: await hashModel(student.folder), target: await hashModel(target.folder) };
   await uploadModel(store, student.folder, hashes.student);

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { byWayOf } from "../../shared/data/proxy.ts";
 import {
   type FileRecord,
   type PublicSet,
@@ -70,18 +71,24 @@ export class Api {
 
   /** The answer to a request, whatever its content. @throws ProblemError with the provider's own problem, or if it can't be reached */
   async request(path: string, init: RequestInit = {}): Promise<Response> {
-    const { url, key } = this.connection;
-    const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${key}` };
+    const { url } = this.connection;
     let response: Response;
     try {
-      // Following a redirect could take the key and the prompt to somebody else.
-      response = await fetch(url + path, { ...init, headers, redirect: "error" });
+      response = await this.send(path, init);
     } catch (cause) {
       if (init.signal?.aborted) throw cause;
       throw broke(cause) && init.body ? cutOff(url, cause) : unreachable(url, cause);
     }
     if (!response.ok) throw await problemOf(response);
     return response;
+  }
+
+  /** The answer to a request, whatever its status. @throws Error of `fetch` if there is none */
+  send(path: string, init: RequestInit): Promise<Response> {
+    const { url, key } = this.connection;
+    const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${key}` };
+    // Following a redirect could take the key and the prompt to somebody else.
+    return fetch(url + path, { ...init, headers, redirect: "error" });
   }
 
   private async json<S extends z.ZodType>(path: string, schema: S, init?: RequestInit): Promise<z.output<S>> {
@@ -105,7 +112,8 @@ export function studentFilePath(student: Student, { name }: FileRecord): string 
   return `/v1/students/${student.id}/files/${name}`;
 }
 
-async function problemOf(response: Response): Promise<ProblemError> {
+/** What an answer says that isn't the wanted one. */
+export async function problemOf(response: Response): Promise<ProblemError> {
   const { status } = response;
   const parsed = problemSchema.safeParse(parse(await readLimited(response, response.url)));
   if (!parsed.success) return new ProblemError("The provider failed", `It answered with status ${status}.`, { status });
@@ -152,5 +160,5 @@ function cutOff(url: string, cause: unknown): ProblemError {
 
 function unreachable(url: string, cause: unknown): ProblemError {
   const reason = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message;
-  return new ProblemError("The provider can't be reached", `${url}: ${reason}.`, { status: 503, cause });
+  return new ProblemError("The provider can't be reached", `${url}${byWayOf(url)}: ${reason}.`, { status: 503, cause });
 }

@@ -4,7 +4,7 @@ import { hashFile } from "../../shared/data/model-files.ts";
 import { downloadTo } from "../../shared/data/resumable.ts";
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import type { Api } from "./api.ts";
+import { type Api, problemOf } from "./api.ts";
 
 const TITLE = "The download failed";
 
@@ -50,9 +50,12 @@ async function downloadFile(
 ): Promise<void> {
   if ((await hashFile(to).catch(() => undefined))?.sha256 === file.sha256) return onBytes(file.size);
   const part = `${to}.${file.sha256.slice(0, 16)}`;
-  const request = (from: number) =>
-    api.request(path, from > 0 ? { headers: { range: `bytes=${from}-`, "if-range": `"${file.sha256}"` } } : {});
-  const remote = { name: path, size: file.size, digest: { kind: "sha256", hex: file.sha256 }, request } as const;
+  const request = (from: number) => {
+    const range = from > 0 ? { range: `bytes=${from}-`, "if-range": `"${file.sha256}"` } : {};
+    return api.send(path, { headers: { "accept-encoding": "identity", ...range } });
+  };
+  const digest = { kind: "sha256", hex: file.sha256 } as const;
+  const remote = { name: path, size: file.size, digest, request, refusal: problemOf };
   await downloadTo(part, remote, onBytes);
   await rename(part, to);
 }

@@ -1,8 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { type PromptFolder, readPromptFolder } from "../../shared/data/prompt-folder.ts";
 import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
-import { ProblemError } from "../../shared/protocol/errors.ts";
 import { encodeManifest, MANIFEST_FILE, type Manifest } from "../../shared/protocol/manifest.ts";
 
 /** One part of a submission's body. */
@@ -19,22 +15,6 @@ export interface SubmitRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array<ArrayBuffer>;
   readonly parts: readonly Part[];
-}
-
-/**
- * A tuned prompt's manifest and weights.
- *
- * @throws ProblemError if the folder isn't a valid prompt with a manifest
- */
-export async function readTunedPrompt(folder: string): Promise<{ manifest: Manifest; weights: Uint8Array }> {
-  const prompt: PromptFolder = await readPromptFolder(folder);
-  if (!prompt.manifest) {
-    throw new ProblemError(
-      "The soft prompt can't be sent",
-      `${folder} has no ${MANIFEST_FILE}; softpost tune writes it.`,
-    );
-  }
-  return { manifest: prompt.manifest, weights: await readFile(join(folder, WEIGHTS_FILE)) };
 }
 
 /**

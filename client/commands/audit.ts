@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { initialisationIds } from "../../shared/data/encode.ts";
 import { readTask } from "../../shared/data/files.ts";
-import { requireRoom } from "../../shared/operations/checks.ts";
+import { requirePrivateRoom, requireRoom } from "../../shared/operations/checks.ts";
 import { encodedExamples } from "../../shared/operations/texts.ts";
 import {
   areaUnder,
@@ -25,11 +25,13 @@ import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 import { rocPicture } from "../roc-picture.ts";
+import { registerInvariance } from "./audit-invariance.ts";
 
 const EXAMPLES = `
 Examples:
   softpost audit one-run --model student --task task.json --train private.jsonl --noise-multiplier 1 --canaries 200
   softpost audit one-run --model student --task task.json --train private.jsonl --noise-multiplier 1 --without-noise
+  softpost audit invariance --model student --task task.json --data private.jsonl
   softpost audit lira --model student --task task.json --train private.jsonl --shadows 16 --roc roc.svg
 
 The result describes your private data and is covered by no guarantee: keep it on this machine.`;
@@ -45,11 +47,11 @@ interface Options extends AuditedTraining {
   readonly shadows: number;
 }
 
-/** `softpost audit …`: attacks on one's own tuning, to see whether it keeps what its guarantee says. */
+/** `softpost audit …`: attacks on one's own tuning and its machine, to see whether it keeps what its guarantee says. */
 export function registerAudit(program: Command, io: Io): void {
   const audit = program
     .command("audit")
-    .description("attack your own tuning by membership inference")
+    .description("attack your own tuning by membership inference, and check the machine that it runs on")
     .addHelpText("after", EXAMPLES);
   withTraining(audit.command("one-run").description("a lower bound on ε from one run with mislabelled canaries"))
     .option(
@@ -65,6 +67,7 @@ export function registerAudit(program: Command, io: Io): void {
     .option("--shadows <n>", "prompts, each tuned on a random half of the rows and attacked once", wholeNumber(4), 8)
     .option("--roc <file>", "write the curve as an SVG picture")
     .action((options: Options) => auditLira(options, io));
+  registerInvariance(audit, io);
 }
 
 function withTraining(command: Command): Command {
@@ -156,10 +159,11 @@ async function withSubject(
 ): Promise<void> {
   const task = await readTask(options.task);
   const loaded = await loadModel(options.model, io);
-  const classes = loadVerbalizer(task, loaded, io);
+  const classes = await loadVerbalizer(task, loaded, io);
   requireRoom(task, options.promptTokens, loaded);
+  if (options.noiseMultiplier !== undefined) requirePrivateRoom(task, options.promptTokens, loaded);
   const rows = await encodedExamples(options.train, task, loaded, io.message);
-  const ids = initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
+  const ids = await initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
   await engineRun(io, async (engine, watch) => {
     const start = await initialPrompt(engine, loaded.model, ids);
     await run({ engine, model: loaded.model, classes, start }, rows, watch);

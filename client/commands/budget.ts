@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { Budget } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import type { Io } from "../output.ts";
@@ -21,10 +22,23 @@ async function run(options: ConnectionOptions, io: Io): Promise<void> {
     part("virtual tokens", virtualTokens),
     `unfinished transfers: ${concurrent.used} of ${concurrent.limit}`,
     `transfers today: ${daily.used} of ${daily.limit}`,
-    ...privacy.datasets.map(({ dataset, prompts, epsilon, delta }) => {
-      const total = epsilon === null ? "not private" : `epsilon ${epsilon.toPrecision(4)} at delta ${delta}`;
-      return `data set ${dataset}: ${prompts} prompts, ${total}${privacy.limit ? `, limit ${privacy.limit.epsilon}` : ""}`;
-    }),
+    ...privacy.datasets.map((dataset) => privacyLine(dataset, privacy.limit)),
   ];
   io.result(budget, lines.join("\n"));
+}
+
+type Privacy = Budget["privacy"];
+
+/** What was released of a data set, and what may be. */
+export function privacyLine(
+  { dataset, prompts, epsilon, delta }: Privacy["datasets"][number],
+  limit: Privacy["limit"],
+): string {
+  const count = prompts === 1 ? "1 prompt" : `${prompts} prompts`;
+  const total =
+    epsilon === null
+      ? "without a guarantee, since not all were tuned with differential privacy"
+      : `epsilon ${epsilon.toPrecision(4)} at delta ${delta}`;
+  const allowed = limit ? `the limit is epsilon ${limit.epsilon} at delta ${limit.delta}` : "no limit is set";
+  return `data set ${dataset}: ${count}, ${total}; ${allowed}`;
 }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { corpusTokens, distillStudent, writeStudent } from "../../shared/operations/distill.ts";
+import { readCorpus } from "../../shared/data/corpus.ts";
+import { distillStudent, writeStudent } from "../../shared/operations/distill.ts";
 import { loadModel, requireFullPrecision } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { layerList, type WeightTrainingOptions, withWeightTraining } from "../options.ts";
@@ -32,7 +33,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const out = await openOut(options.out, options);
   const teacher = await loadModel(options.teacher, io);
   io.message(`Tokenising ${options.corpus.length} files.`);
-  const tokens = await corpusTokens(options.corpus, teacher.tokenizer, teacher.checkpoint.config.vocabulary);
+  const tokens = await readCorpus(options.corpus, teacher.tokenizer);
   const state = { path: out.statePath, resume };
   const request = { teacher, tokens, layers, steps, batchSize, length, learningRate, seed, state };
   const student = await engineRun(io, (engine, watch) => distillStudent(request, engine, watch));

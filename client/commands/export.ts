@@ -60,7 +60,7 @@ async function run(options: Options, io: Io): Promise<void> {
     throw new ProblemError(TITLE, `${options.model} is a masked model; vLLM completes texts with causal ones only.`);
   }
   const { prompt, task } = await loadPromptAndTask(options, loaded, io);
-  const classes = loadVerbalizer(task, loaded, io);
+  const classes = await loadVerbalizer(task, loaded, io);
   requireRoom(task, prompt.virtualTokens, loaded);
   const texts = await encodedTexts(options.data, task, loaded, io.message);
   const request = {

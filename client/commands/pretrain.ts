@@ -1,12 +1,12 @@
 import { dirname } from "node:path";
 import type { Command } from "commander";
+import { readCorpus } from "../../shared/data/corpus.ts";
 import { readText } from "../../shared/data/files.ts";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
 import { loadTokenizer, maskTokens, type Tokenizer } from "../../shared/data/tokenizer.ts";
 import { configureModel } from "../../shared/models/configure.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import { requireFinite } from "../../shared/operations/checks.ts";
-import { corpusTokens } from "../../shared/operations/distill.ts";
 import { parseJson } from "../../shared/protocol/json.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { Watch } from "../../shared/training/events.ts";
@@ -48,9 +48,9 @@ async function run(options: Options, io: Io): Promise<void> {
   const json = parseJson(await readText(options.config), options.config) as Record<string, unknown>;
   const model = configureModel(json, options.config);
   const tokenizerFolder = options.tokenizer ?? dirname(options.config);
-  const tokenizer = await loadTokenizer(tokenizerFolder);
+  const tokenizer = await loadTokenizer(tokenizerFolder, json);
   const trained = await engineRun(io, async (engine, watch) => {
-    const { tokens, heldOut } = await readTokens(options, tokenizer, model.config.vocabulary, watch);
+    const { tokens, heldOut } = await readTokens(options, tokenizer, watch);
     const { steps, batchSize, maxLength: length, lr: learningRate, seed, resume = false } = options;
     const corpus = await sha256(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
     const settings = {
@@ -94,12 +94,11 @@ async function run(options: Options, io: Io): Promise<void> {
 async function readTokens(
   { corpus, heldOut }: Options,
   tokenizer: Tokenizer,
-  vocabulary: number,
   { onEvent }: Watch,
 ): Promise<{ tokens: Int32Array; heldOut: Int32Array }> {
   onEvent?.({ kind: "note", text: `Tokenising ${corpus.length} files.` });
-  const tokens = await corpusTokens(corpus, tokenizer, vocabulary);
-  if (heldOut) return { tokens, heldOut: await corpusTokens(heldOut, tokenizer, vocabulary) };
+  const tokens = await readCorpus(corpus, tokenizer);
+  if (heldOut) return { tokens, heldOut: await readCorpus(heldOut, tokenizer) };
   const cut = Math.floor(tokens.length * (1 - HELD_OUT));
   return { tokens: tokens.subarray(0, cut), heldOut: tokens.subarray(cut) };
 }

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { readTexts } from "../../shared/data/jsonl.ts";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
 import {
@@ -22,7 +23,7 @@ import { stepsFor } from "../../shared/privacy/steps.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
-import { ledgerEntries, ledgerNames, openLedger } from "../privacy-ledger.ts";
+import { type ChargedData, chargedData, namedData, openLedger } from "../privacy-ledger.ts";
 
 const EXAMPLES = `
 Examples:
@@ -49,6 +50,7 @@ interface Options {
 
 interface LedgerOptions {
   readonly data?: readonly string[];
+  readonly dataset?: string;
   readonly delta?: number;
   readonly budgetEpsilon?: number;
 }
@@ -83,6 +85,7 @@ export function registerPrivacy(program: Command, io: Io): void {
     .command("ledger")
     .description("show the private runs on a data set, what they compose to and what is left")
     .option("--data <file...>", "the data set's file or files (default: every data set of this machine)")
+    .option("--dataset <name>", "what the runs were charged as, or a data set's name in the ledger")
     .option("--delta <d>", "δ of the composition (default: the smallest of the runs)", numberBetween(0, 1))
     .option("--budget-epsilon <e>", "the ε that may be spent in all", positiveNumber)
     .action((options: LedgerOptions) => printLedger(options, io));
@@ -197,12 +200,11 @@ function printSteps(options: Options, io: Io): void {
   io.result(result, `${steps} steps: ε ${epsilon} at δ ${delta}`);
 }
 
-async function printLedger({ data, delta, budgetEpsilon }: LedgerOptions, io: Io): Promise<void> {
-  const digests = await Promise.all((data ?? []).map(async (file) => (await hashFile(file)).sha256));
-  const names = data === undefined ? ledgerNames() : [openLedger(digests).name];
-  const ledgers = names.map((name) => summary(name, ledgerEntries(name), delta, budgetEpsilon));
+async function printLedger({ data, dataset, delta, budgetEpsilon }: LedgerOptions, io: Io): Promise<void> {
+  const charged = data ? [await dataOf(data, dataset)] : dataset === undefined ? chargedData() : [namedData(dataset)];
+  const ledgers = charged.map(({ name, entries }) => summary(name, entries, delta, budgetEpsilon));
   const lines = ledgers.flatMap((ledger) => [
-    `Data set ${ledger.name}: ${ledger.runs.length} runs`,
+    `Data set ${ledger.name}: ${ledger.runs.length === 1 ? "1 run" : `${ledger.runs.length} runs`}`,
     ...ledger.runs.map(
       (run) =>
         `  ${run.time}  ${run.runId}  q ${run.sampleRate}  σ ${run.noiseMultiplier}  ${run.steps} steps  ε ${run.epsilon}`,
@@ -210,6 +212,14 @@ async function printLedger({ data, delta, budgetEpsilon }: LedgerOptions, io: Io
     `  together ε ${ledger.epsilon} at δ ${ledger.delta}${ledger.left === undefined ? "" : `, left ${ledger.left}`}`,
   ]);
   io.result({ ledgers }, lines.length > 0 ? lines.join("\n") : "No private run was charged on this machine.");
+}
+
+/** What was charged on the rows of some files. */
+async function dataOf(files: readonly string[], dataset: string | undefined): Promise<ChargedData> {
+  const texts = (await Promise.all(files.map((file) => readTexts(file)))).flat();
+  const fileDigests = await Promise.all(files.map(async (file) => (await hashFile(file)).sha256));
+  const ledger = openLedger({ texts, fileDigests, dataset });
+  return { name: ledger.name, entries: ledger.entries() };
 }
 
 /** A data set's runs, each with its own ε, and their composition at one δ. */

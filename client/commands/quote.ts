@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { Api } from "../api/api.ts";
 import { connect, withConnection } from "../api/connection.ts";
-import { readTunedPrompt } from "../api/submission.ts";
+import { readTunedPrompt } from "../api/tuned-prompt.ts";
 import type { Io } from "../output.ts";
 import { type TransferFlags, transferOptions, withTransferFlags } from "./submit.ts";
 
@@ -13,8 +13,9 @@ export function registerQuote(program: Command, io: Io): void {
 }
 
 async function run(flags: TransferFlags, io: Io): Promise<void> {
-  const { manifest } = await readTunedPrompt(flags.prompt);
-  const quote = await new Api(await connect(flags)).quote({ manifest, options: transferOptions(flags) });
+  const api = new Api(await connect(flags));
+  const { manifest } = await readTunedPrompt(flags.prompt, api);
+  const quote = await api.quote({ manifest, options: transferOptions(flags) });
   const { rate, estimate, reserve, model, refusals } = quote;
   const price = (micros: number) => `${micros / 1e6} ${rate.currency}`;
   const lines = [

@@ -7,6 +7,7 @@ import { downloadFolder } from "../api/download.ts";
 import { digestRecords } from "../inputs.ts";
 import { longRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
+import { keepCatalogueId } from "../public-names.ts";
 
 interface Options extends ConnectionOptions {
   readonly out?: string;
@@ -51,6 +52,7 @@ async function get(id: string, options: Options, io: Io): Promise<void> {
       onEvent?.({ kind: "progress", done });
     });
   });
+  await keepCatalogueId(out, student);
   const records = digestRecords(io);
   for (const file of student.files) await records.keep(join(out, file.name), file);
   io.result(

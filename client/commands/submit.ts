@@ -3,7 +3,8 @@ import type { Command } from "commander";
 import type { TransferOptions } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type Connection, type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
-import { readTunedPrompt, type SubmitRequest, submitRequest } from "../api/submission.ts";
+import { type SubmitRequest, submitRequest } from "../api/submission.ts";
+import { readTunedPrompt } from "../api/tuned-prompt.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 
@@ -55,11 +56,11 @@ export function registerSubmit(program: Command, io: Io): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const prompt = await readTunedPrompt(options.prompt);
+  const api = new Api(await connect(options));
+  const prompt = await readTunedPrompt(options.prompt, api);
   const request = submitRequest(prompt, transferOptions(options), options.idempotencyKey ?? randomUUID());
-  const connection = await connect(options);
-  if (options.dryRun) return show(request, connection, io);
-  const transfer = await new Api(connection).submit(request);
+  if (options.dryRun) return show(request, api.connection, io);
+  const transfer = await api.submit(request);
   io.message(
     `Sent ${request.body.length} bytes: the manifest, the prompt and the options. (--dry-run shows them all.)`,
   );
@@ -83,7 +84,7 @@ function show({ path, headers, body, parts }: SubmitRequest, { url }: Connection
       describe(type, bytes),
     ]),
     "",
-    "Nothing was sent. With --json the whole body is printed, as base64.",
+    "Nothing of it was sent; the provider was asked for its list of students. With --json the whole body is printed, as base64.",
   ];
   io.result(request, lines.join("\n"));
 }

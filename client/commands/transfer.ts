@@ -1,14 +1,14 @@
-import { basename } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { encodedExamples, encodedTexts } from "../../shared/operations/texts.ts";
 import { transferPrompt } from "../../shared/operations/transfer.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
-import { asId, loadModel, loadPrompt, requireManifest } from "../inputs.ts";
+import { loadModel, loadPrompt, requireManifest } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
+import { neutralId } from "../public-names.ts";
 
 interface Options {
   target: string;
@@ -67,11 +67,12 @@ async function run(options: Options, io: Io): Promise<void> {
   const target = await loadModel(options.target, io);
   const texts = await encodedTexts(options.public, task, target, io.message);
   const { alphaData, steps, batchSize, lr: learningRate, seed, resume = false } = options;
+  const { sha256: digest } = await hashFile(options.public);
   const request = {
     target,
     student,
     prompt,
-    publicSet: { id: asId(basename(options.public)), digest: (await hashFile(options.public)).sha256, texts },
+    publicSet: { id: neutralId("public", digest), digest, file: options.public, texts },
     alpha:
       alphaData === undefined
         ? Number(options.alpha)

@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import { readTask } from "../../shared/data/files.ts";
+import { readTexts } from "../../shared/data/jsonl.ts";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { evaluateTask } from "../../shared/operations/evaluate.ts";
 import { encodedExamples } from "../../shared/operations/texts.ts";
@@ -13,7 +14,7 @@ import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
-import { openLedger } from "../privacy-ledger.ts";
+import { type Ledger, openLedger } from "../privacy-ledger.ts";
 import { forgetRunId, runIdOf } from "../run-id.ts";
 
 /** The paper's prompts have 100 rows, tuned for 20 epochs (POST, table 10). */
@@ -44,6 +45,7 @@ interface Options {
   clip?: number;
   accountant?: Accountant;
   budgetEpsilon?: number;
+  dataset?: string;
   resume?: boolean;
 }
 
@@ -82,6 +84,10 @@ export function registerTune(program: Command, io: Io): void {
     .option("--clip <c>", `norm that an example's gradient is clipped to (default: ${CLIP})`, positiveNumber)
     .addOption(new Option("--accountant <name>", "accountant").choices(ACCOUNTANTS))
     .option("--budget-epsilon <e>", "refuse if all runs on this data would compose to a larger ε", positiveNumber)
+    .option(
+      "--dataset <name>",
+      "count all runs under this name together: for data that grow or shrink (identical rows always count together)",
+    )
     .option("--resume", "go on with an unfinished run")
     .action((options: Options, command: Command) => {
       refuseContradictions(options, command);
@@ -96,7 +102,7 @@ function refuseContradictions(options: Options, command: Command): void {
     if (delta === undefined) command.error("error: differential privacy needs --delta, at most 1 / examples");
     if (!shuffle) command.error("error: --no-shuffle contradicts the random sampling of differential privacy");
   } else {
-    const lonely = (["delta", "clip", "accountant", "budgetEpsilon"] as const).find(
+    const lonely = (["delta", "clip", "accountant", "budgetEpsilon", "dataset"] as const).find(
       (name) => options[name] !== undefined,
     );
     if (lonely)
@@ -111,11 +117,8 @@ async function run(options: Options, io: Io): Promise<void> {
   const request = await requestOf(options, out.statePath, io);
   const { model, task, steps, privacy } = request;
   const test = options.eval === undefined ? undefined : await encodedExamples(options.eval, task, model, io.message);
-  checkTuning(request);
-  if (privacy) {
-    await chargeRun(options, privacy.plan, out.statePath, io);
-    announce(privacy.plan, test !== undefined, io);
-  }
+  await checkTuning(request);
+  if (privacy) announce(privacy.plan, test !== undefined, io);
   const { loss, accuracy, ...tuned } = await engineRun(io, async (engine, watch) => {
     const tuned = await tunePrompt(request, engine, watch);
     const measured = test && (await evaluateTask({ model, task, prompt: tuned.prompt }, test, engine, watch));
@@ -152,7 +155,7 @@ async function requestOf(options: Options, statePath: string, io: Io): Promise<T
     learningRate: options.lr,
     averagedSteps: options.average,
     order: options.shuffle ? { kind: "shuffled", seed: options.seed } : { kind: "file" },
-    privacy: plan && { plan, random: cryptoRandom },
+    privacy: plan && { plan, random: cryptoRandom, charge: () => chargeRun(options, plan, statePath, io) },
     state: { path: statePath, resume: options.resume === true },
   };
 }
@@ -163,14 +166,28 @@ function planOf(options: Options, records: number, steps: number): PrivacyPlan |
   return createPlan({ records, batchSize, steps, clip, delta, epsilon, noiseMultiplier, accountant });
 }
 
-/** Writes the run to the private data's ledger before it starts: from here on it is spent, whatever becomes of the run. */
+/** Writes the run to the private data's ledger before its first step: from there on it is spent, whatever becomes of the run. */
 async function chargeRun(options: Options, plan: PrivacyPlan, statePath: string, io: Io): Promise<void> {
-  const ledger = openLedger([(await hashFile(options.train)).sha256]);
+  const { train, dataset } = options;
+  const texts = await readTexts(train);
+  const ledger = openLedger({ texts, fileDigests: [(await hashFile(train)).sha256], dataset });
+  warnOfKnownRows(ledger, io);
   const runId = runIdOf(statePath, options.resume === true);
   const { sampleRate, noiseMultiplier, steps, delta } = plan;
   const budget = options.budgetEpsilon === undefined ? undefined : { epsilon: options.budgetEpsilon, delta };
   const entries = await ledger.charge({ runId, sampleRate, noiseMultiplier, steps, delta }, budget);
   io.message(`Charged to the ledger of this data as run ${entries.length} (softpost privacy ledger shows all).`);
+}
+
+/** Says if most rows were charged before without counting together with this run. */
+function warnOfKnownRows(ledger: Ledger, io: Io): void {
+  const { known, most, others } = ledger.overlap();
+  if (!most) return;
+  const names = others.map(({ name, runs }) => `${name} (${runs} ${runs === 1 ? "run" : "runs"})`).join(", ");
+  io.message(
+    `${known} of the ${ledger.rows} rows are in other data sets of the ledger too: ${names}. Their runs don't count together with ` +
+      `this one. If it is the same data, grown or shrunk, say --dataset ${others[0]!.name}.`,
+  );
 }
 
 function announce(plan: PrivacyPlan, evaluated: boolean, io: Io): void {

@@ -29,15 +29,21 @@ const names = readdirSync(join(corpora, "pretrain")).sort();
 const streams = await Promise.all(names.map((name) => readCorpus([join(corpora, "pretrain", name)], tokenizer)));
 const heldOut = await readCorpus([join(corpora, "pretrain-heldout.jsonl")], tokenizer);
 const all = Int32Array.from(streams.flatMap((stream) => [...stream]));
-const starts = STARTS.map((text) => tokenizer.encode(text));
-const written = await samples(checkpoint, starts, SAMPLE_TOKENS, tokenizer.endId);
+const starts = await tokenizer.encode(STARTS);
+const written = await samples(
+  checkpoint,
+  starts.map((ids) => [...ids]),
+  SAMPLE_TOKENS,
+  tokenizer.endId,
+);
+const texts = await Promise.all(written.map((ids) => tokenizer.decode(ids)));
 const facts: CardFacts = {
   sources: names.map((name, index) => ({ name: name.replace(".jsonl", ""), tokens: streams[index]!.length })),
   parameters: [...checkpoint.weights.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
   config: checkpoint.config,
   bytes: statSync(join(folder, "model.safetensors")).size,
   perplexity: await perplexities(checkpoint, all, heldOut, checkpoint.config.positions),
-  samples: STARTS.map((start, index) => ({ start, text: tokenizer.decode(written[index]!).slice(start.length) })),
+  samples: STARTS.map((start, index) => ({ start, text: texts[index]!.slice(start.length) })),
 };
 writeFileSync(join(folder, "README.md"), modelCard(facts));
 console.log(

@@ -3,7 +3,7 @@ import type { Bpe } from "./train-bpe.ts";
 /** The context of the demo's model, in tokens. */
 const CONTEXT = 128;
 
-/** A tokenizer as the two files that transformers and `@huggingface/tokenizers` load, by file name. */
+/** A tokenizer as the two files that transformers loads, by file name. */
 export function tokenizerFiles({ special, tokens, merges }: Bpe): Record<string, string> {
   const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
   const tokenizer = {

@@ -3,7 +3,7 @@ import { Draws, type RandomSource } from "../protocol/random.ts";
 /** Batches of this many shuffled batches' examples are sorted by length together: enough to save most padding. */
 const BATCHES_PER_BUCKET = 32;
 
-/** Rows of token ids, padded on the right with 0 to the longest of them. */
+/** Rows of token ids, padded on the right with 0 to one length. */
 export interface Batch {
   /** `[rows, length]`, row-major. */
   readonly ids: Int32Array;
@@ -31,10 +31,11 @@ interface Readable extends HasIds {
  * One batch.
  *
  * @param examples `[B]` indices into `encoded`; none gives a batch of no rows and length 0
+ * @param padded tokens to pad to, if not to the longest of them
  */
-export function makeBatch(encoded: readonly Readable[], examples: Int32Array): Batch {
+export function makeBatch(encoded: readonly Readable[], examples: Int32Array, padded?: number): Batch {
   const lengths = examples.map((example) => encoded[example]!.ids.length);
-  const length = lengths.reduce((longest, each) => Math.max(longest, each), 0);
+  const length = padded ?? lengths.reduce((longest, each) => Math.max(longest, each), 0);
   const ids = new Int32Array(examples.length * length);
   examples.forEach((example, row) => {
     ids.set(encoded[example]!.ids, row * length);

@@ -11,13 +11,16 @@ export const DOCUMENT_END = "<|endoftext|>";
  */
 const PIECE_CHARACTERS = 20_000;
 
+/** Far less than the memory of a run, and enough that a call costs nothing. */
+const GROUP_CHARACTERS = 1_000_000;
+
 /**
  * The token ids of a public corpus, in file order, a document's end token after every document.
  *
  * @param files `.jsonl` files hold a document a row (`{"text"}`); others are plain text, whose documents end at a line
  *   `<|endoftext|>` or with the file
  * @param onDocument called after every document, with how many tokens there are by now
- * @throws ProblemError if a file can't be read or isn't UTF-8, or the tokenizer has no end token
+ * @throws ProblemError if a file can't be read or isn't UTF-8, the tokenizer has no end token, or the model has no embedding for a token
  */
 export async function readCorpus(
   files: readonly string[],
@@ -28,14 +31,22 @@ export async function readCorpus(
   if (endId === undefined) {
     throw new ProblemError("The tokenizer can't be used", "It has no eos_token, which marks the end of a document.");
   }
+  tokenizer.requireEmbedded([endId]);
+  const end = Int32Array.of(endId);
   const blocks: Int32Array[] = [];
   let tokens = 0;
   for (const file of files) {
-    for await (const document of readDocuments(file)) {
-      const ids = Int32Array.from([...pieces(document)].flatMap((piece) => tokenizer.encodePiece(piece)).concat(endId));
-      blocks.push(ids);
-      tokens += ids.length;
-      onDocument?.(tokens);
+    for await (const documents of grouped(readDocuments(file))) {
+      const cut = documents.map((document) => [...pieces(document)]);
+      const encoded = await tokenizer.encodePieces(cut.flat());
+      let next = 0;
+      for (const { length } of cut) {
+        const ids = [...encoded.slice(next, next + length), end];
+        blocks.push(...ids);
+        tokens += ids.reduce((sum, part) => sum + part.length, 0);
+        next += length;
+        onDocument?.(tokens);
+      }
     }
   }
   const all = new Int32Array(tokens);
@@ -45,6 +56,20 @@ export async function readCorpus(
     position += block.length;
   }
   return all;
+}
+
+/** Documents in groups that are worth a call of the tokenizer. */
+async function* grouped(documents: AsyncIterable<string>): AsyncGenerator<string[]> {
+  let group: string[] = [];
+  let characters = 0;
+  for await (const document of documents) {
+    group.push(document);
+    characters += document.length;
+    if (characters < GROUP_CHARACTERS) continue;
+    yield group;
+    [group, characters] = [[], 0];
+  }
+  if (group.length > 0) yield group;
 }
 
 /** The documents of one corpus file that are more than white space. */

@@ -15,30 +15,43 @@ export interface Encoded {
 const TITLE = "The task does not fit the model";
 
 /**
- * A function that fills the task's template with a text and tokenises it as one string. If that has more than
+ * A function that fills the task's template with texts and tokenises each as one string. If that has more than
  * `task.maxLength` tokens, the text loses characters at its end until it fits; the template never does.
  *
  * @param kind of the model: a masked one is read at the template's mask, so it must have one, and a causal one can't have one
  * @throws ProblemError (at once) if the template alone is too long, or its mask is missing, not known to the tokenizer or
  *   there twice
  */
-export function encoder(task: Task, tokenizer: Tokenizer, kind: "causal" | "masked"): (text: string) => Encoded {
+export async function encoder(
+  task: Task,
+  tokenizer: Tokenizer,
+  kind: "causal" | "masked",
+): Promise<(texts: readonly string[]) => Promise<Encoded[]>> {
   requireMask(task, kind);
   const fill = templateFiller(task, tokenizer);
-  const room = task.maxLength - tokenizer.encode(fill("")).length;
-  if (room < 0) {
+  const [bare] = await tokenizer.encode([fill("")]);
+  if (bare!.length > task.maxLength) {
     throw new ProblemError(
       TITLE,
-      `The template alone has ${task.maxLength - room} tokens, maxLength is ${task.maxLength}. Raise it or shorten the template.`,
-      { faults: [{ at: "task#/maxLength", message: `Must be at least ${task.maxLength - room}.` }] },
+      `The template alone has ${bare!.length} tokens, maxLength is ${task.maxLength}. Raise it or shorten the template.`,
+      { faults: [{ at: "task#/maxLength", message: `Must be at least ${bare!.length}.` }] },
     );
   }
-  const readAt = readPosition(task, tokenizer, fill);
-  return (text) => {
-    const all = tokenizer.encode(fill(text));
-    const shortened = all.length > task.maxLength;
-    const ids = shortened ? longestFit((cut) => tokenizer.encode(fill(cut)), text, task.maxLength) : all;
-    return { ids: Int32Array.from(ids), readAt: readAt(ids), shortened };
+  const readAt = readPosition(task, tokenizer, bare!);
+  const encode = (texts: readonly string[]) => tokenizer.encode(texts.map(fill));
+  return async (texts) => {
+    const all = await encode(texts);
+    const tooLong = [...all.keys()].filter((index) => all[index]!.length > task.maxLength);
+    const cut = await longestFits(
+      encode,
+      tooLong.map((index) => texts[index]!),
+      { ids: bare!, maxLength: task.maxLength },
+    );
+    const shortened = new Map(tooLong.map((index, i) => [index, cut[i]!]));
+    return all.map((whole, index) => {
+      const ids = shortened.get(index) ?? whole;
+      return { ids, readAt: readAt(ids), shortened: shortened.has(index) };
+    });
   };
 }
 
@@ -56,16 +69,12 @@ function requireMask({ template }: Task, kind: "causal" | "masked"): void {
  * A function that finds the template's own mask. A text may hold the mask token too: it is then one more mask that the
  * model sees, as with transformers, and the template's is the last or, if the text comes after it, the first.
  *
- * @param fill puts a text into the template
+ * @param bare ids of the template with the empty text
  */
-function readPosition(
-  { template }: Task,
-  tokenizer: Tokenizer,
-  fill: (text: string) => string,
-): (ids: readonly number[]) => number {
+function readPosition({ template }: Task, tokenizer: Tokenizer, bare: Int32Array): (ids: Int32Array) => number {
   if (!template.includes("{mask}")) return (ids) => ids.length - 1;
   const mask = tokenizer.maskId!;
-  const count = tokenizer.encode(fill("")).filter((id) => id === mask).length;
+  const count = bare.filter((id) => id === mask).length;
   if (count !== 1) {
     throw new ProblemError(TITLE, `The template has the mask token ${count} times; it must have it once, as {mask}.`, {
       faults: [{ at: "task#/template", message: `Must not hold ${tokenizer.maskToken} beside {mask}.` }],
@@ -76,7 +85,7 @@ function readPosition(
 }
 
 /** A function that puts a text into the task's template. */
-export function templateFiller(task: Task, tokenizer: Tokenizer): (text: string) => string {
+export function templateFiller(task: Task, tokenizer: Pick<Tokenizer, "maskToken">): (text: string) => string {
   const { maskToken } = tokenizer;
   if (task.template.includes("{mask}") && maskToken === undefined) {
     throw new ProblemError(TITLE, "The template has a {mask}, but the model's tokenizer has no mask token.", {
@@ -88,18 +97,28 @@ export function templateFiller(task: Task, tokenizer: Tokenizer): (text: string)
   return (text) => template.replace("{text}", () => text);
 }
 
-/** The token ids of the longest beginning of `text` that fits, by bisection; the empty text is known to fit. */
-function longestFit(encode: (text: string) => number[], text: string, maxLength: number): number[] {
-  let best = encode("");
-  let fits = 0;
-  let tooLong = text.length;
-  while (tooLong - fits > 1) {
-    const middle = (fits + tooLong) >> 1;
-    const ids = encode(text.slice(0, wholeCharacters(text, middle)));
-    if (ids.length <= maxLength) [best, fits] = [ids, middle];
-    else tooLong = middle;
+/**
+ * The token ids of the longest beginning of every text that fits, by bisection of all of them at once.
+ *
+ * @param empty ids of the empty text, which is known to fit
+ */
+async function longestFits(
+  encode: (texts: readonly string[]) => Promise<Int32Array[]>,
+  texts: readonly string[],
+  { ids: empty, maxLength }: { readonly ids: Int32Array; readonly maxLength: number },
+): Promise<Int32Array[]> {
+  const searches = texts.map((text) => ({ text, best: empty, fits: 0, tooLong: text.length, middle: 0 }));
+  for (;;) {
+    const open = searches.filter(({ fits, tooLong }) => tooLong - fits > 1);
+    if (open.length === 0) return searches.map(({ best }) => best);
+    for (const search of open) search.middle = (search.fits + search.tooLong) >> 1;
+    const all = await encode(open.map(({ text, middle }) => text.slice(0, wholeCharacters(text, middle))));
+    open.forEach((search, index) => {
+      const ids = all[index]!;
+      if (ids.length > maxLength) search.tooLong = search.middle;
+      else [search.best, search.fits] = [ids, search.middle];
+    });
   }
-  return best;
 }
 
 /** `length`, or one less if it would cut a surrogate pair in two. */
@@ -114,9 +133,9 @@ function wholeCharacters(text: string, length: number): number {
  *
  * @throws ProblemError if the instruction has no token
  */
-export function initialisationIds(tokenizer: Tokenizer, text: string, rows: number): Int32Array {
-  const ids = tokenizer.encode(text);
-  if (ids.length === 0)
+export async function initialisationIds(tokenizer: Tokenizer, text: string, rows: number): Promise<Int32Array> {
+  const [ids] = await tokenizer.encode([text]);
+  if (ids!.length === 0)
     throw new ProblemError(TITLE, "The instruction that the prompt starts from (init) has no token.");
-  return Int32Array.from({ length: rows }, (_, row) => ids[row % ids.length]!);
+  return Int32Array.from({ length: rows }, (_, row) => ids![row % ids!.length]!);
 }

@@ -4,9 +4,9 @@ import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { ProblemError } from "../protocol/errors.ts";
-import { isModelFile, modelDigest } from "../protocol/model-digest.ts";
+import { isModelFile, modelDigest, TOKENIZER_EXTRAS } from "../protocol/model-digest.ts";
 import { readBytes } from "./files.ts";
-import { MAX_TOKENIZER_BYTES } from "./tokenizer.ts";
+import { MAX_TOKENIZER_BYTES } from "./tokenizer/files.ts";
 
 export interface HashedFile {
   readonly name: string;
@@ -48,9 +48,6 @@ export async function hashModel(
   }
 }
 
-/** The files of a tokenizer; transformers reads the last two, and a folder may lack them. */
-const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
-
 /**
  * Copies a model's tokenizer into another model's folder.
  *
@@ -58,7 +55,7 @@ const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "special_tok
  */
 export async function copyTokenizer(from: string, to: string): Promise<void> {
   const present = new Set(await readdir(from));
-  for (const name of TOKENIZER_FILES.filter((file) => file === "tokenizer.json" || present.has(file))) {
+  for (const name of ["tokenizer.json", ...TOKENIZER_EXTRAS.filter((file) => present.has(file))]) {
     await writeFile(join(to, name), await readBytes(join(from, name), MAX_TOKENIZER_BYTES));
   }
 }

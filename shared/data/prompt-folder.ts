@@ -1,16 +1,18 @@
-import { writeFile } from "node:fs/promises";
+import { readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type Adapter,
   CONFIG_FILE,
   encodeAdapter,
   MAX_CONFIG_CHARACTERS,
-  MAX_DIMENSION,
-  MAX_VIRTUAL_TOKENS,
+  type PeftAdapter,
   parseAdapter,
+  promptEntry,
   WEIGHTS_FILE,
 } from "../prompt/adapter.ts";
+import { headerBytes, parseHeader, type SafetensorsHeader } from "../prompt/safetensors.ts";
 import { ProblemError } from "../protocol/errors.ts";
+import { quote } from "../protocol/json.ts";
 import {
   encodeManifest,
   MANIFEST_FILE,
@@ -19,12 +21,11 @@ import {
   parseManifest,
   sha256,
 } from "../protocol/manifest.ts";
-import { readBytes, readText } from "./files.ts";
+import { onlyPickled } from "../protocol/weight-files.ts";
+import { readPart, readText, unreadable } from "./files.ts";
+import { hashFile } from "./model-files.ts";
 
-/** The largest prompt in F32, with room for the header. */
-const MAX_WEIGHTS_BYTES = MAX_VIRTUAL_TOKENS * MAX_DIMENSION * 4 + 64 * 1024;
-
-export interface PromptFolder extends Adapter {
+export interface PromptFolder extends PeftAdapter {
   /** Null if the folder is a plain PEFT adapter without one. */
   readonly manifest: Manifest | null;
   /** SHA-256 of the prompt's file. */
@@ -32,15 +33,19 @@ export interface PromptFolder extends Adapter {
 }
 
 /**
- * Reads a PEFT prompt-tuning folder and the manifest beside it, if there is one.
+ * Reads a PEFT prompt-tuning or P-tuning folder and the manifest beside it, if there is one.
  *
  * @throws ProblemError if a file is missing or not valid, or manifest and prompt don't belong together
  */
 export async function readPromptFolder(folder: string): Promise<PromptFolder> {
   const config = await readText(join(folder, CONFIG_FILE), MAX_CONFIG_CHARACTERS);
-  const weights = await readBytes(join(folder, WEIGHTS_FILE), MAX_WEIGHTS_BYTES);
-  const adapter = parseAdapter(config, weights, folder);
-  const digest = await sha256(weights);
+  const path = join(folder, WEIGHTS_FILE);
+  const names = await readdir(folder);
+  const pickled = names.includes(WEIGHTS_FILE) ? undefined : onlyPickled(names, folder);
+  if (pickled) throw pickled;
+  const { header, prompt } = await readWeights(path);
+  const adapter = parseAdapter(config, header, prompt, folder);
+  const { sha256: digest } = await hashFile(path);
   const manifest = await readManifest(folder);
   if (manifest && manifest.prompt.digest !== digest) {
     const detail = `${join(folder, MANIFEST_FILE)} is the manifest of another prompt: its digest is not that of ${WEIGHTS_FILE}.`;
@@ -52,6 +57,15 @@ export async function readPromptFolder(folder: string): Promise<PromptFolder> {
     });
   }
   return { ...adapter, manifest, digest };
+}
+
+/** A weight file's header and the bytes of the prompt: a model's embeddings beside it may take gigabytes. */
+async function readWeights(path: string): Promise<{ header: SafetensorsHeader; prompt: Uint8Array }> {
+  const size = (await stat(path).catch(unreadable(path))).size;
+  const start = await readPart(path, 0, Math.min(8, size));
+  const header = parseHeader(await readPart(path, 0, headerBytes(start, size, path)), size, path);
+  const { begin, end } = promptEntry(header.tensors, path);
+  return { header, prompt: await readPart(path, begin, end) };
 }
 
 async function readManifest(folder: string): Promise<Manifest | null> {
@@ -93,10 +107,12 @@ export async function writePromptFolder(
 
 /** What of a model a prompt must fit. */
 export interface FitsModel {
-  /** The model's folder, for messages. */
+  /** The model's folder or hub id, for messages. */
   readonly name: string;
-  /** Width D of its embeddings. */
+  /** Width D of its embeddings, and how many layers and heads it has. */
   readonly dimension: number;
+  readonly layers: number;
+  readonly heads: number;
   readonly digest: string;
 }
 
@@ -104,19 +120,33 @@ export interface FitsModel {
  * Refuses a prompt that was made for another model.
  *
  * @param folder the prompt's, for messages
- * @throws ProblemError if the dimension, or the digest in the manifest, is not the model's
+ * @throws ProblemError if the dimension, the digest in the manifest, or layers or heads in PEFT's config are not the model's
  */
 export function requireFit(prompt: PromptFolder, folder: string, model: FitsModel): void {
-  const title = "The soft prompt is for another model";
+  const refuse = (file: string, message: string): never => {
+    const at = `${folder}/${file}`;
+    throw new ProblemError("The soft prompt is for another model", `${at}: ${message}`, {
+      status: 422,
+      faults: [{ at, message }],
+    });
+  };
   if (prompt.dimension !== model.dimension) {
-    const at = `${folder}/${WEIGHTS_FILE}, tensor prompt_embeddings`;
     const message = `Has dimension ${prompt.dimension}; ${model.name} has ${model.dimension}.`;
-    throw new ProblemError(title, `${at}: ${message}`, { status: 422, faults: [{ at, message }] });
+    refuse(`${WEIGHTS_FILE}, tensor prompt_embeddings`, message);
   }
   const made = prompt.manifest?.model;
   if (made && made.digest !== model.digest) {
-    const at = `${folder}/${MANIFEST_FILE}#/model/digest`;
-    const message = `Is ${made.digest} (${made.id}); that of ${model.name} is ${model.digest}.`;
-    throw new ProblemError(title, `${at}: ${message}`, { status: 422, faults: [{ at, message }] });
+    refuse(
+      `${MANIFEST_FILE}#/model/digest`,
+      `Is ${made.digest} (${made.id}); that of ${model.name} is ${model.digest}.`,
+    );
+  }
+  const base = prompt.baseModel === null ? "" : ` It was tuned on ${quote(prompt.baseModel)}.`;
+  if (prompt.layers !== null && prompt.layers !== model.layers) {
+    refuse(`${CONFIG_FILE}#/num_layers`, `Is ${prompt.layers}; ${model.name} has ${model.layers} layers.${base}`);
+  }
+  if (prompt.heads !== null && prompt.heads !== model.heads) {
+    const message = `Is ${prompt.heads}; ${model.name} has ${model.heads} heads.${base}`;
+    refuse(`${CONFIG_FILE}#/num_attention_heads`, message);
   }
 }

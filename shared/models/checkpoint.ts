@@ -1,56 +1,61 @@
-import { open, readdir, readFile, realpath, stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { cast } from "../graph/operators/layout.ts";
-import type { DType, Tensor, WeightLocation } from "../graph/tensor.ts";
+import type { DType, Tensor } from "../graph/tensor.ts";
 import { type FloatDtype, toFloat32 } from "../prompt/dtype.ts";
-import { headerBytes, parseHeader, type TensorEntry } from "../prompt/safetensors.ts";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
-import { noSafetensors, shardNames } from "../protocol/weight-files.ts";
-import { configureModel } from "./configure.ts";
+import { quote } from "../protocol/json.ts";
+import { type ConfiguredModel, configureModel } from "./configure.ts";
 import type { Family, ModelConfig, Parameters, Precision } from "./model.ts";
+import { findWeights, type LocatedWeight, readFully, readJson, sameValues, TITLE } from "./weight-files.ts";
 
-const TITLE = "The model can't be read";
-/** A config.json of a few kilobytes is usual; a shard index lists every tensor of the largest models. */
-const MAX_JSON_BYTES = 16 * 1024 * 1024;
 const DTYPES: Readonly<Record<string, DType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
+
+/** Buffers that follow from the config, and parts of other tasks that every checkpoint of a kind has. */
+const NEVER_USED =
+  /(^|\.)(position_ids|rotary_emb\.inv_freq|attn\.(masked_)?bias|(pooler\.dense|seq_relationship)\.(weight|bias))$/;
+/** Names in a message; the rest is counted. */
+const MOST_NAMED = 5;
 
 /** A model folder that was opened and checked: what it is, and where its weights lie. */
 export interface Checkpoint {
   readonly folder: string;
   readonly family: Family;
   readonly config: ModelConfig;
-  /** config.json as it is. */
+  /** config.json as it is, but for `tie_word_embeddings` where the weights say otherwise. */
   readonly json: Readonly<Record<string, unknown>>;
   /** Where every weight of the family lies, by the family's name for it. */
   readonly weights: ReadonlyMap<string, LocatedWeight>;
-}
-
-interface LocatedWeight {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly location: WeightLocation;
+  /** What the user should know about the weights. */
+  readonly notes: readonly string[];
 }
 
 /**
  * Opens a Hugging Face model folder: config.json and model.safetensors, or its shards with their index. Headers are
- * read and every weight's place, type and shape is checked; weights themselves are not read.
+ * read and every weight's place, type and shape is checked. Of the weights themselves only those are read, to be compared, that
+ * are there twice, or that the config says are equal to others: a head that isn't is used, as transformers 5 does.
  * @throws ProblemError naming the file and the field or tensor at fault, all of them together
  */
 export async function openCheckpoint(folder: string): Promise<Checkpoint> {
-  const json = await readJson(join(folder, "config.json"));
-  const { family, config } = configureModel(json, join(folder, "config.json"));
-  const files = await weightFiles(folder);
-  const found = new Map<string, LocatedWeight>();
-  for (const file of files) for (const [name, weight] of await readWeights(file)) found.set(name, weight);
+  const given = await readJson(join(folder, "config.json"));
+  const { found, notes } = await findWeights(folder);
+  const configured = configureModel(given, join(folder, "config.json"));
+  const own = await hasOwnHead(configured, found);
+  const json = own ? { ...given, tie_word_embeddings: false } : given;
+  const { family, config } = own ? configureModel(json, folder) : configured;
 
   const faults: Fault[] = [];
   const weights = new Map<string, LocatedWeight>();
+  const used = new Set<string>();
   const shapes = family.parameters(config);
   const [embedding] = family.embeddings(config);
   const head = family.head(config);
   for (const [name, shape] of Object.entries(shapes)) {
     const tied = name === embedding && !(head in shapes);
-    const weight = [...otherNames(name), ...(tied ? [head] : [])].map((other) => found.get(other)).find(Boolean);
+    const same = [...new Set(otherNames(name))].filter((other) => found.has(other));
+    const there = [...decoderBias(name), ...same, ...(own ? tiedBias(name) : []), ...(tied ? [head] : [])];
+    const weight = there.map((other) => found.get(other)).find(Boolean);
+    for (const other of there) used.add(other);
     if (!weight) faults.push({ at: name, message: "is missing" });
     else if (!DTYPES[weight.dtype])
       faults.push({ at: name, message: `has dtype ${weight.dtype}; F32, F16 or BF16 can be used` });
@@ -60,11 +65,47 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
         message: `has shape [${weight.shape.join(", ")}]; config.json says [${shape.join(", ")}]`,
       });
     } else weights.set(name, weight);
+    const [first, twin] = same;
+    if (twin !== undefined && !(await sameValues(found.get(first!)!, found.get(twin)!)))
+      faults.push({ at: name, message: `is there as ${quote(first!)} and as ${quote(twin)}, with other values` });
   }
   if (faults.length > 0) {
     throw new ProblemError(TITLE, `the weights in ${folder} do not fit its config.json`, { status: 422, faults });
   }
-  return { folder, family, config, json, weights };
+  const unused = [...found.keys()].filter((name) => !used.has(name) && !NEVER_USED.test(name));
+  return {
+    folder,
+    family,
+    config,
+    json,
+    weights,
+    notes: [...notes, ...headNotes(folder, own), ...unusedNotes(folder, unused)],
+  };
+}
+
+/** Whether a head that the config says is the embedding is another matrix. */
+async function hasOwnHead(
+  { family, config }: ConfiguredModel,
+  found: ReadonlyMap<string, LocatedWeight>,
+): Promise<boolean> {
+  const head = family.head(config);
+  const embedding = otherNames(family.embeddings(config)[0]!).find((name) => found.has(name));
+  if (head in family.parameters(config) || !found.has(head) || embedding === undefined) return false;
+  return !(await sameValues(found.get(head)!, found.get(embedding)!));
+}
+
+function headNotes(folder: string, own: boolean): string[] {
+  if (!own) return [];
+  return [
+    `${folder}: the head is not the embedding, though config.json says so (tie_word_embeddings). It is used as it is.`,
+  ];
+}
+
+function unusedNotes(folder: string, names: readonly string[]): string[] {
+  if (names.length === 0) return [];
+  const some = names.slice(0, MOST_NAMED).map(quote).join(", ");
+  const more = names.length > MOST_NAMED ? `, … (${names.length})` : "";
+  return [`${folder} has weights that the model doesn't use: ${some}${more}.`];
 }
 
 /**
@@ -101,56 +142,6 @@ export async function readWeight(checkpoint: Checkpoint, name: string): Promise<
   }
 }
 
-async function readJson(file: string): Promise<Record<string, unknown>> {
-  const size = (await stat(file).catch(missing(file))).size;
-  if (size > MAX_JSON_BYTES)
-    throw new ProblemError(TITLE, `${file} has ${size} bytes; at most ${MAX_JSON_BYTES} are read.`);
-  try {
-    const json: unknown = JSON.parse(await readFile(file, "utf8"));
-    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
-  } catch (cause) {
-    throw new ProblemError(TITLE, `${file} is not JSON: ${(cause as Error).message}`, { cause });
-  }
-  throw new ProblemError(TITLE, `${file} is not a JSON object.`);
-}
-
-/** Absolute paths of the weight files. Symbolic links (a hub cache's snapshot) are resolved: ONNX Runtime refuses them. */
-async function weightFiles(folder: string): Promise<string[]> {
-  const single = join(folder, "model.safetensors");
-  const index = join(folder, "model.safetensors.index.json");
-  const sharded = !(await exists(single));
-  if (sharded && !(await exists(index))) throw noSafetensors(await readdir(folder), folder);
-  const names = sharded ? shardNames(await readJson(index), index) : ["model.safetensors"];
-  return Promise.all(names.map((name) => realpath(join(folder, name)).catch(missing(join(folder, name)))));
-}
-
-async function readWeights(file: string): Promise<[string, LocatedWeight][]> {
-  const handle = await open(file);
-  try {
-    const { size } = await handle.stat();
-    const start = new Uint8Array(Math.min(8, size));
-    await readFully(handle, start, 0);
-    const header = new Uint8Array(headerBytes(start, size, file));
-    await readFully(handle, header, 0);
-    return [...parseHeader(header, size, file).tensors].map(([name, entry]) => [name, located(file, entry)]);
-  } finally {
-    await handle.close();
-  }
-}
-
-function located(file: string, { dtype, shape, begin, end }: TensorEntry): LocatedWeight {
-  return { dtype, shape, location: { file, offset: begin, length: end - begin } };
-}
-
-async function readFully(handle: Awaited<ReturnType<typeof open>>, into: Uint8Array, position: number): Promise<void> {
-  let done = 0;
-  while (done < into.length) {
-    const { bytesRead } = await handle.read(into, done, into.length - done, position + done);
-    if (bytesRead === 0) throw new ProblemError(TITLE, "a weight file became shorter while it was read");
-    done += bytesRead;
-  }
-}
-
 /**
  * What a weight may be called: base checkpoints on the hub leave out the prefix that language-model classes add, and BERT's
  * first ones have TensorFlow's words for the norms.
@@ -161,14 +152,18 @@ function otherNames(name: string): string[] {
   return [name, bare, old];
 }
 
-const exists = (file: string) =>
-  stat(file).then(
-    () => true,
-    () => false,
-  );
+/**
+ * RoBERTa's and BERT's heads have their bias under two names, of which the first is computed with.
+ *
+ * @returns the first one's name for the second's, as transformers ties them
+ */
+function decoderBias(name: string): string[] {
+  const [, head] = /^(lm_head|cls\.predictions)\.bias$/.exec(name) ?? [];
+  return head === undefined ? [] : [`${head}.decoder.bias`];
+}
 
-function missing(file: string) {
-  return (cause: unknown): never => {
-    throw new ProblemError(TITLE, `${file} can't be opened: ${(cause as Error).message}`, { status: 404, cause });
-  };
+/** @returns the second one's name for the first's */
+function tiedBias(name: string): string[] {
+  const [, head] = /^(lm_head|cls\.predictions)\.decoder\.bias$/.exec(name) ?? [];
+  return head === undefined ? [] : [`${head}.bias`];
 }

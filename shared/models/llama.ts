@@ -14,6 +14,9 @@ const size = z.int().positive();
 /** More than any text that fits in memory; what a config.json says is not to size the tables of the rotation. */
 const MOST_POSITIONS = 2 ** 22;
 const layerTypes = z.array(z.enum(["full_attention", "sliding_attention"]));
+type LayerType = z.infer<typeof layerTypes>[number];
+/** What transformers' configs of Mistral and Qwen have where config.json doesn't say. */
+const USUAL_WINDOW = 4096;
 
 /** The fields of a Llama-like config.json that change what the model computes. What softpost can't compute is refused. */
 const schema = z.object({
@@ -33,6 +36,7 @@ const schema = z.object({
   tie_word_embeddings: z.boolean().nullish(),
   sliding_window: size.nullish(),
   use_sliding_window: z.boolean().nullish(),
+  max_window_layers: z.int().nonnegative().default(28),
   layer_types: layerTypes.nullish(),
   no_rope_layers: z.array(z.union([z.literal(0), z.literal(1)])).nullish(),
   no_rope_layer_interval: size.default(4),
@@ -62,7 +66,7 @@ export const llama: Family<LlamaConfig> = {
     const type = config.model_type;
     const heads = config.num_attention_heads;
     const layers = config.num_hidden_layers;
-    const nope = type === "smollm3" ? (config.no_rope_layers ?? everyOther(layers, config.no_rope_layer_interval)) : [];
+    const nope = type === "smollm3" ? noRopeLayers(config) : [];
     const shape = z
       .object({
         keyHeads: z.int().refine((count) => heads % count === 0, `must divide num_attention_heads, ${heads}`),
@@ -123,12 +127,18 @@ export const llama: Family<LlamaConfig> = {
   layerOf: (name) => /^(model\.layers\.)(\d+)(\..*)$/.exec(name),
 
   withLayers(json, layers) {
-    const picked = { ...json, num_hidden_layers: layers.length };
-    for (const list of ["layer_types", "no_rope_layers"] as const) {
-      const values = json[list];
-      if (Array.isArray(values)) Object.assign(picked, { [list]: layers.map((layer) => values[layer]) });
-    }
-    return picked;
+    const config = schema.parse(json);
+    const { model_type: type, layer_types: given } = config;
+    const types = given ?? layerTypesOf(config);
+    const kept = <T>(values: readonly T[]) => layers.map((layer) => values[layer]);
+    // Written out: by its number alone, a layer would be taken for one of another kind.
+    const named = given ?? (type !== "mistral" && types.includes("sliding_attention"));
+    return {
+      ...json,
+      num_hidden_layers: layers.length,
+      ...(named && { layer_types: kept(types) }),
+      ...(type === "smollm3" && { no_rope_layers: kept(noRopeLayers(config)) }),
+    };
   },
 
   embeddings: ({ tied }) => ["model.embed_tokens.weight", ...(tied ? [] : ["lm_head.weight"])],
@@ -180,16 +190,39 @@ export const llama: Family<LlamaConfig> = {
   },
 };
 
-/** SmolLM3's default: one layer of so many has no rotation. */
-function everyOther(layers: number, interval: number): (0 | 1)[] {
-  return Array.from({ length: layers }, (_, layer) => ((layer + 1) % interval === 0 ? 0 : 1));
+/** Which of SmolLM3's layers have a rotation (1) and which have none (0); by default one of so many has none. */
+function noRopeLayers({
+  num_hidden_layers: layers,
+  no_rope_layers: given,
+  no_rope_layer_interval: interval,
+}: z.infer<typeof schema>): (0 | 1)[] {
+  return given ?? Array.from({ length: layers }, (_, layer) => ((layer + 1) % interval === 0 ? 0 : 1));
 }
 
-/** Within a sliding window the model is the same as without one, so the window bounds the positions where a layer has it. */
+/** How far a layer with a sliding window sees; within it the model is the same as without one, so it bounds the positions. */
 function slidingWindow(config: z.infer<typeof schema>): number | undefined {
-  const used = config.use_sliding_window ?? config.model_type === "mistral";
-  const somewhere = config.layer_types ? config.layer_types.includes("sliding_attention") : used;
-  return somewhere ? (config.sliding_window ?? undefined) : undefined;
+  if (!layerTypesOf(config).includes("sliding_attention")) return undefined;
+  return windowOf(config) ?? undefined;
+}
+
+function windowOf({ model_type: type, sliding_window: window }: z.infer<typeof schema>): number | null | undefined {
+  return window === undefined && type !== "smollm3" && type !== "llama" ? USUAL_WINDOW : window;
+}
+
+/** Which layers have the window, as transformers' configs of each type say. */
+function layerTypesOf(config: z.infer<typeof schema>): LayerType[] {
+  const { model_type: type, num_hidden_layers: layers, layer_types: given } = config;
+  const used = windowOf(config) != null && (type === "mistral" || config.use_sliding_window === true);
+  const nope = noRopeLayers(config);
+  const slides: Record<typeof type, (layer: number) => boolean> = {
+    llama: () => false,
+    mistral: () => used,
+    qwen2: (layer) => used && layer >= config.max_window_layers,
+    qwen3: (layer) => used && layer >= config.max_window_layers,
+    smollm3: (layer) => used && nope[layer] === 0,
+  };
+  const own = type === "llama" || type === "mistral" ? undefined : given;
+  return own ?? Array.from({ length: layers }, (_, i) => (slides[type](i) ? "sliding_attention" : "full_attention"));
 }
 
 /** transformers 5 has all of the rotation in one object, older versions the base beside it. */

@@ -1,9 +1,7 @@
-import { readCorpus } from "../data/corpus.ts";
 import { copyTokenizer } from "../data/model-files.ts";
-import { maskTokens, type Tokenizer } from "../data/tokenizer.ts";
+import { maskTokens } from "../data/tokenizer.ts";
 import type { Engine } from "../graph/engine.ts";
 import { writeCheckpoint } from "../models/write-checkpoint.ts";
-import { ProblemError } from "../protocol/errors.ts";
 import { sha256 } from "../protocol/manifest.ts";
 import { type Distillate, distill } from "../training/distill.ts";
 import type { Watch } from "../training/events.ts";
@@ -47,22 +45,4 @@ export async function distillStudent(request: DistillRequest, engine: Engine, wa
 export async function writeStudent(folder: string, student: Distillate, teacher: OpenModel): Promise<void> {
   await writeCheckpoint(folder, student.json, student.weights);
   await copyTokenizer(teacher.folder, folder);
-}
-
-/**
- * The token ids of a corpus for a model of so many tokens.
- * @throws ProblemError if a file can't be read, or the tokenizer has tokens that the model hasn't
- */
-export async function corpusTokens(
-  files: readonly string[],
-  tokenizer: Tokenizer,
-  vocabulary: number,
-): Promise<Int32Array> {
-  const tokens = await readCorpus(files, tokenizer);
-  const largest = tokens.reduce((a, b) => Math.max(a, b), 0);
-  if (largest >= vocabulary) {
-    const detail = `The tokenizer has a token ${largest}, but config.json says a vocabulary of ${vocabulary}.`;
-    throw new ProblemError("The tokenizer does not fit the model", detail);
-  }
-  return tokens;
 }

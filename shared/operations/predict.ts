@@ -33,7 +33,7 @@ export async function classProbabilities(
   watch: Watch,
 ): Promise<Float32Array> {
   requireRoom(task, prompt?.shape[0] ?? 0, model);
-  const { classes, notes } = verbalizer(task, model.tokenizer);
+  const { classes, notes } = await verbalizer(task, model.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
   const probabilities = await predict({ engine, model: model.model, classes, prompt }, texts, watch);
   requireFinite(probabilities, `The probabilities of ${model.record.id}`);

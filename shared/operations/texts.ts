@@ -19,7 +19,7 @@ export async function encodedTexts(path: string, task: Task, model: OpenModel, s
 /** The same with the rows' labels. @throws ProblemError also for a label that the task hasn't */
 export async function encodedExamples(path: string, task: Task, model: OpenModel, say?: Say): Promise<LabelledText[]> {
   const examples = await readExamples(path, task);
-  const encoded = encodeAll(
+  const encoded = await encodeAll(
     examples.map(({ text }) => text),
     path,
     task,
@@ -29,14 +29,15 @@ export async function encodedExamples(path: string, task: Task, model: OpenModel
   return encoded.map(({ ids, readAt }, i) => ({ ids, readAt, label: examples[i]!.label }));
 }
 
-function encodeAll(
+async function encodeAll(
   texts: readonly string[],
   path: string,
   task: Task,
   { tokenizer, model }: OpenModel,
   say?: Say,
-): Encoded[] {
-  const encoded = texts.map(encoder(task, tokenizer, model.kind));
+): Promise<Encoded[]> {
+  const encode = await encoder(task, tokenizer, model.kind);
+  const encoded = await encode(texts);
   const empty = encoded.findIndex(({ ids }) => ids.length === 0);
   if (empty >= 0) {
     const detail = `${path}: text ${empty + 1} and the template together have no token. Remove it or add words to the template.`;

@@ -1,6 +1,8 @@
 import type { Encoded } from "../data/encode.ts";
 import { initialisationIds } from "../data/encode.ts";
+import { readTexts } from "../data/jsonl.ts";
 import type { ManifestFacts } from "../data/prompt-folder.ts";
+import { requireSameTokenizer, transferTexts } from "../data/same-tokenizer.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
@@ -28,7 +30,13 @@ export interface TransferRequest {
   readonly target: OpenModel;
   readonly student: OpenModel;
   readonly prompt: StudentPrompt;
-  readonly publicSet: { readonly id: string; readonly digest: string; readonly texts: readonly Encoded[] };
+  readonly publicSet: {
+    readonly id: string;
+    readonly digest: string;
+    /** Its rows, and the same in the task's template as the target's tokens. */
+    readonly file: string;
+    readonly texts: readonly Encoded[];
+  };
   /** The weight of the movement term, or labelled public texts of a like task by which it is chosen. */
   readonly alpha: number | { readonly labelled: readonly LabelledText[] };
   readonly steps: number;
@@ -77,6 +85,9 @@ export async function transferPrompt(request: TransferRequest, tools: TransferTo
   const { texts } = publicSet;
   const { manifest, value } = prompt;
   requireRoom(manifest.task, value.shape[0]!, target);
+  await requireSameTokenizer(student.folder, target.folder, async (maskToken) =>
+    transferTexts(manifest.task, manifest.initialisation.text, await readTexts(publicSet.file), maskToken),
+  );
   const bare = await bareStatesOf(request, tools);
   const graphs = [target.record.digest, student.record.digest, value.shape[0]].join(" ");
   const { moved, alpha } = await tools.use(graphs, async (engine) => {
@@ -142,7 +153,7 @@ async function bareStatesOf(
  * @throws ProblemError if those aren't the student's embeddings too: then it isn't a student of this target
  */
 async function sharedStart(engine: Engine, { target, student, prompt }: TransferRequest): Promise<Value> {
-  const ids = initialisationIds(target.tokenizer, prompt.manifest.initialisation.text, prompt.value.shape[0]!);
+  const ids = await initialisationIds(target.tokenizer, prompt.manifest.initialisation.text, prompt.value.shape[0]!);
   const start = await initialPrompt(engine, target.model, ids);
   const same = await initialPrompt(engine, student.model, ids);
   if (start.data.length !== same.data.length || !start.data.every((value, i) => value === same.data[i])) {
@@ -158,7 +169,7 @@ async function bestAlpha(
   watch: Watch,
 ): Promise<number> {
   const { labelled } = alpha as { labelled: readonly LabelledText[] };
-  const { classes, notes } = verbalizer(prompt.manifest.task, target.tokenizer);
+  const { classes, notes } = await verbalizer(prompt.manifest.task, target.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
   const labels = labelled.map(({ label }) => label);
   const accuracy = async (classifier: { model: OpenModel["model"]; prompt?: Value }) =>

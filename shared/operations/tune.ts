@@ -3,6 +3,7 @@ import type { ManifestFacts } from "../data/prompt-folder.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import type { PrivacyPlan } from "../privacy/plan.ts";
+import { MAX_VIRTUAL_TOKENS } from "../prompt/adapter.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { RandomSource } from "../protocol/random.ts";
@@ -11,8 +12,9 @@ import { type DpTuned, dpTune } from "../training/dp-tune.ts";
 import type { Watch } from "../training/events.ts";
 import { initialPrompt } from "../training/initial-prompt.ts";
 import { ADAM } from "../training/optimizers.ts";
+import { loadRun } from "../training/run-state.ts";
 import { type LabelledText, type Order, type Tuned, tune } from "../training/tune.ts";
-import { requireFinite, requireRoom } from "./checks.ts";
+import { requireFinite, requirePrivateRoom, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
 
 export interface TuneRequest {
@@ -32,7 +34,12 @@ export interface TuneRequest {
   /** Of the batches without privacy; a private run samples. */
   readonly order: Order;
   /** The guarantee, and where its noise is from; null for a run without privacy. */
-  readonly privacy: { readonly plan: PrivacyPlan; readonly random: RandomSource } | null;
+  readonly privacy: {
+    readonly plan: PrivacyPlan;
+    readonly random: RandomSource;
+    /** Charges the run to the data's ledger; called when all else is known to be right, before the first step. */
+    readonly charge: () => Promise<void>;
+  } | null;
   /** Where the run's state is kept, and whether it goes on from there. */
   readonly state: { readonly path: string; readonly resume: boolean };
 }
@@ -55,24 +62,34 @@ export interface TunedPrompt {
 
 /**
  * Refuses what can't be tuned, before anything is computed or charged.
- * @throws ProblemError if prompt and texts have no room, the task's words can't be used, or more steps are averaged than done
+ * @throws ProblemError if prompt and texts have no room, the task's words or init text can't be used, more steps are averaged than done, or a run
+ *   that is resumed had other settings
  */
-export function checkTuning({ model, task, start, steps, averagedSteps }: TuneRequest): void {
-  requireRoom(task, typeof start === "number" ? start : start.value.shape[0]!, model);
-  verbalizer(task, model.tokenizer);
-  if (averagedSteps <= steps) return;
-  const detail = `--average is ${averagedSteps}, the run has ${steps} steps`;
-  throw new ProblemError("More steps to average than to do", detail);
+export async function checkTuning(request: TuneRequest): Promise<void> {
+  const { model, task, start, steps, averagedSteps, privacy, state } = request;
+  const rows = typeof start === "number" ? start : start.value.shape[0]!;
+  requireRoom(task, rows, model);
+  if (privacy) requirePrivateRoom(task, rows, model);
+  if (rows > MAX_VIRTUAL_TOKENS)
+    throw new ProblemError("The prompt is too long", `--prompt-tokens may be at most ${MAX_VIRTUAL_TOKENS}.`);
+  await verbalizer(task, model.tokenizer);
+  await initialisationIds(model.tokenizer, task.init, rows);
+  if (averagedSteps > steps) {
+    const detail = `--average is ${averagedSteps}, the run has ${steps} steps`;
+    throw new ProblemError("More steps to average than to do", detail);
+  }
+  // Settings of an unfinished run that differ are found here, before the run is charged.
+  if (state.resume) await loadRun(state.path, settingsOf(request));
 }
 
 /**
- * Tunes a prompt on private examples. A private run must have been charged before.
+ * Tunes a prompt on private examples. A private run is charged when nothing but its steps is left to do.
  * @throws ProblemError as `checkTuning`, or if the result isn't finite; InterruptedError when stopped, after the state was saved
  */
 export async function tunePrompt(request: TuneRequest, engine: Engine, watch: Watch): Promise<TunedPrompt> {
-  checkTuning(request);
+  await checkTuning(request);
   const { model, task, start, steps, batchSize, optimizer, learningRate, averagedSteps, privacy } = request;
-  const { classes, notes } = verbalizer(task, model.tokenizer);
+  const { classes, notes } = await verbalizer(task, model.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
   const tuning = {
     engine,
@@ -95,8 +112,8 @@ export async function tunePrompt(request: TuneRequest, engine: Engine, watch: Wa
   return { prompt: tuned.prompt, facts: factsOf(request), loss: tuned.loss };
 }
 
-function fromText(engine: Engine, { model, task }: TuneRequest, virtualTokens: number): Promise<Value> {
-  return initialPrompt(engine, model.model, initialisationIds(model.tokenizer, task.init, virtualTokens));
+async function fromText(engine: Engine, { model, task }: TuneRequest, virtualTokens: number): Promise<Value> {
+  return initialPrompt(engine, model.model, await initialisationIds(model.tokenizer, task.init, virtualTokens));
 }
 
 function factsOf(request: TuneRequest): ManifestFacts {

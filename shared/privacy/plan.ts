@@ -45,10 +45,30 @@ export interface PlanRequest {
 /** Largest N: an index is a 32-bit number. */
 const MAX_RECORDS = 2 ** 31 - 1;
 
+/** 2^-100: a clip norm whose grid, 2^20 steps finer, float32 has in full precision. */
+const SMALLEST_CLIP = 2 ** -100;
+/** What a coordinate of a step's gradient may be at most, so that float32 holds its square, which optimisers need. */
+const LARGEST_STEP = 1e18;
+/** A drawn number is beyond so many standard deviations with a probability that nobody sees (1e-300). */
+const MOST_DEVIATIONS = 38;
+
+/** What is wrong with a clip norm for float32, given the noise. */
+function clipFaults({
+  records,
+  batchSize,
+  clip,
+  noiseMultiplier,
+}: Pick<PrivacyPlan, "records" | "batchSize" | "clip" | "noiseMultiplier">): Fault[] {
+  const largest = (LARGEST_STEP * batchSize) / (records + MOST_DEVIATIONS * noiseMultiplier);
+  if (clip >= SMALLEST_CLIP && clip <= largest) return [];
+  const message = `float32 holds the gradients of this run for norms from ${SMALLEST_CLIP.toPrecision(2)} to ${largest.toPrecision(2)} only, not ${clip}`;
+  return [{ at: "clip", message }];
+}
+
 /**
  * Couples all parameters of a private run and accounts it.
  * @throws ProblemError with every fault: what the accountant doesn't describe (another sampler, a fractional batch size), a δ
- * above 1/N (it would allow publishing a record outright), or not exactly one of `epsilon` and `noiseMultiplier`
+ * above 1/N (it would allow publishing a record outright), a clip norm that float32 can't compute with, or not exactly one of `epsilon` and `noiseMultiplier`
  */
 export function createPlan(request: PlanRequest): PrivacyPlan {
   refuseFaults(requestFaults(request));
@@ -61,6 +81,7 @@ export function createPlan(request: PlanRequest): PrivacyPlan {
           noiseMultiplier: request.noiseMultiplier,
           epsilon: epsilonOf([{ sampleRate, steps, noiseMultiplier: request.noiseMultiplier }], delta, accountant),
         };
+  refuseFaults(clipFaults({ records, batchSize, clip, noiseMultiplier }));
   return {
     sampler: "poisson",
     records,

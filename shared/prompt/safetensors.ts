@@ -1,5 +1,6 @@
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { MAX_FAULTS, parseJson, quote } from "../protocol/json.ts";
+import { refuseLfsPointer } from "../protocol/lfs.ts";
 import { DTYPE_BYTES } from "./dtype.ts";
 
 /** The largest models on the hub have headers of a few hundred kB a file; the format itself allows 100 MB. */
@@ -37,12 +38,13 @@ export function headerBytes(bytes: Uint8Array, fileSize: number, name: string): 
   if (fileSize < LENGTH_BYTES || bytes.length < LENGTH_BYTES) {
     throw new ProblemError(TITLE, `${name} is truncated: it has ${fileSize} bytes, its header's length alone takes 8.`);
   }
+  refuseLfsPointer(bytes, name, TITLE);
   const view = new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES);
   const length = view.getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) {
     throw new ProblemError(
       TITLE,
-      `${name} says that its header has ${length} bytes; at most ${MAX_HEADER_BYTES} are read.`,
+      `${name} says that its header has ${length} bytes; at most ${MAX_HEADER_BYTES} are read.${likeness(bytes)}`,
     );
   }
   const needed = LENGTH_BYTES + Number(length);
@@ -53,6 +55,21 @@ export function headerBytes(bytes: Uint8Array, fileSize: number, name: string): 
     );
   }
   return needed;
+}
+
+/** What a file that is no safetensors file looks like by its first bytes, for a message. */
+function likeness(bytes: Uint8Array): string {
+  const start = new TextDecoder("latin1").decode(bytes.subarray(0, LENGTH_BYTES));
+  const kinds: Readonly<Record<string, string>> = {
+    "PK\x03\x04": "a zip archive, as PyTorch's own files are",
+    "\x80\x02": "a Python pickle",
+    "\x80\x04": "a Python pickle",
+    GGUF: "a GGUF file",
+    "<": "a web page, such as a hub's login or error",
+    "{": "JSON",
+  };
+  const kind = Object.entries(kinds).find(([first]) => start.startsWith(first))?.[1];
+  return kind === undefined ? "" : ` It begins like ${kind}.`;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { type Fault, ProblemError } from "./errors.ts";
+import { refuseLfsPointer } from "./lfs.ts";
 
 /** A report of more faults than this helps nobody, and a hostile input could ask for millions. */
 export const MAX_FAULTS = 50;
@@ -24,6 +25,7 @@ export function quote(text: string): string {
  * @throws ProblemError with the place of the syntax error or every key that is there twice
  */
 export function parseJson(text: string, at: string, title = "The JSON is not valid"): unknown {
+  refuseLfsPointer(text, at, title);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -39,7 +41,7 @@ export function parseJson(text: string, at: string, title = "The JSON is not val
 }
 
 /** The keys that one object of a *valid* JSON text has more than once, at most `MAX_FAULTS` of them. */
-function duplicateKeys(text: string): string[] {
+export function duplicateKeys(text: string): string[] {
   const twice: string[] = [];
   const open: Set<string>[] = [];
   // In valid JSON a string followed by a colon is a key of the innermost open object.

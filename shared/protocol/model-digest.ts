@@ -1,11 +1,20 @@
 import { sha256 } from "./manifest.ts";
 
+/** Files beside tokenizer.json that token ids may depend on, which a model may lack; the last two are transformers' older ones. */
+export const TOKENIZER_EXTRAS: readonly string[] = [
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+];
+
 /**
  * Whether a file of a model folder belongs to what the model is: config, weights and tokenizer. Others (a model card, the
  * weights in another format) may differ between copies of one model.
  */
 export function isModelFile(name: string): boolean {
-  return /^((config|tokenizer|tokenizer_config)\.json|[\w.-]+\.safetensors(\.index\.json)?)$/.test(name);
+  return (
+    TOKENIZER_EXTRAS.includes(name) || /^(config|tokenizer)\.json$|^[\w.-]+\.safetensors(\.index\.json)?$/.test(name)
+  );
 }
 
 /**

@@ -22,6 +22,16 @@ export function noSafetensors(names: readonly string[], where: string): ProblemE
   return new ProblemError(title, detail, { status: 422, faults: pickles.map((name) => ({ at: name, message })) });
 }
 
+/** Says why an adapter can't be used that has its weights in a pickle only; undefined if there is none. */
+export function onlyPickled(names: readonly string[], folder: string): ProblemError | undefined {
+  const pickle = names.find((name) => PICKLE.test(name));
+  if (pickle === undefined) return undefined;
+  const detail =
+    `${folder} has its weights in ${pickle} only. That is a Python pickle, which can run any code when it is opened, so it is not read. ` +
+    "Convert it where you trust it: PEFT's from_pretrained and then save_pretrained of the same adapter writes safetensors.";
+  return new ProblemError("The soft prompt has no weights that can be read", detail, { status: 422 });
+}
+
 /**
  * The names of the shards that a `model.safetensors.index.json` lists, each once.
  *

@@ -1,30 +1,19 @@
-import { makeBatch } from "../data/batches.ts";
+import { rm } from "node:fs/promises";
 import type { Value } from "../graph/engine.ts";
-import { div, lessOrEqual, minimum, mul, sqrt, where } from "../graph/operators/elementwise.ts";
-import { cast, reshape } from "../graph/operators/layout.ts";
-import { reduceSum } from "../graph/operators/reduction.ts";
-import { PER_EXAMPLE } from "../graph/shape.ts";
-import { constant, input, integers, type Tensor, variable } from "../graph/tensor.ts";
+import { input, variable } from "../graph/tensor.ts";
 import { addNoise, GRID_UNITS_PER_CLIP } from "../privacy/noise.ts";
 import type { PrivacyPlan } from "../privacy/plan.ts";
 import { poissonSample } from "../privacy/sampler.ts";
 import { ProblemError } from "../protocol/errors.ts";
-import type { RandomSource } from "../protocol/random.ts";
+import { cryptoRandom, Draws, type RandomSource } from "../protocol/random.ts";
+import { ClippedSums } from "./clipped-sums.ts";
 import type { Watch } from "./events.ts";
-import { promptGradients } from "./loss-scale.ts";
+import { invariantSums, notInvariant, spotCheck } from "./invariance.ts";
 import { optimizerFeeds, optimizerStep } from "./optimizers.ts";
-import { longest, prepare } from "./prepare.ts";
+import { rowsAtOnce } from "./record-chunks.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
-import { textFeeds } from "./texts.ts";
-import { exampleLosses, type Tuned, type Tuning } from "./tune.ts";
+import type { Tuned, Tuning } from "./tune.ts";
 import { runVariables } from "./variable-run.ts";
-
-/** Examples whose gradients are held at once, unless told. */
-const PHYSICAL_BATCH = 32;
-/** The largest finite float32: what is above, or not a number, is no gradient. */
-const LARGEST = 3.4028234663852886e38;
-/** Clipping aims a little below the clip norm, so that float32 rounding does not pass it; what still does is left out. */
-const ROUNDING_MARGIN = 1e-4;
 
 export interface DpTuned extends Tuned {
   /** Gradients over all steps that were not finite (or, by rounding, too long) and so were counted as zero. */
@@ -36,92 +25,68 @@ export interface DpTuned extends Tuned {
  * to norm C and put on an integer grid, summed exactly, discrete Gaussian noise of σ·C, divided by the fixed expected batch
  * size. An empty sample is a step like any other. A mean of the last iterates is post-processing of
  * what DP-SGD releases. All numbers of the mechanism come from the plan.
- * @param tuning.physicalBatch how many examples' gradients are held at once: it changes memory and speed, not the result
+ * @param tuning.rows how many examples' gradients are held at once: it changes memory and speed, not the result
  * @param tuning.random a cryptographic generator, unless the result claims no privacy
- * @throws ProblemError if the plan is for another number of examples
+ * @param tuning.charge is called when all is ready and nothing of the data has had an effect, before the first step
+ * @throws ProblemError if the plan is for another number of examples, or a record's gradient depends on its company; in a run that
+ *   was charged, its state is deleted then
  */
 export async function dpTune(
   tuning: Tuning & {
     readonly plan: PrivacyPlan;
     readonly random: RandomSource;
-    readonly physicalBatch?: number | undefined;
+    readonly rows?: number | undefined;
+    readonly charge?: (() => Promise<void>) | undefined;
   },
   watch: Watch,
 ): Promise<DpTuned> {
-  const { engine, examples, start, optimizer, averagedSteps, plan, random, physicalBatch = PHYSICAL_BATCH } = tuning;
+  const { engine, examples, start, optimizer, averagedSteps, plan, random, rows = rowsAtOnce(plan.batchSize) } = tuning;
   if (plan.records !== examples.length) {
     const detail = `the plan is for ${plan.records} records, the data has ${examples.length}`;
     throw new ProblemError("The privacy plan does not fit the data", detail);
   }
   const prompt = variable("prompt", start.shape);
-  const largest = { B: Math.min(physicalBatch, examples.length), T: longest(examples) };
-  const sumSession = await prepare(engine, { outputs: clippedSum(tuning, prompt) }, largest, watch);
+  const sums = await ClippedSums.load({ ...tuning, clip: plan.clip }, rows, watch);
   const gradient = input("gradient", "float32", start.shape);
   const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
   const updateSession = await engine.load({ outputs: {}, updates: update.updates });
 
+  await engine.set({ prompt: start });
+  const looks = new Draws(cryptoRandom);
+  const invariant = await invariantSums(sums, looks, watch);
+  await tuning.charge?.();
+
   let leftOut = 0;
   const loss = await runVariables(
     {
-      ...{ name: "tuning with privacy", engine, steps: plan.steps, state: tuning.state },
+      name: "tuning with privacy",
+      engine,
+      steps: plan.steps,
+      state: tuning.state,
       variables: { prompt: start, ...update.initial },
       async step(index) {
         const sample = poissonSample(plan.records, plan.batchSize, random);
-        const total = new Float64Array(start.data.length);
-        let losses = 0;
-        for (let from = 0; from < sample.length; from += physicalBatch) {
-          const batch = makeBatch(examples, sample.subarray(from, from + physicalBatch));
-          const labels = { shape: [batch.rows], data: batch.examples.map((example) => examples[example]!.label) };
-          const clip = { shape: [], data: Float32Array.of(plan.clip) };
-          const part = await sumSession.run({ ...textFeeds(batch), labels, clip });
-          part.sum!.data.forEach((value, i) => {
-            total[i]! += value;
-          });
-          losses += part.losses!.data[0]!;
-          leftOut += batch.rows - part.used!.data[0]!;
+        const chunks = invariant.chunksOf(sample);
+        const part = await invariant.sampleSum(chunks);
+        if (!(await spotCheck(invariant, chunks, looks))) {
+          await rm(tuning.state.path, { force: true });
+          const charged = tuning.charge ? " The data were charged for it." : "";
+          throw notInvariant(`The run ends after ${index} steps, and nothing of it is released.${charged}`);
         }
+        leftOut += part.leftOut;
         const unit = plan.clip / GRID_UNITS_PER_CLIP / plan.batchSize;
-        const noised = addNoise(total, plan.noiseMultiplier, random);
+        const noised = addNoise(part.sum, plan.noiseMultiplier, random);
         const mean: Value = { shape: start.shape, data: Float32Array.from(noised, (value) => value * unit) };
         await updateSession.run({
           gradient: mean,
           ...optimizerFeeds(optimizer, index + 1, tuning.learningRate),
           ...runningMeanFeeds(index + 1, plan.steps, averagedSteps),
         });
-        return losses / Math.max(1, sample.length);
+        return part.losses / Math.max(1, sample.length);
       },
     },
     watch,
   );
-  await sumSession.release();
+  await sums.release();
   return { prompt: (await engine.get([MEAN]))[MEAN]!, loss, leftOut };
-}
-
-/**
- * The sum of clipped per-example gradients, in whole grid units of clip / {@link GRID_UNITS_PER_CLIP}.
- * Every example's part is a vector of whole numbers of norm at most GRID_UNITS_PER_CLIP, checked in exact arithmetic.
- * @returns `sum` int32 `[P, D]`, `used` the number of examples in it, `losses` the sum of the losses
- */
-export function clippedSum(
-  { model, classes }: Pick<Tuning, "model" | "classes">,
-  prompt: Tensor,
-): Record<"sum" | "used" | "losses", Tensor> {
-  const [P, D] = prompt.shape as readonly [number, number];
-  const apart = reshape(prompt, [PER_EXAMPLE, P, D]);
-  const losses = reduceSum(exampleLosses(model, classes, apart));
-  const all = reshape(promptGradients(losses, [apart], model)[0]!, ["B", P * D]);
-
-  const squares = reduceSum(mul(all, all), [-1], true);
-  const finite = lessOrEqual(squares, constant(LARGEST));
-  const gradient = where(finite, all, constant(0));
-  const norm = sqrt(where(finite, squares, constant(0)));
-  const scale = div(constant(GRID_UNITS_PER_CLIP), input("clip", "float32", []));
-  const limit = div(constant(GRID_UNITS_PER_CLIP * (1 - ROUNDING_MARGIN)), norm);
-  const whole = cast(mul(gradient, minimum(limit, scale)), "int32");
-
-  const exact = cast(whole, "int64");
-  const fits = lessOrEqual(reduceSum(mul(exact, exact), [-1], true), integers([GRID_UNITS_PER_CLIP ** 2]));
-  const kept = where(fits, whole, cast(integers(0), "int32"));
-  const used = mul(cast(finite, "int32"), cast(fits, "int32"));
-  return { sum: reshape(reduceSum(kept, [0]), [P, D]), used: reduceSum(used), losses };
 }

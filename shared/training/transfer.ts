@@ -75,7 +75,10 @@ export async function transfer(
   const batches = new EpochBatches(publicTexts, options.batchSize, { kind: "shuffled", seed: options.seed });
   const mean = await runVariables(
     {
-      ...{ name: "transferring", engine, steps, state: options.state },
+      name: "transferring",
+      engine,
+      steps,
+      state: options.state,
       variables: { prompt: start, ...update.initial },
       async step(index) {
         const batch = makeBatch(publicTexts, batches.at(index));

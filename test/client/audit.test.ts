@@ -1,7 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { reportInvariance } from "../../client/commands/audit-invariance.ts";
+import { createIo } from "../../client/output.ts";
+import { requirePrivateRoom } from "../../shared/operations/checks.ts";
+import type { OpenModel } from "../../shared/operations/open-model.ts";
 import { Draws, seededRandom } from "../../shared/protocol/random.ts";
+import type { Task } from "../../shared/protocol/task.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { softpost } from "../helpers/softpost.ts";
 import { temporaryFile, temporaryFolder } from "../helpers/temporary.ts";
@@ -51,6 +56,48 @@ test("LiRA attacks prompts with each other and draws the curve", async () => {
     expect(figure).toBeLessThanOrEqual(1);
   }
   expect(readFileSync(roc, "utf8")).toMatch(/^<svg.*polyline/s);
+});
+
+test("the influence of a record is measured: one vector each, and a sum that moves by no more than the clip norm", async () => {
+  const data = ["--data", temporaryFile("rows.jsonl", randomRows(9)), "--records", "6", "--prompt-tokens", "5"];
+  const task = ["--task", fixture("tiny-task/task.json"), "--model", fixture("tiny-gpt2")];
+  const found = await audit("invariance", ...task, ...data, "--batch-size", "8", "--threads", "2", "--json");
+  expect(found).toMatchObject({ records: 6, rows: 2, threads: [1, 2], shift: 0, limit: 1, holds: true });
+  expect(found.compositions).toBe(2 * 6 * 2 * (1 + 2 + 5));
+  expect(found.distance).toBeLessThanOrEqual(1);
+});
+
+test("where it isn't bounded the audit fails, behind its figures", () => {
+  const lines: string[] = [];
+  const io = createIo({ write: (text) => lines.push(text) }, { write: () => {} }, () => ({ json: true }));
+  const one = { records: 3, rows: 4, compositions: 9, vectors: new Map() };
+  const findings = [{ ...one, shift: 0, distance: 0.9 }];
+  const report = (...more: { shift: number; distance: number }[]) =>
+    reportInvariance([...findings, ...more.map((each) => ({ ...one, ...each }))], [1, 2], io);
+  report({ shift: 0, distance: 1 });
+  expect(() => report({ shift: 0, distance: 1.001 })).toThrow("not bounded on this device");
+  expect(() => report({ shift: 1e-6, distance: 0.9 })).toThrow("not bounded on this device");
+  expect(lines.map((line) => JSON.parse(line).holds)).toEqual([true, false, false]);
+});
+
+test("a prompt and texts that can't be padded within the model's positions are refused", () => {
+  const model = (positions: number) =>
+    ({ record: { id: "m" }, checkpoint: { config: { positions } } }) as unknown as OpenModel;
+  const task = { maxLength: 24 } as Task;
+  for (const [rows, positions] of [
+    [8, 32],
+    [8, 35],
+    [6, 32],
+  ] as const) {
+    requirePrivateRoom(task, rows, model(positions));
+  }
+  for (const rows of [7, 8]) {
+    expect(() => requirePrivateRoom(task, rows, model(rows + 23))).toThrow("too long");
+  }
+  // Room for both, but not to pad them: 31 positions hold 28.
+  expect(() => requirePrivateRoom(task, 7, model(31))).toThrow(
+    "leave 21 tokens of text, but the task's maxLength is 24",
+  );
 });
 
 test("more canaries than rows are refused", async () => {

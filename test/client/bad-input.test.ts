@@ -1,4 +1,4 @@
-import { cpSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { encodeSafetensors } from "../../shared/prompt/safetensors.ts";
@@ -63,6 +63,11 @@ const promptOf = (shape: number[], fill: number) =>
 const entry = (begin: number, end: number) =>
   `{"dtype":"F32","shape":[${(end - begin) / 4}],"data_offsets":[${begin},${end}]}`;
 
+/** What git leaves of a large file where LFS isn't installed. */
+const POINTER = new TextEncoder().encode(
+  `version https://git-lfs.github.com/spec/v1\noid sha256:${"ab".repeat(32)}\nsize 548105171\n`,
+);
+
 describe("a soft prompt", () => {
   test.each<[string, Uint8Array, RegExp]>([
     ["truncated", weights.subarray(0, weights.length - 4), /tensor "prompt_embeddings": Is truncated/],
@@ -71,6 +76,7 @@ describe("a soft prompt", () => {
     ["NaN-filled", promptOf([5, 32], Number.NaN), /Row 0, column 0 is NaN/],
     ["of wrong shape", promptOf([6, 32], 0), /says 5 × 32, but the tensor in adapter_model.safetensors is 6 × 32/],
     ["with a duplicate key", safetensors(`{"a":${entry(0, 4)},"a":${entry(0, 4)}}`, 4), /"a" is there twice/],
+    ["that is a Git LFS pointer", POINTER, /adapter_model\.safetensors is a Git LFS pointer.*git lfs pull/],
     ["with overlapping offsets", safetensors(`{"a":${entry(0, 8)},"b":${entry(4, 8)}}`, 8), /tensor "b": Overlaps/],
   ])("%s", async (_, bytes, message) => {
     const prompt = changed("tiny-prompt", "adapter_model.safetensors", bytes);
@@ -98,9 +104,9 @@ describe("training data", () => {
     const train = temporaryFile("train.jsonl", rows.join("\n"));
     await expectRefused(
       { train },
-      /jsonl:2: Is not valid JSON/,
+      /jsonl:2:13: Ends within the object/,
       /jsonl:3: Has no "label"/,
-      /jsonl:4: The label "neutral"/,
+      /jsonl:4: The label is a string that is no label's name/,
     );
   });
 
@@ -154,9 +160,37 @@ describe("a model", () => {
     ],
     ["whose weights are truncated", "model.safetensors", new Uint8Array(4), /model\.safetensors is truncated/],
     ["without its weights' tensors", "model.safetensors", promptOf([1, 1], 0), /transformer\.wte\.weight: is missing/],
+    ...["model.safetensors", "tokenizer.json", "tokenizer_config.json", "config.json"].map(
+      (file): [string, string, Uint8Array, RegExp] => [
+        `whose ${file} is a Git LFS pointer`,
+        file,
+        POINTER,
+        new RegExp(`${file.replace(".", "\\.")} is a Git LFS pointer.*git lfs pull`),
+      ],
+    ),
+    [
+      "whose weights are PyTorch's",
+      "model.safetensors",
+      Buffer.from("PK\x03\x04archive/data.pkl"),
+      /begins like a zip archive/,
+    ],
+    [
+      "whose weights are a web page",
+      "model.safetensors",
+      Buffer.from("<!DOCTYPE html><html>"),
+      /begins like a web page/,
+    ],
     ["with a broken tokenizer", "tokenizer.json", "{", /tokenizer\.json can't be read as JSON/],
   ])("%s", async (_, file, content, message) => {
     await expectRefused({ model: changed("tiny-gpt2", file, content) }, message);
+  });
+
+  test("whose tokenizer_config.json is a link to nothing: it is not taken for a model without one", async () => {
+    const folder = temporaryFolder();
+    cpSync(fixture("tiny-gpt2"), folder, { recursive: true });
+    rmSync(join(folder, "tokenizer_config.json"));
+    symlinkSync("../../blobs/gone", join(folder, "tokenizer_config.json"));
+    await expectRefused({ model: folder }, /tokenizer_config\.json is a link to a file that isn't there/);
   });
 
   test("whose weights are a pickle is refused with the reason", async () => {

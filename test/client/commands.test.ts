@@ -7,6 +7,7 @@ import { parseHeader } from "../../shared/prompt/safetensors.ts";
 import { parseManifest } from "../../shared/protocol/manifest.ts";
 import { fixture, goldenTask } from "../helpers/fixtures.ts";
 import { softpost, softpostProcess } from "../helpers/softpost.ts";
+import { withSwappedTokens } from "../helpers/swapped-tokenizer.ts";
 import { temporaryFile, temporaryFolder } from "../helpers/temporary.ts";
 
 const model = ["--model", fixture("tiny-gpt2")];
@@ -103,10 +104,14 @@ test("the whole method: distill, tune with and without privacy, transfer, evalua
   const moved = await readPromptFolder(at("pt"));
   expect(moved.manifest).toMatchObject({
     task: manifest.task,
-    model: { id: "tiny-gpt2" },
     privacy: manifest.privacy,
     transfer: { student: manifest.model, promptDigest: manifest.prompt.digest, publicSet: { examples: 12 } },
   });
+  // Names of folders and files stay out of what is passed on.
+  for (const name of ["softpost.json", "adapter_config.json"]) {
+    expect(readFileSync(join(at("pt"), name), "utf8")).not.toMatch(/tiny-gpt2|: "student"|"train"/);
+  }
+  expect(moved.manifest!.model.id).toBe(`model-${moved.manifest!.model.digest.slice(0, 12)}`);
   expect(await json("evaluate", ...model, ...task, ...data("test"), "--prompt", at("pt"))).toMatchObject({
     examples: 8,
   });
@@ -115,7 +120,26 @@ test("the whole method: distill, tune with and without privacy, transfer, evalua
   // A prompt of the student is not one of the target, though their dimensions agree.
   const wrong = await softpost("evaluate", ...model, ...task, ...data("test"), "--prompt", at("ps"));
   expect(wrong).toMatchObject({ code: 1, stdout: "" });
-  expect(wrong.stderr).toMatch(/for another model: .*ps\/softpost\.json#\/model\/digest: Is [0-9a-f]{64} \(student\)/);
+  expect(wrong.stderr).toMatch(
+    /for another model: .*ps\/softpost\.json#\/model\/digest: Is [0-9a-f]{64} \(model-[0-9a-f]{12}\)/,
+  );
+});
+
+test("a student whose tokenizer isn't the target's is refused", async () => {
+  const out = join(temporaryFolder(), "tuned");
+  const student = withSwappedTokens("Ġbad", "Ġgood");
+  await json("tune", "--model", student, ...task, ...train, "--steps", "1", "--prompt-tokens", "4", "--out", out);
+  const parties = ["--target", fixture("tiny-gpt2"), "--student", student, "--prompt", out];
+  const { code, stderr } = await softpost(
+    "transfer",
+    ...parties,
+    "--public",
+    fixture("tiny-task/train.jsonl"),
+    "--out",
+    "no",
+  );
+  expect(stderr).toMatch(/student's tokenizer is not the target's: .*other ids for "Say if the film/);
+  expect(code).toBe(1);
 });
 
 test("alpha is chosen from labelled public data", async () => {

@@ -6,6 +6,7 @@ import { torchFile } from "../../client/torch-file.ts";
 import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
 import { loadTokenizer } from "../../shared/data/tokenizer.ts";
 import { openCheckpoint, readWeight } from "../../shared/models/checkpoint.ts";
+import { idsOf } from "../helpers/encode.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { softpost } from "../helpers/softpost.ts";
 import { temporaryFile, temporaryFolder } from "../helpers/temporary.ts";
@@ -34,16 +35,16 @@ test("a request holds the prompt's rows and the embeddings of the filled templat
   const tokenizer = await loadTokenizer(model);
   const { template, labels } = JSON.parse(readFileSync(task[1]!, "utf8"));
   const texts = readFileSync(data[1]!, "utf8").trim().split("\n");
-  lines.forEach((line, i) => {
+  for (const [i, line] of lines.entries()) {
     const { prompt_embeds: embeds, ...request } = JSON.parse(line);
     expect(request).toEqual({ model, max_tokens: 1, temperature: 0, allowed_token_ids: expect.any(Array) });
     expect(request.allowed_token_ids).toHaveLength(labels.flatMap((label: { words: string[] }) => label.words).length);
-    const ids = tokenizer.encode(template.replace("{text}", JSON.parse(texts[i]!).text));
+    const ids = await idsOf(tokenizer, template.replace("{text}", JSON.parse(texts[i]!).text));
     const rows = ids.map((id) => table.subarray(id * dimension, (id + 1) * dimension));
     const values = Float32Array.from([prompt, ...rows].flatMap((row) => [...row]));
     expect(embeds).toBe(Buffer.from(torchFile(values, values.length / dimension, dimension)).toString("base64"));
     expect(Object.keys(unzipSync(Buffer.from(embeds, "base64")))).toContain("archive/data.pkl");
-  });
+  }
 });
 
 test("the model's name on the server may be another", async () => {

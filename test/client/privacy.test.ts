@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, it, vi } from "vitest";
 import { openLedger } from "../../client/privacy-ledger.ts";
-import { sha256 } from "../../shared/protocol/manifest.ts";
+import { readTexts } from "../../shared/data/jsonl.ts";
 import { softpost } from "../helpers/softpost.ts";
 import { temporaryFile, temporaryFolder } from "../helpers/temporary.ts";
 
@@ -90,7 +89,7 @@ describe("softpost privacy", () => {
     vi.stubEnv("SOFTPOST_HOME", temporaryFolder());
     const data = temporaryFile("private.jsonl", '{"text":"a","label":0}\n');
     expect((await result("ledger")).ledgers).toEqual([]);
-    const ledger = openLedger([await sha256(readFileSync(data))]);
+    const ledger = openLedger({ texts: await readTexts(data), fileDigests: [] });
     for (const runId of ["first", "second"]) {
       await ledger.charge({ runId, sampleRate: 1, noiseMultiplier: 10, steps: 10, delta: 1e-5 });
     }

@@ -1,11 +1,11 @@
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
-import { ledgerEntries, ledgerNames } from "../../client/privacy-ledger.ts";
+import { chargedData } from "../../client/privacy-ledger.ts";
 import { runIdOf } from "../../client/run-id.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { softpost } from "../helpers/softpost.ts";
-import { temporaryFolder } from "../helpers/temporary.ts";
+import { temporaryFile, temporaryFolder } from "../helpers/temporary.ts";
 
 const inputs = ["--model", fixture("tiny-gpt2"), "--task", fixture("tiny-task/task.json"), "--prompt-tokens", "2"];
 const train = ["--train", fixture("tiny-task/train.jsonl"), "--steps", "2", "--batch-size", "4"];
@@ -28,7 +28,7 @@ test("every private run is charged to its data; the budget refuses the one that 
   const third = await tune(join(folder, "c"), ...budget);
   expect(third.code).toBe(1);
   expect(third.stderr).toMatch(/privacy budget does not allow/);
-  expect(ledgerEntries(ledgerNames()[0]!).length).toBe(2);
+  expect(chargedData()[0]!.entries.length).toBe(2);
   expect(existsSync(join(folder, "c"))).toBe(false);
 });
 
@@ -39,6 +39,118 @@ test("a resumed run has the name that it began with, a new one another", () => {
   expect(runIdOf(state, false)).not.toBe(name);
   writeFileSync(`${state}.run-id`, "kept");
   expect(runIdOf(state, true)).toBe("kept");
+});
+
+/** A copy of the tiny model with one more token than it has embeddings of, which `<more>` in a text is. */
+function withMoreTokens(): string {
+  const folder = temporaryFolder();
+  cpSync(fixture("tiny-gpt2"), folder, { recursive: true });
+  const config = JSON.parse(readFileSync(join(folder, "tokenizer_config.json"), "utf8"));
+  writeFileSync(
+    join(folder, "tokenizer_config.json"),
+    JSON.stringify({ ...config, additional_special_tokens: ["<more>"] }),
+  );
+  return folder;
+}
+
+const row = (text: string) => temporaryFile("rows.jsonl", `${JSON.stringify({ text, label: "negative" })}\n`.repeat(8));
+const taskWith = (change: object) =>
+  temporaryFile(
+    "task.json",
+    JSON.stringify({ ...JSON.parse(readFileSync(fixture("tiny-task/task.json"), "utf8")), ...change }),
+  );
+
+test.each<[string, () => string[], RegExp]>([
+  [
+    "a row's token without an embedding",
+    () => ["--model", withMoreTokens(), "--train", row("a <more>")],
+    /"<more>" \(id 96\)/,
+  ],
+  ["an evaluated row's", () => ["--model", withMoreTokens(), "--eval", row("a <more>")], /"<more>" \(id 96\)/],
+  [
+    "the init text's",
+    () => ["--model", withMoreTokens(), "--task", taskWith({ init: "<more>" })],
+    /"<more>" \(id 96\)/,
+  ],
+  [
+    "a word's",
+    () => [
+      "--model",
+      withMoreTokens(),
+      "--task",
+      taskWith({
+        labels: [
+          { name: "a", words: ["<more>"] },
+          { name: "b", words: [" a"] },
+        ],
+      }),
+    ],
+    /labels\/0\/words\/0: .*"<more>" \(id 96\)/,
+  ],
+  ["an init text without tokens", () => ["--task", taskWith({ init: "\u4e2d" })], /has no token/],
+  ["a clip norm that float32 can't hold", () => ["--clip", "1e39"], /clip: float32 holds/],
+  ["more virtual tokens than a prompt may have", () => ["--prompt-tokens", "5000"], /too long/],
+])("%s is refused before the run is charged", async (_, options, message) => {
+  const home = temporaryFolder();
+  vi.stubEnv("SOFTPOST_HOME", home);
+  const { code, stderr } = await tune(join(temporaryFolder(), "out"), ...options());
+  expect(stderr).toMatch(message);
+  expect(stderr).not.toMatch(/bug in softpost|Charged/);
+  expect(code).toBe(1);
+  expect(readdirSync(home)).toEqual([]);
+});
+
+test("a data set saved again is the same one; one that shrank is known, and counts together with --dataset", async () => {
+  const folder = temporaryFolder();
+  vi.stubEnv("SOFTPOST_HOME", folder);
+  const rows = readFileSync(fixture("tiny-task/train.jsonl"), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const file = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const lines = rows.map((row) => JSON.stringify(row));
+  const escaped = lines.map((line) =>
+    line.replace(/[a-z]/, (c) => `\\u00${c.charCodeAt(0).toString(16)}`).replace(/^{"\\u0074/, '{"t'),
+  );
+  const forms = [
+    lines.join("\n"),
+    `\ufeff${lines.join("\r\n")}\r\n`,
+    lines.toReversed().join("\n\n"),
+    escaped.join("\n"),
+    rows.map(({ text, label }) => JSON.stringify({ id: 7, label, text })).join("\n"),
+  ];
+  const budget = ["--budget-epsilon", "0.7"];
+  const codes: (number | null)[] = [];
+  for (const [i, form] of forms.entries()) {
+    const train = ["--train", file(`${i}.jsonl`, form), "--steps", "2", "--batch-size", "4"];
+    codes.push((await softpost("tune", ...inputs, ...train, ...noise, "--out", join(folder, `${i}`), ...budget)).code);
+  }
+  expect(codes).toEqual([0, 0, 1, 1, 1]);
+
+  const less = ["--train", file("less.jsonl", lines.slice(1).join("\n")), "--steps", "2", "--batch-size", "4"];
+  const alone = await softpost("tune", ...inputs, ...less, ...noise, "--out", join(folder, "x"), ...budget);
+  expect(alone.code, alone.stderr).toBe(0);
+  const name = /say --dataset ([0-9a-f]{32})/.exec(alone.stderr)?.[1];
+  expect(alone.stderr).toMatch(
+    new RegExp(`${lines.length - 1} of the ${lines.length - 1} rows .* ${name} \\(2 runs\\)`),
+  );
+  const together = await softpost(
+    "tune",
+    ...inputs,
+    ...less,
+    ...noise,
+    "--out",
+    join(folder, "y"),
+    ...budget,
+    "--dataset",
+    name!,
+  );
+  expect(together.stderr).toMatch(/budget does not allow/);
+  const shown = await softpost("privacy", "ledger", "--dataset", name!, "--json");
+  expect(JSON.parse(shown.stdout).ledgers[0].runs.length).toBe(2);
 });
 
 test("a budget needs differential privacy", async () => {

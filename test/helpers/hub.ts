@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
-import { type Hub, hubOf } from "../../shared/data/hub.ts";
+import { type Hub, hubOf } from "../../shared/data/hub-address.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const sha256 = (content: string | Buffer) => createHash("sha256").update(content).digest("hex");
@@ -18,6 +18,8 @@ export interface TestHub {
   readonly requests: string[];
   /** Answers to the requests for a file's content, in their order; undefined is the right one. */
   readonly answers: ((file: Buffer, request: IncomingMessage, response: ServerResponse) => void)[];
+  /** Answers to the next requests of any kind, in place of the right ones. */
+  readonly interruptions: ((response: ServerResponse) => void)[];
 }
 
 /**
@@ -31,6 +33,7 @@ export async function startHub(
 ): Promise<TestHub> {
   const requests: string[] = [];
   const answers: TestHub["answers"] = [];
+  const interruptions: TestHub["interruptions"] = [];
   const revisions = ["main", "v1.0", "refs/pr/1"];
   const content = (commit: string, name: string) => {
     const revision = revisions.find((candidate) => commitOf(candidate) === commit);
@@ -40,6 +43,8 @@ export async function startHub(
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url!, "http://x");
     requests.push(`${pathname} ${request.headers.range ?? ""} ${request.headers.authorization ?? ""}`);
+    const interrupt = interruptions.shift();
+    if (interrupt) return interrupt(response);
     const json = (status: number, body: unknown) =>
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
 
@@ -69,7 +74,12 @@ export async function startHub(
   });
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const home = temporaryFolder();
-  return { hub: hubOf({ HF_ENDPOINT: endpoint, HF_HOME: home, HF_TOKEN: "hf_test" }), requests, answers };
+  return {
+    hub: hubOf({ HF_ENDPOINT: endpoint, HF_HOME: home, HF_TOKEN: "hf_test" }),
+    requests,
+    answers,
+    interruptions,
+  };
 }
 
 const isLarge = (name: string) => name.endsWith(".safetensors");
@@ -90,11 +100,11 @@ export function sendRange(file: Buffer, request: IncomingMessage, response: Serv
   response.writeHead(from > 0 ? 206 : 200, headers).end(part);
 }
 
-/** Says that the whole rest comes, sends so much of it, and breaks the connection. */
+/** Says that the whole rest comes, sends so much of it, and breaks the connection, when that has arrived. */
 export function sendAtMost(bytes: number) {
   return (file: Buffer, request: IncomingMessage, response: ServerResponse): void => {
     const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
     response.writeHead(from > 0 ? 206 : 200, { "content-length": file.length - from });
-    response.write(file.subarray(from, from + bytes), () => request.socket.destroy());
+    response.write(file.subarray(from, from + bytes), () => setTimeout(() => request.socket.destroy(), 20));
   };
 }

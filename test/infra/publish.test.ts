@@ -6,6 +6,7 @@ import { loadBundle } from "../../infra/local/bundle.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import { catalogueSchema } from "../../shared/protocol/catalogue.ts";
 import { fixture } from "../helpers/fixtures.ts";
+import { withSwappedTokens } from "../helpers/swapped-tokenizer.ts";
 import { CREDENTIALS, type Provider, startProvider } from "../service/provider.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../infra/publish.ts", import.meta.url));
@@ -39,6 +40,15 @@ test("a model, its student and public texts are in the bucket and on offer", asy
   expect(publicSets.map(({ id }) => id)).toContain("test");
   for (const { name } of student.files)
     expect(await provider.store.has(bucket.model(student.digest) + name)).toBe(true);
+});
+
+test("a student whose tokenizer isn't the target's is refused", async () => {
+  const student = withSwappedTokens("Ġbad", "Ġgood");
+  const stderr = expect.stringMatching(/The student's tokenizer is not the target's/);
+  await expect(publish("--target", fixture("tiny-gpt2"), "--student", student)).rejects.toMatchObject({
+    code: 1,
+    stderr,
+  });
 });
 
 test("half of a pair is refused", async () => {

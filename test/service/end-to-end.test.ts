@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,12 +6,16 @@ import { BatchClient, DescribeJobDefinitionsCommand, RegisterJobDefinitionComman
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startRecorder } from "../../demo/recorder.ts";
 import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
+import { encodeSafetensors } from "../../shared/prompt/safetensors.ts";
+import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { Transfer } from "../../shared/protocol/transfer.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { holding, softpost } from "../helpers/softpost.ts";
 import { client, type Served, serve } from "./served.ts";
 
-const CANARIES = ["xylophone-canary-4711", "Grandmother hid the emerald", "dataset-owner@canary.example"];
+/** What the client's own files and folders are called. */
+const NAMES = ["merger-with-acme", "acme-private", "acme-prompt", "acme-task"];
+const CANARIES = [...NAMES, "xylophone-canary-4711", "Grandmother hid the emerald", "dataset-owner@canary.example"];
 /** On a machine that has much else to do. */
 const SLOW = 240_000;
 const PUBLIC = fixture("tiny-task/test.jsonl");
@@ -48,7 +52,9 @@ test(
   "a client gets a student, tunes, asks, submits, waits, downloads; only the manifest and the prompt leave",
   async () => {
     const recorder = await startRecorder(provider.url);
-    const private_ = at("private.jsonl");
+    const private_ = at("acme-private.jsonl");
+    const task_ = at("acme-task.json");
+    copyFileSync(fixture("tiny-task/task.json"), task_);
     const rows = CANARIES.map((text, i) => JSON.stringify({ text: `${text} it was so good`, label: i % 2 }));
     writeFileSync(private_, `${rows.join("\n")}\n`);
     const connections = at("connections");
@@ -66,11 +72,20 @@ test(
     };
 
     const { students, publicSets } = await run("students");
-    await run("students", students[0].id, "--out", at("fetched"));
-    const task = ["--task", fixture("tiny-task/task.json"), "--train", private_];
+    await run("students", students[0].id, "--out", at("merger-with-acme"));
+    const task = ["--task", task_, "--train", private_];
     const few = ["--steps", "3", "--batch-size", "2", "--prompt-tokens", "4"];
-    await run("tune", "--model", at("fetched"), ...task, ...few, "--out", at("tuned"));
-    const transfer = ["--prompt", at("tuned"), "--dataset", "set-7", "--public", publicSets[0].id, "--steps", "20"];
+    await run("tune", "--model", at("merger-with-acme"), ...task, ...few, "--out", at("acme-prompt"));
+    const transfer = [
+      "--prompt",
+      at("acme-prompt"),
+      "--dataset",
+      "set-7",
+      "--public",
+      publicSets[0].id,
+      "--steps",
+      "20",
+    ];
     const quote = await run("quote", ...transfer);
     const dry = await run("submit", ...transfer, "--dry-run", "--idempotency-key", "one");
     expect(recorder.requests.filter(({ method }) => method === "POST")).toHaveLength(1);
@@ -88,10 +103,11 @@ test(
     expect(await softpost("evaluate", ...evaluate, "--prompt", at("moved"))).toMatchObject({ code: 0 });
 
     // Every byte that left is accounted for.
-    const manifest = JSON.parse(readFileSync(join(at("tuned"), "softpost.json"), "utf8"));
+    const manifest = JSON.parse(readFileSync(join(at("acme-prompt"), "softpost.json"), "utf8"));
     const options = { dataset: "set-7", publicSet: "test", steps: 20 };
     const posts = recorder.requests.filter(({ method }) => method === "POST");
     expect(posts.map(({ path }) => path)).toEqual(["/v1/quotes", "/v1/transfers", "/v1/transfers"]);
+    expect(manifest.model.id).toBe(students[0].id);
     expect(JSON.parse(posts[0]!.body.toString())).toEqual({ manifest, options });
     for (const post of posts.slice(1)) {
       expect(post.body.toString("base64")).toBe(dry.body);
@@ -102,7 +118,7 @@ test(
       expect(JSON.parse(await (form.get("manifest") as File).text())).toEqual(manifest);
       expect(JSON.parse(await (form.get("options") as File).text())).toEqual(options);
       const weights = Buffer.from(await (form.get("prompt") as File).arrayBuffer());
-      expect(weights.equals(readFileSync(join(at("tuned"), "adapter_model.safetensors")))).toBe(true);
+      expect(weights.equals(readFileSync(join(at("acme-prompt"), "adapter_model.safetensors")))).toBe(true);
     }
     for (const { method, body, headers, path } of recorder.requests) {
       if (method !== "POST") expect(body).toHaveLength(0);
@@ -221,6 +237,31 @@ async function stepsOf(id: string): Promise<number> {
 
 const until = (holds: () => boolean | Promise<boolean>) =>
   expect.poll(async () => holds(), { timeout: SLOW, interval: 50 }).toBe(true);
+
+test("a prompt with a local name in it, as softpost 0.1.0 tuned it, leaves with the provider's", async () => {
+  const old = at("old-prompt");
+  cpSync(at("prompt"), old, { recursive: true });
+  const manifest = JSON.parse(readFileSync(join(old, "softpost.json"), "utf8"));
+  const record = { ...manifest.model, id: "merger-with-acme" };
+  const publicSet = { id: "acme-public", digest: "ab".repeat(32), examples: 2 };
+  const { training, prompt } = manifest;
+  const transfer = { student: record, promptDigest: prompt.digest, publicSet, alpha: 0.5, temperature: 1, training };
+  writeFileSync(join(old, "softpost.json"), JSON.stringify({ ...manifest, model: record, transfer }));
+  const options = ["--prompt", old, "--dataset", "x", "--public", "test", "--dry-run"];
+  const { body } = await ok("submit", ...options);
+  const sent = Buffer.from(body, "base64").toString("latin1");
+  expect(sent).not.toMatch(/acme/);
+  expect(sent).toContain(`"id": "${(await ok("students")).students[0].id}"`);
+
+  const weights = join(old, "adapter_model.safetensors");
+  const { prompt: data, virtualTokens, dimension } = await readPromptFolder(old);
+  const tensor = { name: "prompt_embeddings", shape: [virtualTokens, dimension], data };
+  writeFileSync(weights, encodeSafetensors([tensor], { format: "pt", source: "/home/me/acme" }));
+  const digest = await sha256(readFileSync(weights));
+  writeFileSync(join(old, "softpost.json"), JSON.stringify({ ...manifest, prompt: { ...prompt, digest } }));
+  const noted = await softpost("submit", ...options, "--url", provider.url, "--key", provider.key);
+  expect([noted.code, noted.stderr]).toEqual([1, expect.stringContaining('notes of another program ("source")')]);
+});
 
 test("what is asked wrongly is answered with what is wrong", async () => {
   const refused = async (url: string, key: string, ...args: string[]) => {

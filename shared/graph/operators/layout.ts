@@ -13,6 +13,7 @@ import {
 
 const shapeOperator: Operator = {
   type: "Shape",
+  constant: true,
   infer: (_, { start, end }) => [{ dtype: "int64", shape: [(end as number) - (start as number)] }],
 };
 
@@ -112,8 +113,8 @@ export function split(x: Tensor, axis: number, lengths: readonly Dim[]): readonl
   return apply(operator, [x, sizes(lengths)], { axis: at });
 }
 
-/** Zeros that fit beside another piece's gradient, whose other axes are as long as they turn out to be. */
-function zeroPiece(beside: Tensor, axis: number, length: Dim): Tensor {
+/** Zeros of a length along an axis that fit beside a tensor, whose other axes are as long as they turn out to be. */
+export function zeroPiece(beside: Tensor, axis: number, length: Dim): Tensor {
   const rank = beside.shape.length;
   const around = [shapeOf(beside, 0, axis), sizes([length]), shapeOf(beside, axis + 1, rank)];
   const shape = concat(

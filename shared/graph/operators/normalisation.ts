@@ -1,6 +1,6 @@
 import { apply, type Operator, type Tensor } from "../tensor.ts";
 import { add, div, mul, sqrt, sub } from "./elementwise.ts";
-import { reduceSum, unbroadcast } from "./reduction.ts";
+import { sumLast, unbroadcast } from "./reduction.ts";
 
 const layerNormOperator: Operator = {
   type: "LayerNormalization",
@@ -33,5 +33,5 @@ export function rmsNorm(x: Tensor, scale: Tensor, epsilon: number): Tensor {
 
 /** The mean over the last axis, kept as 1. Its length must be a number. */
 export function meanLast(x: Tensor): Tensor {
-  return mul(reduceSum(x, [-1], true), 1 / (x.shape.at(-1) as number));
+  return mul(sumLast(x), 1 / (x.shape.at(-1) as number));
 }

@@ -1,6 +1,6 @@
 import { positiveAxis, type Shape } from "../shape.ts";
 import { apply1, integers, type Operator, type Tensor } from "../tensor.ts";
-import { cast, expand, reshape, shapeOf } from "./layout.ts";
+import { cast, concat, expand, reshape, shapeOf, zeroPiece } from "./layout.ts";
 
 const reduceSumOperator: Operator = {
   type: "ReduceSum",
@@ -35,6 +35,22 @@ export function reduceSum(x: Tensor, axes = x.shape.map((_, i) => i), keepDims =
   return apply1(reduceSumOperator, [x, integers(positive)], { keepdims: keepDims ? 1 : 0, axes: positive });
 }
 
+/** ONNX Runtime adds the floats of a row in another order if the row doesn't begin on so many floats, 16 bytes. */
+export const ALIGNED_FLOATS = 4;
+
+/**
+ * The sum over the last axis, kept as 1, whose bits don't depend on which row of x it is: rows of any length that is a number
+ * begin where they are all summed in one order. Where the length is only known when the graph runs, it must be a multiple of
+ * {@link ALIGNED_FLOATS} then, if that matters.
+ */
+export function sumLast(x: Tensor): Tensor {
+  const axis = x.shape.length - 1;
+  const length = x.shape[axis]!;
+  const missing = typeof length === "number" ? -length & (ALIGNED_FLOATS - 1) : 0;
+  const aligned = missing === 0 ? x : concat([x, zeroPiece(x, axis, missing)], axis);
+  return reduceSum(aligned, [axis], true);
+}
+
 /** Sums a gradient down to the shape of the input that was broadcast. */
 export function unbroadcast(gradient: Tensor, shape: Shape): Tensor {
   const extra = gradient.shape.length - shape.length;
@@ -42,5 +58,6 @@ export function unbroadcast(gradient: Tensor, shape: Shape): Tensor {
     .map((_, i) => i)
     .filter((i) => i < extra || (shape[i - extra] === 1 && gradient.shape[i] !== 1));
   if (axes.length === 0) return gradient;
-  return reshape(reduceSum(gradient, axes, true), shape);
+  const onlyLast = axes.length === 1 && axes[0] === gradient.shape.length - 1;
+  return reshape(onlyLast ? sumLast(gradient) : reduceSum(gradient, axes, true), shape);
 }

@@ -1,11 +1,11 @@
 import { apply1, integers, type Operator, type Tensor } from "../tensor.ts";
 import { log, mul, sub } from "./elementwise.ts";
-import { reduceSum } from "./reduction.ts";
+import { reduceSum, sumLast } from "./reduction.ts";
 
 const softmaxOperator: Operator = {
   type: "Softmax",
   infer: ([x]) => [x!],
-  gradient: ({ gradient, outputs: [y] }) => [() => mul(y!, sub(gradient, reduceSum(mul(gradient, y!), [-1], true)))],
+  gradient: ({ gradient, outputs: [y] }) => [() => mul(y!, sub(gradient, sumLast(mul(gradient, y!))))],
 };
 
 /** Softmax over the last axis. */

@@ -69,6 +69,9 @@ describe("a prompt's folder", () => {
     expect(await readPromptFolder(folder)).toEqual({
       ...prompt,
       baseModel: "tiny",
+      layers: null,
+      heads: null,
+      saved: new Map(),
       manifest,
       digest: createHash("sha256")
         .update(readFileSync(join(folder, "adapter_model.safetensors")))
@@ -98,20 +101,31 @@ describe("a prompt's folder", () => {
     await writePromptFolder(folder, prompt, facts);
     rmSync(join(folder, "adapter_model.safetensors"));
     expect(await rejection(readPromptFolder(folder))).toMatch(/adapter_model\.safetensors can't be read \(ENOENT\)/);
+    writeFileSync(join(folder, "adapter_model.bin"), "a pickle");
+    expect(await rejection(readPromptFolder(folder))).toMatch(
+      /in adapter_model\.bin only.*Python pickle.*save_pretrained/,
+    );
   });
 
   test("fits one model only", async () => {
     const folder = temporaryFolder();
     await writePromptFolder(folder, prompt, facts);
     const read = await readPromptFolder(folder);
-    expect(requireFit(read, folder, { name: "m", dimension: 3, digest })).toBeUndefined();
-    expect(problem(() => requireFit(read, "p", { name: "m", dimension: 4, digest }))).toMatch(
+    expect(requireFit(read, folder, { name: "m", dimension: 3, layers: 1, heads: 2, digest })).toBeUndefined();
+    expect(problem(() => requireFit(read, "p", { name: "m", dimension: 4, layers: 1, heads: 2, digest }))).toMatch(
       /Has dimension 3; m has 4/,
     );
-    const other = { name: "m", dimension: 3, digest: "cd".repeat(32) };
+    const other = { name: "m", dimension: 3, layers: 1, heads: 2, digest: "cd".repeat(32) };
     expect(problem(() => requireFit(read, "p", other))).toMatch(
       /p\/softpost\.json#\/model\/digest: Is (ab){32} \(tiny\); that of m is (cd)/,
     );
     expect(requireFit({ ...read, manifest: null }, "p", other)).toBeUndefined();
+    // PEFT writes down the layers and heads of the model, which another one of the same width may have otherwise.
+    expect(problem(() => requireFit({ ...read, manifest: null, layers: 2 }, "p", other))).toMatch(
+      /p\/adapter_config\.json#\/num_layers: Is 2; m has 1 layers\. It was tuned on "tiny"/,
+    );
+    expect(problem(() => requireFit({ ...read, manifest: null, heads: 4 }, "p", other))).toMatch(
+      /num_attention_heads: Is 4/,
+    );
   });
 });

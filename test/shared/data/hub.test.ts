@@ -1,11 +1,44 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import type { ServerResponse } from "node:http";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
-import { type DownloadEvent, hubOf, resolveModel } from "../../../shared/data/hub.ts";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { resolveModel } from "../../../shared/data/hub.ts";
+import { type DownloadEvent, hubOf } from "../../../shared/data/hub-address.ts";
 import { commitOf, sendAtMost, sendRange, startHub } from "../../helpers/hub.ts";
 import { rejection } from "../../helpers/problem.ts";
 import { temporaryFile, temporaryFolder } from "../../helpers/temporary.ts";
+
+/** The milliseconds that would have been waited: time itself is left out of these tests. */
+const waits = vi.hoisted(() => [] as number[]);
+vi.mock("node:timers/promises", () => ({
+  setTimeout: async (milliseconds: number, _: unknown, options?: { signal?: AbortSignal }) => {
+    options?.signal?.throwIfAborted();
+    waits.push(milliseconds);
+  },
+}));
+beforeEach(() => void waits.splice(0));
+
+/** What `symlink` fails with, if it is to fail: no file system without links can be made here. */
+const links = vi.hoisted(() => ({ fault: "" }));
+vi.mock("node:fs/promises", async (original) => {
+  const real = await original<typeof import("node:fs/promises")>();
+  const symlink: typeof real.symlink = async (...args) => {
+    if (links.fault !== "")
+      throw Object.assign(new Error(`${links.fault}: symlink`), { code: links.fault, syscall: "symlink" });
+    return real.symlink(...args);
+  };
+  return { ...real, symlink };
+});
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 const WEIGHTS = "pretend weights ".repeat(10_000);
@@ -94,8 +127,11 @@ describe("a connection that breaks", () => {
 
   test("and is not there again keeps what came for the next run", async () => {
     const { hub, requests, answers } = await tiny();
-    answers.push(sendRange, sendRange, sendRange, sendAtMost(50_000), ...Array(4).fill(sendAtMost(0)));
-    expect(await rejection(resolveModel("org/tiny", hub))).toMatch(/broke off 5 times.*the same command goes on/);
+    answers.push(sendRange, sendRange, sendRange, sendAtMost(50_000), ...Array(5).fill(sendAtMost(0)));
+    expect(await rejection(resolveModel("org/tiny", hub))).toMatch(
+      /several tries brought nothing new.*the same command goes on/,
+    );
+    expect(waits).toEqual([500, 1000, 2000, 4000]);
     const blobs = join(hub.cache, "models--org--tiny", "blobs");
     const partial = join(blobs, `${sha256(WEIGHTS)}.incomplete`);
     const have = readFileSync(partial).length;
@@ -191,14 +227,140 @@ test("the environment says where the cache is", () => {
   expect(hubOf({ HF_HUB_OFFLINE: "0" }).offline).toBe(false);
 });
 
-test("a cache that another program has filled in part is completed", async () => {
-  const { hub } = await tiny();
-  const home = join(hub.cache, "models--org--tiny");
-  const snapshot = join(home, "snapshots", commitOf("main"));
-  mkdirSync(snapshot, { recursive: true });
-  mkdirSync(join(home, "refs"));
-  writeFileSync(join(home, "refs", "main"), commitOf("main"));
-  writeFileSync(join(snapshot, "config.json"), FILES["config.json"]);
-  expect(await resolveModel("org/tiny", hub)).toBe(snapshot);
-  expect(readdirSync(snapshot)).toContain("model.safetensors");
+describe("a cache that another program has filled in part", () => {
+  const { "README.md": _, "consolidated.safetensors": __, "pytorch_model.bin": ___, ...wanted } = FILES;
+
+  /** A snapshot of some files, and marks of files that the model doesn't have. */
+  async function partialCache(files: Record<string, string>, absent: readonly string[] = []) {
+    const started = await tiny();
+    const home = join(started.hub.cache, "models--org--tiny");
+    const snapshot = join(home, "snapshots", commitOf("main"));
+    const marks = join(home, ".no_exist", commitOf("main"));
+    for (const folder of [snapshot, join(home, "refs"), marks]) mkdirSync(folder, { recursive: true });
+    writeFileSync(join(home, "refs", "main"), commitOf("main"));
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(snapshot, name), text);
+    for (const name of absent) writeFileSync(join(marks, name), "");
+    return { ...started, home, snapshot, marks };
+  }
+
+  const { "tokenizer_config.json": ____, ...three } = wanted;
+
+  test("gets the files that it lacks, if the model has them", async () => {
+    const { hub, requests, snapshot, marks } = await partialCache(three);
+    expect(await resolveModel("org/tiny", hub)).toBe(snapshot);
+    expect(readFileSync(join(snapshot, "tokenizer_config.json"), "utf8")).toBe(FILES["tokenizer_config.json"]);
+    expect(requests.filter((request) => request.includes("/resolve/")).length).toBe(1);
+    // As huggingface_hub remembers it (`.no_exist/<commit>/<name>`, empty).
+    expect(readdirSync(marks).sort()).toEqual(["added_tokens.json", "special_tokens_map.json"]);
+    const before = requests.length;
+    expect(await resolveModel("org/tiny", hub)).toBe(snapshot);
+    expect(requests.length).toBe(before);
+  });
+
+  test("is not used offline, with the file's name", async () => {
+    const { hub } = await partialCache(three);
+    expect(await rejection(resolveModel("org/tiny", { ...hub, offline: true }))).toMatch(
+      /doesn't have the whole model \(tokenizer_config\.json, added_tokens\.json, special_tokens_map\.json\)/,
+    );
+  });
+
+  test("is whole where it is known what the model doesn't have", async () => {
+    const { hub, snapshot, requests } = await partialCache(three, [
+      "tokenizer_config.json",
+      "added_tokens.json",
+      "special_tokens_map.json",
+    ]);
+    expect(await resolveModel("org/tiny", hub)).toBe(snapshot);
+    expect(requests).toEqual([]);
+  });
+
+  test("is whole where tokenizer_config.json has what the older files had", async () => {
+    const { hub, snapshot } = await partialCache({ ...three, "tokenizer_config.json": '{"added_tokens_decoder":{}}' });
+    expect(await resolveModel("org/tiny", { ...hub, offline: true })).toBe(snapshot);
+  });
+
+  test("is mended where a link leads to nothing or a file is cut short", async () => {
+    const { "config.json": _____, ...rest } = wanted;
+    const { hub, snapshot } = await partialCache({ ...rest, "model.safetensors": WEIGHTS.slice(0, 100) });
+    symlinkSync(join("..", "..", "blobs", "gone"), join(snapshot, "config.json"));
+    expect(await resolveModel("org/tiny", hub)).toBe(snapshot);
+    expect(readFileSync(join(snapshot, "config.json"), "utf8")).toBe(FILES["config.json"]);
+    expect(readFileSync(join(snapshot, "model.safetensors"), "utf8")).toBe(WEIGHTS);
+  });
+});
+
+test("old tokenizer files come along", async () => {
+  const { hub } = await startHub(() => ({ ...FILES, "added_tokens.json": "{}", "special_tokens_map.json": "{}" }));
+  expect(readdirSync(await resolveModel("org/tiny", hub))).toEqual(
+    expect.arrayContaining(["added_tokens.json", "special_tokens_map.json"]),
+  );
+});
+
+describe("a file system without symbolic links", () => {
+  const withoutLinks = (fault: string) => {
+    links.fault = fault;
+    onTestFinished(() => {
+      links.fault = "";
+    });
+  };
+
+  test.each(["EPERM", "ENOSYS", "ENOTSUP"])("gets the files themselves (%s)", async (fault) => {
+    withoutLinks(fault);
+    const { hub, requests } = await tiny();
+    const folder = await resolveModel("org/tiny", hub);
+    for (const name of readdirSync(folder)) {
+      expect(lstatSync(join(folder, name)).isFile()).toBe(true);
+      expect(readFileSync(join(folder, name), "utf8")).toBe(FILES[name as keyof typeof FILES]);
+    }
+    // As huggingface_hub: moved, not there twice.
+    expect(readdirSync(join(hub.cache, "models--org--tiny", "blobs"))).toEqual([]);
+    const before = requests.length;
+    expect(await resolveModel("org/tiny", hub)).toBe(folder);
+    expect(requests.length).toBe(before);
+  });
+
+  test("gets a copy of a blob that was there before", async () => {
+    const { hub } = await tiny();
+    const folder = await resolveModel("org/tiny", hub);
+    rmSync(folder, { recursive: true });
+    withoutLinks("EPERM");
+    expect(await resolveModel("org/tiny", hub)).toBe(folder);
+    expect(lstatSync(join(folder, "model.safetensors")).isFile()).toBe(true);
+    expect(readdirSync(join(hub.cache, "models--org--tiny", "blobs"))).toContain(sha256(WEIGHTS));
+  });
+
+  test("another failure is told", async () => {
+    withoutLinks("ENOSPC");
+    expect(await rejection(resolveModel("org/tiny", (await tiny()).hub))).toMatch(/can't be written: ENOSPC/);
+  });
+});
+
+test("a hub that is busy or closes connections is asked again, also for its lists", async () => {
+  const { hub, answers, interruptions } = await tiny();
+  const busy = (_: Buffer, __: unknown, response: ServerResponse) =>
+    response.writeHead(503, { "retry-after": "7" }).end();
+  answers.push(sendRange, sendRange, sendRange, ...Array(8).fill(busy));
+  interruptions.push(
+    (response) => response.writeHead(429, { "retry-after": "3" }).end(),
+    (response) => response.destroy(),
+  );
+  const folder = await resolveModel("org/tiny", hub);
+  expect(readFileSync(join(folder, "model.safetensors"), "utf8")).toBe(WEIGHTS);
+  expect(waits).toEqual([3000, 500, ...Array(8).fill(7000)]);
+});
+
+test("a hub that fails is not said to lack the model", async () => {
+  const { hub, interruptions } = await tiny();
+  interruptions.push(...Array(9).fill((response: ServerResponse) => response.writeHead(503).end()));
+  expect(await rejection(resolveModel("org/tiny", hub))).toMatch(/^The model can't be downloaded: .* answered 503/);
+});
+
+test("a mistyped path is not told to the hub", async () => {
+  const { hub, requests } = await tiny();
+  // The tests run in the repository's root, which has a folder of this name.
+  expect(await rejection(resolveModel("shared/merger-with-acme", hub))).toMatch(
+    /The hub was not asked.*shared\/merger-with-acme@main/,
+  );
+  expect(requests).toEqual([]);
+  expect(await rejection(resolveModel("shared/merger-with-acme@main", hub))).toMatch(/answered 404/);
 });

@@ -1,5 +1,7 @@
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { jsonFault } from "../../../shared/data/json-fault.ts";
 import { MAX_LINE_BYTES, readExamples, readLines, readTexts } from "../../../shared/data/jsonl.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
 import { rejection } from "../../helpers/problem.ts";
@@ -19,6 +21,25 @@ test("rows are read with labels by index or name; blank lines and other fields a
   expect(await readTexts(path)).toEqual(["héllo 🤖", "a\nb", ""]);
 });
 
+test("where labels have numbers for names, numbers are names, as texts are", async () => {
+  const stars = { ...sentiment, labels: ["1", "2", "3"].map((name) => ({ name, words: [` ${name}`] })) };
+  const rows = (labels: string) =>
+    temporaryFile("stars.jsonl", [...labels].map((label) => `{"text": "a", "label": ${label}}`).join("\n"));
+  const texts = temporaryFile("texts.jsonl", '{"text": "a", "label": "1"}\n{"text": "a", "label": "3"}');
+  const classes = async (path: string, task = stars) => (await readExamples(path, task)).map(({ label }) => label);
+  expect(await classes(rows("13"))).toEqual([0, 2]);
+  expect(await classes(texts)).toEqual([0, 2]);
+  expect(await rejection(classes(rows("103")))).toMatch(/:2: The label "0" is unknown; .*a number is taken for a name/);
+  const reversed = { ...sentiment, labels: [stars.labels[0]!, { name: "0", words: [" no"] }] };
+  expect(await classes(rows("10"), reversed)).toEqual([0, 1]);
+  const half = {
+    ...sentiment,
+    labels: [{ name: "1.0", words: ["a"] }, { name: "01", words: ["b"] }, stars.labels[1]!],
+  };
+  expect(await classes(rows("2"), half)).toEqual([2]);
+  expect(await rejection(classes(rows("1"), half))).toMatch(/The label "1" is unknown/);
+});
+
 test("every fault is reported with its line, and no text is quoted", async () => {
   const lines = [
     '{"text": "secret", "label": 0}',
@@ -32,6 +53,7 @@ test("every fault is reported with its line, and no text is quoted", async () =>
     '["secret"]',
     '{"text": "secret", "text": "secret", "label": 0}',
     `{"text": "${"x".repeat(MAX_LINE_BYTES)}", "label": 0}`,
+    '{"text": "secret", "label": {"note": "secret"}}',
     '{"text": "secret", "label": 1}',
   ];
   const path = temporaryFile("train.jsonl", lines.join("\n"));
@@ -39,29 +61,120 @@ test("every fault is reported with its line, and no text is quoted", async () =>
   expect(text).not.toContain("secret");
   const faults = text.split("\n").slice(1);
   expect(faults.map((fault) => fault.slice(path.length + 1))).toEqual([
-    "2: Is not valid JSON.",
+    "2:30: Ends within the object: its closing brace is missing.",
     expect.stringMatching(/^3: Has no "label"; it must be .*"negative", "positive".*0 to 1/),
-    expect.stringMatching(/^4: The label "neutral" is unknown/),
-    expect.stringMatching(/^5: The label "2" is unknown/),
-    expect.stringMatching(/^6: The label "0.5" is unknown/),
-    expect.stringMatching(/^7: The label "null" is unknown/),
+    expect.stringMatching(/^4: The label is a string that is no label's name; it must be/),
+    expect.stringMatching(/^5: The label is a number that is no label's; .* \(So in 1 more line: 6\.\)$/),
+    expect.stringMatching(/^7: The label is null/),
     '8: Has no "text" that is a string.',
-    "9: Is not a JSON object.",
-    '10: The key "text" is there twice.',
-    "11: Is longer than 1048576 bytes.",
+    "9: Is a JSON array; every row must be an object on a line of its own.",
+    "10: Has a key twice.",
+    expect.stringMatching(/^11: Is longer than 1048576 bytes\. Rows stand on lines of their own/),
+    expect.stringMatching(/^12: The label is of another kind \(object\)/),
   ]);
 });
 
-test("a file of faults is not read to its end", async () => {
+test("lines with one kind of fault are counted, and named once", async () => {
   const path = temporaryFile("train.jsonl", "{}\n".repeat(1000));
-  const text = await rejection(readExamples(path, sentiment));
-  expect(text.split("\n")).toHaveLength(52);
-  expect(text).toMatch(/read no further after 50 faults/);
+  expect(await rejection(readExamples(path, sentiment))).toBe(
+    `The data file is not valid: ${path} has lines that can't be read.\n` +
+      `${path}:1: Has no "text" that is a string. (So in 999 more lines: 2, 3, 4, 5, 6, ….)`,
+  );
 });
 
-test("bytes that are not UTF-8, an empty file and a missing one are named", async () => {
-  const bad = temporaryFile("train.jsonl", Uint8Array.of(0x22, 0xff, 0x22, 0x0a));
-  expect(await rejection(readTexts(bad))).toContain("train.jsonl:1: Is not UTF-8 text.");
+/** Lines as other programs write them, where each stops being JSON, and why. The text of the private row is "secret". */
+const LINES: readonly (readonly [string, string, number, RegExp])[] = [
+  ["a comma after the row", '{"text": "secret", "label": 0},', 31, /comma after the row/],
+  ["a comma before the brace", '{"text": "secret", "label": 0,}', 30, /comma before the end of the object/],
+  ["a comma in an array", '{"a": [1, 2,], "text": "secret"}', 12, /comma before the end of the array/],
+  ["single quotes", "{'text': 'secret', 'label': 0}", 2, /single quotes/],
+  ["a single-quoted value", `{"text": 'secret'}`, 10, /single quotes/],
+  ["typographic quotes", '{“text”: "secret"}', 2, /typographic quotes/],
+  ["a key without quotes", '{text: "secret"}', 2, /key without quotes/],
+  ["Python's word", '{"text": "secret", "label": None}', 29, /word of another language/],
+  ["NaN", '{"text": "secret", "label": NaN}', 29, /word of another language/],
+  ["a value without quotes", '{"text": secret}', 10, /value without quotes/],
+  ["no value", '{"text": , "label": 0}', 10, /Lacks a value/],
+  ["no colon", '{"text" "secret"}', 9, /Lacks a colon/],
+  ["no comma", '{"text": "secret" "label": 0}', 19, /Lacks a comma/],
+  ["a quote in the text", '{"text": "a "secret" b"}', 14, /a quote in a string isn't written \\"/],
+  ["a tab in the text", '{"text": "a\tsecret"}', 12, /tab or another control character/],
+  ["a backslash", '{"text": "C:\\secret"}'.replace("\\\\", "\\"), 13, /backslash in a string that begins no escape/],
+  ["a line break in the text", '{"text": "secret', 10, /string without an end/],
+  ["a number with a zero in front", '{"text": "secret", "label": 01}', 29, /number in a form/],
+  ["a number with a sign", '{"text": "secret", "label": +1}', 29, /number in a form/],
+  ["an end in the middle", '{"text": "secret", "label":', 28, /Ends where a value should stand/],
+  ["two rows", '{"text": "secret"} {"text": "b"}', 20, /second object on the line/],
+  ["lines that end with CR", '{"text": "secret"}\r{"text": "b"}', 20, /carriage return/],
+  ["a comment", '{"text": "secret"} // mine', 20, /comment/],
+  ["a no-break space", '{"text":\u00a0"secret"}', 9, /invisible character/],
+  ["a second byte order mark", '\ufeff\ufeff{"text": "secret"}', 1, /invisible character/],
+  ["CSV", "secret,0", 1, /row is an object in braces/],
+  ["quoted CSV", '"secret",0', 1, /row is an object in braces/],
+  ["characters above the basic plane", '{"text": "🤖🤖", "label": 0,}', 26, /comma before the end/],
+  ["an array's first line", '[{"text": "secret"},', 1, /spread over several lines/],
+  ["a bracket alone", "  [", 3, /spread over several lines/],
+  ["a field alone", '    "text": "secret",', 5, /spread over several lines/],
+  ["deep nesting", "[".repeat(200_000), 1, /nested too deeply|spread over/],
+];
+test.each(LINES)("%s is told with its column, and not quoted", async (_, line, column, kind) => {
+  const path = temporaryFile("train.jsonl", `${line}\n${line}\n`.replace(/^\ufeff\ufeff/, "\ufeff\ufeff"));
+  const text = await rejection(readTexts(path));
+  expect(text).not.toContain("secret");
+  expect(text.split("\n")[1]).toMatch(kind);
+  expect(text.split("\n")[1]!.slice(path.length)).toMatch(new RegExp(`^:1:${column}: `));
+});
+
+test("an array over many lines is one fault of one kind", async () => {
+  const rows = Array.from({ length: 60 }, (_, i) => ({ text: `secret ${i}`, label: 0 }));
+  const pretty = await rejection(readTexts(temporaryFile("train.jsonl", JSON.stringify(rows, null, 2))));
+  expect(pretty.split("\n").length).toBe(2);
+  expect(pretty).toMatch(
+    /:1:1: Is a part of JSON that is spread over several lines.*jq.*\(So in 241 more lines: 2, 3, 4, 5, 6, ….\)$/,
+  );
+  const oneLine = await rejection(readTexts(temporaryFile("train.jsonl", JSON.stringify(rows))));
+  expect(oneLine).toMatch(/:1: Is a JSON array; every row must be an object on a line of its own/);
+});
+
+/** `{"text": "Grüße"}` as `iconv` writes it, and files that are no text. */
+const row = '{"text": "Grüße", "label": 0}\n';
+const wide = (order: "le" | "be", text: string) => {
+  const bytes = Buffer.from(text, "utf16le");
+  return order === "le" ? bytes : bytes.swap16();
+};
+test.each<[string, Uint8Array, RegExp]>([
+  [
+    "UTF-16 with a mark",
+    wide("le", `\ufeff${row}`),
+    /is UTF-16LE text; save it as UTF-8 \(iconv -f UTF-16LE -t UTF-8\)/,
+  ],
+  ["UTF-16, the other way round", wide("be", `\ufeff${row}`), /is UTF-16BE text/],
+  ["UTF-16 without a mark", wide("le", row), /is UTF-16LE text/],
+  ["the other one without a mark", wide("be", row), /is UTF-16BE text/],
+  [
+    "UTF-16 of Chinese",
+    wide("le", '{"text": "零一二三四五六七八九十零一二三四五六七八九十", "label": 0}'),
+    /UTF-16LE text/,
+  ],
+  ["UTF-32", Buffer.from([...row].flatMap((c) => [c.charCodeAt(0), 0, 0, 0])), /is UTF-32 text/],
+  ["UTF-32 with a mark", Buffer.from([0xff, 0xfe, 0, 0, 0x7b, 0, 0, 0]), /is UTF-32 text/],
+  ["gzip", gzipSync(row), /compressed with gzip/],
+  ["a spreadsheet", Buffer.from("PK\x03\x04"), /zip archive or an office document/],
+  ["Parquet", Buffer.from("PAR1\x15"), /Parquet file/],
+  ["zero bytes", Buffer.from(`{"text": "a\0\0"}`), /has zero bytes/],
+  [
+    "a Git LFS pointer",
+    Buffer.from(`version https://git-lfs.github.com/spec/v1\noid sha256:${"a".repeat(64)}\nsize 5\n`),
+    /Git LFS pointer.*git lfs pull/,
+  ],
+  ["Latin-1", Buffer.from(row, "latin1"), /train\.jsonl:1:13: Is not UTF-8 text, from this byte/],
+  ["a character cut in two", Buffer.from(row).subarray(0, 13), /train\.jsonl:1:13: Is not UTF-8 text/],
+])("%s is called by its name", async (_, bytes, message) => {
+  const path = temporaryFile("train.jsonl", bytes);
+  expect(await rejection(readTexts(path))).toMatch(message);
+});
+
+test("an empty file and a missing one are named", async () => {
   expect(await rejection(readTexts(temporaryFile("empty.jsonl", "\n\n")))).toMatch(/has no rows/);
   expect(await rejection(readTexts("/nowhere/x.jsonl"))).toMatch(/\/nowhere\/x\.jsonl can't be read \(ENOENT\)/);
 });
@@ -85,5 +198,45 @@ test("whatever bytes come, only a ProblemError is thrown", async () => {
       else expect(rows).toBeInstanceOf(ProblemError);
     }),
     { numRuns: 200 },
+  );
+});
+
+test("what JSON.parse refuses has a fault with a column on the line", () => {
+  const pieces = fc.constantFrom(
+    "{",
+    "}",
+    "[",
+    "]",
+    '"',
+    "'",
+    ":",
+    ",",
+    " ",
+    "a",
+    "0",
+    "-",
+    ".",
+    "\\",
+    "\t",
+    "\ufeff",
+    "true",
+    "🤖",
+  );
+  fc.assert(
+    fc.property(fc.array(pieces, { maxLength: 12 }), (parts) => {
+      const line = parts.join("");
+      let valid = true;
+      try {
+        JSON.parse(line);
+      } catch {
+        valid = false;
+      }
+      if (valid) return;
+      const { kind, column } = jsonFault(line);
+      expect(kind).toMatch(/\.$/);
+      expect(column).toBeGreaterThanOrEqual(line.trim() === "" ? 0 : 1);
+      expect(column).toBeLessThanOrEqual([...line].length + 1);
+    }),
+    { numRuns: 3000 },
   );
 });

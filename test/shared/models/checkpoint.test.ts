@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { openCheckpoint, readWeight } from "../../../shared/models/checkpoint.ts";
 import { configureModel } from "../../../shared/models/configure.ts";
 import { writeCheckpoint } from "../../../shared/models/write-checkpoint.ts";
+import { encodeSafetensors } from "../../../shared/prompt/safetensors.ts";
 import { problem } from "../../helpers/problem.ts";
 import { temporaryFolder } from "../../helpers/temporary.ts";
 
@@ -40,6 +41,38 @@ describe("positions", () => {
     expect(positions("mistral", { sliding_window: null })).toBe(64);
     expect(positions("qwen2", { sliding_window: 8, use_sliding_window: false })).toBe(64);
     expect(positions("qwen2", { sliding_window: 8, layer_types: ["full_attention", "sliding_attention"] })).toBe(8);
+  });
+
+  // golden/sliding_windows.py: which layers slide, and how far, is what transformers' configs say.
+  const windows: { json: Record<string, unknown>; window: number | null }[] = JSON.parse(
+    readFileSync(fileURLToPath(new URL("golden/sliding_windows.json", import.meta.url)), "utf8"),
+  );
+  test.each(windows)("are bound by the window of transformers, $window: $json", ({ json, window }) => {
+    expect(configureModel(json, "c").config.positions).toBe(window ?? 10_000);
+  });
+
+  test("of a student are its teacher's: layers keep their kind whatever their number", () => {
+    const base = { num_hidden_layers: 8, max_position_embeddings: 64 };
+    const windowed = { use_sliding_window: true, sliding_window: 8, max_window_layers: 6, layer_types: null };
+    const qwen = { ...configOf("qwen2"), ...base, ...windowed };
+    const student = (json: Record<string, unknown>, layers: readonly number[]) => {
+      const { family } = configureModel(json, "c");
+      const picked = family.withLayers(json, layers);
+      return { picked, config: configureModel(picked, "c").config };
+    };
+    expect(student(qwen, [0, 5]).config.positions).toBe(64);
+    expect(student(qwen, [0, 7]).config.positions).toBe(8);
+    expect(student({ ...qwen, use_sliding_window: false }, [0, 7]).picked.layer_types).toBeNull();
+    // One layer of four has no rotation: the fourth stays the one.
+    const smol = {
+      ...configOf("smollm3"),
+      ...base,
+      no_rope_layers: null,
+      no_rope_layer_interval: 4,
+      layer_types: null,
+    };
+    expect(student(smol, [0, 3, 4]).picked.no_rope_layers).toEqual([1, 0, 1]);
+    expect(student(smol, [0, 3, 4]).config).toMatchObject({ rotated: [true, false, true] });
   });
 
   test("of RoBERTa begin after its padding's", () => {
@@ -125,4 +158,87 @@ test("a missing shard is named", async () => {
   const index = join(folder, "model.safetensors.index.json");
   writeFileSync(index, readFileSync(index, "utf8").replaceAll("00002-of", "00009-of"));
   await expect(openCheckpoint(folder)).rejects.toThrow(/model-00009-of-00004\.safetensors can't be opened/);
+});
+
+describe("weights that are there more than once, or for nothing", () => {
+  const shard = (
+    folder: string,
+    name: string,
+    tensors: Readonly<Record<string, { shape: readonly number[]; data: Float32Array }>>,
+  ) => {
+    const list = Object.entries(tensors).map(([tensor, value]) => ({ name: tensor, ...value }));
+    writeFileSync(join(folder, name), encodeSafetensors(list as never, { format: "pt" }));
+  };
+  const [FIRST, LAST] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+
+  /** Two shards: the last has tensors that the first has too. */
+  async function twice(doubled: object, index: object) {
+    const folder = temporaryFolder();
+    const { json, ...given } = await openCheckpoint(golden("llama-tied-grouped"));
+    const weights: Record<string, { shape: readonly number[]; data: Float32Array }> = {};
+    for (const [name, { shape }] of given.weights)
+      weights[name] = { shape, data: await readWeight({ json, ...given }, name) };
+    shard(folder, FIRST, weights);
+    shard(folder, LAST, doubled as typeof weights);
+    const map = { ...Object.fromEntries(Object.keys(weights).map((name) => [name, FIRST])), ...index };
+    writeFileSync(join(folder, "config.json"), JSON.stringify(json));
+    writeFileSync(join(folder, "model.safetensors.index.json"), JSON.stringify({ metadata: {}, weight_map: map }));
+    return { folder, weights };
+  }
+  const norm = "model.norm.weight";
+  const other = { [norm]: { shape: [16], data: new Float32Array(16).fill(7) } };
+
+  test("of a tensor in two shards the one counts that the index names, and it is said", async () => {
+    const { folder, weights } = await twice(other, { x: LAST });
+    const first = await openCheckpoint(folder);
+    expect(await readWeight(first, norm)).toEqual(weights[norm]!.data);
+    expect(first.notes).toEqual([
+      expect.stringMatching(/"model\.norm\.weight" is in .*00001.* and in .*00002.*, with other values/),
+    ]);
+    const last = await openCheckpoint((await twice(other, { [norm]: LAST })).folder);
+    expect(await readWeight(last, norm)).toEqual(other[norm]!.data);
+    const neither = await twice(other, { [norm]: FIRST.replace("00001-of", "00003-of"), x: LAST });
+    cpSync(join(golden("llama"), "model.safetensors"), join(neither.folder, FIRST.replace("00001-of", "00003-of")));
+    await expect(openCheckpoint(neither.folder)).rejects.toThrow(/and the index names neither|with other values/);
+  });
+
+  test("the same values twice, or a head that is the embedding, are no matter", async () => {
+    const { folder, weights } = await twice({}, { x: LAST });
+    const embedding = weights["model.embed_tokens.weight"]!;
+    shard(folder, LAST, { [norm]: weights[norm]!, "lm_head.weight": embedding });
+    const { notes, json } = await openCheckpoint(folder);
+    expect(notes).toEqual([]);
+    expect(json.tie_word_embeddings).toBe(true);
+  });
+
+  test("two names of one weight with other values are refused; what nobody uses is mentioned", async () => {
+    const { folder } = await twice({ "norm.weight": other[norm] }, { x: LAST });
+    await expect(openCheckpoint(folder)).rejects.toMatchObject({
+      faults: [{ at: norm, message: expect.stringMatching(/as "norm\.weight", with other values/) }],
+    });
+    const unused = ["a.q_proj.bias", "b", "c", "d", "e", "f", "model.layers.0.self_attn.rotary_emb.inv_freq"];
+    const extra = await twice(Object.fromEntries(unused.map((name) => [name, other[norm]])), { x: LAST });
+    expect((await openCheckpoint(extra.folder)).notes).toEqual([
+      expect.stringMatching(/doesn't use: "a\.q_proj\.bias", "b", "c", "d", "e", … \(6\)\.$/),
+    ]);
+  });
+
+  test("a head of its own is said, and a student has it too", async () => {
+    const { notes, json, family, config } = await openCheckpoint(golden("roberta-tied-with-own-head"));
+    expect(notes).toEqual([expect.stringMatching(/head is not the embedding/)]);
+    expect(json.tie_word_embeddings).toBe(false);
+    expect(family.embeddings(config)).toContain("lm_head.decoder.weight");
+  });
+
+  test("a masked model's bias is the decoder's, where it has both", async () => {
+    const folder = temporaryFolder();
+    const { json, ...given } = await openCheckpoint(golden("roberta"));
+    const weights: Record<string, { shape: readonly number[]; data: Float32Array }> = {};
+    for (const [name, { shape }] of given.weights)
+      weights[name] = { shape, data: await readWeight({ json, ...given }, name) };
+    weights["lm_head.decoder.bias"] = { shape: [40], data: new Float32Array(40).fill(5) };
+    writeFileSync(join(folder, "config.json"), JSON.stringify(json));
+    shard(folder, "model.safetensors", weights);
+    expect((await readWeight(await openCheckpoint(folder), "lm_head.bias"))[0]).toBe(5);
+  });
 });

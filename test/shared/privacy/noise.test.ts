@@ -46,6 +46,21 @@ describe("e^(-x) bounds", () => {
   });
 });
 
+it("noise does not depend on the sum that it is added to, nor a sample on anything but N, B and the generator", () => {
+  const whole = fc.integer({ min: -(2 ** 28), max: 2 ** 28 });
+  fc.assert(
+    fc.property(fc.array(whole, { minLength: 1, maxLength: 40 }), fc.nat(), (sum, seed) => {
+      const noised = addNoise(sum, 1.5, seededRandom(seed));
+      const alone = addNoise(new Array(sum.length).fill(0), 1.5, seededRandom(seed));
+      expect(Array.from(noised, (value, i) => value - sum[i]!)).toEqual(Array.from(alone));
+      // Records' draws come one after the other: those that both data sets have are drawn alike.
+      const [fewer, more] = [poissonSample(500, 500, seededRandom(seed)), poissonSample(501, 501, seededRandom(seed))];
+      expect([...more]).toEqual([...fewer, 500]);
+    }),
+    { seed: 6, numRuns: 50 },
+  );
+});
+
 describe("the discrete Gaussian", () => {
   it.each([0.4, 1, 2.75, 20])("has the right probabilities at sigma %d", (sigma) => {
     const n = 200_000;

@@ -86,6 +86,9 @@ describe("createPlan", () => {
     ["an epsilon of 0", { epsilon: 0 }, ["epsilon"]],
     ["no noise", { epsilon: undefined, noiseMultiplier: 0 }, ["noiseMultiplier"]],
     ["NaN everywhere", { clip: Number.NaN, steps: Number.NaN, delta: Number.NaN }, ["clip", "steps", "delta"]],
+    ["a clip norm above float32", { clip: 1e39 }, ["clip"]],
+    ["a clip norm whose noise has no square in float32", { clip: 1e18 }, ["clip"]],
+    ["a clip norm whose grid is below float32", { clip: 1e-31 }, ["clip"]],
     ["no records", { records: 0 }, ["records", "batchSize"]],
   ])("refuses %s", (_, change, faults) => {
     expect(faultsOf(change)).toEqual(faults);

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { encodeAdapter, parseAdapter } from "../../../shared/prompt/adapter.ts";
-import { encodeSafetensors } from "../../../shared/prompt/safetensors.ts";
+import { encodeAdapter, parseAdapter, promptEntry } from "../../../shared/prompt/adapter.ts";
+import { encodeSafetensors, parseHeader } from "../../../shared/prompt/safetensors.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
 import { problem } from "../../helpers/problem.ts";
 
@@ -29,8 +29,15 @@ const peft010 = {
   tokenizer_name_or_path: "tiny-gpt2",
 };
 
+/** Reads the two files as they are in memory. */
+function parse(config: string, weights: Uint8Array, name: string) {
+  const header = parseHeader(weights, weights.length, `${name}/adapter_model.safetensors`);
+  const { begin, end } = promptEntry(header.tensors, `${name}/adapter_model.safetensors`);
+  return parseAdapter(config, header, weights.subarray(begin, end), name);
+}
+
 function reject(config: object, weights: Uint8Array = goldenWeights): string {
-  return problem(() => parseAdapter(JSON.stringify({ ...peft010, ...config }), weights, "p"));
+  return problem(() => parse(JSON.stringify({ ...peft010, ...config }), weights, "p"));
 }
 
 const weightsOf = (name: string, shape: number[], data: number[]) =>
@@ -41,27 +48,34 @@ describe("reads what PEFT writes", () => {
     const folder = `peft-0.21-${dtype}`;
     const config = golden(`${folder}/adapter_config.json`).toString();
     const weights = new Uint8Array(golden(`${folder}/adapter_model.safetensors`));
-    const { prompt, ...rest } = parseAdapter(config, weights, folder);
-    expect(rest).toEqual({ virtualTokens: 5, dimension: 8, baseModel: "tiny-gpt2" });
+    const { prompt, ...rest } = parse(config, weights, folder);
+    expect(rest).toEqual({
+      virtualTokens: 5,
+      dimension: 8,
+      baseModel: "tiny-gpt2",
+      layers: 1,
+      heads: 2,
+      saved: new Map(),
+    });
     expect(Array.from(prompt)).toEqual(JSON.parse(golden(`${folder}/values.json`).toString()));
     expect(Object.is(prompt[1], -0)).toBe(true);
   });
 
   test("0.10", () => {
-    const adapter = parseAdapter(JSON.stringify(peft010), goldenWeights, "p");
-    expect(adapter).toEqual(parseAdapter(goldenConfig, goldenWeights, "p"));
+    const adapter = parse(JSON.stringify(peft010), goldenWeights, "p");
+    expect(adapter).toEqual(parse(goldenConfig, goldenWeights, "p"));
   });
 });
 
 describe("writes what PEFT reads", () => {
   test("the tensor file is PEFT's own, byte for byte", () => {
-    const adapter = parseAdapter(goldenConfig, goldenWeights, "p");
+    const adapter = parse(goldenConfig, goldenWeights, "p");
     const { weights } = encodeAdapter({ ...adapter, masked: false });
     expect(Buffer.from(weights).equals(goldenWeights)).toBe(true);
   });
 
   test("the config has only fields that PEFT 0.10 knows", () => {
-    const adapter = parseAdapter(goldenConfig, goldenWeights, "p");
+    const adapter = parse(goldenConfig, goldenWeights, "p");
     const config = JSON.parse(encodeAdapter({ ...adapter, masked: false }).config);
     expect(Object.keys(peft010)).toEqual(expect.arrayContaining(Object.keys(config)));
     expect(config).toMatchObject({ peft_type: "PROMPT_TUNING", num_virtual_tokens: 5, token_dim: 8 });
@@ -74,8 +88,8 @@ describe("writes what PEFT reads", () => {
         const prompt = Float32Array.from(values);
         const own = { prompt, virtualTokens: 2, dimension: 3, baseModel: null };
         const files = encodeAdapter({ ...own, masked: true });
-        const back = parseAdapter(files.config, files.weights, "p");
-        expect(back).toEqual(own);
+        const back = parse(files.config, files.weights, "p");
+        expect(back).toEqual({ ...own, layers: null, heads: null, saved: new Map() });
         expect(new Uint32Array(back.prompt.buffer)).toEqual(new Uint32Array(prompt.buffer));
       }),
     );
@@ -90,7 +104,11 @@ describe("writes what PEFT reads", () => {
 
 describe("refuses, naming file and field or tensor", () => {
   test.each<[string, object, RegExp]>([
-    ["another adapter", { peft_type: "LORA" }, /p\/adapter_config\.json#\/peft_type: Must be PROMPT_TUNING/],
+    [
+      "another adapter",
+      { peft_type: "LORA" },
+      /p\/adapter_config\.json#\/peft_type: Must be PROMPT_TUNING or P_TUNING/,
+    ],
     ["no rows", { num_virtual_tokens: 0 }, /#\/num_virtual_tokens/],
     ["an encoder-decoder prompt", { num_transformer_submodules: 2 }, /encoder-decoder/],
     [
@@ -104,7 +122,7 @@ describe("refuses, naming file and field or tensor", () => {
   });
 
   test.each<[string, Uint8Array, RegExp]>([
-    ["another tensor", weightsOf("lora", [5, 8], Array(40).fill(0)), /exactly one tensor.*"lora"/],
+    ["another tensor", weightsOf("lora", [5, 8], Array(40).fill(0)), /Must hold one tensor.*"lora"/],
     ["no matrix", weightsOf("prompt_embeddings", [40], Array(40).fill(0)), /shape must be .* it is \[40\]/],
     ["no rows", weightsOf("prompt_embeddings", [0, 8], []), /shape must be/],
     ["too many rows", weightsOf("prompt_embeddings", [5000, 1], Array(5000).fill(0)), /above the limit/],
@@ -121,7 +139,7 @@ describe("refuses, naming file and field or tensor", () => {
 
   test("a config that says a key twice", () => {
     const twice = goldenConfig.replace("{", '{"token_dim": 4,');
-    expect(problem(() => parseAdapter(twice, goldenWeights, "p"))).toMatch(/"token_dim" is there twice/);
+    expect(problem(() => parse(twice, goldenWeights, "p"))).toMatch(/"token_dim" is there twice/);
   });
 
   test("whatever bytes come, only a ProblemError is thrown", () => {
@@ -138,7 +156,7 @@ describe("refuses, naming file and field or tensor", () => {
         let config = goldenConfig;
         for (const [at, text] of textAt) config = config.slice(0, at) + text + config.slice(at + 1);
         try {
-          expect(parseAdapter(config, weights, "p").prompt.every(Number.isFinite)).toBe(true);
+          expect(parse(config, weights, "p").prompt.every(Number.isFinite)).toBe(true);
         } catch (error) {
           expect(error).toBeInstanceOf(ProblemError);
         }

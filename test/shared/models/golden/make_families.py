@@ -91,6 +91,14 @@ CHECKPOINTS = {
     "roberta": (masked(hf.RobertaConfig, type_vocab_size=1), torch.float32, {}),
     "roberta-own-head-bf16": (masked(hf.RobertaConfig, type_vocab_size=1, tie_word_embeddings=False), torch.bfloat16, {}),
     "bert": (masked(hf.BertConfig, type_vocab_size=2, hidden_act="gelu_new"), torch.float32, {"max_shard_size": "8KB"}),
+    # Their config.json says that the head is the embedding, which it isn't.
+    "gpt2-tied-with-own-head": (
+        hf.GPT2Config(vocab_size=V, n_embd=D, n_layer=L, n_head=H, n_positions=32, bos_token_id=0, eos_token_id=0, tie_word_embeddings=False),
+        torch.float32, {},
+    ),
+    "llama-tied-with-own-head": (llama(num_key_value_heads=2), torch.bfloat16, {"max_shard_size": "4KB"}),
+    "roberta-tied-with-own-head": (masked(hf.RobertaConfig, type_vocab_size=1, tie_word_embeddings=False), torch.float32, {}),
+    "bert-tied-with-own-head": (masked(hf.BertConfig, type_vocab_size=2, tie_word_embeddings=False), torch.float32, {}),
 }  # fmt: skip
 
 
@@ -109,6 +117,9 @@ def make(name, config, dtype, options):
     folder = HERE / name
     model.to(dtype).save_pretrained(folder, **options)
     (folder / "generation_config.json").unlink(missing_ok=True)
+    if "tied-with-own-head" in name:
+        text = (folder / "config.json").read_text()
+        (folder / "config.json").write_text(text.replace('"tie_word_embeddings": false', '"tie_word_embeddings": true'))
     return kind.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager").eval(), folder
 
 

@@ -1,0 +1,165 @@
+/** The sums of clipped per-example gradients that DP-SGD adds noise to: every record's part is a function of that record alone. */
+import { makeBatch } from "../data/batches.ts";
+import type { Session } from "../graph/engine.ts";
+import { div, lessOrEqual, minimum, mul, sqrt, where } from "../graph/operators/elementwise.ts";
+import { cast, reshape } from "../graph/operators/layout.ts";
+import { reduceSum, sumLast } from "../graph/operators/reduction.ts";
+import { PER_EXAMPLE } from "../graph/shape.ts";
+import { constant, input, integers, type Tensor, variable } from "../graph/tensor.ts";
+import { GRID_UNITS_PER_CLIP } from "../privacy/noise.ts";
+import type { Watch } from "./events.ts";
+import { promptGradients } from "./loss-scale.ts";
+import { scalar } from "./optimizers.ts";
+import { longest, prepare } from "./prepare.ts";
+import { type Chunk, chunksOf, paddedLength } from "./record-chunks.ts";
+import { textFeeds } from "./texts.ts";
+import { exampleLosses, type LabelledText, type Tuning } from "./tune.ts";
+
+/** The largest finite float32: what is above, or not a number, is no gradient. */
+const LARGEST = 3.4028234663852886e38;
+/** Clipping aims a little below the clip norm, so that float32 rounding does not pass it; what still does is left out. */
+const ROUNDING_MARGIN = 1e-4;
+
+/** What stands where a batch has no record. */
+export const EMPTY_ROW: Row = { text: { ids: new Int32Array(1), readAt: 0, label: 0 }, counted: false };
+
+/**
+ * The sum of clipped per-example gradients, in whole grid units of clip / {@link GRID_UNITS_PER_CLIP}.
+ * Every example's part is a vector of whole numbers of norm at most GRID_UNITS_PER_CLIP, checked in exact arithmetic; one whose
+ * `counted`, an input int32 `[B]`, is 0 adds nothing, whatever its gradient and its loss are.
+ * @returns `sum` int32 `[P, D]`, `used` the number of examples in it, `losses` the sum of the losses
+ */
+export function clippedSum(
+  { model, classes }: Pick<Tuning, "model" | "classes">,
+  prompt: Tensor,
+): Record<"sum" | "used" | "losses", Tensor> {
+  const [P, D] = prompt.shape as readonly [number, number];
+  const apart = reshape(prompt, [PER_EXAMPLE, P, D]);
+  const losses = exampleLosses(model, classes, apart);
+  const all = reshape(promptGradients(reduceSum(losses), [apart], model)[0]!, ["B", P * D]);
+
+  const squares = sumLast(mul(all, all));
+  const finite = lessOrEqual(squares, constant(LARGEST));
+  const gradient = where(finite, all, constant(0));
+  const norm = sqrt(where(finite, squares, constant(0)));
+  const scale = div(constant(GRID_UNITS_PER_CLIP), input("clip", "float32", []));
+  const limit = div(constant(GRID_UNITS_PER_CLIP * (1 - ROUNDING_MARGIN)), norm);
+  const whole = cast(mul(gradient, minimum(limit, scale)), "int32");
+
+  const counted = input("counted", "int32", ["B"]);
+  const exact = cast(whole, "int64");
+  const fits = lessOrEqual(reduceSum(mul(exact, exact), [-1], true), integers([GRID_UNITS_PER_CLIP ** 2]));
+  const used = mul(mul(cast(finite, "int32"), cast(fits, "int32")), reshape(counted, ["B", 1]));
+  const one = integers(1, "int32");
+  const kept = where(lessOrEqual(one, used), whole, integers(0, "int32"));
+  const countedLosses = where(lessOrEqual(one, counted), losses, constant(0));
+  return { sum: reshape(reduceSum(kept, [0]), [P, D]), used: reduceSum(used), losses: reduceSum(countedLosses) };
+}
+
+/** What is summed. */
+export interface Summed extends Pick<Tuning, "engine" | "model" | "classes" | "examples" | "start"> {
+  readonly clip: number;
+}
+
+/** What a sample, or a part of it, adds up to. */
+export interface SampleSum {
+  /** `[P·D]`, in whole grid units. */
+  readonly sum: Float64Array | Int32Array;
+  /** The sum of the losses. */
+  readonly losses: number;
+  /** Records whose gradient was not finite (or, by rounding, too long) and so counted as zero. */
+  readonly leftOut: number;
+}
+
+/** A row of a batch: a record, or what stands beside one. */
+export interface Row {
+  readonly text: LabelledText;
+  readonly counted: boolean;
+}
+
+/** A loaded {@link clippedSum} over the records of a data set, at the engine's variable `prompt`. */
+export class ClippedSums {
+  readonly #session: Session;
+  readonly #summed: Summed;
+  /** Rows of every batch. */
+  readonly rows: number;
+
+  private constructor(session: Session, summed: Summed, rows: number) {
+    this.#session = session;
+    this.#summed = summed;
+    this.rows = rows;
+  }
+
+  static async load(summed: Summed, rows: number, watch: Watch): Promise<ClippedSums> {
+    const outputs = clippedSum(summed, variable("prompt", summed.start.shape));
+    const T = padded(summed, longest(summed.examples));
+    return new ClippedSums(await prepare(summed.engine, { outputs }, { B: rows, T }, watch), summed, rows);
+  }
+
+  /** The same graph with other batches. */
+  withRows(rows: number): ClippedSums {
+    return new ClippedSums(this.#session, this.#summed, rows);
+  }
+
+  get examples(): readonly LabelledText[] {
+    return this.#summed.examples;
+  }
+
+  /** Numbers of a sum, P·D. */
+  get size(): number {
+    return this.#summed.start.data.length;
+  }
+
+  /** The chunks in which a sample is computed. */
+  chunksOf(sample: Iterable<number>): readonly Chunk[] {
+    return chunksOf(sample, (record) => padded(this.#summed, this.examples[record]!.ids.length), this.rows);
+  }
+
+  /** What a sample adds up to. */
+  async sampleSum(chunks: readonly Chunk[]): Promise<SampleSum> {
+    const sum = new Float64Array(this.size);
+    let [losses, leftOut] = [0, 0];
+    for (const { length, records } of chunks) {
+      const part = await this.batchSum(this.rowsOf(records), length);
+      part.sum.forEach((value, i) => {
+        sum[i]! += value;
+      });
+      losses += part.losses;
+      leftOut += part.leftOut;
+    }
+    return { sum, losses, leftOut };
+  }
+
+  /** The rows of a chunk's batch, empty ones behind them. */
+  rowsOf(records: readonly number[]): readonly Row[] {
+    return Array.from({ length: this.rows }, (_, i) => {
+      const record = records[i];
+      return record === undefined ? EMPTY_ROW : { text: this.examples[record]!, counted: true };
+    });
+  }
+
+  /** What the counted rows of one batch add up to, `sum` being int32. */
+  async batchSum(rows: readonly Row[], length: number): Promise<SampleSum & { readonly sum: Int32Array }> {
+    const texts = rows.map(({ text }) => text);
+    const batch = makeBatch(texts, Int32Array.from(texts.keys()), length);
+    const each = (data: Int32Array) => ({ shape: [rows.length], data });
+    const counted = Int32Array.from(rows, (row) => (row.counted ? 1 : 0));
+    const labels = Int32Array.from(texts, ({ label }) => label);
+    const { sum, losses, used } = await this.#session.run({
+      ...textFeeds(batch),
+      labels: each(labels),
+      counted: each(counted),
+      clip: scalar(this.#summed.clip),
+    });
+    const leftOut = counted.reduce((a, b) => a + b, 0) - used!.data[0]!;
+    return { sum: sum!.data as Int32Array, losses: losses!.data[0]!, leftOut };
+  }
+
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+}
+
+function padded({ start, model }: Summed, length: number): number {
+  return paddedLength(length, start.shape[0]!, model.config.positions);
+}

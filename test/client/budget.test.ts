@@ -1,0 +1,26 @@
+import { expect, test } from "vitest";
+import { privacyLine } from "../../client/commands/budget.ts";
+
+const limit = { epsilon: 8, delta: 1e-5 };
+const dataset = "reviews";
+
+test.each([
+  [
+    { prompts: 1, epsilon: 1.23456, delta: 1e-5 },
+    limit,
+    "1 prompt, epsilon 1.235 at delta 0.00001; the limit is epsilon 8 at delta 0.00001",
+  ],
+  [{ prompts: 2, epsilon: 3, delta: 1e-5 }, null, "2 prompts, epsilon 3.000 at delta 0.00001; no limit is set"],
+  [
+    { prompts: 2, epsilon: null, delta: 1e-5 },
+    null,
+    "2 prompts, without a guarantee, since not all were tuned with differential privacy; no limit is set",
+  ],
+  [
+    { prompts: 1, epsilon: null, delta: 1e-5 },
+    limit,
+    "1 prompt, without a guarantee, since not all were tuned with differential privacy; the limit is epsilon 8 at delta 0.00001",
+  ],
+])("%o with the limit %o", (released, allowed, line) => {
+  expect(privacyLine({ dataset, ...released }, allowed)).toBe(`data set reviews: ${line}`);
+});
