@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { refuseUnits } from "../../shared/data/jsonl.ts";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { encodedExamples, encodedTexts } from "../../shared/operations/texts.ts";
 import { transferPrompt } from "../../shared/operations/transfer.ts";
@@ -65,6 +66,8 @@ async function run(options: Options, io: Io): Promise<void> {
   const prompt = requireManifest(await loadPrompt(options.prompt, student, io), options.prompt);
   const { task } = prompt.manifest;
   const target = await loadModel(options.target, io);
+  const unit = prompt.manifest.privacy?.unit;
+  if (unit) await refuseUnits(options.public, unit.field);
   const texts = await encodedTexts(options.public, task, target, io.message);
   const { alphaData, steps, batchSize, lr: learningRate, seed, resume = false } = options;
   const { sha256: digest } = await hashFile(options.public);

@@ -1,6 +1,6 @@
 import type { Budget, BudgetName, Limits } from "../../shared/protocol/transfer.ts";
 import type { Ask, Usage } from "./decide.ts";
-import { composedEpsilon } from "./privacy.ts";
+import { composedEpsilon, composedUnit } from "./privacy.ts";
 import { nextDay, type Release } from "./store.ts";
 
 /** What would be left of each budget after the transfer; negative where it would be passed. */
@@ -57,5 +57,5 @@ function datasetView(dataset: string, releases: readonly Release[], limit: numbe
   const stated = Math.max(...records.map((record) => record?.delta ?? 0));
   const delta = limit ?? (stated > 0 ? stated : SHOWN_DELTA);
   const epsilon = composedEpsilon(records, delta);
-  return { dataset, prompts: releases.length, epsilon: Number.isFinite(epsilon) ? epsilon : null, delta };
+  return { dataset, prompts: releases.length, epsilon: Number.isFinite(epsilon) ? epsilon : null, delta, unit: composedUnit(records) };
 }

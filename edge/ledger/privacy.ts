@@ -1,5 +1,6 @@
 import { limitedEpsilonBounds } from "../../shared/privacy/accountant.ts";
 import { verifyRecord } from "../../shared/privacy/statement.ts";
+import { unitText, withOneUnit } from "../../shared/privacy/unit.ts";
 import type { Fault } from "../../shared/protocol/errors.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 
@@ -9,7 +10,7 @@ const MAX_REMEMBERED = 1000;
 const remembered = new Map<string, number>();
 
 /**
- * Epsilon at `delta` of releasing all the prompts of one data set together: heterogeneous composition of their runs, from
+ * For the unit that {@link composedUnit} names, epsilon at `delta` of releasing all the prompts of one data set together: heterogeneous composition of their runs, from
  * nothing but sample rate, noise and steps; an upper bound. The first time takes up to seconds, the next ones nothing.
  *
  * @param records one a different prompt; null for a prompt without differential privacy, which makes it Infinity
@@ -18,13 +19,19 @@ export function composedEpsilon(records: readonly (PrivacyRecord | null)[], delt
   if (records.length === 0) return 0;
   const runs = records.filter((record) => record !== null);
   if (runs.length < records.length) return Number.POSITIVE_INFINITY;
-  const key = JSON.stringify([delta, ...runs.map((run) => [run.sampleRate, run.noiseMultiplier, run.steps])]);
+  const composed = withOneUnit(runs).runs;
+  const key = JSON.stringify([delta, ...composed]);
   const known = remembered.get(key);
   if (known !== undefined) return known;
-  const epsilon = limitedEpsilonBounds(runs, delta).upper;
+  const epsilon = limitedEpsilonBounds(composed, delta).upper;
   if (remembered.size >= MAX_REMEMBERED) remembered.clear();
   remembered.set(key, epsilon);
   return epsilon;
+}
+
+/** Whose data {@link composedEpsilon} is about: the unit of all records, the weakest one where they differ. */
+export function composedUnit(records: readonly (PrivacyRecord | null)[]): string {
+  return unitText(withOneUnit(records.filter((record) => record !== null)).unit);
 }
 
 /** What is wrong with a privacy record: its parts contradict each other, or the epsilon is not what they give. */

@@ -14,6 +14,11 @@ import { type Truncation, truncatedBranches } from "./truncated-poisson.ts";
 export const ACCOUNTANTS = ["pld", "rdp"] as const;
 export type Accountant = (typeof ACCOUNTANTS)[number];
 
+/** A run that has neighbours of its own kind, whatever is said of all. */
+export interface NeighbouringRun extends GaussianRun {
+  readonly neighbouring?: Neighbouring;
+}
+
 /**
  * How far an ε or δ by RDP can be off, relative. A moment is a sum of positive terms whose logarithms are below 1e8 and err by some roundoffs of the
  * largest logarithm, which is about the moment's own; the quadrature's steps and ends leave out below 1e-17.
@@ -39,7 +44,7 @@ export function deltaOf(runs: readonly GaussianRun[], epsilon: number, accountan
  * @param largestWindow most nodes of a composed distribution, a power of two: it bounds time and memory
  */
 export function epsilonBounds(
-  runs: readonly GaussianRun[],
+  runs: readonly NeighbouringRun[],
   delta: number,
   neighbouring: Neighbouring = "add-or-remove-one",
   largestWindow = MAX_WINDOW,
@@ -62,14 +67,15 @@ const LIMITED_WINDOW = 2 ** 18;
  * The same in limited work, for add-or-remove-one neighbours: the bounds can be further apart, but the upper one is never above
  * what RDP gives.
  */
-export function limitedEpsilonBounds(runs: readonly GaussianRun[], delta: number): Bounds {
+export function limitedEpsilonBounds(runs: readonly NeighbouringRun[], delta: number): Bounds {
   const { lower, upper } = epsilonBounds(runs, delta, "add-or-remove-one", LIMITED_WINDOW);
-  return { lower, upper: Math.min(upper, epsilonOf(runs, delta, "rdp")) };
+  const replaced = runs.some((run) => run.neighbouring === "replace-one");
+  return { lower, upper: replaced ? upper : Math.min(upper, epsilonOf(runs, delta, "rdp")) };
 }
 
 /** Bounds on δ of the composition of all runs for an ε ≥ 0, as {@link epsilonBounds}; 1e-3 relative apart. */
 export function deltaBounds(
-  runs: readonly GaussianRun[],
+  runs: readonly NeighbouringRun[],
   epsilon: number,
   neighbouring: Neighbouring = "add-or-remove-one",
 ): Bounds {
@@ -83,13 +89,22 @@ export function deltaBounds(
 }
 
 /** Bounds on ε for someone who has up to `group` of the records; see {@link groupPairs}. */
-export function groupEpsilonBounds(run: GaussianRun, group: number, delta: number): Bounds {
+export function groupEpsilonBounds(
+  run: GaussianRun,
+  group: number,
+  delta: number,
+  largestWindow = MAX_WINDOW,
+): Bounds {
   const { sampleRate, noiseMultiplier, steps } = run;
   if (sampleRate === 1) return gaussianEpsilonBounds((group * Math.sqrt(steps)) / noiseMultiplier, delta);
   return groupPairs(sampleRate, noiseMultiplier, group)
-    .map((pair) => composedEpsilon([{ branches: always(pair), steps }], delta))
+    .map((pair) => composedEpsilon([{ branches: always(pair), steps }], delta, 0, largestWindow))
     .reduce(larger);
 }
+
+/** The upper bound of {@link groupEpsilonBounds} in limited work; Infinity if that finds none. */
+export const limitedGroupEpsilon = (run: GaussianRun, group: number, delta: number): number =>
+  groupEpsilonBounds(run, group, delta, LIMITED_WINDOW).upper;
 
 /**
  * Bounds on the ε that {@link truncatedBranches} gives for a run whose Poisson samples were cut to a largest batch. The upper one bounds
@@ -108,30 +123,34 @@ const larger = (a: Bounds, b: Bounds): Bounds => ({
 });
 
 /** Without subsampling all runs together are one Gaussian mechanism: its μ = √(Σ steps·(sensitivity/σ)²); else undefined. */
-function gaussianMu(runs: readonly GaussianRun[], neighbouring: Neighbouring): number | undefined {
+function gaussianMu(runs: readonly NeighbouringRun[], neighbouring: Neighbouring): number | undefined {
   if (!runs.every((run) => run.sampleRate === 1)) return undefined;
-  const sensitivity = neighbouring === "replace-one" ? 2 : 1;
-  return Math.sqrt(runs.reduce((sum, run) => sum + run.steps * squareOf(sensitivity / run.noiseMultiplier), 0));
+  const sensitivity = (run: NeighbouringRun) => ((run.neighbouring ?? neighbouring) === "replace-one" ? 2 : 1);
+  return Math.sqrt(runs.reduce((sum, run) => sum + run.steps * squareOf(sensitivity(run) / run.noiseMultiplier), 0));
 }
 
 const squareOf = (x: number) => x * x;
 
-function singleStep(runs: readonly GaussianRun[], neighbouring: Neighbouring): GaussianRun | undefined {
-  return runs.length === 1 && runs[0]!.steps === 1 && neighbouring === "add-or-remove-one" ? runs[0] : undefined;
+function singleStep(runs: readonly NeighbouringRun[], neighbouring: Neighbouring): GaussianRun | undefined {
+  const [run] = runs;
+  const described = (run?.neighbouring ?? neighbouring) === "add-or-remove-one";
+  return runs.length === 1 && run!.steps === 1 && described ? run : undefined;
 }
 
 /** The pairs to compose, a list a direction; equal runs become one, so a resumed run costs what an uninterrupted one does. */
-function directionsOf(runs: readonly GaussianRun[], neighbouring: Neighbouring): StepRun[][] {
-  const merged = new Map<string, GaussianRun>();
+function directionsOf(runs: readonly NeighbouringRun[], neighbouring: Neighbouring): StepRun[][] {
+  const merged = new Map<string, NeighbouringRun>();
   for (const run of runs) {
-    const key = `${run.sampleRate} ${run.noiseMultiplier}`;
+    const key = `${run.sampleRate} ${run.noiseMultiplier} ${run.neighbouring}`;
     merged.set(key, { ...run, steps: run.steps + (merged.get(key)?.steps ?? 0) });
   }
-  const pairs = [...merged.values()].map(({ sampleRate, noiseMultiplier, steps }) => ({
-    directions: neighbouringPairs(sampleRate, noiseMultiplier, neighbouring),
-    steps,
+  const pairs = [...merged.values()].map((run) => ({
+    directions: neighbouringPairs(run.sampleRate, run.noiseMultiplier, run.neighbouring ?? neighbouring),
+    steps: run.steps,
   }));
-  return pairs[0]!.directions.map((_, i) =>
-    pairs.map(({ directions, steps }) => ({ branches: always(directions[i]!), steps })),
+  // Replacing is alike in both directions, so its one pair stands for either.
+  const count = Math.max(...pairs.map(({ directions }) => directions.length));
+  return Array.from({ length: count }, (_, i) =>
+    pairs.map(({ directions, steps }) => ({ branches: always(directions[i] ?? directions[0]!), steps })),
   );
 }
