@@ -142,7 +142,7 @@ export function lowerTable(pair: GaussianPair, grid: LossGrid, range: OutcomeRan
 const BORROW_REACH = 8;
 
 /** What a node lacks of its log-ratio, relative to its mass, may be moved into the table's shift up to here; beyond it the mass goes a node down. */
-const TOLERATED = 2e-13;
+const TOLERATED = 1e-12;
 /** A node whose rounding is above this share of a step is left out. */
 const LARGEST_LACK = 1e-3;
 
@@ -203,7 +203,7 @@ function withoutLacks(mass: Float64Array, lack: Float64Array, step: number): { m
     else if (lack[i]! > TOLERATED * mass[i]!) moveDown(mass, lack, i, lack[i]!);
     else if (mass[i]! > 0) most = Math.max(most, lack[i]! / mass[i]!);
   }
-  for (let i = 0; i < mass.length; i++) mass[i]! *= 1 - 2 * TOLERATED;
+  for (let i = 0; i < mass.length; i++) mass[i]! *= 1 - 2 * most;
   // −log((1 − x)/(1 + x)) for the largest lack x.
   return { mass, shift: 2 * most * (1 + TOLERATED) };
 }

@@ -167,7 +167,7 @@ test("a unit with more rows than m counts with some m of them, others another ti
     [1, 2],
   ];
   const nearest = new Set<number>();
-  for (const seed of [1, 2, 3, 4, 5, 6]) {
+  for (const seed of [1, 2, 3]) {
     const { moved } = await run(userPlan(2, 2, 0.02), { units: [[0, 1, 2], [3]], seed });
     const distances = pairs.map((rows) =>
       Math.hypot(...clippedUnitMean(0.02, [rows, [3]]).data.map((value, i) => value - moved.data[i]!)),
