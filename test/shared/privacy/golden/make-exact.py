@@ -134,12 +134,12 @@ def settings():
     for q in (0.999, 0.999999, 1 - 2.0**-40):
         yield q, log_uniform(1, 5), draw.choice([2, 50]), 1e-6
         yield q, log_uniform(10, 100), 1000, log_uniform(1e-9, 1e-4)
-    for _ in range(6):
-        yield log_uniform(0.1, 0.9), log_uniform(0.2, 0.5), draw.choice([2, 3, 10, 100]), log_uniform(1e-9, 1e-4)
     for _ in range(12):
         yield log_uniform(3e-3, 0.5), log_uniform(0.7, 8), draw.choice([100, 300, 1000, 3000, 10**4]), log_uniform(1e-10, 1e-4)
     for _ in range(6):
         yield log_uniform(1e-3, 0.3), log_uniform(5, 50), 10**6, log_uniform(1e-10, 1e-5)
+    for _ in range(6):
+        yield log_uniform(0.1, 0.9), log_uniform(0.2, 0.5), draw.choice([2, 3, 10, 100]), log_uniform(1e-9, 1e-4)
 
 
 def main():
@@ -159,4 +159,5 @@ def main():
     print(json.dumps({"made_by": "make-exact.py", "rows": rows}, indent=1))
 
 
-main()
+if __name__ == "__main__":
+    main()
