@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Device } from "../shared/graph/engine.ts";
+import { DEVICES, type Device } from "../shared/graph/graph.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import type { BucketOptions } from "./storage/bucket.ts";
 
@@ -16,14 +16,15 @@ export interface Environment {
   readonly device: Device;
   /** Batch's id of the job. */
   readonly id: string;
+  /** Where the edge is reached, if not where a spec says. */
+  readonly edge: string | undefined;
   /** Seconds between two checkpoints; undefined for what the job's kind suggests. */
   readonly checkpointSeconds: number | undefined;
 }
 
 /**
  * Reads SOFTPOST_BUCKET, SOFTPOST_S3_ENDPOINT (R2's; AWS's own without it), SOFTPOST_CACHE, SOFTPOST_THREADS, SOFTPOST_DEVICE,
- * SOFTPOST_CHECKPOINT_SECONDS,
- * AWS_BATCH_JOB_ID and, where they are set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+ * SOFTPOST_EDGE (that of the spec without it), SOFTPOST_CHECKPOINT_SECONDS, AWS_BATCH_JOB_ID and, where they are set, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
  *
  * @throws ProblemError if no bucket is named or the device isn't one
  */
@@ -40,6 +41,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     threads: Number(env.SOFTPOST_THREADS ?? availableParallelism()),
     device: readDevice(env),
     id: env.AWS_BATCH_JOB_ID ?? randomUUID(),
+    edge: env.SOFTPOST_EDGE,
     checkpointSeconds:
       env.SOFTPOST_CHECKPOINT_SECONDS === undefined ? undefined : Number(env.SOFTPOST_CHECKPOINT_SECONDS),
   };
@@ -47,6 +49,10 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
 
 /** @throws ProblemError if SOFTPOST_DEVICE is no device */
 export function readDevice({ SOFTPOST_DEVICE: device = "cpu" }: NodeJS.ProcessEnv): Device {
-  if (device === "cpu" || device === "cuda") return device;
-  throw new ProblemError("The job can't start", `SOFTPOST_DEVICE must be cpu or cuda; it is ${device}.`);
+  const known = DEVICES.find((each) => each === device);
+  if (known) return known;
+  throw new ProblemError(
+    "The job can't start",
+    `SOFTPOST_DEVICE must be one of ${DEVICES.join(", ")}; it is ${device}.`,
+  );
 }

@@ -1,5 +1,6 @@
 /** What is timed: each benchmark loads its subjects into an engine of its own. */
 import type { Engine, Graph } from "../shared/graph/engine.ts";
+import type { LossName } from "../shared/protocol/manifest.ts";
 import { evaluations } from "./evaluation.ts";
 import { type Subject, subject } from "./measure.ts";
 import { randomGpt2 } from "./models.ts";
@@ -47,21 +48,24 @@ const onModel = (layers: number, step: typeof tuningStep) => ({
     loadStep(engine, step((await randomGpt2(folder, layers)).model, STEP)),
 });
 
+const transferBenchmark = (name: string, loss: LossName, peers: readonly string[]): Benchmark => ({
+  name,
+  size: STEP,
+  layers: TARGET_LAYERS,
+  peers,
+  async load(engine, folder) {
+    const [target, student] = [await randomGpt2(folder, TARGET_LAYERS), await randomGpt2(folder, STUDENT_LAYERS)];
+    return loadStep(engine, transferStep(target.model, student.model, loss, STEP));
+  },
+});
+
 export const BENCHMARKS: readonly Benchmark[] = [
   { name: "tuning, 4 layers", peers: ["tune-peft", "tune-hand"], ...onModel(STUDENT_LAYERS, tuningStep) },
   { name: "tuning, 12 layers", peers: ["tune-peft", "tune-hand"], ...onModel(TARGET_LAYERS, tuningStep) },
   { name: "private tuning, 4 layers", peers: ["tune-dp-hand"], ...onModel(STUDENT_LAYERS, privateStep) },
   { name: "private tuning, 12 layers", peers: ["tune-dp-hand"], ...onModel(TARGET_LAYERS, privateStep) },
-  {
-    name: "transfer",
-    size: STEP,
-    layers: TARGET_LAYERS,
-    peers: ["transfer-ref"],
-    async load(engine, folder) {
-      const [target, student] = [await randomGpt2(folder, TARGET_LAYERS), await randomGpt2(folder, STUDENT_LAYERS)];
-      return loadStep(engine, transferStep(target.model, student.model, STEP));
-    },
-  },
+  transferBenchmark("transfer", "classes", []),
+  transferBenchmark("transfer, vocabulary loss", "vocabulary", ["transfer-ref"]),
   {
     name: "distillation",
     size: { B: 4, P: 0, T: 128 },

@@ -1,6 +1,7 @@
 /** The steps that are timed: what softpost computes, and the same in the naive layout. */
 import type { Graph, Value } from "../shared/graph/engine.ts";
 import { gradients } from "../shared/graph/gradients.ts";
+import { add, mul, sub } from "../shared/graph/operators/elementwise.ts";
 import { crossEntropy, gather } from "../shared/graph/operators/indexing.ts";
 import { reshape, transpose } from "../shared/graph/operators/layout.ts";
 import { reduceSum } from "../shared/graph/operators/reduction.ts";
@@ -9,16 +10,17 @@ import { constant, input, integers, type Tensor, variable } from "../shared/grap
 import type { Checkpoint } from "../shared/models/checkpoint.ts";
 import { frozenWeights, readWeight } from "../shared/models/checkpoint.ts";
 import type { Model } from "../shared/models/model.ts";
+import type { LossName } from "../shared/protocol/manifest.ts";
 import { Draws, seededRandom } from "../shared/protocol/random.ts";
 import { clippedSum } from "../shared/training/clipped-sums.ts";
 import { DISTILL_CLIP, DISTILL_OPTIMIZER, studentOf } from "../shared/training/distill.ts";
 import { languageInputs, languageOutputs } from "../shared/training/language-rows.ts";
-import { distillLoss, transferLoss } from "../shared/training/losses.ts";
+import { distillLoss, softKl } from "../shared/training/losses.ts";
 import { clipGlobalNorm, optimizerFeeds, optimizerStep, scalar } from "../shared/training/optimizers.ts";
 import { rowsAtOnce } from "../shared/training/record-chunks.ts";
 import { textInputs } from "../shared/training/texts.ts";
 import { TokenRows } from "../shared/training/token-rows.ts";
-import { transferStepLoss } from "../shared/training/transfer.ts";
+import { transferStepLoss } from "../shared/training/transfer-loss.ts";
 import { batchMean, exampleLosses } from "../shared/training/tune.ts";
 import { VOCABULARY, WIDTH } from "./models.ts";
 import { naiveLogits } from "./naive.ts";
@@ -61,11 +63,11 @@ export function randomBatch({ B, T }: Size): Record<"ids" | "lengths" | "read" |
   };
 }
 
-/** Random rows `[rows, WIDTH]`. */
-export function randomRows(rows: number, seed: number): Value {
+/** Random rows `[rows, width]`. */
+export function randomRows(rows: number, seed: number, width = WIDTH): Value {
   const draws = new Draws(seededRandom(seed));
-  const data = Float32Array.from({ length: rows * WIDTH }, () => draws.uniform53() - 0.5);
-  return { shape: [rows, WIDTH], data };
+  const data = Float32Array.from({ length: rows * width }, () => draws.uniform53() - 0.5);
+  return { shape: [rows, width], data };
 }
 
 /** Loss and gradient of a tuning step without privacy. */
@@ -106,20 +108,30 @@ function naiveLosses(model: Model, prompt: Tensor): Tensor {
   return crossEntropy(scores, input("labels", "int32", ["B"]));
 }
 
-/** Loss and gradient of a transfer step: with the cache, and with four forward passes as the reference does it. */
-export function transferStep(target: Model, student: Model, size: Size): Step {
+/**
+ * Loss and gradient of a transfer step: by class distributions, as it is by default, or by the whole vocabulary and α, as in the paper; the
+ * naive layout is the latter with four forward passes, as the reference does it.
+ */
+export function transferStep(target: Model, student: Model, loss: LossName, size: Size): Step {
   const prompt = variable("prompt", [size.P, WIDTH]);
   const shared = reshape(prompt, [1, size.P, WIDTH]);
-  const withGradient = (loss: Tensor) => ({ outputs: { loss, gradient: gradients(loss, [prompt])[0]! } });
+  const withGradient = (value: Tensor) => ({ outputs: { loss: value, gradient: gradients(value, [prompt])[0]! } });
+  const alpha = loss === "vocabulary" ? ALPHA : 0;
   const texts = textInputs();
   const studentPrompt = reshape(variable("studentPrompt", [size.P, WIDTH]), [1, size.P, WIDTH]);
   const wanted = { prompted: naiveLogits(student, texts, studentPrompt), bare: naiveLogits(student, texts) };
   const actual = { prompted: naiveLogits(target, texts, shared), bare: naiveLogits(target, texts) };
-  const cached = ["target", "student", "studentPrompted"].map((name, i) => [name, randomRows(size.B, 3 + i)]);
+  const imitation = softKl(wanted.prompted, actual.prompted);
+  const movement = softKl(sub(wanted.prompted, wanted.bare), sub(actual.prompted, actual.bare));
+  const width = loss === "vocabulary" ? WIDTH : CLASSES.length;
+  const cached = (alpha > 0 ? ["prompted", "student", "target"] : ["prompted"]).map((name, i) => [
+    `cached.${name}`,
+    randomRows(size.B, 3 + i, width),
+  ]);
   return {
-    ours: withGradient(transferStepLoss(target, shared)),
-    naive: withGradient(batchMean(transferLoss(wanted, actual, input("alpha", "float32", [])))),
-    feeds: { ...randomBatch(size), ...Object.fromEntries(cached), alpha: scalar(ALPHA) },
+    ours: withGradient(transferStepLoss(target, { loss, alpha, classes: CLASSES }, shared)),
+    naive: withGradient(batchMean(add(mul(imitation, 1 - ALPHA), mul(movement, ALPHA)))),
+    feeds: { ...randomBatch(size), ...Object.fromEntries(cached) },
     variables: { prompt: randomRows(size.P, 1), studentPrompt: randomRows(size.P, 2) },
   };
 }

@@ -25,12 +25,11 @@ export class Client {
 
   /** Asks for the price of a prompt's transfer, and submits it. */
   async submit(task: string, prompt: string): Promise<Submitted> {
-    const { alpha, steps, batchSize, learningRate } = TASKS[task]!.transfer;
+    const { steps, batchSize, learningRate } = TASKS[task]!.transfer;
     const flags = [
       // The data set's name is opaque to the provider: it only says which prompts share their data.
       ...["--prompt", `${task}/${prompt}`, "--dataset", `${task}-data`, "--public", `${task}-public`],
-      ...["--alpha", String(alpha), "--steps", String(steps), "--batch-size", String(batchSize)],
-      ...["--lr", String(learningRate)],
+      ...["--steps", String(steps), "--batch-size", String(batchSize), "--lr", String(learningRate)],
     ];
     const { result: quote } = await softpost<Quote>(this.#party, "quote", ...flags);
     const { estimate, reserve, model } = quote;
@@ -46,7 +45,10 @@ export class Client {
   /** Follows a transfer to its end and downloads the prompt. */
   async collect({ id }: Submitted, out: string): Promise<Transfer> {
     const { result } = await softpost<Transfer>(this.#party, "wait", id);
-    console.log(`It took ${result.cost!.deviceSeconds} device seconds and cost ${money(result.cost!.micros)}.`);
+    console.log(
+      `It took ${result.cost!.deviceSeconds} device seconds and cost ${money(result.cost!.micros)}. On ${result.travel!.heldOut} held-out ` +
+        `public texts the target with it agrees with the student on ${(100 * result.travel!.agreement).toFixed(0)} %.`,
+    );
     await softpost(this.#party, "download", id, "--out", out);
     return result;
   }

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { pretraining, tasks, writeTask } from "./corpora/prepare.ts";
 import type { TaskFiles } from "./corpora/task-files.ts";
 import { hashOrder } from "./corpora/text.ts";
-import { DISTILLATION, TASKS } from "./settings.ts";
+import { DISTILLATION, FIRST_TASK, TASKS } from "./settings.ts";
 import type { Party } from "./softpost.ts";
 
 const SHIPPED_MODEL = fileURLToPath(new URL("./model", import.meta.url));
@@ -33,9 +33,10 @@ export function partiesOf(folder: string, stop: AbortSignal): Parties {
 /**
  * Makes the folders anew: the provider's with the target and public texts, the client's with its private tasks.
  *
+ * @param full whether every task is to be done, or only the first
  * @returns the tasks
  */
-export function setUp({ provider, client, referee }: Parties): TaskFiles[] {
+export function setUp({ provider, client, referee }: Parties, full: boolean): TaskFiles[] {
   rmSync(referee.folder, { recursive: true, force: true });
   mkdirSync(provider.folder, { recursive: true });
   cpSync(SHIPPED_MODEL, join(provider.folder, "target"), { recursive: true });
@@ -43,7 +44,7 @@ export function setUp({ provider, client, referee }: Parties): TaskFiles[] {
   const texts = DISTILLATION.sources.flatMap((name) => sources.get(name)!);
   const documents = hashOrder(texts, (text) => text).slice(0, DISTILLATION.documents);
   writeFileSync(join(provider.folder, "corpus.jsonl"), jsonl(documents));
-  const made = tasks();
+  const made = tasks().filter(({ task }) => full || task.name === FIRST_TASK);
   for (const files of made) {
     const { name } = files.task;
     writeTask(client.folder, files);

@@ -1,5 +1,5 @@
 /**
- * `npm run demo`: the whole of POST on this machine, on two private tasks. A provider runs as a service, and a client in another folder uses
+ * `npm run demo`: the whole of POST on this machine, on a private task; with `-- --full` on every task. A provider runs as a service, and a client in another folder uses
  * it over HTTP; the work is done by the `softpost` command line, whose commands are shown. Writes `demo-output/report.md` and `.html`.
  */
 import { join, relative } from "node:path";
@@ -37,7 +37,7 @@ async function main(): Promise<void> {
   );
   console.log('folder provider/, "client$" in client/, and "$" in itself.');
   const parties = partiesOf(folder, stop.signal);
-  const tasks = setUp(parties);
+  const tasks = setUp(parties, process.argv.includes("--full"));
 
   console.log("\nThe provider makes a student of its target, on public text,");
   const distilled = await distill(parties);

@@ -1,11 +1,11 @@
-/** How the demo distills, tunes and transfers; README.md of the demo tells how the figures were found. */
+/** How the demo distills, tunes and transfers; README.md of the demo tells what the figures were chosen by. */
 export interface TaskSettings {
   /** What the task is, for the report. */
   readonly about: string;
   readonly promptTokens: number;
   readonly tune: TuningSchedule;
   readonly privateTune: TuningSchedule & { readonly clip: number; readonly epsilon: number; readonly delta: number };
-  readonly transfer: Schedule & { readonly alpha: number };
+  readonly transfer: Schedule;
   /** Public texts that a transfer uses. */
   readonly publicTexts: number;
 }
@@ -22,7 +22,7 @@ export interface TuningSchedule extends Schedule {
 }
 
 export const DISTILLATION = {
-  layers: "0,-1",
+  layers: "-1",
   steps: 400,
   batchSize: 8,
   length: 64,
@@ -32,42 +32,40 @@ export const DISTILLATION = {
   sources: ["wordnet", "mail"],
 };
 
+/** The task of a demo that isn't asked for everything. */
+export const FIRST_TASK = "topic";
+
+const TUNE: TuningSchedule = { steps: 400, averagedSteps: 100, batchSize: 32, learningRate: 3e-2 };
+const PRIVATE_TUNE = {
+  steps: 150,
+  averagedSteps: 50,
+  batchSize: 256,
+  learningRate: 5e-3,
+  clip: 0.5,
+  epsilon: 8,
+};
+const TRANSFER: Schedule = { steps: 600, batchSize: 16, learningRate: 1e-2 };
+
 /** By the name of the task. */
 export const TASKS: Readonly<Record<string, TaskSettings>> = {
-  mailbox: {
-    about:
-      "Is a mail spam or ham? Private: mails that joined the SpamAssassin corpus with its build of 2003. Public: " +
-      "passages of mails of the build of 2002, without labels, each behind its mail's subject.",
-    promptTokens: 20,
-    tune: { steps: 200, averagedSteps: 100, batchSize: 32, learningRate: 1e-2 },
-    privateTune: {
-      steps: 150,
-      averagedSteps: 50,
-      batchSize: 256,
-      learningRate: 1e-2,
-      clip: 0.5,
-      epsilon: 8,
-      delta: 1e-4,
-    },
-    transfer: { steps: 600, batchSize: 16, learningRate: 1e-2, alpha: 0 },
-    publicTexts: 2000,
-  },
   topic: {
     about:
       "Which of eight topics is a WordNet definition about? Private: 1 000 definitions a topic that the target has " +
       "never seen. Public: definitions of other words, without labels.",
     promptTokens: 20,
-    tune: { steps: 400, averagedSteps: 100, batchSize: 32, learningRate: 1e-2 },
-    privateTune: {
-      steps: 150,
-      averagedSteps: 50,
-      batchSize: 256,
-      learningRate: 1e-2,
-      clip: 0.5,
-      epsilon: 8,
-      delta: 1e-4,
-    },
-    transfer: { steps: 600, batchSize: 16, learningRate: 5e-3, alpha: 0.2 },
+    tune: TUNE,
+    privateTune: { ...PRIVATE_TUNE, delta: 1e-4 },
+    transfer: TRANSFER,
+    publicTexts: 2000,
+  },
+  mailbox: {
+    about:
+      "Is a mail spam or ham? Private: mails that joined the SpamAssassin corpus with its build of 2003. Public: " +
+      "passages of mails of the build of 2002, without labels, each behind its mail's subject.",
+    promptTokens: 20,
+    tune: TUNE,
+    privateTune: { ...PRIVATE_TUNE, delta: 1e-4 },
+    transfer: TRANSFER,
     publicTexts: 2000,
   },
 };

@@ -169,8 +169,8 @@ function curve(name: string, { losses }: Pick<Finished, "losses">): Curve {
   return { name, losses };
 }
 
-function transferResult(prompt: string, { quote }: Submitted, { cost }: Transfer): TransferResult {
-  return { prompt, estimate: quote.estimate, reserve: quote.reserve, cost: cost! };
+function transferResult(prompt: string, { quote }: Submitted, { cost, travel }: Transfer): TransferResult {
+  return { prompt, estimate: quote.estimate, reserve: quote.reserve, cost: cost!, travel: travel! };
 }
 
 /** The share of the test examples that have the most frequent class of the training examples. */

@@ -1,11 +1,11 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
 import { secureHeaders } from "hono/secure-headers";
-import { ProblemError } from "../shared/protocol/errors.ts";
 import type { App, AppEnv } from "./http/app-env.ts";
 import { docsPage } from "./http/docs.ts";
 import { invalidRequest, onError } from "./http/errors.ts";
 import { logRequests } from "./http/log.ts";
+import { notFound, refuseUnknown } from "./http/strict-request.ts";
 import { limitStrangers } from "./http/unknown-callers.ts";
 import { drainBody } from "./http/unread-body.ts";
 import { addAdminRoutes } from "./routes/admin.ts";
@@ -25,6 +25,18 @@ const INFO = {
     "Transfers soft prompts from a small student to the language model that it was distilled from (POST). The private data stays with the client: only the prompt and its manifest are sent. A tenant has a rate limit, and so has an address that sends requests without a valid key: both are answered with 429 and Retry-After.",
 };
 
+/** In the order of a client's way; the last two are the provider's own. */
+const TAGS = [
+  { name: "Students", description: "What the provider offers: models to tune prompts on, and public texts." },
+  { name: "Transfers", description: "From a quote to the transferred prompt." },
+  { name: "Budgets", description: "What is spent, reserved and left." },
+  {
+    name: "Administration",
+    description: "Tenants, their keys, limits and data: with the admin secret, or a tenant's own admin key.",
+  },
+  { name: "Internal", description: "Between the provider's own parts; no client needs them." },
+];
+
 export function createApp(): App {
   const app: App = new OpenAPIHono<AppEnv>({
     defaultHook: (result) => {
@@ -32,9 +44,7 @@ export function createApp(): App {
     },
   });
   app.onError(onError);
-  app.notFound(() => {
-    throw new ProblemError("Not found", "There is no such route; see /docs.", { status: 404 });
-  });
+  app.notFound((c) => notFound(app, c));
   app.use(
     logRequests,
     drainBody,
@@ -45,7 +55,7 @@ export function createApp(): App {
     return cors({ origin: allowed, exposeHeaders: ["etag", "location", "x-request-id"], maxAge: 600 })(c, next);
   });
 
-  app.use(limitStrangers);
+  app.use(limitStrangers, refuseUnknown(app));
 
   addCatalogueRoutes(app);
   addQuoteRoutes(app);
@@ -58,9 +68,10 @@ export function createApp(): App {
   addBatchRoutes(app);
 
   app.openAPIRegistry.registerComponent("securitySchemes", "key", { type: "http", scheme: "bearer" });
-  const description = () => app.getOpenAPI31Document({ openapi: "3.1.0", info: INFO });
-  app.get("/openapi.json", (c) => c.json(description()));
-  app.get("/docs", (c) => c.html(docsPage(description())));
+  const description = (url: string) =>
+    app.getOpenAPI31Document({ openapi: "3.1.0", info: INFO, servers: [{ url }], tags: TAGS });
+  app.get("/openapi.json", (c) => c.json(description(c.env.PUBLIC_URL)));
+  app.get("/docs", (c) => c.html(docsPage(description(c.env.PUBLIC_URL))));
   app.get("/", (c) => c.redirect("/docs"));
   return app;
 }

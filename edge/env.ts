@@ -30,6 +30,8 @@ export interface Env {
   readonly PRICE_MICROS: string;
   /** Requests a second that one tenant may send for long. */
   readonly RATE_PER_SECOND: string;
+  /** Header in which what stands in front of the Worker writes the client's address, whatever the client sent; empty where nothing does. */
+  readonly CLIENT_ADDRESS_HEADER: string;
   /** Origins, separated by commas, whose pages may call the API. */
   readonly CORS_ORIGINS: string;
 }

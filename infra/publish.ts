@@ -1,6 +1,6 @@
 /**
  * Publishes into a deployed provider's bucket what `softpost serve` publishes into its own: `node infra/publish.ts --target DIR --student DIR
- * --public FILE…`, and takes a student out of service: `--retire NAME`. It reaches the bucket as a job does (batch/environment.ts). A public set keeps its file's name.
+ * --public FILE…` (`--unknown-origin` for a student without a record of what it was distilled from), and takes a student out of service: `--retire NAME`. It reaches the bucket as a job does (batch/environment.ts). A public set keeps its file's name.
  */
 import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -11,7 +11,14 @@ import { ProblemError } from "../shared/protocol/errors.ts";
 
 const text = { type: "string" } as const;
 const { values } = parseArgs({
-  options: { target: text, student: text, public: { ...text, multiple: true }, description: text, retire: text },
+  options: {
+    target: text,
+    student: text,
+    "unknown-origin": { type: "boolean" },
+    public: { ...text, multiple: true },
+    description: text,
+    retire: text,
+  },
 });
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const named = (folder: string) => ({ folder, name: basename(resolve(folder)) });
@@ -23,7 +30,12 @@ try {
   }
   const store = new Bucket(readEnvironment(process.env).bucket);
   if (target !== undefined && student !== undefined) {
-    const { id, digest } = await publishStudent(store, { student: named(student), target: named(target) });
+    const { "unknown-origin": unknownOrigin = false } = values;
+    const { id, digest } = await publishStudent(store, {
+      student: named(student),
+      target: named(target),
+      unknownOrigin,
+    });
     say(`student ${id} ${digest}`);
   }
   if (values.retire !== undefined) {

@@ -11,7 +11,7 @@ import { publishStudent } from "../storage/publish.ts";
 export async function runDistill(
   spec: DistillSpec,
   { store, models, engines, work, statePath, resume, watch }: JobContext,
-): Promise<void> {
+): Promise<undefined> {
   const teacher = await models.open(spec.teacher);
   const corpus = await fetchPublicSet(store, work, spec.corpus);
   const tokens = await readCorpus([corpus], teacher.tokenizer);
@@ -21,7 +21,7 @@ export async function runDistill(
   const student = await engines.use(spec.job, (engine) => distillStudent(request, engine, watch));
   const folder = join(work, "student");
   await mkdir(folder);
-  await writeStudent(folder, student, teacher);
+  await writeStudent(folder, student, request);
   const target = { folder: teacher.folder, name: spec.teacher.id };
   await publishStudent(store, { student: { folder, name: spec.student }, target });
 }

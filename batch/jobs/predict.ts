@@ -14,7 +14,7 @@ import { readStoredPrompt } from "../storage/stored-prompt.ts";
 export async function runPredict(
   spec: PredictSpec,
   { store, models, engines, work, output, watch }: JobContext,
-): Promise<void> {
+): Promise<undefined> {
   const model = await models.open(spec.model);
   const folder = bucket.job(spec.prompt) + jobFiles.output;
   const prompt = await readStoredPrompt(store, { manifest: folder + MANIFEST_FILE, weights: folder + WEIGHTS_FILE });

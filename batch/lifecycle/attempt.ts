@@ -6,7 +6,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import type { JobResult, Spec } from "../../shared/protocol/job.ts";
+import type { JobResult, ResultFacts, Spec } from "../../shared/protocol/job.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { TrainingEvent, Watch } from "../../shared/training/events.ts";
 import type { Bucket } from "../storage/bucket.ts";
@@ -17,6 +17,8 @@ import type { Log } from "./log.ts";
 
 /** Machines that are lent cheaply may vanish at any moment, and a prompt's state has only a few megabytes. A student's is large. */
 const SAVE_EVERY_SECONDS = { transfer: 2, distill: 60, predict: 60 };
+
+const NO_FACTS: ResultFacts = { travel: null, advice: [] };
 
 /** What a kind of job works with. */
 export interface JobContext {
@@ -35,7 +37,7 @@ export interface JobContext {
 }
 
 export type Handlers = {
-  readonly [K in Spec["kind"]]: (spec: Extract<Spec, { kind: K }>, job: JobContext) => Promise<void>;
+  readonly [K in Spec["kind"]]: (spec: Extract<Spec, { kind: K }>, job: JobContext) => Promise<ResultFacts | undefined>;
 };
 
 export interface AttemptOptions {
@@ -46,6 +48,8 @@ export interface AttemptOptions {
   readonly checkpointSeconds: number | undefined;
   readonly signal: AbortSignal;
   readonly onEvent: (event: TrainingEvent) => void;
+  /** Is told, when work begins, what says how many seconds it took so far. */
+  readonly onClock: (deviceSeconds: () => number) => void;
   readonly log: Log;
 }
 
@@ -63,6 +67,7 @@ export async function attempt(spec: Spec, options: AttemptOptions): Promise<numb
   const checkpoint = new Checkpoint(store, { job: spec.job, run: runOf(spec), statePath, log });
   try {
     const resume = await checkpoint.restore();
+    options.onClock(() => checkpoint.deviceSeconds);
     try {
       return await workOn(spec, { ...options, work, statePath, resume, checkpoint });
     } catch (error) {
@@ -109,9 +114,10 @@ async function workOn(spec: Spec, parts: Parts): Promise<number> {
     resume,
     watch: { signal, onEvent, saveEvery },
   };
-  await (parts.handlers[spec.kind] as (spec: Spec, job: JobContext) => Promise<void>)(spec, context);
+  const handler = parts.handlers[spec.kind] as (spec: Spec, job: JobContext) => Promise<ResultFacts | undefined>;
+  const facts = (await handler(spec, context)) ?? NO_FACTS;
   const { deviceSeconds } = checkpoint;
-  await writeResult(store, spec.job, output, deviceSeconds);
+  await writeResult(store, spec.job, output, { ...facts, deviceSeconds });
   await checkpoint.clear();
   return deviceSeconds;
 }
@@ -120,7 +126,7 @@ async function workOn(spec: Spec, parts: Parts): Promise<number> {
  * Uploads the output, and the result last: where it is, the job is done. A file that another attempt wrote before stays, and is what the
  * result describes.
  */
-async function writeResult(store: Bucket, job: string, output: string, deviceSeconds: number): Promise<void> {
+async function writeResult(store: Bucket, job: string, output: string, facts: Omit<JobResult, "files">): Promise<void> {
   const files: FileRecord[] = [];
   for (const name of (await readdir(output)).sort()) {
     const key = bucket.job(job) + jobFiles.output + name;
@@ -128,6 +134,6 @@ async function writeResult(store: Bucket, job: string, output: string, deviceSec
     const kept = (await store.writeOnce(key, bytes)) ? bytes : (await store.read(key))!;
     files.push({ name, size: kept.length, sha256: await sha256(kept) });
   }
-  const result: JobResult = { files, deviceSeconds };
+  const result: JobResult = { files, ...facts };
   await store.writeOnce(bucket.job(job) + jobFiles.result, JSON.stringify(result));
 }

@@ -4,7 +4,7 @@ import { parseJobId } from "../../shared/protocol/ids.ts";
 import { SHIFT_SECONDS, type TransferSpec } from "../../shared/protocol/job.ts";
 import { Lease } from "./lease.ts";
 import { jobLog, writeMetrics } from "./log.ts";
-import { Reporter } from "./report.ts";
+import { Reporter, reportTarget } from "./report.ts";
 import { isDone, type Outcome, readSpec, runOne, type Start } from "./run-job.ts";
 
 /** How often a job looks for the end of its transfer, which another works on. */
@@ -19,7 +19,7 @@ const LOOK_MS = 2000;
 export async function runShift(own: TransferSpec, start: Start): Promise<Outcome> {
   const { store, signal } = start;
   if (await isDone(store, own.job)) {
-    await new Reporter(own.report, 1, start.id).end("succeeded");
+    await new Reporter(reportTarget(own.report, start.edge), 1, start.id).end("succeeded");
     return "done";
   }
   const shift = new Shift(own.target.digest, start);

@@ -53,6 +53,15 @@ export class Lease {
     return (await Lease.take(store, job, { holder, epoch: before.epoch + 1 }, object.etag)) ?? "taken";
   }
 
+  /** Ends the lease of a holder that is known to be dead, for whoever waits for it. */
+  static async end(store: Bucket, job: string, holder: string): Promise<void> {
+    const object = await store.readTagged(keyOf(job));
+    if (!object) return;
+    const lease = leaseSchema.parse(JSON.parse(new TextDecoder().decode(object.bytes)));
+    if (lease.holder !== holder || lease.until < Date.now()) return;
+    await store.writeIf(keyOf(job), JSON.stringify({ ...lease, until: 0 } satisfies LeaseRecord), object.etag);
+  }
+
   private static async take(store: Bucket, job: string, who: Omit<LeaseRecord, "until">, before: string | null) {
     const lease = { ...who, until: Date.now() + LEASE_MS };
     const etag = await store.writeIf(keyOf(job), JSON.stringify(lease), before);

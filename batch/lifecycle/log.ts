@@ -34,5 +34,9 @@ export function writeMetrics(kind: string, metrics: Metrics, fields: Fields, wri
 }
 
 function toStderr(line: string): void {
-  process.stderr.write(`${line}\n`);
+  try {
+    process.stderr.write(`${line}\n`);
+  } catch {
+    // It is a file on a full disk: the line is lost, the work goes on.
+  }
 }

@@ -3,12 +3,21 @@ import type { TrainingEvent } from "../../shared/training/events.ts";
 
 /** Fresh enough for who watches, and few enough for the edge. */
 const EVERY_MS = 1000;
-/** A job without progress says this often that it lives. */
-const HEARTBEAT_MS = 15_000;
+/** A job without progress says this often that it lives, and how long: who cancels it pays for that. */
+const HEARTBEAT_MS = 5000;
 /** An edge that doesn't answer must not keep a finished job from ending. */
 const REQUEST_MS = 10_000;
 
 type State = JobEvent["state"];
+
+/**
+ * Where a job reports to. A spec lasts longer than an address: a provider on one machine may be started again on another port.
+ *
+ * @param edge where the edge is now, if not where the spec says
+ */
+export function reportTarget({ url, token }: { url: string; token: string }, edge: string | undefined) {
+  return { url: edge === undefined ? url : new URL(new URL(url).pathname, edge).href, token };
+}
 
 /**
  * Tells the edge how a job goes: the newest progress about once a second, and the end. Reports that fail are lost, which the edge
@@ -23,6 +32,8 @@ export class Reporter {
   private progress: JobEvent["progress"] = null;
   private changed = true;
   private sentAt = 0;
+  /** Seconds on the device so far, once work has begun. */
+  deviceSeconds: () => number = () => 0;
 
   /**
    * @param target undefined for a job that nobody waits for
@@ -68,6 +79,7 @@ export class Reporter {
       sequence: this.sequence++,
       state,
       progress,
+      deviceSeconds: this.deviceSeconds(),
       ...(progress?.loss !== undefined && { step: progress.done }),
       ...(problem !== undefined && { problem: problem.slice(0, 1000) }),
     };

@@ -7,15 +7,17 @@ import type { Bucket } from "../storage/bucket.ts";
 import { type AttemptOptions, attempt } from "./attempt.ts";
 import type { Lease } from "./lease.ts";
 import { jobLog, writeMetrics } from "./log.ts";
-import { Reporter } from "./report.ts";
+import { Reporter, reportTarget } from "./report.ts";
 
 /** How work on a job ended: `failed` if trying again is of no use. */
 export type Outcome = "done" | "failed" | "crashed" | "interrupted";
 
 /** What all work of one job start has in common. */
-export interface Start extends Omit<AttemptOptions, "onEvent" | "log"> {
+export interface Start extends Omit<AttemptOptions, "onEvent" | "onClock" | "log"> {
   /** Batch's id of the job. */
   readonly id: string;
+  /** Where the edge is reached, if not where the spec says. */
+  readonly edge: string | undefined;
 }
 
 /** Works on one job, reports how it goes and logs how it ended. */
@@ -23,7 +25,8 @@ export async function runOne(spec: Spec, start: Start, lease?: Lease): Promise<O
   const { kind, job } = spec;
   const log = jobLog({ kind, job, runner: start.id });
   const signal = lease ? AbortSignal.any([start.signal, lease.lost]) : start.signal;
-  const reporter = new Reporter(spec.kind === "transfer" ? spec.report : undefined, lease?.epoch ?? 1, start.id);
+  const target = spec.kind === "transfer" ? reportTarget(spec.report, start.edge) : undefined;
+  const reporter = new Reporter(target, lease?.epoch ?? 1, start.id);
   const end = async (outcome: Outcome, problem?: string, deviceSeconds?: number) => {
     log(outcome, { problem, deviceSeconds });
     const metrics = { [outcome]: 1, ...(deviceSeconds !== undefined && { deviceSeconds }) };
@@ -34,7 +37,10 @@ export async function runOne(spec: Spec, start: Start, lease?: Lease): Promise<O
   };
   log("started", { epoch: lease?.epoch });
   try {
-    const deviceSeconds = await attempt(spec, { ...start, signal, onEvent: reporter.onEvent, log });
+    const onClock = (clock: () => number) => {
+      reporter.deviceSeconds = clock;
+    };
+    const deviceSeconds = await attempt(spec, { ...start, signal, onEvent: reporter.onEvent, onClock, log });
     return await end("done", undefined, deviceSeconds);
   } catch (error) {
     if (error instanceof InterruptedError || signal.aborted) return await end("interrupted");

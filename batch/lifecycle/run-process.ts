@@ -23,10 +23,10 @@ export async function runJob(
   handlers: Handlers,
   signal: AbortSignal,
 ): Promise<number> {
-  const { cache, threads, device, checkpointSeconds, id } = environment;
+  const { cache, threads, device, checkpointSeconds, id, edge } = environment;
   const store = new Bucket(environment.bucket);
   const engines = new Engines({ threads, device });
-  const start = { store, models: new Models(store, cache), engines, handlers, checkpointSeconds, signal, id };
+  const start = { store, models: new Models(store, cache), engines, handlers, checkpointSeconds, signal, id, edge };
   try {
     return EXIT[await run(kind, key, start)];
   } catch (error) {

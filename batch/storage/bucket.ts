@@ -14,6 +14,7 @@ import {
   S3Client,
 } from "@aws-sdk/client-s3";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { parseJson } from "../../shared/protocol/json.ts";
 import { proxyAgents } from "./proxy-agents.ts";
 
 export interface BucketOptions {
@@ -50,16 +51,22 @@ export class Bucket {
     return object && (await object.Body!.transformToByteArray());
   }
 
-  /** The object. @throws ProblemError if there is none */
-  async need(key: string): Promise<Uint8Array> {
+  /**
+   * The object.
+   *
+   * @param sha256 its digest, where that is known
+   * @throws ProblemError if there is none, or its digest is another
+   */
+  async need(key: string, sha256?: string): Promise<Uint8Array> {
     const bytes = await this.read(key);
     if (!bytes) throw new ProblemError("The bucket lacks an object", `${key} is not there.`, { status: 404 });
+    if (sha256 !== undefined) checkDigest(key, createHash("sha256").update(bytes).digest("hex"), sha256);
     return bytes;
   }
 
-  /** @throws ProblemError if there is none */
+  /** @throws ProblemError if there is none, or it isn't JSON */
   async readJson(key: string): Promise<unknown> {
-    return JSON.parse(new TextDecoder().decode(await this.need(key)));
+    return parseJson(new TextDecoder().decode(await this.need(key)), key, "An object is damaged");
   }
 
   async has(key: string): Promise<boolean> {
@@ -135,10 +142,7 @@ export class Bucket {
       },
     });
     await pipeline(body as unknown as NodeJS.ReadableStream, hashing, createWriteStream(part));
-    const found = hash.digest("hex");
-    if (found !== sha256) {
-      throw new ProblemError("An object is damaged", `${key} has the digest ${found}; it should have ${sha256}.`);
-    }
+    checkDigest(key, hash.digest("hex"), sha256);
     await rename(part, path);
   }
 
@@ -176,6 +180,11 @@ export class Bucket {
       throw error;
     }
   }
+}
+
+function checkDigest(key: string, found: string, sha256: string): void {
+  if (found === sha256) return;
+  throw new ProblemError("An object is damaged", `${key} has the digest ${found}; it should have ${sha256}.`);
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { type OpenModel, openModel } from "../../shared/operations/open-model.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import type { FileRecord, PublicSet } from "../../shared/protocol/catalogue.ts";
+import { jobLog } from "../lifecycle/log.ts";
 import type { Bucket } from "./bucket.ts";
+import { damagedFiles, noteDownloaded } from "./cached-model.ts";
 
 /** A model in the bucket, as a job's spec names it. */
 interface StoredModel {
@@ -31,6 +33,7 @@ export class Models {
     if (before) return { ...before, record: { ...before.record, id } };
     const folder = join(this.cache, digest);
     if (!(await stat(folder).catch(() => undefined))) await this.fetch(digest, files, folder);
+    else await this.mend(digest, files, folder);
     const opened = await openModel(folder, { id, digest });
     this.opened.set(digest, opened);
     return opened;
@@ -45,6 +48,18 @@ export class Models {
     }
     // Another job may have been faster: its folder is as good.
     await rename(partial, folder).catch(() => rm(partial, { recursive: true }));
+    await noteDownloaded(folder, files);
+  }
+
+  /** Downloads what was damaged on this machine since an earlier job. Each file appears at once, so that another job may go on reading. */
+  private async mend(digest: string, files: readonly FileRecord[], folder: string): Promise<void> {
+    const damaged = await damagedFiles(folder, files);
+    if (damaged.length === 0) return;
+    for (const { name, sha256 } of damaged) {
+      jobLog({ model: digest })("cached file was damaged", { file: name });
+      await this.store.download(bucket.model(digest) + name, join(folder, name), sha256);
+    }
+    await damagedFiles(folder, files);
   }
 }
 

@@ -13,7 +13,9 @@ import {
   type Student,
 } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { validate } from "../../shared/protocol/json.ts";
 import type { Bucket } from "./bucket.ts";
+import { checkStudent, parameterCount } from "./check-student.ts";
 
 /** Operations a second that a transfer to a target of unknown speed is assumed to do: two cores. Finished jobs correct it. */
 const ASSUMED_FLOPS = 5e10;
@@ -30,26 +32,40 @@ export interface NamedModel {
  * Uploads a student and its target, and puts the student into the catalogue. A student of the same name with other content is
  * retired: clients that tuned on it are told so.
  *
- * @throws ProblemError if a folder isn't a model, or the two don't belong together
+ * @param unknownOrigin whether the student may be published without a record that it was distilled from this target
+ * @throws ProblemError if a folder isn't a model, the two don't belong together, or the student isn't one (`checkStudent`)
  */
 export async function publishStudent(
   store: Bucket,
-  { student, target }: { student: NamedModel; target: NamedModel },
+  {
+    student,
+    target,
+    kind = "distilled",
+    unknownOrigin = false,
+  }: { student: NamedModel; target: NamedModel; kind?: Student["kind"]; unknownOrigin?: boolean },
 ): Promise<Student> {
   const [small, large] = await Promise.all([openCheckpoint(student.folder), openCheckpoint(target.folder)]);
-  if (small.family !== large.family || small.config.width !== large.config.width) {
+  if (kind === "open") requireSameReading(small, large, student.name);
+  else if (small.family !== large.family || small.config.width !== large.config.width) {
     throw new ProblemError(
       "The student is of another target",
       `${student.name} and ${target.name} differ in family or width.`,
     );
   }
-  await requireSameTokenizer(student.folder, target.folder);
+  if (kind === "distilled") await requireSameTokenizer(student.folder, target.folder);
   const id = nameSchema.parse(student.name);
   const hashes = { student: await hashModel(student.folder), target: await hashModel(target.folder) };
+  await checkStudent(
+    { name: student.name, digest: hashes.student.digest, checkpoint: small },
+    { name: target.name, digest: hashes.target.digest, checkpoint: large },
+    kind,
+    unknownOrigin,
+  );
   await uploadModel(store, student.folder, hashes.student);
   await uploadModel(store, target.folder, hashes.target);
   const record: Student = {
     id,
+    kind,
     digest: hashes.student.digest,
     architecture: small.family.name,
     dimension: small.config.width,
@@ -73,6 +89,14 @@ export async function publishStudent(
     return { students: [...retired, record], publicSets };
   });
   return record;
+}
+
+/** @throws ProblemError if one of the two is a masked model and the other isn't: a task's template fits only one kind */
+function requireSameReading(student: Checkpoint, target: Checkpoint, name: string): void {
+  const isMasked = ({ family }: Checkpoint) => family.name === "roberta";
+  if (isMasked(student) === isMasked(target)) return;
+  const detail = `${name} is a ${isMasked(student) ? "masked" : "causal"} model, its target isn't: no task's template fits both.`;
+  throw new ProblemError("The student can't be used for this target", detail);
 }
 
 /**
@@ -124,8 +148,9 @@ async function uploadModel(
 
 /** Only the provider's own commands write the catalogue, one at a time. */
 async function changeCatalogue(store: Bucket, change: (catalogue: Catalogue) => Catalogue): Promise<void> {
+  const title = "The catalogue is damaged";
   const before = (await store.has(bucket.catalogue))
-    ? catalogueSchema.parse(await store.readJson(bucket.catalogue))
+    ? validate(catalogueSchema, await store.readJson(bucket.catalogue), bucket.catalogue, title)
     : { students: [], publicSets: [] };
   await store.write(bucket.catalogue, JSON.stringify(change(before)));
 }
@@ -140,9 +165,4 @@ async function embeddingNorms(checkpoint: Checkpoint): Promise<Student["embeddin
     max = Math.max(max, norm);
   }
   return { mean: sum / config.vocabulary, max };
-}
-
-function parameterCount({ family, config }: Checkpoint): number {
-  const shapes = Object.values(family.parameters(config));
-  return shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
 }

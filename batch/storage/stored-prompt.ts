@@ -1,4 +1,4 @@
-import type { StudentPrompt } from "../../shared/operations/transfer.ts";
+import type { StudentPrompt } from "../../shared/operations/transfer-request.ts";
 import { parsePromptTensor } from "../../shared/prompt/adapter.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseManifest, sha256 } from "../../shared/protocol/manifest.ts";
@@ -7,14 +7,16 @@ import type { Bucket } from "./bucket.ts";
 /**
  * A soft prompt that lies in the bucket. The edge checked it when it came; it is checked again here.
  * @param files keys of its manifest and its tensor
+ * @param sha256OfWeights of the tensor's file, where a spec says it
  * @throws ProblemError if one is missing, not valid, or not the other's
  */
 export async function readStoredPrompt(
   store: Bucket,
   files: { readonly manifest: string; readonly weights: string },
+  sha256OfWeights?: string,
 ): Promise<StudentPrompt> {
   const manifest = parseManifest(new TextDecoder().decode(await store.need(files.manifest)), files.manifest);
-  const bytes = await store.need(files.weights);
+  const bytes = await store.need(files.weights, sha256OfWeights);
   const digest = await sha256(bytes);
   if (digest !== manifest.prompt.digest) {
     const detail = `${files.weights} has the digest ${digest}; its manifest says ${manifest.prompt.digest}.`;

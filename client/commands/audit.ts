@@ -113,7 +113,13 @@ async function auditOneRun(options: Options, io: Io): Promise<void> {
     const trained = [...order.slice(count), ...canaries.filter((_, i) => members[i])];
     const claimed = planOf(options, trained.length)?.epsilon ?? null;
 
-    const prompt = await tuneOn(subject, trained.flat(), options, watch, field === undefined ? undefined : placesOf(trained));
+    const prompt = await tuneOn(
+      subject,
+      trained.flat(),
+      options,
+      watch,
+      field === undefined ? undefined : placesOf(trained),
+    );
     const [before, after] = [
       await confidencesOf(subject, subject.start, canaries.flat(), watch),
       await confidencesOf(subject, prompt, canaries.flat(), watch),

@@ -37,7 +37,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const state = { path: out.statePath, resume };
   const request = { teacher, tokens, layers, steps, batchSize, length, learningRate, seed, state };
   const student = await engineRun(io, (engine, watch) => distillStudent(request, engine, watch));
-  await out.finish((folder) => writeStudent(folder, student, teacher));
+  await out.finish((folder) => writeStudent(folder, student, request));
   const { loss } = student;
   io.result(
     { steps, loss, layers, tokens: tokens.length, out: options.out },

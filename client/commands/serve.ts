@@ -1,31 +1,42 @@
 import { basename, resolve } from "node:path";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
+import type { WantedLimits } from "../../infra/local/first-tenant.ts";
+import type { Settings } from "../../infra/local/identity.ts";
 import type { Provider } from "../../infra/local/provider.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
-import { numberBetween, wholeNumber } from "../options.ts";
+import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 
-/** The first tenant of a provider on one's own machine: generous, but not without limits. */
-const LIMITS: Limits = {
-  micros: 1e9,
-  deviceSeconds: 1e6,
-  virtualTokens: 1e6,
-  concurrent: 10,
-  daily: 1000,
-  privacy: null,
-};
+/** Amounts are kept in millionths of the currency. */
+const MICROS = 1e6;
+const SECONDS_PER_HOUR = 3600;
 
 interface Options {
   readonly dir: string;
   readonly target?: string;
   readonly student?: string;
+  readonly unknownOrigin?: boolean;
+  readonly openStudent?: string;
   readonly public: string[];
   readonly port?: number;
   readonly jobs: number;
+  readonly price?: number;
+  readonly currency?: string;
+  readonly rate?: number;
+  readonly cors?: string[];
+  readonly moneyLimit?: number;
+  readonly deviceSecondsLimit?: number;
+  readonly virtualTokensLimit?: number;
+  readonly concurrentLimit?: number;
+  readonly dailyLimit?: number;
   readonly epsilonLimit?: number;
-  readonly deltaLimit: number;
+  readonly deltaLimit?: number;
 }
+
+const NOTE = `
+What --dir has already is kept: keys, ledgers, what was published, and the port, prices, limits and origins of the last time. An option
+that is given changes them.`;
 
 /** `softpost serve`: a whole provider on this machine, until Ctrl-C. */
 export function registerServe(program: Command, io: Io): void {
@@ -35,35 +46,45 @@ export function registerServe(program: Command, io: Io): void {
     .requiredOption("--dir <dir>", "where the provider keeps everything")
     .option("--target <dir>", "model to transfer prompts to")
     .option("--student <dir>", "the student that was distilled from it, to publish")
+    .option("--unknown-origin", "publish a student without a record that it was distilled from the target")
+    .option("--open-student <dir>", "a model of its own from which prompts are taken for the target, to publish")
     .option("--public <file...>", "JSONL files of public texts, to publish", [])
     .option("--port <n>", "port (default: that of the last time, or a free one)", wholeNumber(1))
-    .option("--jobs <n>", "jobs that run at once", wholeNumber(1), 1)
-    .option(
-      "--epsilon-limit <e>",
-      "privacy limit of the first tenant's data sets (default: none)",
-      numberBetween(0, 1e6),
-    )
-    .option("--delta-limit <d>", "delta of that limit", numberBetween(0, 1), 1e-5)
+    .option("--jobs <n>", "jobs that run at once, and share --threads", wholeNumber(1), 1)
+    .option("--price <x>", "price of a device hour (default: 3.6)", numberBetween(0, 1e6))
+    .option("--currency <code>", "currency of all prices, from the beginning (default: USD)", currency)
+    .option("--rate <n>", "requests a second of one tenant, for long (default: 50)", wholeNumber(1))
+    .option("--cors <origin...>", "origins whose pages may call the API, or none (default: none)", origins)
+    .option("--money-limit <x>", "money for all transfers of the first tenant (default: 1000)", numberBetween(0, 1e9))
+    .option("--device-seconds-limit <n>", "device seconds for them (default: 1000000)", wholeNumber(0))
+    .option("--virtual-tokens-limit <n>", "virtual tokens of all its prompts (default: 1000000)", wholeNumber(0))
+    .option("--concurrent-limit <n>", "its transfers at one time (default: 10)", wholeNumber(0))
+    .option("--daily-limit <n>", "its transfers a day (default: 1000)", wholeNumber(0))
+    .option("--epsilon-limit <e>", "privacy limit of each of its data sets (default: none)", positiveNumber)
+    .option("--delta-limit <d>", "delta of that limit (default: 1e-5)", delta)
+    .addHelpText("after", NOTE)
     .action((options: Options) => run(options, io));
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  if ((options.target === undefined) !== (options.student === undefined)) {
-    throw new ProblemError("There is nothing to publish", "--target and --student are given together or not at all.");
-  }
-  const { dir: folder, port, jobs: concurrency, epsilonLimit: epsilon, deltaLimit: delta } = options;
-  const limits = { ...LIMITS, privacy: epsilon === undefined ? null : { epsilon, delta } };
+  checkOptions(options, io);
+  const { dir: folder, port, jobs: concurrency } = options;
   const stopped = stopSignal();
   // Loaded only here: a client that talks to somebody else's provider needs none of it.
   const { startProvider } = await import("../../infra/local/provider.ts");
-  const provider = await startProvider({ folder, port, concurrency, limits });
+  const provider = await startProvider({
+    folder,
+    port,
+    concurrency,
+    threads: io.threads,
+    device: io.device,
+    settings: settingsOf(options),
+    limits: limitsOf(options),
+  });
   try {
     await publish(provider, options);
-    const { url, key, adminSecret, clientConfig } = provider;
-    io.result(
-      { url, key, adminSecret, clientConfig },
-      `${url} (description at ${url}/docs)\nAPI key:      ${key}\nAdmin secret: ${adminSecret}\nFor a client:  export SOFTPOST_CONFIG=${clientConfig}`,
-    );
+    const { url, key, adminSecret, clientConfig, limits, settings } = provider;
+    io.result({ url, key, adminSecret, clientConfig, limits, settings }, describe(provider));
     await stopped;
     io.message("Stopping: running jobs write a checkpoint.");
   } finally {
@@ -71,13 +92,85 @@ async function run(options: Options, io: Io): Promise<void> {
   }
 }
 
-async function publish({ store }: Provider, { target, student, public: files }: Options): Promise<void> {
+/** @throws ProblemError for what would be passed over in silence */
+function checkOptions({ target, student, openStudent }: Options, io: Io): void {
+  if ((target === undefined) !== (student === undefined && openStudent === undefined)) {
+    const detail = "--target is given with --student or --open-student, or none of them is.";
+    throw new ProblemError("There is nothing to publish", detail);
+  }
+  if (io.precision !== "float32") {
+    throw new ProblemError("The precision can't be used", "Jobs compute in fp32; leave --precision out.");
+  }
+  if (io.metrics !== undefined) {
+    const detail = "Losses of transfers are in GET /v1/transfers/ID and in softpost status; leave --metrics out.";
+    throw new ProblemError("There are no metrics to write", detail);
+  }
+}
+
+function settingsOf({ price, currency, rate, cors }: Options): Settings {
+  const priceMicros = price === undefined ? undefined : Math.round((price * MICROS) / SECONDS_PER_HOUR);
+  return { priceMicros, currency, ratePerSecond: rate, corsOrigins: cors };
+}
+
+function limitsOf(options: Options): WantedLimits {
+  const { moneyLimit, deviceSecondsLimit, virtualTokensLimit, concurrentLimit, dailyLimit } = options;
+  return {
+    micros: moneyLimit === undefined ? undefined : Math.round(moneyLimit * MICROS),
+    deviceSeconds: deviceSecondsLimit,
+    virtualTokens: virtualTokensLimit,
+    concurrent: concurrentLimit,
+    daily: dailyLimit,
+    epsilon: options.epsilonLimit,
+    delta: options.deltaLimit,
+  };
+}
+
+function describe({ url, key, adminSecret, clientConfig, limits }: Provider): string {
+  return [
+    `${url} (description at ${url}/docs)`,
+    `API key:      ${key}`,
+    `Admin secret: ${adminSecret}`,
+    ...(limits ? [`Its limits:   ${describeLimits(limits)}`] : []),
+    `For a client:  export SOFTPOST_CONFIG=${clientConfig}`,
+  ].join("\n");
+}
+
+function describeLimits({ micros, deviceSeconds, virtualTokens, concurrent, daily, privacy }: Limits): string {
+  const epsilon = privacy === null ? "privacy not limited" : `epsilon ${privacy.epsilon} at delta ${privacy.delta}`;
+  return `${micros / MICROS} in money, ${deviceSeconds} device seconds, ${virtualTokens} virtual tokens, ${concurrent} transfers at one time, ${daily} a day, ${epsilon}`;
+}
+
+async function publish({ store }: Provider, options: Options): Promise<void> {
+  const { target, student, openStudent, unknownOrigin = false, public: files } = options;
   const { publishPublicSet, publishStudent } = await import("../../batch/storage/publish.ts");
   const named = (folder: string) => ({ folder, name: basename(resolve(folder)) });
   if (target !== undefined && student !== undefined) {
-    await publishStudent(store, { student: named(student), target: named(target) });
+    await publishStudent(store, { student: named(student), target: named(target), unknownOrigin });
+  }
+  if (target !== undefined && openStudent !== undefined) {
+    await publishStudent(store, { student: named(openStudent), target: named(target), kind: "open" });
   }
   for (const file of files) await publishPublicSet(store, { file, description: "" });
+}
+
+function currency(text: string): string {
+  if (!/^[A-Z]{3}$/.test(text)) throw new InvalidArgumentError("It must be a code of three capitals, such as EUR.");
+  return text;
+}
+
+/** Gathers origins; the word none stands for an empty list. */
+function origins(text: string, before: string[] = []): string[] {
+  if (text === "none") return [];
+  if (URL.parse(text)?.origin !== text) {
+    throw new InvalidArgumentError("It must be an origin, such as https://console.example, or none.");
+  }
+  return [...before, text];
+}
+
+function delta(text: string): number {
+  const value = numberBetween(0, 1)(text);
+  if (value === 0 || value === 1) throw new InvalidArgumentError("It must be a number between 0 and 1.");
+  return value;
 }
 
 /** Resolves at the first Ctrl-C or SIGTERM; a second one ends the program at once. */

@@ -3,6 +3,7 @@ import type { Transfer } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import type { Io } from "../output.ts";
+import { describeTravel } from "./transfer.ts";
 
 /** `softpost status`: one transfer, or all of them. */
 export function registerStatus(program: Command, io: Io): void {
@@ -23,10 +24,14 @@ export function registerStatus(program: Command, io: Io): void {
 
 /** A transfer in a line. */
 export function describe(transfer: Transfer): string {
-  const { id, state, progress, problem } = transfer;
+  const { id, state, progress, problem, travel, advice } = transfer;
   const loss = progress?.loss === undefined ? "" : `, loss ${progress.loss.toPrecision(4)}`;
   const where = progress ? `, ${progress.phase} ${progress.done}/${progress.total}${loss}` : "";
-  return `${id}: ${state}${where}, ${describeCost(transfer)}${problem ? `. ${problem}` : ""}`;
+  const measured = travel ? `, ${describeTravel(travel)}` : "";
+  const more = [...(problem === null ? [] : [problem]), ...advice]
+    .map((text) => `. ${text.replace(/\.$/, "")}`)
+    .join("");
+  return `${id}: ${state}${where}, ${describeCost(transfer)}${measured}${more}`;
 }
 
 function describeCost({ rate, estimatedSeconds, actualSeconds, cost }: Transfer): string {

@@ -28,9 +28,9 @@ async function list(options: Options, io: Io): Promise<void> {
   const api = new Api(await connect(options));
   const [students, publicSets] = await Promise.all([api.students(), api.publicSets()]);
   const lines = [
-    ...students.map(({ id, target, files, retired }) => {
+    ...students.map(({ id, kind, target, files, retired }) => {
       const megabytes = (files.reduce((sum, { size }) => sum + size, 0) / 1e6).toFixed(1);
-      return `${id}: student of ${target.id}, ${megabytes} MB${retired ? " (retired)" : ""}`;
+      return `${id}: ${kind === "open" ? "open student" : "student"} of ${target.id}, ${megabytes} MB${retired ? " (retired)" : ""}`;
     }),
     ...publicSets.map(({ id, examples, description }) => `${id}: public set of ${examples} texts. ${description}`),
   ];

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
-import type { Command } from "commander";
-import type { TransferOptions } from "../../shared/protocol/transfer.ts";
+import { type Command, Option } from "commander";
+import { LOSSES, type LossName, STARTS, type StartName, type TransferOptions } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type Connection, type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import { type SubmitRequest, submitRequest } from "../api/submission.ts";
@@ -12,10 +12,13 @@ export interface TransferFlags extends ConnectionOptions {
   readonly prompt: string;
   readonly dataset: string;
   readonly public: string;
+  readonly loss?: LossName;
   readonly steps?: number;
   readonly batchSize?: number;
   readonly lr?: number;
   readonly alpha?: number;
+  readonly start?: StartName[];
+  readonly select?: number;
   readonly seed?: number;
 }
 
@@ -30,17 +33,25 @@ export function withTransferFlags(command: Command): Command {
     .requiredOption("--prompt <dir>", "the tuned prompt's folder")
     .requiredOption("--dataset <id>", "an opaque name of the private data set, the same for all its prompts")
     .requiredOption("--public <id>", "the provider's public set to transfer on")
+    .addOption(new Option("--loss <name>", "compare class distributions, or whole vocabularies").choices(LOSSES))
     .option("--steps <n>", "optimiser steps", wholeNumber(1))
     .option("--batch-size <n>", "rows a step", wholeNumber(1))
-    .option("--lr <x>", "learning rate", positiveNumber)
+    .option("--lr <x>", "peak learning rate", positiveNumber)
+    .addOption(
+      new Option("--start <name...>", "start from the words of the student's prompt, the prompt, or try both").choices(
+        STARTS,
+      ),
+    )
+    .option("--select <n>", "choose so many public texts that carry the task", wholeNumber(10))
     .option("--alpha <a>", "weight of the loss on the prompt-induced difference", numberBetween(0, 1))
     .option("--seed <n>", "seed of the order", wholeNumber(0));
 }
 
 /** The options as the API takes them; what isn't given is the provider's default. */
 export function transferOptions(flags: TransferFlags): Partial<TransferOptions> {
-  const { dataset, public: publicSet, steps, batchSize, lr: learningRate, alpha, seed } = flags;
-  const given = Object.entries({ steps, batchSize, learningRate, alpha, seed }).filter(
+  const { dataset, public: publicSet, loss, steps, batchSize, lr: learningRate, alpha, seed } = flags;
+  const { start: starts, select: selected } = flags;
+  const given = Object.entries({ loss, steps, batchSize, learningRate, alpha, starts, selected, seed }).filter(
     ([, value]) => value !== undefined,
   );
   return { dataset, publicSet, ...Object.fromEntries(given) };

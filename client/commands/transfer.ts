@@ -1,9 +1,26 @@
+<<<<<<< HEAD
+
 import { type Command, InvalidArgumentError } from "commander";
 import { refuseUnits } from "../../shared/data/jsonl.ts";
+
+=======
+
+import { type Command, InvalidArgumentError, Option } from "commander";
+
+>>>>>>> main
+
 import { hashFile } from "../../shared/data/model-files.ts";
-import { encodedExamples, encodedTexts } from "../../shared/operations/texts.ts";
+import { encodedExamples, publicTexts } from "../../shared/operations/texts.ts";
 import { transferPrompt } from "../../shared/operations/transfer.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
+import {
+  LOSSES,
+  type LossName,
+  STARTS,
+  type StartName,
+  TRANSFER_DEFAULTS,
+  type Travel,
+} from "../../shared/protocol/transfer.ts";
 import { loadModel, loadPrompt, requireManifest } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
@@ -17,8 +34,12 @@ interface Options {
   prompt: string;
   public: string;
   out: string;
+  open?: boolean;
+  loss: LossName;
   alpha: number | "auto";
   alphaData?: string;
+  start: StartName[];
+  select?: number;
   steps: number;
   batchSize: number;
   lr: number;
@@ -36,11 +57,26 @@ export function registerTransfer(program: Command, io: Io): void {
     .requiredOption("--prompt <dir>", "soft prompt that was tuned on the student")
     .requiredOption("--public <file>", 'public rows of {"text"} (JSONL)')
     .requiredOption("--out <dir>", "new folder for the target's prompt")
-    .option("--alpha <a>", "weight of the movement term, 0 to 1, or auto", alphaOption, 0.5)
+    .option("--open", "the student is a model of its own, not one that was distilled from the target")
+    .addOption(
+      new Option("--loss <name>", "what of student and target is compared: class distributions, or whole vocabularies")
+        .choices(LOSSES)
+        .default(TRANSFER_DEFAULTS.loss),
+    )
+    .option("--alpha <a>", "weight of the movement term, 0 to 1, or auto", alphaOption, TRANSFER_DEFAULTS.alpha)
     .option("--alpha-data <file>", "labelled public rows of a like task, from which --alpha auto chooses")
-    .option("--steps <n>", "optimiser steps", wholeNumber(1), 5000)
-    .option("--batch-size <n>", "texts a step", wholeNumber(1), 16)
-    .option("--lr <x>", "learning rate", positiveNumber, 1e-3)
+    .addOption(
+      new Option(
+        "--start <name...>",
+        "the words that the student's prompt started from, the prompt itself, or try both",
+      )
+        .choices(STARTS)
+        .default(["words"]),
+    )
+    .option("--select <n>", "choose so many public texts that carry the task (default: all)", wholeNumber(10))
+    .option("--steps <n>", "optimiser steps", wholeNumber(1), TRANSFER_DEFAULTS.steps)
+    .option("--batch-size <n>", "texts a step", wholeNumber(1), TRANSFER_DEFAULTS.batchSize)
+    .option("--lr <x>", "peak learning rate", positiveNumber, TRANSFER_DEFAULTS.learningRate)
     .option("--seed <n>", "seed of the order", wholeNumber(0), 0)
     .option("--resume", "go on with an unfinished run")
     .action((options: Options, command: Command) => {
@@ -66,32 +102,50 @@ async function run(options: Options, io: Io): Promise<void> {
   const prompt = requireManifest(await loadPrompt(options.prompt, student, io), options.prompt);
   const { task } = prompt.manifest;
   const target = await loadModel(options.target, io);
+<<<<<<< HEAD
   const unit = prompt.manifest.privacy?.unit;
   if (unit) await refuseUnits(options.public, unit.field);
   const texts = await encodedTexts(options.public, task, target, io.message);
   const { alphaData, steps, batchSize, lr: learningRate, seed, resume = false } = options;
+=======
+  const texts = await publicTexts(options.public, task, target, student, io.message);
+>>>>>>> main
   const { sha256: digest } = await hashFile(options.public);
+  const { open = false, loss, alphaData, start, select = null, steps, batchSize, seed, resume = false } = options;
   const request = {
     target,
     student,
+    open,
     prompt,
-    publicSet: { id: neutralId("public", digest), digest, file: options.public, texts },
+    publicSet: { id: neutralId("public", digest), digest, ...texts },
+    loss,
     alpha:
       alphaData === undefined
         ? Number(options.alpha)
         : { labelled: await encodedExamples(alphaData, task, target, io.message) },
+    starts: [...new Set(start)],
+    selected: select,
     steps,
     batchSize,
-    learningRate,
+    learningRate: options.lr,
     seed,
     state: { path: out.statePath, resume },
   };
-  const { loss, alpha, ...moved } = await engineRun(io, (engine, watch) =>
+  const moved = await engineRun(io, (engine, watch) =>
     transferPrompt(request, { use: (_, run) => run(engine), bareStates: (_, compute) => compute(), watch }),
   );
   await out.finish((folder) => writePrompt(folder, moved));
+  const { alpha, travel, advice } = moved;
+  for (const text of advice) io.message(text);
+  const measured = travel ? `, ${describeTravel(travel)}` : "";
   io.result(
-    { steps, loss, alpha, out: options.out },
-    `${options.out}: public loss ${loss.toPrecision(4)}, alpha ${alpha}`,
+    { steps, loss: moved.loss, alpha, travel, advice, out: options.out },
+    `${options.out}: public loss ${moved.loss.toPrecision(4)}${measured}`,
   );
+}
+
+/** How well a prompt travelled, in words. */
+export function describeTravel({ agreement, divergence, heldOut }: Travel): string {
+  const percent = (100 * agreement).toFixed(1);
+  return `student and target agree on ${percent} % of ${heldOut} held-out public texts (divergence ${divergence.toPrecision(3)})`;
 }

@@ -69,7 +69,11 @@ export function registerTune(program: Command, io: Io): void {
     .option("--prompt <dir>", "soft prompt to start from (default: the task's init text)")
     .requiredOption("--out <dir>", "new folder for the prompt")
     .option("--prompt-tokens <n>", `virtual tokens (default: ${PROMPT_TOKENS})`, wholeNumber(1))
-    .option("--epochs <n>", `passes over the data, by units if they have several rows (default: ${EPOCHS})`, positiveNumber)
+    .option(
+      "--epochs <n>",
+      `passes over the data, by units if they have several rows (default: ${EPOCHS})`,
+      positiveNumber,
+    )
     .addOption(new Option("--steps <n>", "optimiser steps").argParser(wholeNumber(1)).conflicts("epochs"))
     .option("--batch-size <n>", "examples a step; with differential privacy the expected number", wholeNumber(1), 32)
     .addOption(new Option("--optimizer <name>", "optimiser").choices(["adam", "sgd"]).default("adam"))
@@ -87,7 +91,11 @@ export function registerTune(program: Command, io: Io): void {
     .option("--delta <d>", "δ of the guarantee, at most 1 / examples", numberBetween(0, 1))
     .option("--privacy-unit <field>", "protect all rows with one value of this field, such as a user, and not one row")
     .option("--rows-per-unit <m>", `most rows of a unit in a step (default: ${ROWS_PER_UNIT})`, wholeNumber(1))
-    .option("--clip <c>", `norm that an example's (or unit's mean) gradient is clipped to (default: ${CLIP})`, positiveNumber)
+    .option(
+      "--clip <c>",
+      `norm that an example's (or unit's mean) gradient is clipped to (default: ${CLIP})`,
+      positiveNumber,
+    )
     .addOption(new Option("--accountant <name>", "accountant").choices(ACCOUNTANTS))
     .option("--budget-epsilon <e>", "refuse if all runs on this data would compose to a larger ε", positiveNumber)
     .option(

@@ -1,4 +1,4 @@
-import type { Budget, Cost } from "../../shared/protocol/transfer.ts";
+import type { Budget, Cost, Travel } from "../../shared/protocol/transfer.ts";
 
 /** What the demo measured: the reports are written from this and nothing else. */
 export interface Results {
@@ -19,6 +19,8 @@ export interface TransferResult {
   /** What was set aside: the most that it could cost. */
   readonly reserve: Cost;
   readonly cost: Cost;
+  /** How well the prompt travelled, as the provider's record says. */
+  readonly travel: Travel;
 }
 
 export interface TaskResults {

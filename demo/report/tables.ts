@@ -55,12 +55,24 @@ export function sentText(sent: readonly Sent[]): string {
   return `Everything that left the client's folder, ${total} bytes:\n${columns([SENT_HEAD, ...sentRows(sent)])}`;
 }
 
-export const TRANSFER_HEAD = ["prompt", "quoted", "at most", "device seconds", "cost"] as const;
+export const TRANSFER_HEAD = [
+  "prompt",
+  "quoted",
+  "at most",
+  "device seconds",
+  "cost",
+  "agreement with the student",
+] as const;
 
 export function transferRows({ transfers }: Results): string[][] {
   const price = ({ micros }: Cost) => money(micros);
-  return transfers.map(({ prompt, estimate, reserve, cost }) => [
-    ...[prompt, price(estimate), price(reserve), String(cost.deviceSeconds), price(cost)],
+  return transfers.map(({ prompt, estimate, reserve, cost, travel }) => [
+    prompt,
+    price(estimate),
+    price(reserve),
+    String(cost.deviceSeconds),
+    price(cost),
+    `${percent(travel.agreement)} % of ${travel.heldOut} public texts`,
   ]);
 }
 

@@ -69,7 +69,7 @@ function describe(results: Results): Block[] {
     {
       kind: "paragraph",
       text:
-        "A provider hosts the target, a small language model, and publishes a student of two of its layers. A client tunes " +
+        "A provider hosts the target, a small language model, and publishes a student of one of its layers. A client tunes " +
         "soft prompts on the student with private data, with and without differential privacy, and sends only these, over HTTP. " +
         "The provider's batch jobs transfer them to the target with public texts. " +
         `All of it ran on this machine in ${seconds.toFixed(0)} seconds.`,

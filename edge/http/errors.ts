@@ -2,6 +2,7 @@ import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { MAX_FAULTS } from "../../shared/protocol/json.ts";
 import type { AppEnv } from "./app-env.ts";
 
 /** RFC 9457, with every fault of the request in `faults`. */
@@ -19,7 +20,7 @@ export const problemSchema = z
 /** The one place where errors become answers. What isn't a ProblemError is our own bug: it is logged, not shown. */
 export function onError(error: Error, c: Context<AppEnv>): Response {
   const problem = toProblem(error);
-  if (problem.status >= 500) c.set("error", String(error.stack ?? error));
+  if (problem.status >= 500) c.set("error", withCauses(error));
   const { title, detail, status, faults } = problem;
   const body: z.output<typeof problemSchema> = {
     type: `urn:softpost:problem:${title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}`,
@@ -36,20 +37,36 @@ export function onError(error: Error, c: Context<AppEnv>): Response {
   return new Response(JSON.stringify(body), { status, headers });
 }
 
+/** For the log: an error with what caused it. */
+function withCauses(error: Error): string {
+  const own = String(error.stack ?? error);
+  return error.cause instanceof Error ? `${own}\nCaused by: ${withCauses(error.cause)}` : own;
+}
+
+/** How workerd says that a ledger can't be written: on one machine, whose disk is full. */
+const NO_ROOM = /SQLITE_FULL|disk is full|SQLITE_IOERR|no space left/i;
+
 function toProblem(error: Error): ProblemError {
   if (error instanceof ProblemError) return error;
+  if (NO_ROOM.test(error.message)) {
+    return new ProblemError("The storage can't be written", "Nothing was changed; try again later.", { status: 503 });
+  }
   if (error instanceof HTTPException && error.status < 500) {
     return new ProblemError("The request is not valid", error.message || "It can't be read.", { status: error.status });
   }
   return new ProblemError("Internal error", "It was logged; quote the instance when you report it.", { status: 500 });
 }
 
+/** Parts of a request by Hono's names for them. */
+const PARTS: Readonly<Record<string, string>> = { json: "body", param: "path", query: "query", header: "headers" };
+
 /** For a request that doesn't fit its route's schema. */
 export function invalidRequest(error: z.core.$ZodError, where: string): ProblemError {
-  const faults = error.issues.map((issue) => ({
-    at: `${where}#${issue.path.map((part) => `/${String(part)}`).join("")}`,
+  const part = PARTS[where] ?? where;
+  const faults = error.issues.slice(0, MAX_FAULTS).map((issue) => ({
+    at: `${part}#${issue.path.map((part) => `/${String(part)}`).join("")}`,
     message: issue.message,
   }));
-  const detail = `Its ${where} has ${faults.length === 1 ? "a fault" : `${faults.length} faults`}.`;
+  const detail = `The ${part} ${part === "headers" ? "have" : "has"} ${faults.length === 1 ? "a fault" : `${faults.length} faults`}.`;
   return new ProblemError("The request is not valid", detail, { status: where === "json" ? 422 : 400, faults });
 }

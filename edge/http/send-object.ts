@@ -1,5 +1,6 @@
+import type { Context } from "hono";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import type { PromptStore } from "../storage/prompt-store.ts";
+import type { AppEnv } from "./app-env.ts";
 
 /**
  * Answers a GET from the bucket with Range (RFC 9110), conditional requests and a strong ETag: the digest of the content, which
@@ -9,11 +10,11 @@ import type { PromptStore } from "../storage/prompt-store.ts";
  * @throws ProblemError 404, 416
  */
 export async function sendObject(
-  prompts: PromptStore,
+  c: Context<AppEnv>,
   key: string,
   file: { name: string; sha256: string; size: number },
-  request: Request,
 ): Promise<Response> {
+  const request = c.req.raw;
   const etag = `"${file.sha256}"`;
   const headers = new Headers({
     etag,
@@ -26,13 +27,23 @@ export async function sendObject(
 
   const ifRange = request.headers.get("if-range");
   const wanted = ifRange === null || ifRange === etag ? request.headers.get("range") : null;
-  const range = parseRange(wanted, file.size);
-  const object = await prompts.get(key, range ? { range } : {});
+  const range = rangeOf(c, wanted, file.size);
+  const object = await c.env.PROMPTS.get(key, range ? { range } : {});
   if (!object) throw new ProblemError("Not found", `The file ${file.name} is not there.`, { status: 404 });
   headers.set("content-length", String(range?.length ?? object.size));
   if (!range) return new Response(object.body, { headers });
   headers.set("content-range", `bytes ${range.offset}-${range.offset + range.length - 1}/${file.size}`);
   return new Response(object.body, { status: 206, headers });
+}
+
+/** With the size that RFC 9110 section 15.5.17 wants in an answer of 416. */
+function rangeOf(c: Context<AppEnv>, header: string | null, size: number) {
+  try {
+    return parseRange(header, size);
+  } catch (error) {
+    c.header("content-range", `bytes */${size}`);
+    throw error;
+  }
 }
 
 /** One range; a header that isn't understood or names several is ignored, as RFC 9110 section 14.2 allows. */

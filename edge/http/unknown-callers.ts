@@ -2,7 +2,7 @@ import { createMiddleware } from "hono/factory";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { AppEnv } from "./app-env.ts";
 
-/** Wrong keys that one address may send in a row, and how many a second after that: who mistypes is let through, who guesses isn't. */
+/** Wrong keys that one address may send in a row, and how many a second after that: who mistypes is told so, who guesses isn't. */
 const BURST = 20;
 const PER_SECOND = 1;
 /** Addresses that are remembered, some hundred kilobytes; the oldest are forgotten first. */
@@ -11,22 +11,22 @@ const MAX_ADDRESSES = 5000;
 const failures = new Map<string, { left: number; at: number }>();
 
 /**
- * Answers 429 to an address that has sent many requests without a valid key, before any of them reaches a ledger. It counts in the memory of one
- * Worker instance only: it keeps a single guesser cheap. Against many addresses Cloudflare's own rate limiting rules stand in front.
+ * Answers 429 in place of 401 to an address that has sent many requests without a valid key. Only those: behind one address there are many
+ * clients (a company, or all programs of a machine), and none may lock out another. It counts in the memory of one Worker instance only;
+ * against floods Cloudflare's own rate limiting rules stand in front.
  */
 export const limitStrangers = createMiddleware<AppEnv>(async (c, next) => {
-  // Cloudflare sets it, whatever the client sent.
-  const address = c.req.header("cf-connecting-ip") ?? "";
-  if (leftOf(address) < 1) {
-    const detail = "This address sent many requests without a valid key; wait a moment.";
-    throw new ProblemError("Too many requests", detail, { status: 429 });
-  }
   await next();
   if (c.res.status !== 401) return;
+  const header = c.env.CLIENT_ADDRESS_HEADER;
+  const address = (header && c.req.header(header)) || "";
   const left = leftOf(address) - 1;
   failures.delete(address);
-  failures.set(address, { left, at: Date.now() });
+  failures.set(address, { left: Math.max(left, 0), at: Date.now() });
   if (failures.size > MAX_ADDRESSES) failures.delete(failures.keys().next().value!);
+  if (left >= 0) return;
+  const detail = "This address sent many requests without a valid key; wait a moment.";
+  throw new ProblemError("Too many requests", detail, { status: 429 });
 });
 
 function leftOf(address: string): number {

@@ -14,8 +14,13 @@ type Part = keyof typeof PARTS;
 
 const TITLE = "The upload is not valid";
 
+/** How long a body may take to arrive: 4 MB at 70 kB/s. */
+const MAX_BODY_MS = 60_000;
+/** How long nothing may come of it: more than a machine that has much else to do keeps a body waiting. */
+const MAX_PAUSE_MS = 30_000;
+
 /**
- * Refuses a longer body while it arrives, whatever length was declared. What it leaves unread can be drained (`drainBody`), which is
+ * Refuses a longer or slower body while it arrives, whatever length was declared. What it leaves unread can be drained (`drainBody`), which is
  * why this isn't Hono's own: that one keeps the body locked.
  */
 export function limitBody(maxSize: number) {
@@ -30,14 +35,19 @@ export function limitBody(maxSize: number) {
   });
 }
 
-/** The whole stream; undefined, and the rest left in it, if it has more than `limit` bytes. */
+/**
+ * The whole stream; undefined, and the rest left in it, if it has more than `limit` bytes.
+ *
+ * @throws ProblemError 408 if it comes too slowly, 400 if it breaks off or its chunks aren't valid HTTP
+ */
 async function readAtMost(stream: ReadableStream<Uint8Array>, limit: number): Promise<Uint8Array | undefined> {
   const reader = stream.getReader();
   const chunks: Uint8Array[] = [];
+  const deadline = Date.now() + MAX_BODY_MS;
   let size = 0;
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await readInTime(reader, Math.min(MAX_PAUSE_MS, deadline - Date.now()));
       if (done) break;
       size += value.length;
       if (size > limit) return undefined;
@@ -53,6 +63,25 @@ async function readAtMost(stream: ReadableStream<Uint8Array>, limit: number): Pr
     at += chunk.length;
   }
   return bytes;
+}
+
+async function readInTime(reader: ReadableStreamDefaultReader<Uint8Array>, milliseconds: number) {
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    void reader.cancel().catch(() => {});
+  }, milliseconds);
+  const broken = "Its body was cut off, or is no valid HTTP.";
+  const read = await reader.read().catch((cause) => {
+    throw late ? tooSlow() : new ProblemError("The request is not valid", broken, { cause });
+  });
+  clearTimeout(timer);
+  if (late) throw tooSlow();
+  return read;
+}
+
+function tooSlow(): ProblemError {
+  return new ProblemError("The body comes too slowly", "Send it again, at once.", { status: 408 });
 }
 
 /**
@@ -86,13 +115,16 @@ export async function readUpload(request: Request): Promise<Record<Part, Uint8Ar
 }
 
 async function readForm(request: Request): Promise<FormData> {
-  if (!request.headers.get("content-type")?.startsWith("multipart/form-data")) {
+  const [type = "", ...parameters] = (request.headers.get("content-type") ?? "").split(";");
+  if (type.trim().toLowerCase() !== "multipart/form-data") {
     throw new ProblemError(TITLE, "Send multipart/form-data with the parts manifest, prompt and options.", {
       status: 415,
     });
   }
   try {
-    return await request.formData();
+    // Media types are written in any case (RFC 9110, section 8.3.1), but workerd takes small letters only.
+    const headers = { "content-type": ["multipart/form-data", ...parameters].join(";") };
+    return await new Response(request.body, { headers }).formData();
   } catch (cause) {
     if (cause instanceof ProblemError) throw cause;
     throw new ProblemError(TITLE, "The multipart body can't be read.", { cause });

@@ -57,5 +57,11 @@ function datasetView(dataset: string, releases: readonly Release[], limit: numbe
   const stated = Math.max(...records.map((record) => record?.delta ?? 0));
   const delta = limit ?? (stated > 0 ? stated : SHOWN_DELTA);
   const epsilon = composedEpsilon(records, delta);
-  return { dataset, prompts: releases.length, epsilon: Number.isFinite(epsilon) ? epsilon : null, delta, unit: composedUnit(records) };
+  return {
+    dataset,
+    prompts: releases.length,
+    epsilon: Number.isFinite(epsilon) ? epsilon : null,
+    delta,
+    unit: composedUnit(records),
+  };
 }

@@ -75,7 +75,8 @@ export function advance(current: State, next: State): State {
 
 /**
  * What a finished transfer costs. It never costs more than was set aside, whatever the job took: the tenant agreed to no
- * more, and budgets hold whatever the clocks say. A failure or a cancellation costs nothing.
+ * more, and budgets hold whatever the clocks say. A failure costs nothing; a cancellation what was computed until then, or
+ * the device could be used for nothing.
  */
 export function charge(
   state: State,
@@ -83,7 +84,7 @@ export function charge(
   seconds: number,
   price: number,
 ) {
-  if (state !== "succeeded") return { deviceSeconds: 0, micros: 0 };
+  if (state === "failed") return { deviceSeconds: 0, micros: 0 };
   const deviceSeconds = Math.min(Math.ceil(seconds), reserved.deviceSeconds);
   return { deviceSeconds, micros: Math.min(deviceSeconds * price, reserved.micros) };
 }

@@ -50,11 +50,14 @@ export const EXPORTED = {
 
 export type ExportedTable = keyof typeof EXPORTED;
 
-/** Columns of `transfers` that ledgers of the first weeks lack. */
+/** Columns of `transfers` that older ledgers lack. */
 export const ADDED_COLUMNS = {
   rate: `TEXT NOT NULL DEFAULT '{"device":"unknown","currency":"","microsPerHour":0}'`,
   estimated_seconds: "INTEGER NOT NULL DEFAULT 0",
   actual_seconds: "REAL",
+  computed_seconds: "REAL NOT NULL DEFAULT 0",
+  travel: "TEXT NOT NULL DEFAULT 'null'",
+  advice: "TEXT NOT NULL DEFAULT '[]'",
 } as const;
 
 /** A row of `transfers`. */
@@ -88,4 +91,8 @@ export type Row = {
   rate: string;
   estimated_seconds: number;
   actual_seconds: number | null;
+  /** Device seconds so far, as the job last reported them. */
+  computed_seconds: number;
+  travel: string;
+  advice: string;
 };

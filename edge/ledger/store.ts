@@ -123,6 +123,14 @@ export class Store {
       .map(({ promptDigest, privacy }) => ({ promptDigest, privacy: JSON.parse(privacy) }));
   }
 
+  /** The privacy records with which a prompt was released, as JSON. */
+  recordsOf(promptDigest: string): string[] {
+    return this.sql
+      .exec<{ privacy: string }>("SELECT DISTINCT privacy FROM releases WHERE prompt_digest = ?", promptDigest)
+      .toArray()
+      .map(({ privacy }) => privacy);
+  }
+
   datasets(): string[] {
     const rows = this.sql.exec<{ dataset: string }>("SELECT DISTINCT dataset FROM releases ORDER BY dataset").toArray();
     return rows.map(({ dataset }) => dataset);
@@ -136,9 +144,8 @@ export class Store {
     return this.sql.exec<Row>("SELECT * FROM transfers WHERE idempotency_key = ?", idempotencyKey).toArray()[0];
   }
 
-  /** Newest first; `before` is the id that ended the last page. */
-  list(limit: number, before?: string): Row[] {
-    const last = before === undefined ? undefined : this.find(before);
+  /** Newest first; `last` is the one that ended the last page. */
+  list(limit: number, last?: Row): Row[] {
     const [created, id] = last ? [last.created, last.id] : [Number.MAX_SAFE_INTEGER, ""];
     return this.sql
       .exec<Row>(
@@ -204,8 +211,8 @@ export class Store {
       deviceSeconds: cost.deviceSeconds - reserved.deviceSeconds,
       virtualTokens: kept - row.virtual_tokens,
     };
-    const settled = state === "succeeded";
-    const note = settled ? describeSettlement(seconds, JSON.parse(row.rate)) : (columns.problem ?? "");
+    const settled = state === "succeeded" || cost.deviceSeconds > 0;
+    const note = settled ? describeSettlement(state, seconds, JSON.parse(row.rate)) : (columns.problem ?? "");
     this.enter(now, row.id, settled ? "settle" : "refund", change, note);
     return this.update(row.id, now, {
       ...columns,
@@ -237,8 +244,8 @@ export class Store {
   }
 }
 
-function describeSettlement(seconds: number, { device, currency, microsPerHour }: Rate): string {
-  return `${seconds.toFixed(1)} s on ${device} at ${microsPerHour / 1e6} ${currency} an hour`;
+function describeSettlement(state: State, seconds: number, { device, currency, microsPerHour }: Rate): string {
+  return `${state === "cancelled" ? "Cancelled after " : ""}${seconds.toFixed(1)} s on ${device} at ${microsPerHour / 1e6} ${currency} an hour`;
 }
 
 export function startOfDay(now: number): number {

@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
-import type { JobEvent } from "../../shared/protocol/job.ts";
+import type { JobEvent, ResultFacts } from "../../shared/protocol/job.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
 import { budgetView, leftView } from "./budget.ts";
@@ -23,6 +23,13 @@ export type Reserved =
 export interface Open {
   readonly transfer: Transfer;
   readonly batchJob: string | null;
+}
+
+/** How a transfer ended. */
+interface End extends Partial<ResultFacts> {
+  readonly seconds?: number;
+  readonly files?: FileRecord[];
+  readonly problem?: string;
 }
 
 /** What a ledger needs of the Worker's environment. */
@@ -121,7 +128,8 @@ export class Tenant extends DurableObject<LedgerEnv> {
     const { limits } = this.store.account();
     const usage = this.store.usage(now);
     const epsilon = () => this.epsilonWith(dataset, promptDigest, privacy, limits);
-    return { refusals: refusals(limits, usage, ask, epsilon), left: leftView(limits, usage, ask, epsilon) };
+    const refused = this.otherRecord(promptDigest, privacy) ?? refusals(limits, usage, ask, epsilon);
+    return { refusals: refused, left: leftView(limits, usage, ask, epsilon) };
   }
 
   /** Sets aside what the transfer may cost, or says why not. The same key twice is one transfer. */
@@ -134,9 +142,8 @@ export class Tenant extends DurableObject<LedgerEnv> {
       const now = Date.now();
       const { limits } = this.store.account();
       const { ask, options, promptDigest, privacy } = submission;
-      const found = refusals(limits, this.store.usage(now), ask, () =>
-        this.epsilonWith(options.dataset, promptDigest, privacy, limits),
-      );
+      const epsilon = () => this.epsilonWith(options.dataset, promptDigest, privacy, limits);
+      const found = this.otherRecord(promptDigest, privacy) ?? refusals(limits, this.store.usage(now), ask, epsilon);
       if (found.length > 0) return { kind: "refused", refusals: found };
       const row = this.store.reserve(submission, now);
       this.store.lease(row.id, now, now + LEASE_MS);
@@ -149,8 +156,11 @@ export class Tenant extends DurableObject<LedgerEnv> {
     return row ? { transfer: toTransfer(row), batchJob: row.batch_job } : null;
   }
 
-  list(limit: number, before?: string): Transfer[] {
-    return this.store.list(limit, before).map(toTransfer);
+  /** Newest first; null if there is no transfer `before`, which ended the last page. */
+  list(limit: number, before?: string): Transfer[] | null {
+    const last = before === undefined ? undefined : this.store.find(before);
+    if (before !== undefined && !last) return null;
+    return this.store.list(limit, last).map(toTransfer);
   }
 
   unfinished(): Open[] {
@@ -182,10 +192,12 @@ export class Tenant extends DurableObject<LedgerEnv> {
       const state = advance(row.state as State, "running");
       const newer = event.attempt > row.attempt || (event.attempt === row.attempt && event.sequence > row.sequence);
       if (!newer) return state === row.state ? {} : { state };
-      const { attempt, sequence, progress, step } = event;
+      const { attempt, sequence, progress, step, deviceSeconds = 0 } = event;
       const loss = progress?.loss;
       const losses = step === undefined || loss === undefined ? row.losses : withLoss(row.losses, step, loss);
-      return { state, attempt, sequence, progress: progress ? JSON.stringify(progress) : row.progress, losses };
+      const shown = progress ? JSON.stringify(progress) : row.progress;
+      const computed_seconds = Math.max(row.computed_seconds, deviceSeconds);
+      return { state, attempt, sequence, progress: shown, losses, computed_seconds };
     });
   }
 
@@ -202,13 +214,19 @@ export class Tenant extends DurableObject<LedgerEnv> {
   }
 
   /** Ends the transfer and settles it; only the first end counts. */
-  finish(id: string, state: State, end: { seconds?: number; files?: FileRecord[]; problem?: string }): Transfer | null {
+  finish(id: string, state: State, end: End): Transfer | null {
     return this.ctx.storage.transactionSync(() => {
       const row = this.store.find(id);
       if (!row) return null;
       if (isFinal(row.state as State)) return toTransfer(row);
-      const columns = { files: JSON.stringify(end.files ?? []), problem: end.problem ?? null, leased_until: 0 };
-      const finished = this.store.finish(row, state, end.seconds ?? 0, Date.now(), columns);
+      const columns = {
+        files: JSON.stringify(end.files ?? []),
+        travel: JSON.stringify(end.travel ?? null),
+        advice: JSON.stringify(end.advice ?? []),
+        problem: end.problem ?? null,
+        leased_until: 0,
+      };
+      const finished = this.store.finish(row, state, end.seconds ?? row.computed_seconds, Date.now(), columns);
       this.wake();
       return toTransfer(finished);
     });
@@ -271,6 +289,15 @@ export class Tenant extends DurableObject<LedgerEnv> {
       virtualTokens: Number(entry.virtual_tokens),
       note: String(entry.note),
     }));
+  }
+
+  /** One prompt has one record, whatever data set is named: with another one, what was composed before would be wrong. */
+  private otherRecord(promptDigest: string, privacy: PrivacyRecord | null): Refusal[] | undefined {
+    const record = JSON.stringify(privacy);
+    if (this.store.recordsOf(promptDigest).every((known) => known === record)) return undefined;
+    const message =
+      "Privacy: this prompt was released before with another privacy record; a prompt has one. Send the manifest that was made with it.";
+    return [{ budget: "privacy", message }];
   }
 
   /** Releasing the very same prompt again reveals nothing new, so it is composed once. */

@@ -23,6 +23,8 @@ export function toTransfer(row: Row): Transfer {
     reserved: { deviceSeconds: row.reserved_seconds, micros: row.reserved_micros },
     cost: row.cost_micros === null ? null : { deviceSeconds: row.cost_seconds!, micros: row.cost_micros },
     actualSeconds: row.actual_seconds,
+    travel: JSON.parse(row.travel),
+    advice: JSON.parse(row.advice),
     problem: row.problem,
     files: JSON.parse(row.files),
   };

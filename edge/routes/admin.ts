@@ -39,6 +39,8 @@ const provider = { security: secured, middleware: [providerOnly, limited] };
 const owner = { security: secured, middleware: [providerOrTenantAdmin, limited] };
 
 const listTenants = createRoute({
+  operationId: "listTenants",
+  tags: ["Administration"],
   ...provider,
   method: "get",
   path: "/v1/admin/tenants",
@@ -47,6 +49,8 @@ const listTenants = createRoute({
 });
 
 const createTenant = createRoute({
+  operationId: "createTenant",
+  tags: ["Administration"],
   ...provider,
   method: "post",
   path: "/v1/admin/tenants",
@@ -68,6 +72,8 @@ const createTenant = createRoute({
 });
 
 const putLimits = createRoute({
+  operationId: "setLimits",
+  tags: ["Administration"],
   ...provider,
   method: "put",
   path: "/v1/admin/tenants/{tenant}/limits",
@@ -77,6 +83,8 @@ const putLimits = createRoute({
 });
 
 const listKeys = createRoute({
+  operationId: "listKeys",
+  tags: ["Administration"],
   ...owner,
   method: "get",
   path: "/v1/admin/tenants/{tenant}/keys",
@@ -86,6 +94,8 @@ const listKeys = createRoute({
 });
 
 const postKey = createRoute({
+  operationId: "createKey",
+  tags: ["Administration"],
   ...owner,
   method: "post",
   path: "/v1/admin/tenants/{tenant}/keys",
@@ -98,6 +108,8 @@ const postKey = createRoute({
 });
 
 const deleteKey = createRoute({
+  operationId: "revokeKey",
+  tags: ["Administration"],
   ...owner,
   method: "delete",
   path: "/v1/admin/tenants/{tenant}/keys/{key}",

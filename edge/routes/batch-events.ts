@@ -12,6 +12,8 @@ import { problems } from "./route.ts";
 const MAX_EVENT_BYTES = 1024;
 
 const postEvent = createRoute({
+  operationId: "reportBatchEvent",
+  tags: ["Internal"],
   method: "post",
   path: BATCH_EVENTS.path,
   summary: "AWS's word that a job started or ended",

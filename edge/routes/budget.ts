@@ -10,6 +10,8 @@ const PAGE = 1000;
 const shared = { method: "get" as const, security: secured, middleware: [tenantWith("read")] };
 
 const getBudget = createRoute({
+  operationId: "getBudget",
+  tags: ["Budgets"],
   ...shared,
   path: "/v1/budget",
   summary: "What is spent, reserved and left of every budget",
@@ -17,6 +19,8 @@ const getBudget = createRoute({
 });
 
 const getLedger = createRoute({
+  operationId: "getLedger",
+  tags: ["Budgets"],
   ...shared,
   path: "/v1/ledger",
   summary: "Every reservation, settlement and refund, oldest first",

@@ -7,11 +7,13 @@ import type { App } from "../http/app-env.ts";
 import { tenantWith } from "../http/auth.ts";
 import { sendObject } from "../http/send-object.ts";
 import { findStudent, readCatalogue } from "../storage/catalogue.ts";
-import { json, problems, secured } from "./route.ts";
+import { file, fileHeaders, json, problems, secured } from "./route.ts";
 
 const shared = { method: "get" as const, security: secured, middleware: [tenantWith("read")] };
 
 const listStudents = createRoute({
+  operationId: "listStudents",
+  tags: ["Students"],
   ...shared,
   path: "/v1/students",
   summary: "Students on which prompts can be tuned",
@@ -19,6 +21,8 @@ const listStudents = createRoute({
 });
 
 const getStudent = createRoute({
+  operationId: "getStudent",
+  tags: ["Students"],
   ...shared,
   path: "/v1/students/{id}",
   summary: "One student",
@@ -27,17 +31,18 @@ const getStudent = createRoute({
 });
 
 const getStudentFile = createRoute({
+  operationId: "downloadStudentFile",
+  tags: ["Students"],
   ...shared,
   path: "/v1/students/{id}/files/{name}",
   summary: "A file of a student's model folder; ranges and conditional requests work",
-  request: { params: z.object({ id: nameSchema, name: nameSchema }) },
-  responses: {
-    200: { description: "The file.", content: { "application/octet-stream": { schema: {} } } },
-    ...problems,
-  },
+  request: { params: z.object({ id: nameSchema, name: nameSchema }), headers: fileHeaders },
+  responses: { ...file, ...problems },
 });
 
 const listPublicSets = createRoute({
+  operationId: "listPublicSets",
+  tags: ["Students"],
   ...shared,
   path: "/v1/public-sets",
   summary: "Public data sets on which a transfer can run",
@@ -58,9 +63,9 @@ export function addCatalogueRoutes(app: App): void {
   app.openapi(getStudentFile, async (c) => {
     const { id, name } = c.req.valid("param");
     const student = findStudent(await readCatalogue(c.env.PROMPTS), id);
-    const file = student.files.find((candidate) => candidate.name === name);
-    if (!file) throw new ProblemError("Not found", `Student ${id} has no file ${name}.`, { status: 404 });
-    return sendObject(c.env.PROMPTS, bucket.model(student.digest) + name, file, c.req.raw);
+    const record = student.files.find((candidate) => candidate.name === name);
+    if (!record) throw new ProblemError("Not found", `Student ${id} has no file ${name}.`, { status: 404 });
+    return sendObject(c, bucket.model(student.digest) + name, record);
   });
 
   app.openapi(listPublicSets, async (c) => {

@@ -13,6 +13,8 @@ import { problems, secured } from "./route.ts";
 const MAX_EVENT_BYTES = 8 * 1024;
 
 const postEvent = createRoute({
+  operationId: "reportJob",
+  tags: ["Internal"],
   method: "post",
   path: "/internal/jobs/{job}/events",
   summary: "A job's own report, with its own token",

@@ -9,7 +9,12 @@ import { priceOf } from "../transfers/price.ts";
 import { checkFit } from "../transfers/validate.ts";
 import { json, problems, secured } from "./route.ts";
 
+const CANCELLATION =
+  "A cancelled transfer costs the device seconds that were computed until then, at most what was reserved; one that has not begun costs nothing, and so does one that fails.";
+
 const postQuote = createRoute({
+  operationId: "quoteTransfer",
+  tags: ["Transfers"],
   method: "post",
   path: "/v1/quotes",
   summary: "What a transfer would cost, and whether the budgets allow it; nothing is reserved",
@@ -28,6 +33,6 @@ export function addQuoteRoutes(app: App): void {
     const ledger = ledgerOf(c.env, c.get("tenant"));
     const answer = await ledger.quote(ask, options.dataset, manifest.prompt.digest, manifest.privacy);
     const reserve = { deviceSeconds: ask.deviceSeconds, micros: ask.micros };
-    return c.json({ rate, estimate, reserve, model, ...answer }, 200);
+    return c.json({ rate, estimate, reserve, cancellation: CANCELLATION, model, ...answer }, 200);
   });
 }

@@ -1,16 +1,52 @@
-import type { z } from "zod";
+import { z } from "zod";
 import { problemSchema } from "../http/errors.ts";
 
 /** Parts of route descriptions that all routes share. */
 export const secured = [{ key: [] }];
 
+const retryAfter = {
+  "Retry-After": {
+    description: "Seconds after which to try again; with 429 and 503.",
+    schema: { type: "integer" as const },
+  },
+};
+const problem = { "application/problem+json": { schema: problemSchema } };
+
 export const problems = {
-  "4XX": {
-    description: "What is wrong with the request.",
-    content: { "application/problem+json": { schema: problemSchema } },
+  "4XX": { description: "What is wrong with the request.", headers: retryAfter, content: problem },
+  "5XX": {
+    description: "A fault of the provider's; with 503 one that passes, so the request may be sent again.",
+    headers: retryAfter,
+    content: problem,
   },
 };
 
 export function json<S extends z.ZodType>(schema: S, description: string) {
   return { description, content: { "application/json": { schema } } };
 }
+
+/** Headers with which a client asks for a part of a file, or only if it changed. */
+export const fileHeaders = z.object({
+  range: z.string().optional().describe("One range, such as bytes=1000-, to go on with a download."),
+  "if-range": z.string().optional().describe("ETag: the range is only wanted of this content."),
+  "if-none-match": z.string().optional().describe("ETag: answered with 304 if the content is still this."),
+});
+
+const etag = {
+  ETag: { description: "The content's SHA-256 in quotes; it never changes.", schema: { type: "string" as const } },
+};
+const bytes = { "application/octet-stream": { schema: { type: "string" as const, format: "binary" } } };
+
+/** Answers with a file (`sendObject`). */
+export const file = {
+  200: { description: "The file.", headers: etag, content: bytes },
+  206: {
+    description: "The range.",
+    headers: {
+      ...etag,
+      "Content-Range": { description: "Which bytes of how many.", schema: { type: "string" as const } },
+    },
+    content: bytes,
+  },
+  304: { description: "The client has it already.", headers: etag },
+};

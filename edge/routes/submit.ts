@@ -1,4 +1,5 @@
 import { createRoute } from "@hono/zod-openapi";
+import { z } from "zod";
 import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
@@ -19,9 +20,15 @@ import { type Checked, validateUpload } from "../transfers/validate.ts";
 import { json, problems, secured } from "./route.ts";
 
 /** As the Idempotency-Key draft has it: opaque, and short enough to store. */
-const KEY = /^[\x21-\x7e]{1,128}$/;
+const keySchema = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,128}$/, "Must be 1 to 128 visible ASCII characters.")
+  .optional()
+  .describe("Chosen by the client: the same request sent again with the same key is one transfer.");
 
 const postTransfer = createRoute({
+  operationId: "submitTransfer",
+  tags: ["Transfers"],
   method: "post",
   path: "/v1/transfers",
   summary: "Submit a prompt for transfer",
@@ -30,6 +37,7 @@ const postTransfer = createRoute({
   security: secured,
   middleware: [tenantWith("submit"), limitBody(MAX_UPLOAD_BYTES)],
   request: {
+    headers: z.object({ "idempotency-key": keySchema }),
     body: {
       required: true,
       content: {
@@ -38,16 +46,30 @@ const postTransfer = createRoute({
             type: "object",
             required: ["manifest", "prompt", "options"],
             properties: {
-              manifest: { type: "string", contentMediaType: "application/json" },
+              manifest: {
+                type: "string",
+                contentMediaType: "application/json",
+                contentSchema: { $ref: "#/components/schemas/Manifest" },
+              },
               prompt: { type: "string", contentMediaType: "application/octet-stream" },
-              options: { type: "string", contentMediaType: "application/json" },
+              options: {
+                type: "string",
+                contentMediaType: "application/json",
+                contentSchema: { $ref: "#/components/schemas/TransferOptions" },
+              },
             },
           },
         },
       },
     },
   },
-  responses: { 202: json(transferSchema, "It is accepted; Location says where to follow it."), ...problems },
+  responses: {
+    202: {
+      ...json(transferSchema, "It is accepted; Location says where to follow it."),
+      headers: { Location: { description: "The transfer's path.", schema: { type: "string" } } },
+    },
+    ...problems,
+  },
 });
 
 export function addSubmitRoutes(app: App): void {
@@ -55,7 +77,7 @@ export function addSubmitRoutes(app: App): void {
     const tenant = c.get("tenant");
     const upload = await readUpload(c.req.raw);
     const checked = await validateUpload(upload, await readCatalogue(c.env.PROMPTS));
-    const submission = await describe(c.env, upload, checked, c.req.header("idempotency-key"));
+    const submission = await describe(c.env, upload, checked, c.req.valid("header")["idempotency-key"]);
     const reserved = await ledgerOf(c.env, tenant).reserve(submission);
 
     if (reserved.kind === "conflict") {
@@ -79,9 +101,6 @@ async function describe(
   checked: Checked,
   key: string | undefined,
 ): Promise<Submission> {
-  if (key !== undefined && !KEY.test(key)) {
-    throw new ProblemError("The request is not valid", "Idempotency-Key must be 1 to 128 visible ASCII characters.");
-  }
   const { manifest, options, student } = checked;
   const { work, perSecond, rate, estimate, ask } = await priceOf(env, checked);
   const promptDigest = manifest.prompt.digest;
@@ -143,7 +162,7 @@ async function store(
     kind: "transfer",
     job,
     target: student.target,
-    student: { id: student.id, digest: student.digest, files: student.files },
+    student: { id: student.id, kind: student.kind, digest: student.digest, files: student.files },
     publicSet,
     prompt: { name: WEIGHTS_FILE, size: upload.prompt.length, sha256: transfer.promptDigest },
     options: jobOptions,

@@ -16,6 +16,8 @@ const MAX_RESTORE_BYTES = 1024;
 const params = z.object({ tenant: z.string().regex(ID_PATTERN) });
 
 const getExport = createRoute({
+  operationId: "exportTenant",
+  tags: ["Administration"],
   method: "get",
   path: "/v1/admin/tenants/{tenant}/export",
   summary: "Everything that is stored of a tenant",
@@ -25,7 +27,10 @@ const getExport = createRoute({
   middleware: [providerOrTenantAdmin],
   request: { params },
   responses: {
-    200: { description: "The export.", content: { "application/octet-stream": { schema: {} } } },
+    200: {
+      description: "The export.",
+      content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
+    },
     ...problems,
   },
 });
@@ -44,6 +49,8 @@ const WHY =
   "Of each released prompt the privacy record, the data set's opaque id and the prompt's digest: what was released stays released, and must count if prompts from the same data follow. Of each transfer its id, times, options, device seconds and price, for the books. Nothing else.";
 
 const deleteTenant = createRoute({
+  operationId: "deleteTenant",
+  tags: ["Administration"],
   method: "delete",
   path: "/v1/admin/tenants/{tenant}",
   summary: "Delete a tenant's data and close its account",
@@ -56,6 +63,8 @@ const deleteTenant = createRoute({
 });
 
 const postRestore = createRoute({
+  operationId: "restoreLedger",
+  tags: ["Administration"],
   method: "post",
   path: "/v1/admin/tenants/{tenant}/restore",
   summary: "Set a tenant's ledger back to what it was at a time",

@@ -2,11 +2,11 @@ import { bucket } from "../../shared/protocol/bucket.ts";
 import { type Catalogue, catalogueSchema, type PublicSet, type Student } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { PromptStore } from "./prompt-store.ts";
+import { readObject } from "./read-object.ts";
 
 /** What the provider offers; nothing before it has published. */
 export async function readCatalogue(prompts: PromptStore): Promise<Catalogue> {
-  const object = await prompts.get(bucket.catalogue);
-  return object ? catalogueSchema.parse(await object.json()) : { students: [], publicSets: [] };
+  return (await readObject(prompts, bucket.catalogue, catalogueSchema)) ?? { students: [], publicSets: [] };
 }
 
 /** @throws ProblemError (404) */

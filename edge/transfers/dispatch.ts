@@ -6,8 +6,9 @@ import type { Transfer } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import { ledgerOf } from "../http/auth.ts";
 import { logEvent } from "../http/log.ts";
+import { readObject } from "../storage/read-object.ts";
 import { cancelJob, findJob, submitJob, terminateJob } from "./batch.ts";
-import { learnSpeed } from "./price.ts";
+import { learnSpeed } from "./speed.ts";
 
 /**
  * Submits the job of a stored transfer; the caller holds its lease. Where Batch can't be reached the transfer stays accepted, and
@@ -32,12 +33,14 @@ export async function dispatch(env: Env, tenant: string, transfer: Transfer): Pr
 }
 
 /**
- * Stops a transfer that was marked as cancelling; the caller holds its lease if it wasn't submitted. Where Batch can't be reached it stays
+ * Stops a transfer that was marked as cancelling, unless its result is there already; the caller holds its lease if it wasn't submitted. Where Batch can't be reached it stays
  * marked, and reconciliation tries again.
  */
 export async function cancel(env: Env, tenant: string, transfer: Transfer, batchJob: string | null): Promise<Transfer> {
   const ledger = ledgerOf(env, tenant);
   try {
+    const done = await settle(env, tenant, transfer.id);
+    if (done) return done;
     await withdraw(env, tenant, transfer.id);
     // Not submitted as far as we know: a try whose answer got lost may still have.
     const running = batchJob ?? (await findJob(env, jobId(tenant, transfer.id)));
@@ -73,14 +76,16 @@ async function waitingKey(env: Env, tenant: string, id: string): Promise<string>
  * @param runner Batch's id of the job that did it: where it isn't the transfer's own, that one need not start any more
  */
 export async function settle(env: Env, tenant: string, id: string, runner?: string): Promise<Transfer | null> {
-  const object = await env.PROMPTS.get(bucket.job(jobId(tenant, id)) + jobFiles.result);
-  if (!object) return null;
-  const { files, deviceSeconds } = resultSchema.parse(await object.json());
+  const result = await readObject(env.PROMPTS, bucket.job(jobId(tenant, id)) + jobFiles.result, resultSchema);
+  if (!result) return null;
+  const { files, deviceSeconds, travel, advice } = result;
   const ledger = ledgerOf(env, tenant);
   const before = await ledger.get(id);
-  const settled = await ledger.finish(id, "succeeded", { seconds: deviceSeconds, files });
+  const settled = await ledger.finish(id, "succeeded", { seconds: deviceSeconds, files, travel, advice });
   const job = await ledger.work(id);
-  if (before?.transfer.cost === null && job) await learnSpeed(env.PROMPTS, job.targetDigest, job.work, deviceSeconds);
+  if (before?.transfer.cost === null && job) {
+    await learnSpeed(env.PROMPTS, job.targetDigest, { work: job.work, seconds: deviceSeconds, at: Date.now() });
+  }
   await dismiss(env, before?.batchJob ?? null, runner);
   if (before?.transfer.cost === null) {
     const wholeSeconds = Math.round((Date.now() - Date.parse(before.transfer.created)) / 1000);
@@ -91,15 +96,17 @@ export async function settle(env: Env, tenant: string, id: string, runner?: stri
 
 /** Whether another job than the transfer's own works on it at this moment (batch/README.md). */
 export async function isTaken(env: Env, tenant: string, id: string, own: string): Promise<boolean> {
-  const object = await env.PROMPTS.get(bucket.job(jobId(tenant, id)) + jobFiles.lease);
-  if (!object) return false;
-  const { holder, until } = leaseSchema.parse(await object.json());
+  const lease = await readObject(env.PROMPTS, bucket.job(jobId(tenant, id)) + jobFiles.lease, leaseSchema);
+  if (!lease) return false;
+  const { holder, until } = lease;
   return ![own, WITHDRAWN.holder].includes(holder) && until > Date.now();
 }
 
-/** Ends a transfer whose job says that it can't be done. */
+/** Ends a transfer whose job says that it can't be done, for whoever might still work on it too: it is paid back. */
 export async function fail(env: Env, tenant: string, id: string, problem: string, runner?: string): Promise<void> {
   const ledger = ledgerOf(env, tenant);
+  if ((await ledger.get(id))?.transfer.cost !== null) return;
+  await withdraw(env, tenant, id);
   await ledger.finish(id, "failed", { problem });
   logEvent("failed", { tenant, transfer: id, runner });
   await dismiss(env, (await ledger.get(id))?.batchJob ?? null, runner);

@@ -1,23 +1,22 @@
-import { z } from "zod";
-import { bucket } from "../../shared/protocol/bucket.ts";
 import type { PublicSet, Student } from "../../shared/protocol/catalogue.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
-import type { Cost, Quote, Rate, TransferOptions } from "../../shared/protocol/transfer.ts";
+import {
+  type Cost,
+  heldOutTexts,
+  type Quote,
+  type Rate,
+  type TransferOptions,
+} from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import type { Ask } from "../ledger/decide.ts";
-import type { PromptStore } from "../storage/prompt-store.ts";
+import { estimateOf, readSamples } from "./speed.ts";
 
-/** Node, the models and their sessions have to be loaded before the first step. */
-const START_SECONDS = 5;
 /** How far a job may exceed its estimate: what it takes beyond the reservation is not paid for. */
 const RESERVE_FACTOR = 2;
-/** Older jobs may have run on other hardware. */
-const KEPT_SPEEDS = 20;
 
 const FORMULA =
-  "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · steps · (batchSize · maxLength + virtualTokens) + 3 · min(examples, steps · batchSize) · maxLength";
-
-const calibrationSchema = z.object({ speeds: z.array(z.number().positive()) });
+  "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · starts · steps · (batchSize · maxLength + virtualTokens) + " +
+  "passes · examples · maxLength + starts · heldOut · maxLength; passes = 1, or 3 if α > 0; heldOut = examples / 10, at most 500";
 
 export interface Price {
   readonly work: number;
@@ -40,9 +39,9 @@ export async function priceOf(
   }: { manifest: Manifest; options: TransferOptions; student: Student; publicSet: PublicSet },
 ): Promise<Price> {
   const work = workOf(manifest, options, publicSet);
-  const speeds = await readSpeeds(env.PROMPTS, student.target.digest);
-  const tokensPerSecond = speeds.length > 0 ? median(speeds) : student.tokensPerSecond;
-  const seconds = START_SECONDS + work / tokensPerSecond;
+  const samples = await readSamples(env.PROMPTS, student.target.digest);
+  const { startSeconds, tokensPerSecond } = estimateOf(samples, student.tokensPerSecond);
+  const seconds = startSeconds + work / tokensPerSecond;
   const perSecond = Number(env.PRICE_MICROS);
   const costs = (deviceSeconds: number) => ({ deviceSeconds, micros: deviceSeconds * perSecond });
   return {
@@ -53,49 +52,24 @@ export async function priceOf(
     ask: { ...costs(Math.ceil(seconds * RESERVE_FACTOR)), virtualTokens: manifest.prompt.virtualTokens },
     model: {
       formula: FORMULA,
-      startSeconds: START_SECONDS,
+      startSeconds,
       tokens: work,
       tokensPerSecond,
-      finishedJobs: speeds.length,
+      finishedJobs: samples.length,
     },
   };
 }
 
 /**
- * Token positions that a transfer computes: forward and backward (as dear as two forward passes) of every step, with the prompt's
- * positions shared by the batch, and the three vectors of every example that are computed once.
+ * Token positions that a transfer computes: forward and backward (as dear as two forward passes) of every step from every start, with
+ * the prompt's positions shared by the batch; what the loss is compared with, once for every example (of the prompted student, and where
+ * α isn't 0 of both models without a prompt); and every start's prompt on the held-out texts.
  */
-function workOf(manifest: Manifest, options: TransferOptions, publicSet: PublicSet): number {
-  const { steps, batchSize } = options;
+function workOf(manifest: Manifest, options: TransferOptions, { examples }: PublicSet): number {
+  const { steps, batchSize, alpha, starts, selected } = options;
   const { maxLength } = manifest.task;
-  const seen = Math.min(publicSet.examples, steps * batchSize);
-  return 3 * steps * (batchSize * maxLength + manifest.prompt.virtualTokens) + 3 * seen * maxLength;
-}
-
-/** Speeds of the last finished transfers to a target, token positions a second. */
-async function readSpeeds(prompts: PromptStore, targetDigest: string): Promise<number[]> {
-  const object = await prompts.get(bucket.calibration(targetDigest));
-  return object ? calibrationSchema.parse(await object.json()).speeds : [];
-}
-
-/** Learns from a finished job. When two finish at once, one of them may be forgotten: it is one sample of twenty. */
-export async function learnSpeed(
-  prompts: PromptStore,
-  targetDigest: string,
-  work: number,
-  seconds: number,
-): Promise<void> {
-  const key = bucket.calibration(targetDigest);
-  const object = await prompts.get(key);
-  const { speeds } = object ? calibrationSchema.parse(await object.json()) : { speeds: [] };
-  // A job that was faster than its start-up still took some of its time for the work.
-  const speed = work / Math.max(seconds - START_SECONDS, seconds / 2, 0.001);
-  const onlyIf = object ? { etagMatches: object.etag } : { etagDoesNotMatch: "*" };
-  await prompts.put(key, JSON.stringify({ speeds: [...speeds, speed].slice(-KEPT_SPEEDS) }), { onlyIf });
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
+  const passes = alpha > 0 ? 3 : 1;
+  const compared = starts.length * heldOutTexts(Math.min(examples, selected ?? examples));
+  const walked = 3 * starts.length * steps * (batchSize * maxLength + manifest.prompt.virtualTokens);
+  return walked + (passes * examples + compared) * maxLength;
 }

@@ -10,6 +10,7 @@ import { sweepClosed } from "../tenants/tenant-data.ts";
 import { tenantIds } from "../tenants/tenant-ids.ts";
 import { describeJobs } from "./batch.ts";
 import { cancel, dispatch, isTaken, settle } from "./dispatch.ts";
+import { explainEnd } from "./explain.ts";
 
 /** An upload that isn't stored after this time never will be: its request has ended long ago. */
 const STORE_MS = 2 * LEASE_MS;
@@ -90,10 +91,10 @@ async function follow(
   if (!job || job.status === "SUCCEEDED" || job.status === "FAILED") {
     const settled = await settle(env, tenant, id);
     if (settled || (await isTaken(env, tenant, id, batchJob))) return;
-    const problem = job?.status === "SUCCEEDED" ? "The job ended without a result." : job?.statusReason;
-    await ledger.finish(id, state === "cancelling" ? "cancelled" : "failed", {
-      problem: problem ?? "Batch doesn't know the job any more.",
-    });
+    const ended = state === "cancelling" ? ("cancelled" as const) : ("failed" as const);
+    await ledger.finish(id, ended, ended === "failed" ? { problem: explainEnd(job) } : {});
+    const exitCode = job?.attempts?.at(-1)?.container?.exitCode;
+    logEvent(ended, { tenant, transfer: id, batchJob, reason: job?.statusReason, exitCode });
   } else if (state === "cancelling") {
     await cancel(env, tenant, transfer, batchJob);
   } else if (job.status === "RUNNING") {

@@ -1,34 +1,25 @@
-import { randomBytes } from "node:crypto";
-import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { chmod, mkdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { z } from "zod";
+import { Lease } from "../../batch/lifecycle/lease.ts";
 import { Bucket } from "../../batch/storage/bucket.ts";
+import type { Device } from "../../shared/graph/graph.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
-import { startBatch } from "./batch/daemon.ts";
+import { answers, type Batch, type BatchOptions, startBatch } from "./batch/daemon.ts";
 import { loadBundle } from "./bundle.ts";
 import { defineJobs } from "./definitions.ts";
+import { FirstTenant, type WantedLimits } from "./first-tenant.ts";
+import { freePort, type Identity, loadIdentity, type Settings, saveIdentity, writeSafely } from "./identity.ts";
+import { repeat } from "./repeat.ts";
 import { startWorker } from "./worker.ts";
 
 const QUEUE = "softpost";
 /** As often as a provider on one machine looks after jobs whose events got lost. */
 const RECONCILE_MS = 5000;
-
-/** What makes a provider the same one after a restart. Its file holds secrets. */
-const identitySchema = z.object({
-  port: z.int(),
-  batchPort: z.int(),
-  accessKeyId: z.string(),
-  secretAccessKey: z.string(),
-  pepper: z.string(),
-  adminSecret: z.string(),
-  /** The first tenant's key, once it is made. */
-  key: z.string().optional(),
-});
-
-type Identity = z.output<typeof identitySchema>;
+const TITLE = "The provider can't start";
+/** What quotes call a device. */
+const DEVICE_NAMES: Readonly<Record<Device, string>> = { cpu: "CPU", cuda: "GPU (CUDA)", webgpu: "GPU (WebGPU)" };
 
 export interface ProviderOptions {
   /** Where everything is kept. */
@@ -37,14 +28,23 @@ export interface ProviderOptions {
   readonly port?: number | undefined;
   /** Jobs that run at once. */
   readonly concurrency: number;
-  /** Limits of the first tenant. */
-  readonly limits: Limits;
+  /** CPU threads of all jobs together; undefined for all cores. */
+  readonly threads?: number | undefined;
+  /** Where jobs compute. */
+  readonly device?: Device;
+  /** What is given is remembered for the next start. */
+  readonly settings?: Settings;
+  /** Of the first tenant; what isn't given stays as it is. */
+  readonly limits: WantedLimits;
 }
 
 export interface Provider {
   readonly url: string;
   readonly key: string;
   readonly adminSecret: string;
+  /** Of the first tenant; null if its data was deleted. */
+  readonly limits: Limits | null;
+  readonly settings: Settings;
   /** A client's config file with this provider's address and key. */
   readonly clientConfig: string;
   readonly store: Bucket;
@@ -55,146 +55,140 @@ export interface Provider {
 /**
  * A whole provider on this machine: the Worker with its bucket and ledgers, and Batch with its jobs. All of it listens on loopback
  * only, and all state is in the folder.
+ *
+ * @throws ProblemError if the folder's provider is running already, a port is taken, or the device is missing
  */
-export async function startProvider({ folder: path, port, concurrency, limits }: ProviderOptions): Promise<Provider> {
-  const folder = resolve(path);
+export async function startProvider(options: ProviderOptions): Promise<Provider> {
+  const { device = "cpu", concurrency, limits: wanted } = options;
+  const folder = resolve(options.folder);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   // The folder may have been there before.
   await chmod(folder, 0o700);
-  const identity = await loadIdentity(folder, port);
-  const { accessKeyId, secretAccessKey, pepper, adminSecret } = identity;
-  const bundle = await loadBundle();
-  const batchOptions = {
-    folder: join(folder, "batch"),
-    port: identity.batchPort,
-    queue: QUEUE,
-    concurrency,
-    accessKeyId,
-  };
-  const batch = await startBatch(batchOptions).catch(portProblem);
+  // Only where it is needed: it loads ONNX Runtime.
+  if (device !== "cpu") await (await import("../../shared/graph/device.ts")).checkDevice(device);
+  const before = await loadIdentity(folder, options.port);
+  const settings = changedSettings(before, options.settings ?? {});
+  const batchOptions = { folder: join(folder, "batch"), queue: QUEUE, concurrency, accessKeyId: before.accessKeyId };
+  const batch = await startOnlyBatch(folder, before, batchOptions);
+  const identity = { ...before, settings, port: options.port ?? before.port, batchPort: portOf(batch.url) };
+  const { accessKeyId, secretAccessKey, adminSecret } = identity;
   const credentials = { accessKeyId, secretAccessKey };
   const url = `http://127.0.0.1:${identity.port}`;
-  const vars = {
+  const bundle = await loadBundle();
+  const vars = varsOf(identity, { url, batchUrl: batch.url, device: DEVICE_NAMES[device] });
+  const worker = await startWorker({ bundle, folder, port: identity.port, vars, credentials }).catch(async (error) => {
+    await batch.close();
+    return portProblem(error, identity.port);
+  });
+  const stop = async () => {
+    // The jobs first: they write their last checkpoints through the Worker's S3 door.
+    await batch.close();
+    await worker.close();
+  };
+  try {
+    const threads = options.threads ?? availableParallelism();
+    await defineJobs(batch.url, credentials, bundle.job, {
+      SOFTPOST_BUCKET: worker.bucketName,
+      SOFTPOST_S3_ENDPOINT: worker.s3,
+      SOFTPOST_EDGE: url,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      SOFTPOST_CACHE: join(folder, "models"),
+      SOFTPOST_THREADS: String(Math.max(1, Math.floor(threads / concurrency))),
+      SOFTPOST_DEVICE: device,
+    });
+    const store = new Bucket({ name: worker.bucketName, endpoint: worker.s3, credentials });
+    await batch.run(async (ended, others) => {
+      await Promise.all(others.map((job) => Lease.end(store, job, ended)));
+    });
+    const tenant = new FirstTenant(url, adminSecret);
+    const made = identity.key === undefined ? await tenant.make(wanted) : undefined;
+    const key = made?.key ?? identity.key!;
+    const limits = made?.limits ?? (await tenant.limit(key, wanted));
+    await saveIdentity(folder, { ...identity, key });
+    const clientConfig = join(folder, "client.json");
+    await writeSafely(clientConfig, `${JSON.stringify({ profiles: { default: { url, key } } }, null, 2)}\n`);
+    const stopReconciling = repeat(RECONCILE_MS, () => worker.reconcile());
+    return {
+      url,
+      key,
+      adminSecret,
+      limits,
+      settings,
+      clientConfig,
+      store,
+      async close() {
+        await stopReconciling();
+        await stop();
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** @throws ProblemError if the currency is another one than that of the amounts in the ledgers */
+function changedSettings({ key, settings }: Identity, given: Settings): Settings {
+  const { currency } = settings;
+  if (key !== undefined && given.currency !== undefined && given.currency !== (currency ?? "USD")) {
+    const detail = `This provider's ledgers are in ${currency ?? "USD"}; a provider with another currency needs a new --dir.`;
+    throw new ProblemError("The currency can't be changed", detail);
+  }
+  const wanted = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { ...settings, ...Object.fromEntries(wanted) };
+}
+
+function varsOf(
+  { pepper, adminSecret, accessKeyId, secretAccessKey, settings }: Identity,
+  { url, batchUrl, device }: { url: string; batchUrl: string; device: string },
+): Record<string, string> {
+  const { priceMicros, currency, ratePerSecond, corsOrigins } = settings;
+  return {
     PEPPER: pepper,
     ADMIN_SECRET: adminSecret,
     AWS_ACCESS_KEY_ID: accessKeyId,
     AWS_SECRET_ACCESS_KEY: secretAccessKey,
-    BATCH_ENDPOINT: batch.url,
+    BATCH_ENDPOINT: batchUrl,
     BATCH_QUEUE: QUEUE,
     PUBLIC_URL: url,
-    DEVICE: "CPU",
-  };
-  const worker = await startWorker({ bundle, folder, port: identity.port, vars, credentials }).catch(async (error) => {
-    await batch.close();
-    return portProblem(error);
-  });
-  await defineJobs(batch.url, credentials, bundle.job, {
-    SOFTPOST_BUCKET: worker.bucketName,
-    SOFTPOST_S3_ENDPOINT: worker.s3,
-    AWS_ACCESS_KEY_ID: accessKeyId,
-    AWS_SECRET_ACCESS_KEY: secretAccessKey,
-    SOFTPOST_CACHE: join(folder, "models"),
-    SOFTPOST_THREADS: String(Math.max(1, Math.floor(availableParallelism() / concurrency))),
-  });
-  batch.run();
-  const key = identity.key ?? (await firstTenant(url, adminSecret, limits));
-  await saveIdentity(folder, { ...identity, key });
-  const clientConfig = join(folder, "client.json");
-  await writeSafely(clientConfig, JSON.stringify({ profiles: { default: { url, key } } }, null, 2));
-  const stopReconciling = repeat(() => worker.reconcile());
-  return {
-    url,
-    key,
-    adminSecret,
-    clientConfig,
-    store: new Bucket({ name: worker.bucketName, endpoint: worker.s3, credentials }),
-    async close() {
-      await stopReconciling();
-      // The jobs first: they write their last checkpoints through the Worker's S3 door.
-      await batch.close();
-      await worker.close();
-    },
+    DEVICE: device,
+    // Nothing stands in front: whatever a client says of its address is its own word.
+    CLIENT_ADDRESS_HEADER: "",
+    ...(priceMicros !== undefined && { PRICE_MICROS: String(priceMicros) }),
+    ...(currency !== undefined && { CURRENCY: currency }),
+    ...(ratePerSecond !== undefined && { RATE_PER_SECOND: String(ratePerSecond) }),
+    ...(corsOrigins !== undefined && { CORS_ORIGINS: corsOrigins.join(",") }),
   };
 }
 
-async function loadIdentity(folder: string, port: number | undefined): Promise<Identity> {
-  const text = await readFile(join(folder, "provider.json"), "utf8").catch(() => undefined);
-  const secret = () => randomBytes(32).toString("base64url");
-  const identity: Identity = text
-    ? identitySchema.parse(JSON.parse(text))
-    : {
-        port: port ?? (await freePort()),
-        batchPort: await freePort(),
-        accessKeyId: randomBytes(20).toString("hex"),
-        secretAccessKey: secret(),
-        pepper: secret(),
-        adminSecret: secret(),
-      };
-  const wanted = { ...identity, port: port ?? identity.port };
-  await saveIdentity(folder, wanted);
-  return wanted;
-}
-
-function saveIdentity(folder: string, identity: Identity): Promise<void> {
-  return writeSafely(join(folder, "provider.json"), JSON.stringify(identity, null, 2));
-}
-
-/** For this user's eyes only, and whole or not at all. */
-async function writeSafely(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, `${text}\n`, { mode: 0o600 });
-  await rename(`${path}.new`, path);
-}
-
-async function firstTenant(url: string, adminSecret: string, limits: Limits): Promise<string> {
-  const post = async (path: string, body: unknown) => {
-    const headers = { authorization: `Bearer ${adminSecret}`, "content-type": "application/json" };
-    const response = await fetch(url + path, { method: "POST", headers, body: JSON.stringify(body) });
-    return z.object({ id: z.string(), key: z.string().optional() }).parse(await response.json());
-  };
-  const { id } = await post("/v1/admin/tenants", { name: "local", limits });
-  const { key } = await post(`/v1/admin/tenants/${id}/keys`, { name: "first", scopes: ["read", "submit", "admin"] });
-  return key!;
-}
-
-/** Runs `action` every few seconds, never twice at once; the function that comes back stops it. */
-function repeat(action: () => Promise<void>): () => Promise<void> {
-  let stopped = false;
-  let wake = () => {};
-  const loop = (async () => {
-    while (!stopped) {
-      // What fails is tried again at the next turn; the Worker's log says what it was.
-      await action().catch(() => {});
-      if (!stopped) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, RECONCILE_MS);
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-      }
+/**
+ * Batch's daemon, on its last port where that is free. Its port is also what keeps a second provider out of the folder: whoever has it and knows
+ * the access key is the first one.
+ */
+async function startOnlyBatch(
+  folder: string,
+  { port, batchPort, accessKeyId }: Identity,
+  options: Omit<BatchOptions, "port">,
+): Promise<Batch> {
+  try {
+    return await startBatch({ ...options, port: batchPort });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    if (await answers(batchPort, accessKeyId)) {
+      const detail = `${folder} belongs to one that runs at http://127.0.0.1:${port}. Use that one, or stop it first.`;
+      throw new ProblemError("The provider is running already", detail, { cause: error });
     }
-  })();
-  return () => {
-    stopped = true;
-    wake();
-    return loop;
-  };
+    return startBatch({ ...options, port: await freePort() });
+  }
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
+function portOf(url: string): number {
+  return Number(new URL(url).port);
 }
 
-function portProblem(cause: Error & { code?: string }): never {
+function portProblem(cause: Error & { code?: string }, port: number): never {
   const taken = cause.code === "EADDRINUSE" || /address already in use/i.test(cause.message);
   if (!taken) throw cause;
-  const detail = "Its port is taken: is this provider running already? Otherwise name another with --port.";
-  throw new ProblemError("The provider can't start", detail, { cause });
+  throw new ProblemError(TITLE, `Another program has port ${port}; name another with --port.`, { cause });
 }

@@ -31,7 +31,7 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
   const { bundle, folder, credentials } = options;
   const config = parseWrangler(bundle.config);
   const [bucket] = config.r2_buckets;
-  const log = (line: string) => appendFileSync(join(folder, "worker.log"), `${line}\n`);
+  const log = logTo(join(folder, "worker.log"));
   const pidFile = join(folder, "workerd.pid");
   await endOrphan(pidFile);
   const restoreSignals = keepSignals();
@@ -69,6 +69,21 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
       await miniflare.dispose();
       forget();
     },
+  };
+}
+
+/** Appends lines to a file. One that can't be written, as on a full disk, is dropped, and how many were is said as soon as that can be. */
+function logTo(path: string): (line: string) => void {
+  let dropped = 0;
+  return (line) => {
+    // After half a line, perhaps.
+    const told = dropped > 0 ? `\n${JSON.stringify({ event: "log lines dropped", lines: dropped })}\n` : "";
+    try {
+      appendFileSync(path, `${told}${line}\n`);
+      dropped = 0;
+    } catch {
+      dropped += 1;
+    }
   };
 }
 

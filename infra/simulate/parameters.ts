@@ -69,7 +69,7 @@ export const HARDWARE: Hardware = {
   maxMachines: 256,
 };
 
-/** All assumptions but the steps, which go up to the method's default. */
+/** All assumptions but the steps, which go up to the paper's; the default is 1 000. */
 export const DEMAND: Demand = {
   transfersPerTenantMonth: 4,
   largestGroup: 5,

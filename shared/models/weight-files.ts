@@ -69,6 +69,17 @@ async function weightFiles(folder: string): Promise<{ names: string[]; map: Read
   return { names, map: Object.assign(Object.create(null), json.weight_map) };
 }
 
+/** The names of all tensors in a folder's safetensors files, whether a model uses them or not, with the files' real paths. */
+export async function weightNames(folder: string): Promise<{ file: string; names: string[] }[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".safetensors"));
+  return Promise.all(
+    names.map(async (name) => {
+      const file = await realpath(join(folder, name));
+      return { file, names: (await readWeights(file)).map(([tensor]) => tensor) };
+    }),
+  );
+}
+
 /** Whether two tensors have the same shape and values. */
 export async function sameValues(a: LocatedWeight, b: LocatedWeight): Promise<boolean> {
   const values = a.shape.reduce((product, size) => product * size, 1);

@@ -1,4 +1,5 @@
 import { copyTokenizer } from "../data/model-files.ts";
+import { writeStudentRecord } from "../data/student-record.ts";
 import { maskTokens } from "../data/tokenizer.ts";
 import type { Engine } from "../graph/engine.ts";
 import { writeCheckpoint } from "../models/write-checkpoint.ts";
@@ -41,8 +42,17 @@ export async function distillStudent(request: DistillRequest, engine: Engine, wa
   return student;
 }
 
-/** Writes a student with its teacher's tokenizer into an existing folder. */
-export async function writeStudent(folder: string, student: Distillate, teacher: OpenModel): Promise<void> {
+/** Writes a student, its teacher's tokenizer, and the record of what it was distilled from, into an existing folder. */
+export async function writeStudent(
+  folder: string,
+  student: Distillate,
+  { teacher, layers, steps, batchSize, length: maxLength, learningRate, seed }: DistillRequest,
+): Promise<void> {
   await writeCheckpoint(folder, student.json, student.weights);
   await copyTokenizer(teacher.folder, folder);
+  await writeStudentRecord(folder, {
+    teacher: { digest: teacher.record.digest, layers: teacher.checkpoint.config.layers },
+    layers: [...layers],
+    training: { steps, batchSize, maxLength, learningRate, seed },
+  });
 }

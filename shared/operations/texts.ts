@@ -16,7 +16,17 @@ export async function encodedTexts(path: string, task: Task, model: OpenModel, s
   return encodeAll(await readTexts(path), path, task, model, say);
 }
 
-/** The same with the rows' labels. @throws ProblemError also for a label that the task hasn't */
+/**
+ * A transfer's texts as either model reads them: a student that was cut from its target reads with the target's tokenizer, an open one
+ * with its own.
+ */
+export async function publicTexts(path: string, task: Task, target: OpenModel, student: OpenModel, say?: Say) {
+  const texts = await encodedTexts(path, task, target, say);
+  const studentTexts = await encodedTexts(path, task, student);
+  return { file: path, texts, studentTexts };
+}
+
+/** Labelled rows likewise. @throws ProblemError also for a label that the task hasn't */
 export async function encodedExamples(path: string, task: Task, model: OpenModel, say?: Say): Promise<LabelledText[]> {
   const examples = await readExamples(path, task);
   const encoded = await encodeAll(

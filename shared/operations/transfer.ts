@@ -1,70 +1,20 @@
-import type { Encoded } from "../data/encode.ts";
-import { initialisationIds } from "../data/encode.ts";
 import { readTexts } from "../data/jsonl.ts";
 import type { ManifestFacts } from "../data/prompt-folder.ts";
 import { requireSameTokenizer, transferTexts } from "../data/same-tokenizer.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
-import { type Manifest, type ModelRecord, sha256 } from "../protocol/manifest.ts";
-import { figures, predict } from "../training/evaluate.ts";
+import type { ModelRecord } from "../protocol/manifest.ts";
+import { type Travel, transferAverage } from "../protocol/transfer.ts";
 import type { Watch } from "../training/events.ts";
-import { initialPrompt } from "../training/initial-prompt.ts";
-import { TEMPERATURE } from "../training/losses.ts";
 import { ADAM } from "../training/optimizers.ts";
-import { chooseAlpha, readStates, transfer } from "../training/transfer.ts";
-import type { LabelledText } from "../training/tune.ts";
+import { type Division, hardlyNamed, holdOut, readingsOf, selectTexts } from "../training/public-texts.ts";
+import { readScores, transfer } from "../training/transfer.ts";
+import { TEMPERATURES } from "../training/transfer-loss.ts";
+import { adviceOn, compareScores, pick } from "../training/travel.ts";
 import { requireFinite, requireRoom } from "./checks.ts";
-import type { OpenModel } from "./open-model.ts";
-
-/** A prompt that was tuned on a student, with what its manifest says. */
-export interface StudentPrompt {
-  /** `[P, D]` */
-  readonly value: Value;
-  /** SHA-256 of its file. */
-  readonly digest: string;
-  readonly manifest: Manifest;
-}
-
-export interface TransferRequest {
-  readonly target: OpenModel;
-  readonly student: OpenModel;
-  readonly prompt: StudentPrompt;
-  readonly publicSet: {
-    readonly id: string;
-    readonly digest: string;
-    /** Its rows, and the same in the task's template as the target's tokens. */
-    readonly file: string;
-    readonly texts: readonly Encoded[];
-  };
-  /** The weight of the movement term, or labelled public texts of a like task by which it is chosen. */
-  readonly alpha: number | { readonly labelled: readonly LabelledText[] };
-  readonly steps: number;
-  readonly batchSize: number;
-  readonly learningRate: number;
-  readonly seed: number;
-  /** Where the run's state is kept, and whether it goes on from there. */
-  readonly state: { readonly path: string; readonly resume: boolean };
-}
-
-/** What a transfer is carried out with. */
-export interface TransferTools {
-  /**
-   * Runs something with an engine.
-   * @param graphs what its graphs depend on: who keeps engines for later transfers keeps them under it
-   */
-  use<T>(graphs: string, run: (engine: Engine) => Promise<T>): Promise<T>;
-  /**
-   * Hidden states `[rows, width]` of a model without a prompt, which every transfer through these texts needs: from where they were kept,
-   * or computed.
-   * @param encoding what the texts' tokens depend on beside text and model
-   */
-  bareStates(
-    of: { readonly model: string; readonly encoding: string; readonly shape: readonly [number, number] },
-    compute: () => Promise<Float32Array>,
-  ): Promise<Float32Array>;
-  readonly watch: Watch;
-}
+import type { TransferRequest, TransferTools } from "./transfer-request.ts";
+import { bareStatesOf, bestAlpha, cacheOf, startsOf } from "./transfer-student.ts";
 
 /** A prompt for the target, and what is to be written beside it. */
 export interface Transferred {
@@ -73,53 +23,157 @@ export interface Transferred {
   /** Mean public loss of the last steps. */
   readonly loss: number;
   readonly alpha: number;
+  /** How well it travelled, on held-out public texts; null where there were too few to hold some out. */
+  readonly travel: Travel | null;
+  /** What whoever reads this should know about it. */
+  readonly advice: readonly string[];
 }
 
 /**
- * Turns a prompt that was tuned on a student into one for its target, with public texts.
+ * Turns a prompt that was tuned on a student into one for its target, with public texts. Everything that is chosen (texts, start) is
+ * chosen by what the prompted student makes of public texts.
  * @throws ProblemError if the student isn't of this target, prompt and texts have no room in it, or the result isn't finite;
  *   InterruptedError when stopped, after the state was saved
  */
 export async function transferPrompt(request: TransferRequest, tools: TransferTools): Promise<Transferred> {
-  const { target, student, prompt, publicSet, steps, batchSize, learningRate, seed } = request;
-  const { texts } = publicSet;
-  const { manifest, value } = prompt;
-  requireRoom(manifest.task, value.shape[0]!, target);
-  await requireSameTokenizer(student.folder, target.folder, async (maskToken) =>
-    transferTexts(manifest.task, manifest.initialisation.text, await readTexts(publicSet.file), maskToken),
-  );
+  const { target, student, prompt, publicSet, loss, steps, batchSize, learningRate, seed } = request;
+  const { task } = prompt.manifest;
+  requireRoom(task, prompt.value.shape[0]!, target);
+  requireOpen(request);
+  if (!request.open) {
+    await requireSameTokenizer(student.folder, target.folder, async (maskToken) =>
+      transferTexts(task, prompt.manifest.initialisation.text, await readTexts(publicSet.file), maskToken),
+    );
+  }
+  const { classes } = await verbalizer(task, target.tokenizer);
   const bare = await bareStatesOf(request, tools);
-  const graphs = [target.record.digest, student.record.digest, value.shape[0]].join(" ");
-  const { moved, alpha } = await tools.use(graphs, async (engine) => {
-    const start = await sharedStart(engine, request);
-    const alpha = typeof request.alpha === "number" ? request.alpha : await bestAlpha(engine, request, tools.watch);
-    const name = "reading the prompted student";
-    const studentPrompted = await readStates(engine, student.model, texts, name, tools.watch, value);
-    const settings = { steps, batchSize, learningRate, seed, alpha };
-    const run = {
-      engine,
-      target: target.model,
-      publicTexts: texts,
-      cache: { ...bare, studentPrompted },
-      start,
-      optimizer: ADAM,
-      ...settings,
-      state: { ...request.state, settings: { ...settings, ...identities(request) } },
-    };
-    return { moved: await transfer(run, tools.watch), alpha };
+  const graphs = [target.record.digest, student.record.digest, prompt.value.shape[0]].join(" ");
+  const averagedSteps = transferAverage(steps);
+  const made = await tools.use(graphs, async (engine) => {
+    const { watch } = tools;
+    const starts = await startsOf(engine, request);
+    const alpha = typeof request.alpha === "number" ? request.alpha : await bestAlpha(engine, request, watch);
+    const scores = await studentScores(engine, request, watch);
+    requireFinite(scores, "The class scores of the prompted student");
+    const division = divide(request, scores, classes.length);
+    const cache = await cacheOf(engine, request, { scores, bare, alpha }, watch);
+    const numbers = { steps, averagedSteps, batchSize, seed };
+    const names = { loss, starts: request.starts.join(), selected: request.selected };
+    const moved = await transfer(
+      {
+        engine,
+        target: target.model,
+        texts: publicSet.texts,
+        fitted: division.fitted,
+        criterion: { loss, alpha, classes },
+        cache,
+        attempts: starts.map((start) => ({ start, learningRate })),
+        ...numbers,
+        optimizer: ADAM,
+        state: { ...request.state, settings: { ...numbers, ...names, learningRate, alpha, ...identities(request) } },
+      },
+      watch,
+    );
+    for (const { data } of moved.prompts) requireFinite(data, "The prompt's values");
+    const best = await bestOf(engine, request, { prompts: moved.prompts, scores, division, classes }, watch);
+    return { ...best, alpha, loss: moved.loss, scores, fitted: division.fitted };
   });
-  requireFinite(moved.prompt.data, "The prompt's values");
-  const training = { optimizer: "adam" as const, learningRate, steps, batchSize };
+  const { alpha, travel, fitted } = made;
+  const training = { optimizer: "adam" as const, learningRate, steps, batchSize, averagedSteps };
   const origin = {
     student: student.record,
     promptDigest: prompt.digest,
-    publicSet: { id: publicSet.id, digest: publicSet.digest, examples: texts.length },
+    publicSet: { id: publicSet.id, digest: publicSet.digest, examples: publicSet.texts.length, fitted: fitted.length },
+    loss,
     alpha,
-    temperature: TEMPERATURE,
+    temperature: TEMPERATURES[loss],
+    start: request.starts[made.index]!,
+    ...(travel && { travel }),
     training,
   };
-  const facts = { ...manifest, model: target.record as ModelRecord, transfer: origin };
-  return { prompt: moved.prompt, facts, loss: moved.loss, alpha };
+  const facts = { ...prompt.manifest, model: target.record as ModelRecord, transfer: origin };
+  const advice = [
+    ...coverage(request, pick(made.scores, classes.length, fitted)),
+    ...(travel
+      ? adviceOn(travel, { loss: alpha === 0 && loss === "classes" ? made.loss : null, steps, texts: fitted.length })
+      : []),
+  ];
+  return { prompt: made.prompt, facts, loss: made.loss, alpha, travel, advice };
+}
+
+/** @throws ProblemError for what only a student that was cut from the target can be used for */
+function requireOpen({ open, loss, starts, alpha }: TransferRequest): void {
+  if (!open) return;
+  const needs = [
+    ...(loss === "vocabulary" ? ["the vocabulary loss"] : []),
+    ...(starts.includes("prompt") ? ["a start from the student's prompt"] : []),
+    ...(typeof alpha === "number" ? [] : ["α from labelled texts"]),
+  ];
+  if (needs.length === 0) return;
+  const detail = `${needs.join(" and ")} can only be used with a student that was distilled from the target, not with an open one.`;
+  throw new ProblemError("The options do not fit the student", detail, { status: 422 });
+}
+
+async function studentScores(engine: Engine, { student, prompt, publicSet }: TransferRequest, watch: Watch) {
+  const { classes, notes } = await verbalizer(prompt.manifest.task, student.tokenizer);
+  for (const text of notes) watch.onEvent?.({ kind: "note", text });
+  const name = "reading the prompted student";
+  return readScores(engine, student.model, classes, publicSet.studentTexts, name, watch, prompt.value);
+}
+
+/** Chooses the texts, and holds some of them out. @throws ProblemError if several starts are to be compared and there are too few for that */
+function divide({ selected, starts, seed }: TransferRequest, scores: Float32Array, classes: number): Division {
+  const texts =
+    selected === null
+      ? Int32Array.from({ length: scores.length / classes }, (_, text) => text)
+      : selectTexts(scores, classes, selected);
+  const division = holdOut(texts, seed);
+  if (starts.length === 1 || division.heldOut.length > 0) return division;
+  const detail = `of ${texts.length} public texts none can be held out to compare ${starts.length} starts by: use one start, or at least 10 texts.`;
+  throw new ProblemError("There are too few public texts", detail, { status: 422 });
+}
+
+/**
+ * Of the prompts that were made, the one whose divergence from the prompted student on held-out texts is least. It takes a moment, so
+ * what a watcher saw last stays the steps.
+ */
+async function bestOf(
+  engine: Engine,
+  { target, publicSet }: TransferRequest,
+  made: {
+    readonly prompts: readonly Value[];
+    readonly scores: Float32Array;
+    readonly division: Division;
+    readonly classes: readonly Int32Array[];
+  },
+  { signal }: Watch,
+): Promise<{ readonly index: number; readonly prompt: Value; readonly travel: Travel | null }> {
+  const { heldOut } = made.division;
+  if (heldOut.length === 0) return { index: 0, prompt: made.prompts[0]!, travel: null };
+  const texts = Array.from(heldOut, (index) => publicSet.texts[index]!);
+  const wanted = pick(made.scores, made.classes.length, heldOut);
+  const travels: Travel[] = [];
+  for (const prompt of made.prompts) {
+    const scores = await readScores(engine, target.model, made.classes, texts, "comparing", { signal }, prompt);
+    travels.push({ heldOut: heldOut.length, ...compareScores(wanted, scores, made.classes.length) });
+  }
+  const index = travels.reduce((best, { divergence }, i) => (divergence < travels[best]!.divergence ? i : best), 0);
+  return { index, prompt: made.prompts[index]!, travel: travels[index]! };
+}
+
+/** Classes that an advice names; a task may have a thousand. */
+const MOST_NAMED = 8;
+
+/** What public texts can't carry. */
+function coverage({ prompt }: TransferRequest, scores: Float32Array): string[] {
+  const { labels } = prompt.manifest.task;
+  const missing = hardlyNamed(readingsOf(scores, labels.length), labels.length).map((k) => labels[k]!.name);
+  if (missing.length === 0) return [];
+  const more = missing.length > MOST_NAMED ? ` and ${missing.length - MOST_NAMED} more` : "";
+  return [
+    `On the public texts the prompted student hardly ever says ${missing.slice(0, MOST_NAMED).join(", ")}${more}: what the prompt knows of ` +
+      "that can't travel by them. Use public texts that are more like the private ones.",
+  ];
 }
 
 /** What makes a run this run, beside its numbers. */
@@ -131,50 +185,4 @@ function identities({ target, student, prompt, publicSet }: TransferRequest) {
     prompt: prompt.digest,
     public: publicSet.digest,
   };
-}
-
-async function bareStatesOf(
-  { target, student, prompt, publicSet: { texts } }: TransferRequest,
-  { use, bareStates, watch }: TransferTools,
-): Promise<{ target: Float32Array; student: Float32Array }> {
-  const { template, maxLength } = prompt.manifest.task;
-  const encoding = await sha256(new TextEncoder().encode(JSON.stringify([template, maxLength])));
-  const read = ({ model, checkpoint, record }: OpenModel, name: string) =>
-    bareStates({ model: record.digest, encoding, shape: [texts.length, checkpoint.config.width] }, () =>
-      // An engine of its own, so that a target's weights are never there twice.
-      use(`read ${record.digest}`, (engine) => readStates(engine, model, texts, name, watch)),
-    );
-  return { target: await read(target, "reading the target"), student: await read(student, "reading the student") };
-}
-
-/**
- * Where the target's prompt starts: the embeddings of the text that the student's prompt started from.
- *
- * @throws ProblemError if those aren't the student's embeddings too: then it isn't a student of this target
- */
-async function sharedStart(engine: Engine, { target, student, prompt }: TransferRequest): Promise<Value> {
-  const ids = await initialisationIds(target.tokenizer, prompt.manifest.initialisation.text, prompt.value.shape[0]!);
-  const start = await initialPrompt(engine, target.model, ids);
-  const same = await initialPrompt(engine, student.model, ids);
-  if (start.data.length !== same.data.length || !start.data.every((value, i) => value === same.data[i])) {
-    const detail = `${student.record.id} does not have the token embeddings of ${target.record.id}.`;
-    throw new ProblemError("The student is not of this target", detail, { status: 422 });
-  }
-  return start;
-}
-
-async function bestAlpha(
-  engine: Engine,
-  { target, student, prompt, alpha }: TransferRequest,
-  watch: Watch,
-): Promise<number> {
-  const { labelled } = alpha as { labelled: readonly LabelledText[] };
-  const { classes, notes } = await verbalizer(prompt.manifest.task, target.tokenizer);
-  for (const text of notes) watch.onEvent?.({ kind: "note", text });
-  const labels = labelled.map(({ label }) => label);
-  const accuracy = async (classifier: { model: OpenModel["model"]; prompt?: Value }) =>
-    figures(await predict({ engine, classes, ...classifier }, labelled, watch), labels, classes.length).accuracy;
-  const zeroShot = await accuracy({ model: target.model });
-  const prompted = await accuracy({ model: student.model, prompt: prompt.value });
-  return chooseAlpha(zeroShot, prompted, classes.length);
 }

@@ -89,12 +89,7 @@ export function deltaBounds(
 }
 
 /** Bounds on ε for someone who has up to `group` of the records; see {@link groupPairs}. */
-export function groupEpsilonBounds(
-  run: GaussianRun,
-  group: number,
-  delta: number,
-  largestWindow = MAX_WINDOW,
-): Bounds {
+export function groupEpsilonBounds(run: GaussianRun, group: number, delta: number, largestWindow = MAX_WINDOW): Bounds {
   const { sampleRate, noiseMultiplier, steps } = run;
   if (sampleRate === 1) return gaussianEpsilonBounds((group * Math.sqrt(steps)) / noiseMultiplier, delta);
   return groupPairs(sampleRate, noiseMultiplier, group)

@@ -2,11 +2,11 @@ import type { Fault } from "../protocol/errors.ts";
 import type { PrivacyRecord } from "../protocol/manifest.ts";
 import { epsilonOf, limitedEpsilonBounds, limitedGroupEpsilon } from "./accountant.ts";
 import { gdpMu, highestTruePositiveRate } from "./attack.ts";
+import { groupFigures } from "./group.ts";
 import { GRID_UNITS_PER_CLIP } from "./noise.ts";
 import { toleranceAt } from "./pld.ts";
 import { deltaFaults, runFaults } from "./run.ts";
 import type { Bounds } from "./solve.ts";
-import { groupFigures } from "./group.ts";
 import { unitText } from "./unit.ts";
 
 /** A privacy record, computed again. */
@@ -88,7 +88,9 @@ export function explainPrivacy(record: PrivacyRecord): string {
     `Data           N = ${records} ${unit ? `different values of "${unit.field}"` : "examples"}; N counts as public`,
     `Sampling       Poisson: each ${each} with probability ${batchSize}/${records} = ${number(batchSize / records)} at every step`,
     ...(unit
-      ? [`Contribution   the mean gradient of at most ${unit.rowsPerUnit} rows of a drawn ${each}, drawn anew each time`]
+      ? [
+          `Contribution   the mean gradient of at most ${unit.rowsPerUnit} rows of a drawn ${each}, drawn anew each time`,
+        ]
       : []),
     `Training       ${steps} steps; gradients clipped to norm ${number(clip)} a drawn ${each}; divided by ${batchSize}, never by the sampled size`,
     `Noise          discrete Gaussian on a grid of clip/2^${Math.log2(GRID_UNITS_PER_CLIP)}, noise multiplier ${number(noiseMultiplier)}; cryptographic generator`,
@@ -104,7 +106,8 @@ export function explainPrivacy(record: PrivacyRecord): string {
 function groupLines(record: PrivacyRecord): string[] {
   const each = record.unit ? `values of "${record.unit.field}"` : "rows";
   return groupFigures(record).map(
-    ({ group, epsilon }) => `${group === 2 ? "Groups         " : "               "}somebody with ${group} ${each}: ${epsilon === null ? "no useful guarantee" : `ε ${Number(epsilon.toPrecision(4))}`} at the same δ`,
+    ({ group, epsilon }) =>
+      `${group === 2 ? "Groups         " : "               "}somebody with ${group} ${each}: ${epsilon === null ? "no useful guarantee" : `ε ${Number(epsilon.toPrecision(4))}`} at the same δ`,
   );
 }
 

@@ -12,9 +12,16 @@ export const fileSchema = z
 
 export type FileRecord = z.output<typeof fileSchema>;
 
+/** Whether a student was cut from its target, or is a model of its own that the target's provider takes prompts of. */
+export const studentKindSchema = z
+  .enum(["distilled", "open"])
+  .default("distilled")
+  .describe("distilled: made of the target's layers, with its embeddings and tokenizer; open: any other model.");
+
 export const studentSchema = z
   .object({
     id: nameSchema,
+    kind: studentKindSchema,
     digest: digestSchema.describe("What a manifest's model.digest must be."),
     architecture: z.enum(FAMILIES),
     dimension: z.int().positive().describe("Width D of the embeddings."),

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { fileSchema, nameSchema, publicSetSchema } from "./catalogue.ts";
-import { digestSchema } from "./manifest.ts";
+import { fileSchema, nameSchema, publicSetSchema, studentKindSchema } from "./catalogue.ts";
+import { digestSchema, travelSchema } from "./manifest.ts";
 import { optionsSchema, progressSchema } from "./transfer.ts";
 
 const modelSchema = z.object({ id: nameSchema, digest: digestSchema, files: z.array(fileSchema) });
@@ -12,7 +12,7 @@ export const transferSpecSchema = z.object({
   kind: z.literal("transfer"),
   job: z.string(),
   target: modelSchema,
-  student: modelSchema,
+  student: modelSchema.extend({ kind: studentKindSchema }),
   publicSet: publicSetSchema,
   prompt: fileSchema,
   options: optionsSchema.omit({ dataset: true }),
@@ -51,8 +51,16 @@ export type DistillSpec = z.output<typeof distillSpecSchema>;
 export type PredictSpec = z.output<typeof predictSpecSchema>;
 export type Spec = z.output<typeof specSchema>;
 
+/** What a job says of its result, beside its files: a transfer how well the prompt travelled. */
+const resultFactsSchema = z.object({
+  travel: travelSchema.nullable().default(null),
+  advice: z.array(z.string().max(1000)).max(10).default([]),
+});
+
+export type ResultFacts = z.output<typeof resultFactsSchema>;
+
 /** `result.json` in a job's folder. */
-export const resultSchema = z.object({
+export const resultSchema = resultFactsSchema.extend({
   files: z.array(fileSchema),
   /** Seconds on the device over all attempts, start-up included. */
   deviceSeconds: z.number().nonnegative(),
@@ -90,6 +98,8 @@ export const jobEventSchema = z
     /** Training step of the loss in `progress`. */
     step: z.int().nonnegative().optional(),
     problem: z.string().max(1000).optional(),
+    /** Seconds on the device so far, over all attempts. */
+    deviceSeconds: z.number().nonnegative().optional(),
     /** Batch's id of the job that works on the transfer, which may be another's. */
     runner: z.string().max(200).optional(),
   })

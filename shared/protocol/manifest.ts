@@ -70,13 +70,46 @@ const trainingSchema = z.strictObject({
   averagedSteps: z.int().positive().optional(),
 });
 
+/** What of student and target a transfer compares. */
+export const LOSSES = ["classes", "vocabulary"] as const;
+export type LossName = (typeof LOSSES)[number];
+
+/** Where a transfer starts. */
+export const STARTS = ["words", "prompt"] as const;
+export type StartName = (typeof STARTS)[number];
+
+/** How well a prompt travelled: the target with its prompt beside the student with its own, on public texts that it was not fitted to. */
+export const travelSchema = z
+  .strictObject({
+    heldOut: z.int().positive().describe("Public texts that this was measured on."),
+    divergence: z
+      .number()
+      .nonnegative()
+      .describe("KL of the student's class distribution to the target's, mean over the texts, in nats."),
+    agreement: z.number().min(0).max(1).describe("Part of the texts to which both give the same class."),
+  })
+  .meta({ id: "Travel" });
+
+export type Travel = z.output<typeof travelSchema>;
+
 const transferSchema = z.strictObject({
   student: modelSchema,
   /** Digest of the student's prompt file that was transferred. */
   promptDigest: digestSchema,
-  publicSet: z.strictObject({ id: idSchema, digest: digestSchema, examples: z.int().positive() }),
+  publicSet: z.strictObject({
+    id: idSchema,
+    digest: digestSchema,
+    examples: z.int().positive(),
+    /** How many of them the prompt was fitted to; without it, all. */
+    fitted: z.int().positive().optional(),
+  }),
+  /** Without it, the vocabulary's: manifests of earlier releases. */
+  loss: z.enum(LOSSES).optional(),
   alpha: z.number().min(0).max(1),
   temperature: z.number().positive(),
+  /** Without it, the words. */
+  start: z.enum(STARTS).optional(),
+  travel: travelSchema.optional(),
   training: trainingSchema,
 });
 
@@ -121,7 +154,8 @@ export const manifestSchema = z
   .superRefine(({ task, model }, context) => {
     const message = maskFault(task, model.architecture);
     if (message !== undefined) context.addIssue({ code: "custom", path: ["task", "template"], message });
-  });
+  })
+  .meta({ id: "Manifest", description: "softpost.json: what a prompt is, and how it was made." });
 
 export type Manifest = z.output<typeof manifestSchema>;
 

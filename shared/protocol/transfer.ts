@@ -1,10 +1,32 @@
 import { z } from "zod";
 import { fileSchema, nameSchema } from "./catalogue.ts";
-import { idSchema, manifestSchema } from "./manifest.ts";
+import { idSchema, LOSSES, manifestSchema, STARTS, travelSchema } from "./manifest.ts";
 
-/** Twenty times the paper's number of steps; the budget is what limits a job, this only catches slips. */
+/** Twenty times the paper's number of steps and a hundred times the default; the budget is what limits a job, this only catches slips. */
 const MAX_STEPS = 100_000;
 const MAX_BATCH = 256;
+
+/** Fewer can't show every class, nor how well a prompt travelled. */
+const MIN_SELECTED = 10;
+
+/** How a transfer goes unless told: docs/results.md says what it is chosen by. */
+export const TRANSFER_DEFAULTS = {
+  loss: "classes",
+  steps: 1000,
+  batchSize: 16,
+  learningRate: 1e-2,
+  alpha: 0,
+} as const;
+
+/** The transferred prompt is the mean over so many last steps: a hundred, or a fifth of fewer than 500. */
+export function transferAverage(steps: number): number {
+  return Math.min(100, Math.ceil(steps / 5));
+}
+
+/** How many of so many public texts are held out: one in ten, and no more than 500, where the standard error of the agreement is 2 points at most. */
+export function heldOutTexts(texts: number): number {
+  return Math.min(500, Math.floor(texts / 10));
+}
 
 /** What the client chooses about a transfer. Defaults are the method's. */
 export const optionsSchema = z
@@ -13,13 +35,48 @@ export const optionsSchema = z
       "An opaque id of the private data set behind the prompt. Every prompt tuned on one data set must name the same id: the privacy budget is kept by it.",
     ),
     publicSet: nameSchema,
-    steps: z.int().min(1).max(MAX_STEPS).default(5000),
-    batchSize: z.int().min(1).max(MAX_BATCH).default(8),
-    learningRate: z.number().positive().max(1).default(1e-3),
-    alpha: z.number().min(0).max(1).default(0.5).describe("Weight of the loss on the prompt-induced difference."),
+    loss: z
+      .enum(LOSSES)
+      .default(TRANSFER_DEFAULTS.loss)
+      .describe(
+        "What of student and target is compared: the class distributions, or the next token's over the whole vocabulary, as in the paper.",
+      ),
+    steps: z.int().min(1).max(MAX_STEPS).default(TRANSFER_DEFAULTS.steps),
+    batchSize: z.int().min(1).max(MAX_BATCH).default(TRANSFER_DEFAULTS.batchSize),
+    learningRate: z
+      .number()
+      .positive()
+      .max(1)
+      .default(TRANSFER_DEFAULTS.learningRate)
+      .describe("Its peak: it rises over the first steps and falls along a cosine."),
+    alpha: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(TRANSFER_DEFAULTS.alpha)
+      .describe("Weight of the loss on the prompt-induced difference."),
+    starts: z
+      .array(z.enum(STARTS))
+      .min(1)
+      .max(STARTS.length)
+      .refine((starts) => new Set(starts).size === starts.length, "Names a start twice.")
+      .default(["words"])
+      .describe(
+        "Where the target's prompt starts: the words that the student's started from, or the student's prompt. Of both, the one whose prompt diverges least from the student on held-out public texts is kept; each costs all the steps.",
+      ),
+    selected: z
+      .int()
+      .min(MIN_SELECTED)
+      .nullable()
+      .default(null)
+      .describe(
+        "How many texts to choose of the public set: those that the prompted student is surest of, of every class alike. Null: all.",
+      ),
     seed: z.int().min(0).max(0xffff_ffff).default(0),
   })
   .meta({ id: "TransferOptions" });
+
+export { LOSSES, type LossName, STARTS, type StartName, type Travel } from "./manifest.ts";
 
 export type TransferOptions = z.output<typeof optionsSchema>;
 
@@ -79,7 +136,10 @@ export const budgetSchema = z
           prompts: z.int().positive().describe("Different prompts that were released."),
           epsilon: z.number().nullable().describe("Composed epsilon at the limit's delta; null: not private."),
           delta: z.number(),
-          unit: z.string().optional().describe("Whose data epsilon is about; the weakest where the prompts' units differ."),
+          unit: z
+            .string()
+            .optional()
+            .describe("Whose data epsilon is about; the weakest where the prompts' units differ."),
         }),
       ),
     }),
@@ -103,6 +163,7 @@ export const quoteSchema = z
     rate: rateSchema,
     estimate: costSchema.describe("What the transfer will probably cost."),
     reserve: costSchema.describe("What is set aside until it has finished, and the most that it can cost."),
+    cancellation: z.string().describe("What a transfer costs that is cancelled."),
     model: z
       .object({
         formula: z.string(),
@@ -161,8 +222,14 @@ export const transferSchema = z
       .number()
       .nullable()
       .describe(
-        "Seconds on the device over all attempts, which may be more than is paid for. Null unless it succeeded.",
+        "Seconds on the device over all attempts, which may be more than is paid for. Null until it has finished, and if it failed or nothing was computed.",
       ),
+    travel: travelSchema
+      .nullable()
+      .describe(
+        "How well the prompt travelled. Null until the transfer succeeded, and where there were too few public texts to tell.",
+      ),
+    advice: z.array(z.string()).describe("What might make it travel better."),
     problem: z.string().nullable().describe("Why it failed."),
     files: z.array(fileSchema).describe("The transferred prompt's folder, once it succeeded."),
   })

@@ -74,9 +74,7 @@ export async function dpTune(
       variables: { prompt: start, ...update.initial },
       async step(index) {
         const drawn = units && poissonSampleOfUnits(units, plan.batchSize, plan.unit!.rowsPerUnit, random);
-        const sample = drawn
-          ? drawn.flatMap((rows) => [...rows])
-          : poissonSample(plan.records, plan.batchSize, random);
+        const sample = drawn ? drawn.flatMap((rows) => [...rows]) : poissonSample(plan.records, plan.batchSize, random);
         const chunks = invariant.chunksOf(sample);
         const part = drawn ? await unitSum(invariant, drawn, plan.clip) : await invariant.sampleSum(chunks);
         if (!(await spotCheck(invariant, chunks, looks))) {

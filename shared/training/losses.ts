@@ -7,7 +7,7 @@ import { logSoftmax } from "../graph/operators/softmax.ts";
 import { constant, integers, type Tensor } from "../graph/tensor.ts";
 import type { Model } from "../models/model.ts";
 
-/** T of distillation and transfer (Hinton et al. 2015, section 2; POST's code). */
+/** T of distillation, and of a transfer that compares whole vocabularies (Hinton et al. 2015, section 2; POST's code). */
 export const TEMPERATURE = 2;
 
 /**
@@ -15,10 +15,10 @@ export const TEMPERATURE = 2;
  * @param wanted logits `[N, V]` that no gradient flows to; `actual` likewise shaped
  * @returns `[N]`
  */
-export function softKl(wanted: Tensor, actual: Tensor): Tensor {
-  const p = logSoftmax(mul(wanted, 1 / TEMPERATURE));
-  const q = logSoftmax(mul(actual, 1 / TEMPERATURE));
-  return mul(reduceSum(mul(exp(p), sub(p, q)), [-1]), TEMPERATURE ** 2);
+export function softKl(wanted: Tensor, actual: Tensor, temperature = TEMPERATURE): Tensor {
+  const p = logSoftmax(mul(wanted, 1 / temperature));
+  const q = logSoftmax(mul(actual, 1 / temperature));
+  return mul(reduceSum(mul(exp(p), sub(p, q)), [-1]), temperature ** 2);
 }
 
 /** 1 − cos(a, b) of every row: `[N, D]` each, result `[N]`. */
@@ -70,24 +70,6 @@ export function distillLoss(
   const language = languageLoss(student, targets);
   const direction = weightedMean(cosineDistance(student.hidden, teacher.hidden), targets.real);
   return add(add(mul(imitation, DISTILL.kl), mul(language, DISTILL.lm)), mul(direction, DISTILL.cosine));
-}
-
-/** Logits `[B, V]` that a transfer compares. */
-export interface Transferred {
-  readonly prompted: Tensor;
-  readonly bare: Tensor;
-}
-
-/**
- * The loss of a transfer for every example: (1 − α) times how far the prompted target is from the prompted student, plus α
- * times how differently the prompts move them (POST, equations 3 to 5).
- * @param alpha scalar
- * @returns `[B]`
- */
-export function transferLoss(student: Transferred, target: Transferred, alpha: Tensor): Tensor {
-  const imitation = softKl(student.prompted, target.prompted);
-  const movement = softKl(sub(student.prompted, student.bare), sub(target.prompted, target.bare));
-  return add(mul(imitation, sub(constant(1), alpha)), mul(movement, alpha));
 }
 
 /**

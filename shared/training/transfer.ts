@@ -1,45 +1,53 @@
 import { makeBatch } from "../data/batches.ts";
 import type { Engine, Value } from "../graph/engine.ts";
-import { concat, split } from "../graph/operators/layout.ts";
-import { input, type Tensor, variable } from "../graph/tensor.ts";
+import { input, variable } from "../graph/tensor.ts";
 import { readHidden } from "../models/forward.ts";
 import type { Model } from "../models/model.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
 import { promptGradients } from "./loss-scale.ts";
-import { transferLoss } from "./losses.ts";
-import { type Optimizer, optimizerFeeds, optimizerStep, scalar } from "./optimizers.ts";
+import { classScores } from "./losses.ts";
+import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { longest, prepare } from "./prepare.ts";
-import { type EncodedText, mapTexts, textFeeds, textInputs } from "./texts.ts";
-import { batchMean, EpochBatches } from "./tune.ts";
+import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
+import { cosineSchedule } from "./schedule.ts";
+import { type EncodedText, mapTexts, ROWS_AT_ONCE, textFeeds, textInputs } from "./texts.ts";
+import { cacheFeeds, type TransferCache, type TransferCriterion, transferStepLoss } from "./transfer-loss.ts";
+import { EpochBatches } from "./tune.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
 
-/** Final hidden states at the read position of every public text, `[N, D]` row-major each. */
-export interface TransferCache {
-  /** The target without a prompt. */
-  readonly target: Float32Array;
-  /** The student without a prompt, and with the prompt that was tuned on it. */
-  readonly student: Float32Array;
-  readonly studentPrompted: Float32Array;
+/** Part of the steps over which the learning rate rises. */
+const WARMUP = 0.05;
+
+/** Where a transfer starts and how fast it goes; the provider may try several. */
+export interface Attempt {
+  /** The target's first prompt, `[P, D]`. */
+  readonly start: Value;
+  /** Peak of the learning rate. */
+  readonly learningRate: number;
 }
 
 export interface Transfer {
   readonly engine: Engine;
   readonly target: Model;
-  readonly publicTexts: readonly EncodedText[];
+  /** All public texts, as the target reads them, and which of them the prompt is fitted to. */
+  readonly texts: readonly EncodedText[];
+  readonly fitted: Int32Array;
+  readonly criterion: TransferCriterion;
+  /** Rows of all public texts. */
   readonly cache: TransferCache;
-  /** Where the target's prompt starts, `[P, D]`: from the same text as the student's. */
-  readonly start: Value;
-  readonly alpha: number;
+  readonly attempts: readonly Attempt[];
+  /** Steps of each attempt. */
   readonly steps: number;
+  /** The prompt is the mean over this many last steps. */
+  readonly averagedSteps: number;
   readonly batchSize: number;
   readonly optimizer: Optimizer;
-  readonly learningRate: number;
   readonly seed: number;
   readonly state: ResumableRun;
 }
 
-/** The hidden states that never change while a prompt is tuned: of a model, with a prompt or without. */
+/** What never changes while a prompt is tuned: final hidden states at the read position of every text, `[N, D]`. */
 export async function readStates(
   engine: Engine,
   model: Model,
@@ -53,74 +61,98 @@ export async function readStates(
   return (await mapTexts(engine, name, { result }, texts, watch)).data;
 }
 
+/** The class scores of every text, `[N, K]`: of a model, with a prompt `[P, D]` or without. */
+export async function readScores(
+  engine: Engine,
+  model: Model,
+  classes: readonly ArrayLike<number>[],
+  texts: readonly EncodedText[],
+  name: string,
+  watch: Watch,
+  prompt?: Value,
+): Promise<Float32Array> {
+  if (prompt) await engine.set({ "read.prompt": prompt });
+  const hidden = readHidden(model, textInputs(), prompt && sharedPrompt(variable("read.prompt", prompt.shape)));
+  return (await mapTexts(engine, name, { result: classScores(model, hidden, classes) }, texts, watch)).data;
+}
+
+/** The class scores `[N, K]` of final hidden states `[N, D]` that were read before. */
+export async function scoresOfStates(
+  engine: Engine,
+  model: Model,
+  classes: readonly ArrayLike<number>[],
+  states: Float32Array,
+): Promise<Float32Array> {
+  const { width } = model.config;
+  const result = classScores(model, input("states", "float32", ["B", width]), classes);
+  const session = await engine.load({ outputs: { result } });
+  const data = new Float32Array((states.length / width) * classes.length);
+  for (let at = 0; at < states.length; at += width * ROWS_AT_ONCE) {
+    const some = states.subarray(at, at + width * ROWS_AT_ONCE);
+    const { result: scores } = await session.run({ states: { shape: [some.length / width, width], data: some } });
+    data.set(scores!.data as Float32Array, (at / width) * classes.length);
+  }
+  await session.release();
+  return data;
+}
+
 /**
- * Finds the target's prompt that makes the target behave, on public texts, as the student does with its prompt. A step is one
- * forward and backward pass of the target: everything else is in the cache. It ends after a fixed number of steps.
- * @returns the prompt `[P, D]` and the mean public loss of the last steps
+ * Finds prompts of the target that make it behave, on public texts, as the student does with its prompt: one an attempt. A step is
+ * one forward and backward pass of the target: everything else is in the cache. The learning rate rises, then falls along a cosine,
+ * and a prompt is the mean over the last steps. An attempt ends after a fixed number of steps.
+ * @returns a prompt `[P, D]` an attempt, and the mean loss of the last steps of the last one
  * @throws InterruptedError when stopped, after the state was saved
  */
 export async function transfer(
   options: Transfer,
   watch: Watch,
-): Promise<{ readonly prompt: Value; readonly loss: number }> {
-  const { engine, target, publicTexts, cache, start, optimizer, steps } = options;
-  const width = target.config.width;
-  const prompt = variable("prompt", start.shape);
-  const loss = transferStepLoss(target, sharedPrompt(prompt));
-  const update = optimizerStep(optimizer, [
-    { variable: prompt, gradient: promptGradients(loss, [prompt], target)[0]! },
-  ]);
-  const largest = { B: Math.min(options.batchSize, publicTexts.length), T: longest(publicTexts) };
+): Promise<{ readonly prompts: readonly Value[]; readonly loss: number }> {
+  const { engine, target, criterion, cache, attempts, optimizer, steps, averagedSteps } = options;
+  const { shape } = attempts[0]!.start;
+  const prompt = variable("prompt", shape);
+  const loss = transferStepLoss(target, criterion, sharedPrompt(prompt));
+  const gradient = promptGradients(loss, [prompt], target)[0]!;
+  const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
+  const texts = Array.from(options.fitted, (index) => options.texts[index]!);
+  const largest = { B: Math.min(options.batchSize, texts.length), T: longest(texts) };
   const session = await prepare(engine, { outputs: { loss }, updates: update.updates }, largest, watch);
-  const batches = new EpochBatches(publicTexts, options.batchSize, { kind: "shuffled", seed: options.seed });
+  const batches = new EpochBatches(texts, options.batchSize, { kind: "shuffled", seed: options.seed });
+  const width = cache.prompted.length / options.texts.length;
+  const first = (attempt: number) => ({ prompt: attempts[attempt]!.start, ...update.initial });
+  // The finished prompts are variables too, so that the state of the run has them.
+  const finished = attempts.map((_, attempt) => `finished.${attempt}`);
+  const empty = Object.fromEntries(finished.map((name, attempt) => [name, attempts[attempt]!.start]));
   const mean = await runVariables(
     {
       name: "transferring",
       engine,
-      steps,
+      steps: steps * attempts.length,
       state: options.state,
-      variables: { prompt: start, ...update.initial },
+      variables: { ...first(0), ...empty },
       async step(index) {
-        const batch = makeBatch(publicTexts, batches.at(index));
-        const feeds = {
+        const [attempt, step] = [Math.floor(index / steps), index % steps];
+        if (step === 0) await engine.set(first(attempt));
+        const batch = makeBatch(texts, batches.at(step));
+        const rate = cosineSchedule(step, steps, attempts[attempt]!.learningRate, WARMUP);
+        const result = await session.run({
           ...textFeeds(batch),
-          target: rows(cache.target, width, batch.examples),
-          student: rows(cache.student, width, batch.examples),
-          studentPrompted: rows(cache.studentPrompted, width, batch.examples),
-          alpha: scalar(options.alpha),
-          ...optimizerFeeds(optimizer, index + 1, options.learningRate),
-        };
-        return (await session.run(feeds)).loss!.data[0]!;
+          ...cacheFeeds(
+            cache,
+            width,
+            batch.examples.map((example) => options.fitted[example]!),
+          ),
+          ...optimizerFeeds(optimizer, step + 1, rate),
+          ...runningMeanFeeds(step + 1, steps, averagedSteps),
+        });
+        if (step === steps - 1) await engine.set({ [finished[attempt]!]: (await engine.get([MEAN]))[MEAN]! });
+        return result.loss!.data[0]!;
       },
     },
     watch,
   );
   await session.release();
-  return { prompt: (await engine.get(["prompt"])).prompt!, loss: mean };
-}
-
-/**
- * The loss of a transfer step, on the graph inputs `ids`, `lengths`, `target`, `student`, `studentPrompted` (`[B, D]` cached
- * hidden states) and `alpha`. The student's head is the target's.
- */
-export function transferStepLoss(target: Model, prompt: Tensor): Tensor {
-  const names = ["studentPrompted", "student", "target"];
-  const cached = names.map((name) => input(name, "float32", ["B", target.config.width]));
-  // One product for the three: with few rows, most of its time is to read the head.
-  const logits = split(target.logits(concat(cached, 0)), 0, ["B", "B", "B"]);
-  const [studentPrompted, student, bare] = logits as [Tensor, Tensor, Tensor];
-  const prompted = target.logits(readHidden(target, textInputs(), prompt));
-  const alpha = input("alpha", "float32", []);
-  return batchMean(transferLoss({ prompted: studentPrompted, bare: student }, { prompted, bare }, alpha));
-}
-
-/** Some rows of a cached matrix `[N, width]`, as a feed `[B, width]`. */
-function rows(matrix: Float32Array, width: number, indices: Int32Array): Value {
-  const data = new Float32Array(indices.length * width);
-  indices.forEach((index, row) => {
-    data.set(matrix.subarray(index * width, (index + 1) * width), row * width);
-  });
-  return { shape: [indices.length, width], data };
+  const prompts = await engine.get(finished);
+  return { prompts: finished.map((name) => prompts[name]!), loss: mean };
 }
 
 /**

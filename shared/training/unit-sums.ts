@@ -59,7 +59,10 @@ export function clippedMean(gradients: readonly ArrayLike<number>[], clip: numbe
     mean[i]! /= gradients.length;
     squares += mean[i]! ** 2;
   }
-  const scale = Math.min(GRID_UNITS_PER_CLIP / clip, (GRID_UNITS_PER_CLIP * (1 - ROUNDING_MARGIN)) / Math.sqrt(squares));
+  const scale = Math.min(
+    GRID_UNITS_PER_CLIP / clip,
+    (GRID_UNITS_PER_CLIP * (1 - ROUNDING_MARGIN)) / Math.sqrt(squares),
+  );
   let exact = 0;
   for (let i = 0; i < mean.length; i++) {
     mean[i] = Math.trunc(mean[i]! * scale);

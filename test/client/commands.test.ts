@@ -100,18 +100,27 @@ test("the whole method: distill, tune with and without privacy, transfer, evalua
 
   const transfer = ["--target", fixture("tiny-gpt2"), "--student", at("student"), "--prompt", at("dp")];
   const open = ["--public", fixture("tiny-task/train.jsonl"), ...few];
-  expect(await json("transfer", ...transfer, ...open, "--out", at("pt"))).toMatchObject({ steps: 3, alpha: 0.5 });
+  expect(await json("transfer", ...transfer, ...open, "--out", at("pt"))).toMatchObject({
+    steps: 3,
+    alpha: 0,
+    travel: { heldOut: 1, agreement: expect.any(Number), divergence: expect.any(Number) },
+  });
   const moved = await readPromptFolder(at("pt"));
   expect(moved.manifest).toMatchObject({
     task: manifest.task,
     privacy: manifest.privacy,
-    transfer: { student: manifest.model, promptDigest: manifest.prompt.digest, publicSet: { examples: 12 } },
+    transfer: {
+      student: manifest.model,
+      promptDigest: manifest.prompt.digest,
+      publicSet: { examples: 12, fitted: 11 },
+    },
   });
   // Names of folders and files stay out of what is passed on.
   for (const name of ["softpost.json", "adapter_config.json"]) {
     expect(readFileSync(join(at("pt"), name), "utf8")).not.toMatch(/tiny-gpt2|: "student"|"train"/);
   }
   expect(moved.manifest!.model.id).toBe(`model-${moved.manifest!.model.digest.slice(0, 12)}`);
+  expect(moved.manifest?.transfer).toMatchObject({ loss: "classes", temperature: 1, training: { averagedSteps: 1 } });
   expect(await json("evaluate", ...model, ...task, ...data("test"), "--prompt", at("pt"))).toMatchObject({
     examples: 8,
   });

@@ -53,6 +53,7 @@ const results: Results = {
       estimate: { deviceSeconds: 30, micros: 30_000 },
       reserve: { deviceSeconds: 60, micros: 60_000 },
       cost: { deviceSeconds: 21, micros: 21_000 },
+      travel: { heldOut: 200, divergence: 0.2, agreement: 0.875 },
     },
   ],
   budgets: {
@@ -88,7 +89,9 @@ describe("writeReport", () => {
   });
 
   it("says what the transfers cost, and how the budgets went", () => {
-    expect(markdown).toContain("| mailbox, with privacy | 0.030 USD | 0.060 USD | 21 | 0.021 USD |");
+    expect(markdown).toContain(
+      "| mailbox, with privacy | 0.030 USD | 0.060 USD | 21 | 0.021 USD | 87.5 % of 200 public texts |",
+    );
     expect(markdown).toContain("| money | 1000.000 USD | 0.000 USD |  | 0.042 USD |");
     const privacy =
       "| privacy of mailbox-data | no limit | – | 1 prompt: ε = 9.12 at δ = 1e-5 | 2 prompts: not private |";

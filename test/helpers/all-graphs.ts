@@ -2,6 +2,7 @@ import type { Engine, Graph, Session, Value } from "../../shared/graph/engine.ts
 import { type Checkpoint, frozenWeights } from "../../shared/models/checkpoint.ts";
 import type { Precision } from "../../shared/models/model.ts";
 import type { PrivacyPlan } from "../../shared/privacy/plan.ts";
+import { LOSSES } from "../../shared/protocol/manifest.ts";
 import { seededRandom } from "../../shared/protocol/random.ts";
 import { distill } from "../../shared/training/distill.ts";
 import { dpTune } from "../../shared/training/dp-tune.ts";
@@ -9,7 +10,8 @@ import { predict } from "../../shared/training/evaluate.ts";
 import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import { ADAM, type Optimizer } from "../../shared/training/optimizers.ts";
 import { pretrain } from "../../shared/training/pretrain.ts";
-import { readStates, transfer } from "../../shared/training/transfer.ts";
+import { readScores, readStates, transfer } from "../../shared/training/transfer.ts";
+
 import { tune } from "../../shared/training/tune.ts";
 
 const PROMPT_ROWS = 4;
@@ -43,8 +45,8 @@ export async function allGraphs(
   const model = family.build(config, frozenWeights(checkpoint, precision));
   const start = floats([PROMPT_ROWS, config.width]);
   const state = { path: "never written", settings: {}, resume: false };
-  const prompts = { model, target: model, classes: CLASSES, examples: TEXTS, publicTexts: TEXTS, start, state };
-  const rates = { learningRate: 1, averagedSteps: 1, steps: 0, batchSize: 2, seed: 0, alpha: 0.5 };
+  const prompts = { model, target: model, classes: CLASSES, examples: TEXTS, start, state };
+  const rates = { learningRate: 1, averagedSteps: 1, steps: 0, batchSize: 2, seed: 0 };
   const language = {
     family,
     config,
@@ -57,7 +59,7 @@ export async function allGraphs(
     state,
   };
   const none = new Float32Array();
-  const cache = { target: none, student: none, studentPrompted: none };
+  const attempts = [{ start, learningRate: 1 }];
   const graphs: { name: string; graph: Graph }[] = [];
   const record = async (name: string, load: (engine: Engine) => Promise<unknown>) => {
     const recorder = new Recorder();
@@ -71,9 +73,18 @@ export async function allGraphs(
   }
   const options = { ...prompts, ...rates, optimizer: ADAM };
   await record("dpTune", (engine) => dpTune({ ...options, engine, plan: PLAN, random: seededRandom(0) }, {}));
-  await record("transfer", (engine) => transfer({ ...options, engine, cache }, {}));
+  for (const loss of LOSSES) {
+    for (const alpha of [0, 0.5]) {
+      const criterion = { loss, alpha, classes: CLASSES };
+      const texts = { texts: TEXTS, fitted: Int32Array.of(0, 1), cache: { prompted: none } };
+      await record(`transfer (${loss}, α ${alpha})`, (engine) =>
+        transfer({ ...options, ...texts, criterion, attempts, engine }, {}),
+      );
+    }
+  }
   for (const prompt of [undefined, start]) {
     await record("readStates", (engine) => readStates(engine, model, [], "reading", {}, prompt));
+    await record("readScores", (engine) => readScores(engine, model, CLASSES, [], "reading", {}, prompt));
     await record("predict", (engine) => predict({ engine, model, classes: CLASSES, prompt }, [], {}));
   }
   await record("initialPrompt", (engine) => initialPrompt(engine, model, new Int32Array(PROMPT_ROWS)));

@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import {
   BatchClient,
   DescribeJobDefinitionsCommand,
@@ -163,6 +164,68 @@ test("a restarted daemon resumes what was running and keeps what was done", asyn
   await start();
   const job = await until(id, "SUCCEEDED");
   expect(job.attempts?.map(({ statusReason }) => statusReason?.startsWith("Host EC2"))).toEqual([true, false]);
+});
+
+test("what waits when a daemon is started again runs as its definition has it by then, and keeps what is its own", async () => {
+  const define = (command: string[], environment: { name: string; value: string }[]) =>
+    client.send(
+      new RegisterJobDefinitionCommand({
+        jobDefinitionName: "definition",
+        type: "container",
+        containerProperties: { image: "none", command, environment },
+      }),
+    );
+  /** Without `run` nothing is started: jobs wait. */
+  const restart = async () => {
+    await batch.close();
+    batch = await startBatch({ folder, port: 0, queue: "queue", concurrency: 1, accessKeyId: KEY });
+    client = clientWith(KEY);
+  };
+  await restart();
+  const own = { name: "OWN", value: "kept" };
+  await define(["/gone/with/the/old/release"], [{ name: "ENDPOINT", value: "old" }, own]);
+  const waiting = await submit("a");
+  await restart();
+  const script = "process.exit([process.env.ENDPOINT, process.env.OWN].join() === 'new,kept' ? 0 : 3)";
+  await define([process.execPath, "-e", script], [{ name: "ENDPOINT", value: "new" }]);
+  await batch.run();
+  expect((await until(waiting, "SUCCEEDED", "FAILED")).attempts?.at(-1)?.container?.exitCode).toBe(0);
+});
+
+test("who asks for it is told of every end before another job starts", async () => {
+  await batch.close();
+  batch = await startBatch({ folder, port: 0, queue: "queue", concurrency: 1, accessKeyId: KEY });
+  client = clientWith(KEY);
+  await define(["true"]);
+  const ids = [await submit("a"), await submit("b")];
+  const told: unknown[] = [];
+  await batch.run(async (ended, others) => {
+    await setTimeout(100);
+    const statuses = await Promise.all(ids.map(async (id) => (await describeJob(id)).status));
+    told.push([ids.indexOf(ended), others, statuses]);
+  });
+  await until(ids[1]!, "SUCCEEDED");
+  expect(told).toEqual([
+    [0, ["b"], ["RUNNING", "RUNNABLE"]],
+    [1, [], ["SUCCEEDED", "RUNNING"]],
+  ]);
+});
+
+test("a disk that can't be written for a while ends neither the daemon nor its jobs", async () => {
+  await define([process.execPath, "-e", "setTimeout(() => {}, 500)"]);
+  const id = await submit("a");
+  await until(id, "RUNNING");
+  // Whatever is written into the folder fails, as on a full disk.
+  const jobs = join(folder, "jobs");
+  renameSync(jobs, `${jobs}-away`);
+  writeFileSync(jobs, "");
+  await until(id, "SUCCEEDED");
+  await expect(submit("b")).rejects.toMatchObject({ name: "ServerException" });
+  rmSync(jobs);
+  renameSync(`${jobs}-away`, jobs);
+  const kept = () => JSON.parse(readFileSync(join(jobs, `${id}.json`), "utf8")).status;
+  await expect.poll(kept, { timeout: 60_000 }).toBe("SUCCEEDED");
+  await until(await submit("b"), "SUCCEEDED");
 });
 
 test("a daemon that finds a job running that it doesn't know takes its process for dead", async () => {

@@ -1,19 +1,28 @@
 import { execFile } from "node:child_process";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
+import { hashModel } from "../../shared/data/model-files.ts";
+import { STUDENT_FILE } from "../../shared/data/student-record.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import { catalogueSchema } from "../../shared/protocol/catalogue.ts";
 import { fixture } from "../helpers/fixtures.ts";
+import { tinyStudent } from "../helpers/student.ts";
 import { withSwappedTokens } from "../helpers/swapped-tokenizer.ts";
+import { temporaryFolder } from "../helpers/temporary.ts";
 import { CREDENTIALS, type Provider, startProvider } from "../service/provider.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../infra/publish.ts", import.meta.url));
+const TARGET = fixture("tiny-gpt2");
 let provider: Provider;
+let student: string;
 
 beforeAll(async () => {
   provider = await startProvider(await loadBundle());
+  student = await tinyStudent(provider.folder);
 });
 
 afterAll(() => provider.close());
@@ -30,22 +39,103 @@ const publish = (...args: string[]) =>
   });
 
 test("a model, its student and public texts are in the bucket and on offer", async () => {
-  const model = fixture("tiny-gpt2");
   const { stdout } = await publish(
-    ...["--target", model, "--student", model, "--public", fixture("tiny-task/test.jsonl")],
+    ...["--target", TARGET, "--student", student, "--public", fixture("tiny-task/test.jsonl")],
   );
-  expect(stdout).toMatch(/^student tiny-gpt2 [0-9a-f]{64}\npublic set test with \d+ texts\n$/);
+  expect(stdout).toMatch(/^student student [0-9a-f]{64}\npublic set test with \d+ texts\n$/);
   const { students, publicSets } = catalogueSchema.parse(await provider.store.readJson(bucket.catalogue));
-  const student = students.find(({ id }) => id === "tiny-gpt2")!;
+  const offered = students.find(({ id }) => id === "student")!;
+  expect(offered.files.map(({ name }) => name)).not.toContain(STUDENT_FILE);
   expect(publicSets.map(({ id }) => id)).toContain("test");
-  for (const { name } of student.files)
-    expect(await provider.store.has(bucket.model(student.digest) + name)).toBe(true);
+  for (const { name } of offered.files)
+    expect(await provider.store.has(bucket.model(offered.digest) + name)).toBe(true);
+});
+
+describe("what isn't a student of the target is refused, and nothing of it is uploaded", () => {
+  const offered = async () => JSON.stringify(await provider.store.readJson(bucket.catalogue));
+  const refused = async (folder: string, why: RegExp, target = TARGET, ...more: string[]) => {
+    const before = [await offered(), await provider.store.list("models/")];
+    await expect(publish("--target", target, "--student", folder, ...more)).rejects.toMatchObject({
+      code: 1,
+      stderr: why,
+    });
+    expect([await offered(), await provider.store.list("models/")]).toEqual(before);
+  };
+  /** The student's folder once more, changed. */
+  const changed = (change: (folder: string) => void): string => {
+    const folder = join(temporaryFolder(), "changed");
+    cpSync(student, folder, { recursive: true });
+    change(folder);
+    return folder;
+  };
+  const editConfig = (folder: string, edit: object) => {
+    const path = join(folder, "config.json");
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), ...edit }));
+  };
+
+  test("the target itself, and both exchanged, also with the provider's word", async () => {
+    for (const more of [[], ["--unknown-origin"]]) {
+      await refused(TARGET, /It is the target itself\..*exchanged/, TARGET, ...more);
+      await refused(TARGET, /It isn't smaller than its target \(3 layers of 2/, student, ...more);
+    }
+  });
+
+  test("the target saved anew, so that its digest is another", async () => {
+    const copy = join(temporaryFolder(), "copy");
+    cpSync(TARGET, copy, { recursive: true });
+    editConfig(copy, { comment: "mine" });
+    await refused(copy, /isn't smaller/, TARGET, "--unknown-origin");
+  });
+
+  test("the target whose config alone was cut: all its weights are still in the file", async () => {
+    const cut = join(temporaryFolder(), "cut");
+    cpSync(TARGET, cut, { recursive: true });
+    editConfig(cut, { n_layer: 2 });
+    await refused(cut, /weights that the student doesn't use \((transformer\.)?h\.2\./, TARGET, "--unknown-origin");
+  });
+
+  test("a student beside whose weights the target's lie", async () => {
+    const both = changed((folder) => cpSync(join(TARGET, "model.safetensors"), join(folder, "old.safetensors")));
+    await refused(both, /doesn't use \(.*old\.safetensors/, TARGET, "--unknown-origin");
+  });
+
+  test("one of unknown origin, unless the provider says so", async () => {
+    const unknown = changed((folder) => rmSync(join(folder, STUDENT_FILE)));
+    await refused(unknown, /no record of what it was distilled from.*--unknown-origin/);
+    expect((await publish("--target", TARGET, "--student", unknown, "--unknown-origin")).stdout).toContain(
+      "student changed",
+    );
+  });
+
+  test("one that was changed since, one of another model, and a record that is none", async () => {
+    await refused(
+      changed((folder) => editConfig(folder, { comment: "mine" })),
+      /changed since it was distilled/,
+    );
+    const other = changed((folder) => {
+      const path = join(folder, STUDENT_FILE);
+      const record = JSON.parse(readFileSync(path, "utf8"));
+      writeFileSync(path, JSON.stringify({ ...record, teacher: { ...record.teacher, digest: "0".repeat(64) } }));
+    });
+    await refused(other, /distilled from another model/);
+    await refused(
+      changed((folder) => writeFileSync(join(folder, STUDENT_FILE), "{}")),
+      /record is not valid/,
+    );
+  });
+});
+
+test("a student's record says what it was cut from", async () => {
+  const record = JSON.parse(readFileSync(join(student, STUDENT_FILE), "utf8"));
+  const digests = [(await hashModel(student)).digest, (await hashModel(TARGET)).digest];
+  expect([record.student, record.teacher.digest]).toEqual(digests);
+  expect(record).toMatchObject({ teacher: { layers: 3 }, layers: [0, 2], training: { steps: 1, maxLength: 12 } });
 });
 
 test("a student whose tokenizer isn't the target's is refused", async () => {
-  const student = withSwappedTokens("Ġbad", "Ġgood");
+  const swapped = withSwappedTokens("Ġbad", "Ġgood", student);
   const stderr = expect.stringMatching(/The student's tokenizer is not the target's/);
-  await expect(publish("--target", fixture("tiny-gpt2"), "--student", student)).rejects.toMatchObject({
+  await expect(publish("--target", TARGET, "--student", swapped, "--unknown-origin")).rejects.toMatchObject({
     code: 1,
     stderr,
   });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
+import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import { OPTIONS, type Provider, promptOf, STUDENT_FILE, startProvider, uploadOf } from "./provider.ts";
 
 let provider: Provider;
@@ -31,7 +32,7 @@ describe("keys", () => {
     );
   });
 
-  test("that are guessed are soon not looked at any more, but only those from one address", async () => {
+  test("that are guessed are soon answered with 429, and lock out nobody who has one", async () => {
     const { key } = await provider.tenant();
     const ask = async (address: string, bearer: string) => {
       const headers = { authorization: `Bearer ${bearer}`, "cf-connecting-ip": address };
@@ -41,7 +42,13 @@ describe("keys", () => {
     expect(new Set(guesses.map(({ status }) => status))).toEqual(new Set([401, 429]));
     const late = guesses.find(({ status }) => status === 429)!;
     expect(late.headers.get("retry-after")).toBe("5");
-    expect((await ask("192.0.2.2", key)).status).toBe(200);
+    expect((await ask("192.0.2.2", "guess")).status).toBe(401);
+    expect((await ask("192.0.2.1", key)).status).toBe(200);
+    const same = { "cf-connecting-ip": "192.0.2.1" };
+    const admin = { ...same, authorization: "Bearer admin-secret" };
+    expect((await provider.fetchJson("/v1/admin/tenants", { headers: admin })).status).toBe(200);
+    expect((await fetch(`${provider.url}/docs`, { headers: same })).status).toBe(200);
+    expect((await ask("192.0.2.1", "guess")).status).toBe(429);
   });
 
   test("do what their scopes say", async () => {
@@ -182,6 +189,34 @@ describe("privacy", () => {
     const [mails] = body.privacy.datasets;
     expect(mails).toMatchObject({ dataset: "mails", prompts: 4 });
     expect(mails.epsilon).toBeLessThanOrEqual(4);
+  });
+
+  test("of a prompt is its first record's: with a weaker one it is refused, under another data set's name too", async () => {
+    for (const limits of [limit, {}]) {
+      const tenant = await provider.tenant(limits);
+      const record = (steps: number, epsilon: number) => ({ ...privacyRecord({ epsilon }), steps });
+      const send = async (privacy: PrivacyRecord | null, dataset = "mails") => {
+        const { status, body } = await tenant.submit(uploadOf(promptOf(1, { privacy }), { ...OPTIONS, dataset }));
+        return [status, body.faults?.[0].at];
+      };
+      expect(await send(record(100, 1.5))).toEqual([202, undefined]);
+      const before = (await tenant.get("/v1/budget")).body.privacy.datasets;
+      for (const [privacy, dataset] of [
+        [record(1000, 2.2)],
+        [null],
+        [record(100, 1.6)],
+        [record(1000, 2.2), "other"],
+      ] as const) {
+        expect(await send(privacy, dataset)).toEqual([403, "budget/privacy"]);
+        const quote = await tenant.quote(promptOf(1, { privacy }).manifest, {
+          ...OPTIONS,
+          dataset: dataset ?? "mails",
+        });
+        expect(quote.body.refusals[0].message).toContain("another privacy record");
+      }
+      expect((await tenant.get("/v1/budget")).body.privacy.datasets).toEqual(before);
+      expect(await send(record(100, 1.5))).toEqual([202, undefined]);
+    }
   });
 
   test("is told by a quote, to which the prompt isn't sent", async () => {

@@ -6,9 +6,12 @@ import { BatchClient, DescribeJobDefinitionsCommand, RegisterJobDefinitionComman
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { publishPublicSet, publishStudent } from "../../batch/storage/publish.ts";
 import { type Provider, startProvider } from "../../infra/local/provider.ts";
+import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
+import { leaseSchema } from "../../shared/protocol/job.ts";
 import type { LedgerEntry, Transfer } from "../../shared/protocol/transfer.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { holding, softpost } from "../helpers/softpost.ts";
+import { tinyStudent } from "../helpers/student.ts";
 import { LIMITS, uploadOf } from "./provider.ts";
 
 const PATIENT = { timeout: 200_000, interval: 100 };
@@ -21,13 +24,14 @@ const at = (...names: string[]) => join(folder, ...names);
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "softpost-coalescing-"));
-  provider = await startProvider({ folder: at("provider"), concurrency: 1, limits: LIMITS });
-  const model = { folder: fixture("tiny-gpt2"), name: "tiny" };
-  await publishStudent(provider.store, { student: model, target: model });
+  provider = await startProvider({ folder: at("provider"), concurrency: 1, limits: {} });
+  const student = await tinyStudent(folder);
+  const target = { folder: fixture("tiny-gpt2"), name: "tiny" };
+  await publishStudent(provider.store, { student: { folder: student, name: "small" }, target });
   await publishPublicSet(provider.store, { file: fixture("tiny-task/test.jsonl"), description: "" });
   const task = ["--task", fixture("tiny-task/task.json"), "--train", fixture("tiny-task/train.jsonl")];
   const few = ["--steps", "3", "--prompt-tokens", "4", "--out", at("prompt")];
-  expect(await softpost("tune", "--model", fixture("tiny-gpt2"), ...task, ...few)).toMatchObject({ code: 0 });
+  expect(await softpost("tune", "--model", student, ...task, ...few)).toMatchObject({ code: 0 });
   upload = {
     weights: readFileSync(at("prompt", "adapter_model.safetensors")),
     manifest: JSON.parse(readFileSync(at("prompt", "softpost.json"), "utf8")),
@@ -41,7 +45,7 @@ afterAll(async () => {
 
 test("one job start does them all, in turn; each has its own report, result and settlement", async () => {
   const hold = at("hold");
-  await holdTransfers(hold);
+  await holdTransfers(hold, 3);
   const [one, two] = [await tenant(), await tenant()];
   const first = await one.submit(0);
   await expect.poll(async () => (await one.get(first)).progress?.done, PATIENT).toBe(3);
@@ -78,9 +82,35 @@ test("one job start does them all, in turn; each has its own report, result and 
   }
 });
 
-/** From now on a transfer's job stops before its fourth step until the file is gone. */
-async function holdTransfers(file: string): Promise<void> {
-  writeFileSync(file, "3");
+test("a transfer whose worker was killed in its shift is gone on with before that one's lease ends", async () => {
+  const hold = at("hold");
+  // The first transfer has ten steps, so the second one is held at its third.
+  await holdTransfers(hold, 3);
+  const one = await tenant();
+  const [first, second] = [await one.submit(6), await one.submit(7)];
+  await expect.poll(async () => (await one.get(first)).progress?.done, PATIENT).toBe(3);
+  writeFileSync(hold, "13");
+  await expect.poll(async () => (await one.get(second)).progress?.done, PATIENT).toBe(3);
+  const jobOf = (id: string) => batchJobs().find(({ jobName }) => jobName.endsWith(id))!;
+  const key = `${bucket.job(jobOf(second).jobName)}${jobFiles.lease}`;
+  const lease = async () => leaseSchema.parse(await provider.store.readJson(key));
+  const before = await lease();
+  expect(before.holder).toBe(jobOf(first).jobId);
+  const { until } = before;
+  process.kill(-jobOf(first).process!, "SIGKILL");
+  rmSync(hold);
+  await expect.poll(lease, PATIENT).toMatchObject({ holder: jobOf(second).jobId, epoch: 2 });
+  const started = () => {
+    const log = readFileSync(at("provider", "batch", "logs", `${jobOf(second).jobId}-1.log`), "utf8");
+    return Date.parse(/"time":"([^"]+)","event":"started"/.exec(log)?.[1] ?? "");
+  };
+  await expect.poll(started, PATIENT).toBeLessThan(until);
+  await expect.poll(async () => (await one.get(second)).state, PATIENT).toBe("succeeded");
+});
+
+/** From now on a transfer's job stops after so many steps until the file is gone. */
+async function holdTransfers(file: string, steps: number): Promise<void> {
+  writeFileSync(file, String(steps));
   const { batchPort, accessKeyId, secretAccessKey } = JSON.parse(readFileSync(at("provider", "provider.json"), "utf8"));
   const credentials = { accessKeyId, secretAccessKey };
   const batch = new BatchClient({ region: "local", endpoint: `http://127.0.0.1:${batchPort}`, credentials });
@@ -103,6 +133,7 @@ interface StoredJob {
   readonly jobId: string;
   readonly jobName: string;
   readonly status: string;
+  readonly process?: number;
   readonly attempts: readonly unknown[];
 }
 

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { BatchClient, DescribeJobDefinitionsCommand, RegisterJobDefinitionCommand } from "@aws-sdk/client-batch";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startRecorder } from "../../demo/recorder.ts";
+import { freePort } from "../../infra/local/identity.ts";
 import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
 import { encodeSafetensors } from "../../shared/prompt/safetensors.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
@@ -18,7 +19,6 @@ const NAMES = ["merger-with-acme", "acme-private", "acme-prompt", "acme-task"];
 const CANARIES = [...NAMES, "xylophone-canary-4711", "Grandmother hid the emerald", "dataset-owner@canary.example"];
 /** On a machine that has much else to do. */
 const SLOW = 240_000;
-const PUBLIC = fixture("tiny-task/test.jsonl");
 
 let folder: string;
 let provider: Served;
@@ -35,8 +35,12 @@ beforeAll(async () => {
   const few = ["--steps", "3", "--max-length", "12", "--batch-size", "2"];
   const distill = ["--teacher", fixture("tiny-gpt2"), "--corpus", fixture("tiny-task/train.jsonl"), ...few];
   expect(await softpost("distill", ...distill, "--out", at("student"))).toMatchObject({ code: 0 });
+  // Enough texts for some to be held out.
+  const texts = ["train", "test"].map((name) => readFileSync(fixture(`tiny-task/${name}.jsonl`), "utf8"));
+  writeFileSync(at("test.jsonl"), texts.join(""));
   // Two jobs, so that none waits for another test's.
-  const published = ["--target", fixture("tiny-gpt2"), "--student", at("student"), "--public", PUBLIC, "--jobs", "2"];
+  const models = ["--target", fixture("tiny-gpt2"), "--student", at("student")];
+  const published = [...models, "--public", at("test.jsonl"), "--jobs", "2"];
   provider = await serve(at("provider"), ...published);
   const task = ["--task", fixture("tiny-task/task.json"), "--train", fixture("tiny-task/train.jsonl")];
   const tune = ["--model", at("student"), ...task, "--steps", "3", "--prompt-tokens", "4", "--out", at("prompt")];
@@ -92,14 +96,25 @@ test(
     const { id, reserved } = await run("submit", ...transfer, "--idempotency-key", "one");
     expect(reserved).toEqual(quote.reserve);
     expect((await run("submit", ...transfer, "--idempotency-key", "one")).id).toBe(id);
-    expect(await run("wait", id)).toMatchObject({ state: "succeeded", progress: { done: 20 } });
+    const done = await run("wait", id);
+    expect(done).toMatchObject({ state: "succeeded", progress: { done: 20 } });
     await run("download", id, "--out", at("moved"));
     recorder.close();
 
     // The prompt is one for the target, and evaluates there.
     const moved = await readPromptFolder(at("moved"));
     expect(moved.manifest).toMatchObject({ model: { id: "tiny-gpt2" }, transfer: { publicSet: { id: "test" } } });
-    const evaluate = ["--model", fixture("tiny-gpt2"), "--task", fixture("tiny-task/task.json"), "--data", PUBLIC];
+    // What its folder says of how it travelled is what the provider's record says.
+    expect(done.travel).toEqual(moved.manifest?.transfer?.travel);
+    expect(done.travel.heldOut).toBeGreaterThan(0);
+    const evaluate = [
+      "--model",
+      fixture("tiny-gpt2"),
+      "--task",
+      fixture("tiny-task/task.json"),
+      "--data",
+      at("test.jsonl"),
+    ];
     expect(await softpost("evaluate", ...evaluate, "--prompt", at("moved"))).toMatchObject({ code: 0 });
 
     // Every byte that left is accounted for.
@@ -151,7 +166,7 @@ function disguises(text: string): Buffer[] {
 test(
   "a job whose provider is stopped, that is killed itself, and whose provider is killed ends with the prompt of an undisturbed run",
   async () => {
-    const options = ["--public", "test", "--steps", "60", "--batch-size", "4", "--seed", "5"];
+    const options = ["--public", "test", "--steps", "60", "--batch-size", "4", "--seed", "5", "--alpha", "0.5"];
     const transfer = ["--prompt", at("prompt"), ...options];
     const hold = at("hold");
     await holdTransfers(hold, 10);
@@ -159,7 +174,8 @@ test(
     // In the middle of it the provider is stopped: the job writes a checkpoint.
     await until(async () => (await stepsOf(id)) === 10);
     expect(await provider.end("SIGTERM")).toBe(0);
-    provider = await serve(at("provider"), "--jobs", "2");
+    // On another port: what waits finds the bucket and the edge there, else there would be no progress to see.
+    provider = await serve(at("provider"), "--jobs", "2", "--port", String(await freePort()));
     expect(await provider.store.list(`jobs/${jobOf(id).jobName}/checkpoint/`)).not.toEqual([]);
     // Its next attempt goes on from there and is killed, and then, in its third, the whole provider.
     await until(async () => (await stepsOf(id)) > 15);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
-import type { JobEvent } from "../../shared/protocol/job.ts";
+import { type JobEvent, WITHDRAWN } from "../../shared/protocol/job.ts";
 import {
   faultyBundle,
   newKey,
@@ -128,6 +128,16 @@ describe("a job's events", () => {
     expect((await tenant.get("/v1/budget")).body.virtualTokens).toMatchObject({ used: 0, reserved: 0 });
     expect(await tenant.ledgerAddsUp()).toBe(true);
   });
+
+  test("that says it failed end it for whoever works on: nothing is computed for nothing", async () => {
+    const { post, tenant, id } = await submitted(18);
+    const job = `${tenant.id}-${id}`;
+    const lease = `${bucket.job(job)}${jobFiles.lease}`;
+    await provider.store.write(lease, JSON.stringify({ holder: "worker", epoch: 1, until: Date.now() + 60_000 }));
+    expect(await post(event(0, 5, { state: "failed", problem: "Forged." }))).toBe(204);
+    expect(await provider.store.readJson(lease)).toEqual(WITHDRAWN);
+    expect(await provider.store.list("waiting/")).not.toContainEqual(expect.stringContaining(job));
+  });
 });
 
 test("a job whose events never come is settled from Batch and the bucket", async () => {
@@ -160,7 +170,7 @@ test("a job that Batch lost, or that ended without a result, is refunded", async
       return (await show()).state;
     }, PATIENT)
     .toBe("failed");
-  expect((await show()).problem).toContain("exited");
+  expect((await show()).problem).toMatch(/^The job broke down. It costs nothing. Submit it again/);
   expect(await tenant.ledgerAddsUp()).toBe(true);
 });
 
@@ -226,6 +236,11 @@ test("server-sent events tell every change until the end, and go on where a clie
   const versions = transfers.map(({ version }) => version);
   expect(versions).toEqual(versions.toSorted((a, b) => a - b));
   expect((await told(await open(String(versions.at(-2))))).map(({ version }) => version)).toEqual([versions.at(-1)]);
+  // Who has seen the end need not come again.
+  for (const last of [versions.at(-1)!, versions.at(-1)! + 5]) {
+    const headers = { ...tenant.headers, "last-event-id": String(last) };
+    expect((await fetch(`${provider.url}/v1/transfers/${id}/events`, { headers })).status).toBe(204);
+  }
 });
 
 describe("a Worker that is restarted between reserving and submitting", () => {

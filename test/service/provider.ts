@@ -30,6 +30,7 @@ export const catalogue: Catalogue = {
   students: [
     {
       id: "small",
+      kind: "distilled",
       digest: hex("student"),
       architecture: "gpt2",
       dimension: 8,
@@ -95,6 +96,7 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
         PUBLIC_URL: "http://127.0.0.1:1",
         RATE_PER_SECOND: "100000",
         CORS_ORIGINS: "https://console.example",
+        CLIENT_ADDRESS_HEADER: "cf-connecting-ip",
       },
       credentials,
     });

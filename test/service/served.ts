@@ -12,6 +12,8 @@ export interface Served {
   readonly key: string;
   readonly store: Bucket;
   readonly folder: string;
+  /** All that it printed when it was ready. */
+  readonly result: Readonly<Record<string, unknown>>;
   end(signal: NodeJS.Signals): Promise<number | null>;
 }
 
@@ -19,13 +21,16 @@ export async function serve(folder: string, ...args: string[]): Promise<Served> 
   const child = spawn(process.execPath, [MAIN, "serve", "--dir", folder, "--json", ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const { url, key } = JSON.parse(await firstLine(child));
+  const result = JSON.parse(await firstLine(child));
+  if (result.error) throw new Error(JSON.stringify(result.error));
+  const { url, key } = result;
   const { accessKeyId, secretAccessKey } = JSON.parse(readFileSync(join(folder, "provider.json"), "utf8"));
   const credentials = { accessKeyId, secretAccessKey };
   return {
     url,
     key,
     folder,
+    result,
     store: new Bucket({ name: "softpost", endpoint: `${url}/cdn-cgi/local/r2/s3`, credentials }),
     end: (signal) =>
       new Promise((resolve) => {

@@ -141,6 +141,64 @@ describe("cancelling", () => {
     expect((await tenant.cancel(body.id)).body).toEqual(cancelled);
   });
 
+  test("late costs what was computed, and a quote says so; what is done stays done", async () => {
+    const tenant = await provider.tenant();
+    const { body: quote } = await tenant.quote(promptOf(20).manifest, OPTIONS);
+    expect(quote.cancellation).toContain("computed until then");
+    const { body } = await tenant.submit(uploadOf(promptOf(20)));
+    const folder = `jobs/${tenant.id}-${body.id}/`;
+    const { report } = (await provider.store.readJson(`${folder}spec.json`)) as { report: Record<string, string> };
+    const tell = (sequence: number, deviceSeconds: number) =>
+      fetch(provider.url + new URL(report.url!).pathname, {
+        method: "POST",
+        headers: { authorization: `Bearer ${report.token}`, "content-type": "application/json" },
+        body: JSON.stringify({ attempt: 1, sequence, state: "running", progress: null, deviceSeconds }),
+      });
+    await tell(0, 2.5);
+    await tell(2, 7.25);
+    await tell(1, 3);
+    const { body: cancelled } = await tenant.cancel(body.id);
+    expect(cancelled).toMatchObject({
+      state: "cancelled",
+      cost: { deviceSeconds: 8, micros: 8000 },
+      actualSeconds: 7.25,
+    });
+    const { body: ledger } = await tenant.get("/v1/ledger");
+    expect(ledger.entries.at(-1)).toMatchObject({
+      kind: "settle",
+      note: expect.stringMatching(/^Cancelled after 7.3 s/),
+    });
+    expect((await tenant.get("/v1/budget")).body).toMatchObject({
+      money: { used: 8000, reserved: 0 },
+      virtualTokens: { used: 0 },
+    });
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+
+    const { body: done } = await tenant.submit(uploadOf(promptOf(21)));
+    const file = { name: "softpost.json", size: 2, sha256: "0".repeat(64) };
+    await provider.store.write(
+      `jobs/${tenant.id}-${done.id}/result.json`,
+      JSON.stringify({ files: [file], deviceSeconds: 3 }),
+    );
+    expect((await tenant.cancel(done.id)).body).toMatchObject({ state: "succeeded", cost: { deviceSeconds: 3 } });
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+  });
+
+  test("costs no more than was reserved", async () => {
+    const tenant = await provider.tenant();
+    const { body } = await tenant.submit(uploadOf(promptOf(22)));
+    const { report } = (await provider.store.readJson(`jobs/${tenant.id}-${body.id}/spec.json`)) as {
+      report: Record<string, string>;
+    };
+    await fetch(provider.url + new URL(report.url!).pathname, {
+      method: "POST",
+      headers: { authorization: `Bearer ${report.token}`, "content-type": "application/json" },
+      body: JSON.stringify({ attempt: 1, sequence: 0, state: "running", progress: null, deviceSeconds: 1e6 }),
+    });
+    expect((await tenant.cancel(body.id)).body.cost).toEqual(body.reserved);
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+  });
+
   test("while Batch can't be reached happens later", async () => {
     const tenant = await provider.tenant();
     const { body } = await tenant.submit(uploadOf(promptOf(11)));

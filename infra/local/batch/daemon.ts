@@ -2,11 +2,14 @@ import { timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ClientException, operations } from "./api.ts";
-import { Runner } from "./runner.ts";
+import { type AfterAttempt, Runner } from "./runner.ts";
 import { Store } from "./store.ts";
 
 /** Requests are a name and a few parameters; AWS allows 30 kB of overrides. */
 const MAX_BODY = 256 * 1024;
+
+/** On loopback an answer takes milliseconds. */
+const ANSWER_MS = 5000;
 
 export interface BatchOptions {
   /** Where jobs, definitions and logs are kept. */
@@ -22,8 +25,12 @@ export interface BatchOptions {
 
 export interface Batch {
   readonly url: string;
-  /** Starts running jobs, those that an earlier daemon in the same folder left included. What they work with must be there by now. */
-  run(): void;
+  /**
+   * Starts running jobs, those that an earlier daemon in the same folder left included. What they work with must be there by now.
+   *
+   * @param afterAttempt is told of every attempt that has ended, before anything else is started
+   */
+  run(afterAttempt?: AfterAttempt): Promise<void>;
   /** Stops the jobs, so that the next daemon in the same folder resumes them. */
   close(): Promise<void>;
 }
@@ -46,13 +53,28 @@ export async function startBatch(options: BatchOptions): Promise<Batch> {
   await listen(server, options.port);
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    run: () => runner.recover(),
+    run: (afterAttempt) => runner.recover(afterAttempt),
     async close() {
+      // The port is kept until the last job has ended: another daemon in the same folder would disturb it.
+      await runner.stop();
       server.close();
       server.closeAllConnections();
-      await runner.stop();
     },
   };
+}
+
+/** Whether the daemon at this port of loopback is one that knows the access key id. */
+export async function answers(port: number, accessKeyId: string): Promise<boolean> {
+  const asked = fetch(`http://127.0.0.1:${port}/v1/describejobs`, {
+    method: "POST",
+    headers: { authorization: `AWS4-HMAC-SHA256 Credential=${accessKeyId}/` },
+    body: '{"jobs":[]}',
+    signal: AbortSignal.timeout(ANSWER_MS),
+  });
+  return asked.then(
+    ({ ok }) => ok,
+    () => false,
+  );
 }
 
 async function answer(

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Attempt, isEnded, type Job } from "./job.ts";
 import { shouldRetry } from "./retry.ts";
 import type { Store } from "./store.ts";
@@ -13,6 +14,19 @@ const HOST_GONE = "Host EC2 (this machine's daemon) was stopped";
 /** A job that took too long is not tried again. */
 const TIMED_OUT = "Job attempt duration exceeded timeout";
 
+/** A job that can't be started, as on a full disk, is tried again after this time. */
+const RETRY_MS = 5000;
+/** Whoever is told of an attempt's end holds up the next one for no longer. */
+const AFTER_MS = 10_000;
+
+/**
+ * What is done when an attempt has ended.
+ *
+ * @param jobId of the attempt
+ * @param others names of all other jobs that haven't ended
+ */
+export type AfterAttempt = (jobId: string, others: readonly string[]) => Promise<void>;
+
 /** Runs jobs as child processes, at most `concurrency` at once, oldest first. */
 export class Runner {
   private readonly store: Store;
@@ -20,21 +34,47 @@ export class Runner {
   private readonly running = new Map<string, { child: ChildProcess; ended: Promise<void>; why?: string }>();
   /** Whether jobs are started: from `recover` to `stop`. */
   private open = false;
+  private afterAttempt: AfterAttempt = async () => {};
 
   constructor(store: Store, concurrency: number) {
     this.store = store;
     this.concurrency = concurrency;
   }
 
-  /** Takes up the jobs of an earlier daemon: what was running then has lost its host. */
-  recover(): void {
-    for (const job of this.store.allJobs()) {
-      if (job.status !== "RUNNING") continue;
+  /**
+   * Takes up the jobs of an earlier daemon: what was running then has lost its host, and what waits is run as its definition has it by now.
+   * Unlike on AWS, where a job keeps the revision that it was submitted with: there addresses and paths stay what they are.
+   */
+  async recover(afterAttempt: AfterAttempt = this.afterAttempt): Promise<void> {
+    this.afterAttempt = afterAttempt;
+    const left = this.store.allJobs().filter((job) => !isEnded(job));
+    for (const job of left) this.store.keep(this.renewed(job));
+    for (const job of left.filter(({ status }) => status === "RUNNING")) {
       killOrphan(job);
-      this.end(job, { statusReason: HOST_GONE });
+      this.end(this.store.job(job.jobId)!, { statusReason: HOST_GONE });
+      await this.tell(job.jobId);
     }
     this.open = true;
     this.schedule();
+  }
+
+  private renewed(job: Job): Job {
+    const [name] = job.jobDefinition.split("/").at(-1)!.split(":");
+    const container = this.store.definition(name!)?.containerProperties;
+    if (!container) return job;
+    const environment = new Map(
+      [...job.container.environment, ...container.environment].map((pair) => [pair.name, pair]),
+    );
+    return { ...job, container: { ...container, environment: [...environment.values()] } };
+  }
+
+  private async tell(jobId: string): Promise<void> {
+    const others = this.store.allJobs().filter((job) => job.jobId !== jobId && !isEnded(job));
+    const told = this.afterAttempt(
+      jobId,
+      others.map(({ jobName }) => jobName),
+    ).catch(() => {});
+    await Promise.race([told, sleep(AFTER_MS, undefined, { ref: false })]);
   }
 
   schedule(): void {
@@ -48,10 +88,10 @@ export class Runner {
   /** Ends a job, wherever it is. */
   terminate(job: Job, reason: string): void {
     if (isEnded(job)) return;
-    const marked = this.store.put({ ...job, isTerminated: true, statusReason: reason });
+    const marked = this.store.keep({ ...job, isTerminated: true, statusReason: reason });
     const entry = this.running.get(job.jobId);
     if (entry) this.kill(job.jobId, reason);
-    else this.store.put({ ...marked, status: "FAILED", stoppedAt: Date.now() });
+    else this.store.keep({ ...marked, status: "FAILED", stoppedAt: Date.now() });
   }
 
   /** Stops all jobs so that the next daemon resumes them; resolves when their processes are gone. */
@@ -67,7 +107,8 @@ export class Runner {
   private start(job: Job): void {
     const attempt = job.attempts.length + 1;
     const logStreamName = `${job.jobId}-${attempt}.log`;
-    const log = openSync(join(this.store.folder, "logs", logStreamName), "a", 0o600);
+    const log = this.openLog(logStreamName);
+    if (log === undefined) return;
     const [command, ...args] = job.container.command.map((word) => substitute(word, job.parameters));
     const child = spawn(command!, args, {
       // A group of its own, so that a signal reaches what the job starts, and Ctrl-C in a terminal doesn't reach the job before us.
@@ -77,17 +118,20 @@ export class Runner {
     });
     closeSync(log);
     const startedAt = Date.now();
-    const started = this.store.put({ ...job, status: "RUNNING", startedAt, process: child.pid });
+    const started = this.store.keep({ ...job, status: "RUNNING", startedAt, process: child.pid });
     const limit = job.timeout?.attemptDurationSeconds;
     const timer = limit && setTimeout(() => this.terminate(this.store.job(job.jobId)!, TIMED_OUT), limit * 1000);
     const ended = new Promise<void>((resolve) => {
       const done = (outcome: { exitCode?: number; reason?: string; statusReason: string }) => {
         if (timer) clearTimeout(timer);
         const why = this.running.get(job.jobId)?.why;
-        this.running.delete(job.jobId);
-        this.end(started, why === undefined ? outcome : { ...outcome, statusReason: why });
-        resolve();
-        this.schedule();
+        const statusReason = why ?? outcome.statusReason;
+        void this.tell(job.jobId).then(() => {
+          this.running.delete(job.jobId);
+          this.end(started, { ...outcome, statusReason });
+          resolve();
+          this.schedule();
+        });
       };
       child.once("error", (error) => done({ reason: String(error), statusReason: "Task failed to start" }));
       child.once("exit", (code, signal) => {
@@ -97,6 +141,15 @@ export class Runner {
       });
     });
     this.running.set(job.jobId, { child, ended });
+  }
+
+  private openLog(name: string): number | undefined {
+    try {
+      return openSync(join(this.store.folder, "logs", name), "a", 0o600);
+    } catch {
+      setTimeout(() => this.schedule(), RETRY_MS).unref();
+      return undefined;
+    }
   }
 
   /** Writes down the end of an attempt, and what comes next. */
@@ -115,9 +168,9 @@ export class Runner {
     };
     const current = this.store.job(started.jobId)!;
     const job = { ...current, attempts: [...started.attempts, attempt], process: undefined };
-    if (exitCode === 0) this.store.put({ ...job, status: "SUCCEEDED", statusReason, stoppedAt });
-    else if (!job.isTerminated && shouldRetry(job)) this.store.put({ ...job, status: "RUNNABLE" });
-    else this.store.put({ ...job, status: "FAILED", statusReason: current.statusReason ?? statusReason, stoppedAt });
+    if (exitCode === 0) this.store.keep({ ...job, status: "SUCCEEDED", statusReason, stoppedAt });
+    else if (!job.isTerminated && shouldRetry(job)) this.store.keep({ ...job, status: "RUNNABLE" });
+    else this.store.keep({ ...job, status: "FAILED", statusReason: current.statusReason ?? statusReason, stoppedAt });
   }
 
   private kill(id: string, why: string): void {

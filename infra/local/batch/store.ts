@@ -2,11 +2,16 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 
 import { join } from "node:path";
 import type { Definition, Job } from "./job.ts";
 
+/** How often writing is tried again. */
+const RETRY_MS = 1000;
+
 /** Jobs and definitions, in memory and as one JSON file each, written at every change: what a restarted daemon finds is what was. */
 export class Store {
   readonly folder: string;
   private readonly jobs: Map<string, Job>;
   private readonly definitions: Map<string, Definition>;
+  private readonly unwritten = new Set<string>();
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(folder: string) {
     this.folder = folder;
@@ -32,6 +37,29 @@ export class Store {
     write(join(this.folder, "jobs", `${job.jobId}.json`), job);
     this.jobs.set(job.jobId, job);
     return job;
+  }
+
+  /**
+   * Remembers what has happened to a job already, and writes it down as soon as that is possible: a full disk must not end the daemon. If it ends
+   * before, the next one takes the job for one that was running, and starts it again.
+   */
+  keep(job: Job): Job {
+    this.jobs.set(job.jobId, job);
+    this.unwritten.add(job.jobId);
+    this.writeUnwritten();
+    return job;
+  }
+
+  private writeUnwritten(): void {
+    clearTimeout(this.timer);
+    try {
+      for (const id of this.unwritten) {
+        this.put(this.jobs.get(id)!);
+        this.unwritten.delete(id);
+      }
+    } catch {
+      this.timer = setTimeout(() => this.writeUnwritten(), RETRY_MS).unref();
+    }
   }
 
   allDefinitions(): Definition[] {

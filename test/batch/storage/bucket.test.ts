@@ -31,6 +31,7 @@ test("objects are written, read and listed", async () => {
   expect([await store.has("a/1"), await store.has("a/3")]).toEqual([true, false]);
   expect(await store.list("a/")).toEqual(["a/1", "a/2"]);
   expect(await rejection(store.need("a/3"))).toContain("a/3 is not there");
+  expect(await rejection(store.need("a/1", digest(new Uint8Array([1]))))).toContain("a/1 has the digest");
 });
 
 test("of many who write an object once, one succeeds", async () => {
@@ -50,14 +51,27 @@ test("files are streamed up and down, and damage is noticed", async () => {
   expect(digest(readFileSync(path))).toBe(digest(bytes));
 });
 
-test("states are computed once and kept, and of another size refused", async () => {
+test("states are computed once and kept; damaged ones, and of another size, are computed again", async () => {
   let computed = 0;
   const compute = async () => {
     computed += 1;
     return Float32Array.of(1, 2.5, -0, 1e-40, 5, 6);
   };
-  const first = await keptStates(store, "states/m/p/e.safetensors", [2, 3], compute);
-  expect(await keptStates(store, "states/m/p/e.safetensors", [2, 3], compute)).toEqual(first);
+  const key = "states/m/p/e.safetensors";
+  const first = await keptStates(store, key, [2, 3], compute);
+  expect(await keptStates(store, key, [2, 3], compute)).toEqual(first);
   expect(computed).toBe(1);
-  expect(await rejection(keptStates(store, "states/m/p/e.safetensors", [3, 2], compute))).toContain("should be [3, 2]");
+  const bytes = await store.need(key);
+  for (const at of [bytes.length - 1, bytes.length >> 1, 0]) {
+    await store.write(
+      key,
+      bytes.map((byte, i) => (i === at ? byte ^ 1 : byte)),
+    );
+    const before = computed;
+    expect(await keptStates(store, key, [2, 3], compute)).toEqual(first);
+    expect(await keptStates(store, key, [2, 3], compute)).toEqual(first);
+    expect(computed).toBe(before + 1);
+  }
+  expect(await keptStates(store, key, [3, 2], compute)).toEqual(first);
+  expect(computed).toBe(5);
 });

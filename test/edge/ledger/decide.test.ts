@@ -134,9 +134,12 @@ test("a state never goes back, and a final one stays", () => {
   );
 });
 
-test("a finished transfer costs at most what was reserved, and nothing if it didn't succeed", () => {
+test("a finished transfer costs what was computed and at most what was reserved, and nothing if it failed", () => {
   const reserved = { micros: 100, deviceSeconds: 10 };
   expect(charge("succeeded", reserved, 4.2, 10)).toEqual({ deviceSeconds: 5, micros: 50 });
   expect(charge("succeeded", reserved, 99, 10)).toEqual({ deviceSeconds: 10, micros: 100 });
   expect(charge("failed", reserved, 4.2, 10)).toEqual({ deviceSeconds: 0, micros: 0 });
+  expect(charge("cancelled", reserved, 4.2, 10)).toEqual({ deviceSeconds: 5, micros: 50 });
+  expect(charge("cancelled", reserved, 99, 10)).toEqual({ deviceSeconds: 10, micros: 100 });
+  expect(charge("cancelled", reserved, 0, 10)).toEqual({ deviceSeconds: 0, micros: 0 });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { gdpMu, highestTruePositiveRate } from "../../../shared/privacy/attack.ts";
 import { gaussianDelta } from "../../../shared/privacy/gaussian.ts";
-import { toleranceAt } from "../../../shared/privacy/pld.ts";
 import { createPlan } from "../../../shared/privacy/plan.ts";
+import { toleranceAt } from "../../../shared/privacy/pld.ts";
 import { explainPrivacy, verifyRecord } from "../../../shared/privacy/statement.ts";
 import { privacyRecordSchema } from "../../../shared/protocol/manifest.ts";
 

@@ -2,10 +2,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { epsilonBounds, groupEpsilonBounds } from "../../../shared/privacy/accountant.ts";
-import { addNoise, GRID_UNITS_PER_CLIP } from "../../../shared/privacy/noise.ts";
 import { composeEntries } from "../../../shared/privacy/ledger.ts";
+import { addNoise, GRID_UNITS_PER_CLIP } from "../../../shared/privacy/noise.ts";
 import { poissonSampleOfUnits } from "../../../shared/privacy/sampler.ts";
-import { type RandomSource, seededRandom } from "../../../shared/protocol/random.ts";
+import type { RandomSource } from "../../../shared/protocol/random.ts";
 import { clippedMean } from "../../../shared/training/unit-sums.ts";
 
 const squaredNorm = (vector: Float64Array) => vector.reduce((sum, x) => sum + BigInt(x) ** 2n, 0n);

@@ -135,7 +135,10 @@ function clippedUnitMean(clip: number, units: readonly (readonly number[])[]) {
   const all = tensor("classify.gradients").data;
   const mean = new Float32Array(P * D);
   for (const rows of units) {
-    const gradient = Float64Array.from(mean, (_, i) => rows.reduce((a, row) => a + all[row * P * D + i]!, 0) / rows.length);
+    const gradient = Float64Array.from(
+      mean,
+      (_, i) => rows.reduce((a, row) => a + all[row * P * D + i]!, 0) / rows.length,
+    );
     const scale = Math.min(1, clip / Math.hypot(...gradient)) / units.length;
     for (let i = 0; i < P * D; i++) mean[i]! += gradient[i]! * scale;
   }
@@ -152,7 +155,13 @@ const userPlan = (records: number, rowsPerUnit: number, clip: number) => ({
 test.each([
   [[[0, 1, 2], [3]], 100],
   [[[0, 1, 2], [3]], 0.02],
-  [[[0, 3], [1, 2]], 0.02],
+  [
+    [
+      [0, 3],
+      [1, 2],
+    ],
+    0.02,
+  ],
   [[[0, 1, 2, 3]], 0.01],
 ] as const)("units %j: the mean gradient of a unit's rows is clipped once to %f", async (units, clip) => {
   const { moved, leftOut } = await run(userPlan(units.length, 4, clip), { units });

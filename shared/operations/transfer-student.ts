@@ -1,0 +1,100 @@
+/** What a transfer takes from the student, and from the target before it has a prompt. */
+import { initialisationIds } from "../data/encode.ts";
+import { verbalizer } from "../data/verbalizer.ts";
+import type { Engine, Value } from "../graph/engine.ts";
+import { ProblemError } from "../protocol/errors.ts";
+import { sha256 } from "../protocol/manifest.ts";
+import { figures, predict } from "../training/evaluate.ts";
+import type { Watch } from "../training/events.ts";
+import { initialPrompt } from "../training/initial-prompt.ts";
+import { chooseAlpha, readStates, scoresOfStates } from "../training/transfer.ts";
+import type { TransferCache } from "../training/transfer-loss.ts";
+import type { LabelledText } from "../training/tune.ts";
+import type { OpenModel } from "./open-model.ts";
+import type { TransferRequest, TransferTools } from "./transfer-request.ts";
+
+/** Final hidden states `[N, D]` of both models without a prompt. */
+export type BareStates = Readonly<Record<"student" | "target", Float32Array>>;
+
+/** What α's term needs of the models without a prompt; undefined where α is 0. */
+export async function bareStatesOf(
+  { target, student, prompt, publicSet: { texts, studentTexts }, alpha }: TransferRequest,
+  { use, bareStates, watch }: TransferTools,
+): Promise<BareStates | undefined> {
+  if (alpha === 0) return undefined;
+  const { template, maxLength } = prompt.manifest.task;
+  const encoding = await sha256(new TextEncoder().encode(JSON.stringify([template, maxLength])));
+  const read = ({ model, checkpoint, record }: OpenModel, encoded: typeof texts, name: string) =>
+    bareStates({ model: record.digest, encoding, shape: [encoded.length, checkpoint.config.width] }, () =>
+      // An engine of its own, so that a target's weights are never there twice.
+      use(`read ${record.digest}`, (engine) => readStates(engine, model, encoded, name, watch)),
+    );
+  return {
+    target: await read(target, texts, "reading the target"),
+    student: await read(student, studentTexts, "reading the student"),
+  };
+}
+
+/** What the loss compares the target with, on every public text. */
+export async function cacheOf(
+  engine: Engine,
+  { target, student, prompt, publicSet, loss }: TransferRequest,
+  { scores, bare, alpha }: { scores: Float32Array; bare: BareStates | undefined; alpha: number },
+  watch: Watch,
+): Promise<TransferCache> {
+  const moving = alpha > 0 ? bare : undefined;
+  if (loss === "vocabulary") {
+    const name = "reading the prompted student";
+    const prompted = await readStates(engine, student.model, publicSet.studentTexts, name, watch, prompt.value);
+    return moving ? { prompted, bare: moving } : { prompted };
+  }
+  if (!moving) return { prompted: scores };
+  const scoresOf = async ({ model, tokenizer }: OpenModel, states: Float32Array) =>
+    scoresOfStates(engine, model, (await verbalizer(prompt.manifest.task, tokenizer)).classes, states);
+  return {
+    prompted: scores,
+    bare: { student: await scoresOf(student, moving.student), target: await scoresOf(target, moving.target) },
+  };
+}
+
+/**
+ * Where the target's prompt starts: the embeddings of the text that the student's prompt started from, or the student's prompt.
+ * @throws ProblemError if a student that is to be cut from the target hasn't its embeddings
+ */
+export async function startsOf(
+  engine: Engine,
+  { target, student, prompt, open, starts }: TransferRequest,
+): Promise<Value[]> {
+  const ids = await initialisationIds(target.tokenizer, prompt.manifest.initialisation.text, prompt.value.shape[0]!);
+  const words = await initialPrompt(engine, target.model, ids);
+  if (!open && !(await hasRows(engine, student, ids, words))) {
+    const detail = `${student.record.id} does not have the token embeddings of ${target.record.id}. A model of its own can be an open student (--open).`;
+    throw new ProblemError("The student is not of this target", detail, { status: 422 });
+  }
+  return starts.map((start) => (start === "words" ? words : prompt.value));
+}
+
+/** Whether a model's embeddings of some tokens are these. */
+async function hasRows(engine: Engine, { model, checkpoint }: OpenModel, ids: Int32Array, rows: Value) {
+  const { width, vocabulary } = checkpoint.config;
+  if (width !== rows.shape[1] || ids.some((id) => id >= vocabulary)) return false;
+  const own = await initialPrompt(engine, model, ids);
+  return rows.data.every((value, i) => value === own.data[i]);
+}
+
+/** The α that the heuristic chooses from accuracies on labelled public texts. */
+export async function bestAlpha(
+  engine: Engine,
+  { target, student, prompt, alpha }: TransferRequest,
+  watch: Watch,
+): Promise<number> {
+  const { labelled } = alpha as { labelled: readonly LabelledText[] };
+  const { classes, notes } = await verbalizer(prompt.manifest.task, target.tokenizer);
+  for (const text of notes) watch.onEvent?.({ kind: "note", text });
+  const labels = labelled.map(({ label }) => label);
+  const accuracy = async (classifier: { model: OpenModel["model"]; prompt?: Value }) =>
+    figures(await predict({ engine, classes, ...classifier }, labelled, watch), labels, classes.length).accuracy;
+  const zeroShot = await accuracy({ model: target.model });
+  const prompted = await accuracy({ model: student.model, prompt: prompt.value });
+  return chooseAlpha(zeroShot, prompted, classes.length);
+}

@@ -1,0 +1,170 @@
+import type { Value } from "../shared/graph/engine.ts";
+import type { LossName } from "../shared/protocol/manifest.ts";
+import type { PrivateData } from "./data.ts";
+import type { TaskModel } from "./model.ts";
+import type { StudySettings, TuneSettings } from "./settings.ts";
+import type { Store } from "./store.ts";
+import { type Transferred, transferBest } from "./transfers.ts";
+
+/** Something that a test row is given to: a model with a prompt, or without. */
+export interface Method {
+  readonly method: string;
+  /** The public set that it used. */
+  readonly publicSet: string | null;
+  readonly seed: number;
+  readonly model: "target" | "student";
+  readonly prompt?: Value | undefined;
+  /** Accuracy on the validation rows. */
+  readonly validation: number;
+  /** What was measured on public texts. */
+  readonly travel?: Transferred | undefined;
+}
+
+export interface Case {
+  /** Path of its results in the store. */
+  readonly path: string;
+  readonly data: PrivateData;
+  readonly student: TaskModel;
+  readonly target: TaskModel;
+  readonly publicSets: ReadonlyMap<string, readonly string[]>;
+}
+
+type Tuned = { method: string; model: "target" | "student"; seed: number; prompt: Value; validation: number };
+
+/** Makes every prompt of a task, choosing settings by validation rows and by public texts; test rows are not known here. */
+export async function fitAll(store: Store, { path, data, student, target, publicSets }: Case, settings: StudySettings) {
+  const methods: Method[] = [];
+  const add = (method: Omit<Method, "publicSet"> & { publicSet?: string }) =>
+    methods.push({ ...method, publicSet: method.publicSet ?? null });
+  const validate = async (model: TaskModel, prompt?: Value) => model.accuracy(data.validation, prompt);
+  for (const [name, model] of [
+    ["target", target],
+    ["student", student],
+  ] as const) {
+    const { figures } = await store.once(`${path}/zero-shot-${name}`, { task: data.task }, async () => ({
+      figures: { validation: await validate(model) },
+    }));
+    add({ method: `${name} zero-shot`, model: name, seed: 0, validation: figures.validation });
+  }
+  const tuned: Tuned[] = [];
+  for (const [name, model, method] of [
+    ["student", student, "compressed PT"],
+    ["target", target, "full PT"],
+  ] as const) {
+    tuned.push(...(await tuneSeeds(store, `${path}/${method}`, { data, model, name, method }, settings)));
+  }
+  for (const epsilon of settings.epsilons) {
+    const method = `DP compressed PT, ε ${epsilon}`;
+    tuned.push(
+      ...(await tuneSeeds(
+        store,
+        `${path}/${method}`,
+        { data, model: student, name: "student", method, epsilon },
+        settings,
+      )),
+    );
+  }
+  const chosen = new Map<string, readonly number[]>();
+  for (const each of tuned) {
+    add(each);
+    if (each.method === "compressed PT") add(await direct(store, path, each, target, data));
+    for (const [set, texts] of publicSets) {
+      for (const variant of variantsOf(each.method, settings)) {
+        if (variant.once && each.seed > 0) continue;
+        const name = `${path}/${variant.method} ${set} seed ${each.seed}`;
+        const plan = {
+          teacher: each.model === "student" ? student : target,
+          teacherPrompt: each.prompt,
+          target,
+          texts,
+          loss: variant.loss,
+          alpha: variant.alpha,
+          select: variant.select,
+          seed: each.seed,
+        };
+        // What the first seed's held-out texts chose is good enough for the others.
+        const learningRates = chosen.get(`${variant.method} ${set}`) ?? settings.learningRates;
+        const { transfer, publicTexts } = settings;
+        const facts = { task: data.task, transfer, learningRates, publicTexts, ...variant, from: each.validation };
+        const { figures, prompt } = await store.once(name, facts, async () => {
+          const made = await transferBest(plan, { ...settings, learningRates });
+          return {
+            figures: { travel: made.figures, validation: await validate(target, made.prompt) },
+            prompt: made.prompt,
+          };
+        });
+        chosen.set(`${variant.method} ${set}`, [figures.travel.learningRate]);
+        add({ method: variant.method, publicSet: set, model: "target", seed: each.seed, prompt, ...figures });
+      }
+    }
+  }
+  return methods;
+}
+
+/** A way of transferring a prompt. */
+interface Variant {
+  readonly method: string;
+  readonly loss: LossName;
+  readonly alpha: number;
+  readonly select?: number;
+  /** Whether the first seed is enough: it is there to compare with. */
+  readonly once?: boolean;
+}
+
+/** What is made of a tuned prompt. */
+function variantsOf(method: string, { losses, alpha, select }: StudySettings): Variant[] {
+  const own = { loss: "classes", alpha } as const;
+  if (method === "full PT") return [{ ...own, method: "oracle", once: true }];
+  if (method !== "compressed PT") return [{ ...own, method: method.replace("compressed PT", "POST") }];
+  const variants: Variant[] = [{ ...own, method: "POST" }];
+  if (losses.includes("vocabulary")) {
+    variants.push({ method: "POST, vocabulary loss", loss: "vocabulary", alpha: 0.5, once: true });
+  }
+  if (select > 0) variants.push({ ...own, method: `POST, ${select} selected`, select });
+  return variants;
+}
+
+async function direct(store: Store, path: string, { prompt, seed }: Tuned, target: TaskModel, data: PrivateData) {
+  const name = `${path}/direct seed ${seed}`;
+  const { figures } = await store.once(name, { task: data.task, of: sum(prompt) }, async () => ({
+    figures: { validation: await target.accuracy(data.validation, prompt) },
+  }));
+  return { method: "direct transfer", model: "target" as const, seed, prompt, ...figures };
+}
+
+function sum({ data }: Value): number {
+  return Array.from(data).reduce((total, value) => total + value, 0);
+}
+
+interface Tuning {
+  readonly data: PrivateData;
+  readonly model: TaskModel;
+  readonly name: "target" | "student";
+  readonly method: string;
+  readonly epsilon?: number;
+}
+
+/** Tunes with every schedule and the first seed, and with the one that validation rows prefer and the others. */
+async function tuneSeeds(store: Store, path: string, tuning: Tuning, settings: StudySettings): Promise<Tuned[]> {
+  const { data, model, name, method, epsilon } = tuning;
+  const { promptTokens } = settings;
+  const schedules: readonly (TuneSettings & { clip?: number })[] =
+    epsilon === undefined ? settings.tune : settings.privateTune;
+  const run = async (schedule: TuneSettings & { clip?: number }, index: number, seed: number): Promise<Tuned> => {
+    const facts = { task: data.task, schedule, promptTokens, epsilon };
+    const { figures, prompt } = await store.once(`${path} schedule ${index} seed ${seed}`, facts, async () => {
+      const made =
+        epsilon !== undefined && schedule.clip !== undefined
+          ? await model.tunePrivately(data.train, promptTokens, { ...schedule, clip: schedule.clip }, epsilon)
+          : await model.tune(data.train, promptTokens, schedule, seed);
+      return { figures: { validation: await model.accuracy(data.validation, made) }, prompt: made };
+    });
+    return { method, model: name, seed, prompt: prompt!, validation: figures.validation };
+  };
+  const first: Tuned[] = [];
+  for (const [index, schedule] of schedules.entries()) first.push(await run(schedule, index, 0));
+  const best = first.reduce((a, b, i) => (b.validation > first[a]!.validation ? i : a), 0);
+  const rest: Tuned[] = [];
+  for (let seed = 1; seed < settings.seeds; seed++) rest.push(await run(schedules[best]!, best, seed));
+  return [first[best]!, ...rest];
+}

@@ -1,0 +1,140 @@
+/** What `softpost transfer` does with the options of a transfer, on a tiny model. */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { tokenizerFiles } from "../../demo/tokenizer/files.ts";
+import { trainBpe } from "../../demo/tokenizer/train-bpe.ts";
+import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
+import { fixture } from "../helpers/fixtures.ts";
+import { softpost } from "../helpers/softpost.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "softpost-transfer-"));
+const at = (name: string) => join(folder, name);
+function file(name: string, content: string): string {
+  writeFileSync(at(name), content);
+  return at(name);
+}
+const TASK = fixture("tiny-task/task.json");
+const TRAIN = fixture("tiny-task/train.jsonl");
+
+async function json(...args: string[]) {
+  const { code, stdout, stderr } = await softpost("--json", "--threads", "1", ...args);
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout);
+}
+
+const tune = (model: string, out: string) =>
+  json(
+    "tune",
+    "--model",
+    model,
+    "--task",
+    TASK,
+    "--train",
+    TRAIN,
+    "--steps",
+    "3",
+    "--prompt-tokens",
+    "4",
+    "--out",
+    out,
+  );
+
+let texts: string;
+beforeAll(async () => {
+  cpSync(fixture("tiny-gpt2"), at("student"), { recursive: true });
+  await tune(at("student"), at("prompt"));
+  const rows = readFileSync(TRAIN, "utf8") + readFileSync(fixture("tiny-task/test.jsonl"), "utf8");
+  const more = Array.from({ length: 30 }, (_, i) => `${JSON.stringify({ text: `the film number ${i} was long` })}\n`);
+  texts = file("public.jsonl", rows + more.join(""));
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const transfer = (out: string, ...more: string[]) => {
+  const parties = ["--target", fixture("tiny-gpt2"), "--student", at("student"), "--prompt", at("prompt")];
+  return ["transfer", ...parties, "--public", texts, "--steps", "6", "--batch-size", "4", "--out", at(out), ...more];
+};
+
+test("of two starts the one whose prompt diverges least on held-out texts is kept", async () => {
+  const one = await json(...transfer("words"));
+  const other = await json(...transfer("from-prompt", "--start", "prompt"));
+  const both = await json(...transfer("both", "--start", "words", "prompt"));
+  const best = one.travel.divergence <= other.travel.divergence ? "words" : "from-prompt";
+  expect(both.travel).toEqual((best === "words" ? one : other).travel);
+  const [kept, alone] = [await readPromptFolder(at("both")), await readPromptFolder(at(best))];
+  expect(kept.prompt).toEqual(alone.prompt);
+  expect(kept.manifest?.transfer).toMatchObject({ start: best === "words" ? "words" : "prompt", travel: both.travel });
+});
+
+test("texts are chosen of the public set, and its digest stays the whole set's", async () => {
+  const { travel } = await json(...transfer("selected", "--select", "20"));
+  expect(travel.heldOut).toBeLessThanOrEqual(2);
+  const [selected, all] = [await readPromptFolder(at("selected")), await readPromptFolder(at("words"))];
+  const [few, whole] = [selected.manifest!.transfer!.publicSet, all.manifest!.transfer!.publicSet];
+  expect(few).toMatchObject({ digest: whole.digest, examples: 50 });
+  expect(few.fitted! + travel.heldOut).toBeLessThanOrEqual(20);
+  expect(whole.fitted).toBe(45);
+});
+
+test("a class that the student hardly ever says on the public texts is told, by name", async () => {
+  const same = file("same.jsonl", `${JSON.stringify({ text: "the film was long" })}\n`.repeat(20));
+  const { stderr, code } = await softpost(...transfer("same"), "--public", same);
+  expect(code, stderr).toBe(0);
+  const names = JSON.parse(readFileSync(TASK, "utf8")).labels.map(({ name }: { name: string }) => name);
+  const told = names.filter((name: string) => stderr.includes(`hardly ever says ${name}:`));
+  expect(told).toHaveLength(names.length - 1);
+});
+
+test("the whole vocabulary is compared at the paper's temperature", async () => {
+  await json(...transfer("vocabulary", "--loss", "vocabulary", "--alpha", "0.5"));
+  const { manifest } = await readPromptFolder(at("vocabulary"));
+  expect(manifest?.transfer).toMatchObject({ loss: "vocabulary", temperature: 2, alpha: 0.5 });
+});
+
+describe("an open student", () => {
+  const open = () => [...transfer("opened"), "--student", at("open"), "--prompt", at("open-prompt")];
+
+  beforeAll(async () => {
+    mkdirSync(at("tokenizer"));
+    const words = ["good", "bad", "great", "terrible"].map((word) => ` ${word}`.repeat(30));
+    const bpe = trainBpe([readFileSync(TRAIN, "utf8"), ...words], 400);
+    for (const [name, content] of Object.entries(tokenizerFiles(bpe)))
+      writeFileSync(join(at("tokenizer"), name), content);
+    const config = JSON.parse(readFileSync(new URL("../../demo/model/config.json", import.meta.url), "utf8"));
+    const small = { ...config, n_layer: 1, n_embd: 16, n_head: 2, vocab_size: bpe.tokens.length };
+    const own = file("config.json", JSON.stringify(small));
+    const corpus = ["--corpus", TRAIN, "--held-out", TRAIN, "--tokenizer", at("tokenizer")];
+    const few = ["--steps", "3", "--batch-size", "2", "--max-length", "8"];
+    await json("pretrain", ...corpus, "--config", own, ...few, "--out", at("open"));
+    await tune(at("open"), at("open-prompt"));
+  });
+
+  test("of another width and vocabulary gives a prompt for the target", async () => {
+    const { travel } = await json(...open(), "--open", "--alpha", "0.2");
+    expect(travel.heldOut).toBe(5);
+    const moved = await readPromptFolder(at("opened"));
+    expect(moved).toMatchObject({ virtualTokens: 4, dimension: 32 });
+    const tuned = await readPromptFolder(at("open-prompt"));
+    expect(moved.manifest?.transfer?.student).toEqual(tuned.manifest?.model);
+    expect(moved.manifest?.model.digest).not.toBe(tuned.manifest?.model.digest);
+    const evaluate = ["--model", fixture("tiny-gpt2"), "--task", TASK, "--data", TRAIN, "--prompt", at("opened")];
+    expect(await json("evaluate", ...evaluate)).toMatchObject({ examples: 12 });
+  });
+
+  test("is refused where it claims to be cut from the target", async () => {
+    const { code, stderr } = await softpost(...open(), "--out", at("refused"));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/give other ids for|token embeddings/);
+  });
+
+  test.each([
+    [["--loss", "vocabulary"], /the vocabulary loss can only be used/],
+    [["--start", "prompt"], /a start from the student's prompt can only be used/],
+  ])("can't be used with %j", async (more, message) => {
+    const { code, stderr } = await softpost(...open(), "--open", "--out", at("refused"), ...more);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(message);
+  });
+});
