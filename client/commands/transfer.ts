@@ -1,14 +1,5 @@
-<<<<<<< HEAD
-
-import { type Command, InvalidArgumentError } from "commander";
-import { refuseUnits } from "../../shared/data/jsonl.ts";
-
-=======
-
 import { type Command, InvalidArgumentError, Option } from "commander";
-
->>>>>>> main
-
+import { refuseUnits } from "../../shared/data/jsonl.ts";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { encodedExamples, publicTexts } from "../../shared/operations/texts.ts";
 import { transferPrompt } from "../../shared/operations/transfer.ts";
@@ -102,14 +93,9 @@ async function run(options: Options, io: Io): Promise<void> {
   const prompt = requireManifest(await loadPrompt(options.prompt, student, io), options.prompt);
   const { task } = prompt.manifest;
   const target = await loadModel(options.target, io);
-<<<<<<< HEAD
   const unit = prompt.manifest.privacy?.unit;
   if (unit) await refuseUnits(options.public, unit.field);
-  const texts = await encodedTexts(options.public, task, target, io.message);
-  const { alphaData, steps, batchSize, lr: learningRate, seed, resume = false } = options;
-=======
   const texts = await publicTexts(options.public, task, target, student, io.message);
->>>>>>> main
   const { sha256: digest } = await hashFile(options.public);
   const { open = false, loss, alphaData, start, select = null, steps, batchSize, seed, resume = false } = options;
   const request = {
