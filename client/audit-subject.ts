@@ -24,7 +24,13 @@ export interface AuditedTraining {
   /** A private tuning that leaves out its noise, and keeps all else: what an audit must find. */
   readonly withoutNoise?: boolean;
   readonly seed: number;
+  /** The field whose values are the units of privacy; without it, rows are. */
+  readonly privacyUnit?: string;
+  readonly rowsPerUnit?: number;
 }
+
+/** Most rows of a unit in a step, unless told. */
+export const ROWS_PER_UNIT = 4;
 
 /** A model and a start that prompts are tuned from, again and again, on different examples. */
 export interface AuditSubject {
@@ -34,28 +40,33 @@ export interface AuditSubject {
   readonly start: Value;
 }
 
-/** The guarantee of a training on so many examples; undefined without noise. */
+/** The guarantee of a training on so many units; undefined without noise. */
 export function planOf(training: AuditedTraining, records: number): PrivacyPlan | undefined {
-  const { steps, batchSize, clip, delta, noiseMultiplier } = training;
+  const { steps, batchSize, clip, delta, noiseMultiplier, privacyUnit: field, rowsPerUnit = ROWS_PER_UNIT } = training;
   if (noiseMultiplier === undefined) return undefined;
-  return createPlan({ records, batchSize, steps, clip, delta, noiseMultiplier });
+  const unit = field === undefined ? undefined : { field, rowsPerUnit };
+  return createPlan({ records, batchSize, steps, clip, delta, noiseMultiplier, unit });
 }
 
-/** Tunes a prompt on these examples, from the start, as `softpost tune` does. */
+/**
+ * Tunes a prompt on these examples, from the start, as `softpost tune` does.
+ * @param units the rows of each unit, if the training has units
+ */
 export async function tuneOn(
   subject: AuditSubject,
   examples: readonly LabelledText[],
   training: AuditedTraining,
   watch: Watch,
+  units?: readonly (readonly number[])[],
 ): Promise<Value> {
   const folder = mkdtempSync(join(tmpdir(), "softpost-audit-"));
   try {
     const state = { path: join(folder, "state"), settings: {}, resume: false };
     const tuning = { ...subject, examples, optimizer: ADAM, learningRate: training.lr, averagedSteps: 1, state };
-    const claimed = planOf(training, examples.length);
+    const claimed = planOf(training, units?.length ?? examples.length);
     if (claimed !== undefined) {
       const plan = training.withoutNoise ? { ...claimed, noiseMultiplier: 0 } : claimed;
-      return (await dpTune({ ...tuning, plan, random: cryptoRandom }, watch)).prompt;
+      return (await dpTune({ ...tuning, plan, units, random: cryptoRandom }, watch)).prompt;
     }
     const { steps, batchSize, seed } = training;
     return (await tune({ ...tuning, steps, batchSize, order: { kind: "shuffled", seed } }, watch)).prompt;

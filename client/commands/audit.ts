@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { initialisationIds } from "../../shared/data/encode.ts";
 import { readTask } from "../../shared/data/files.ts";
+import { readUnits } from "../../shared/data/jsonl.ts";
 import { requireClasses, requirePrivateRoom, requireRoom } from "../../shared/operations/checks.ts";
 import { encodedExamples } from "../../shared/operations/texts.ts";
 import {
@@ -19,7 +20,14 @@ import { Draws, seededRandom } from "../../shared/protocol/random.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import type { LabelledText } from "../../shared/training/objective.ts";
-import { type AuditedTraining, type AuditSubject, confidencesOf, planOf, tuneOn } from "../audit-subject.ts";
+import {
+  type AuditedTraining,
+  type AuditSubject,
+  confidencesOf,
+  planOf,
+  ROWS_PER_UNIT,
+  tuneOn,
+} from "../audit-subject.ts";
 import { loadModel, loadVerbalizer } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
@@ -61,6 +69,8 @@ export function registerAudit(program: Command, io: Io): void {
       100,
     )
     .option("--guesses <r>", "canaries that are guessed, the surest ones (default: half of them)", wholeNumber(2))
+    .option("--privacy-unit <field>", "audit a tuning of units: canaries are all rows with one value of this field")
+    .option("--rows-per-unit <m>", `most rows of a unit in a step (default: ${ROWS_PER_UNIT})`, wholeNumber(1))
     .option("--without-noise", "leave out the noise of --noise-multiplier, and only that: the audit should find it")
     .action((options: Options) => auditOneRun(options, io));
   withTraining(audit.command("lira").description("likelihood-ratio attack with shadow prompts (Carlini et al. 2022)"))
@@ -89,25 +99,34 @@ async function auditOneRun(options: Options, io: Io): Promise<void> {
   const { delta, seed, canaries: count, guesses = Math.floor(count / 2) } = options;
   await withSubject(options, io, async (subject, rows, watch) => {
     const labels = subject.classes.length;
-    if (count > rows.length || labels < 2) {
-      throw new ProblemError(
-        "The audit needs more data",
-        `${rows.length} rows can't give ${count} canaries with another label.`,
-      );
+    const field = options.privacyUnit;
+    const units = field === undefined ? rows.map((_, row) => [row]) : await readUnits(options.train, field);
+    if (count > units.length || labels < 2) {
+      const detail = `${units.length} ${field === undefined ? "rows" : `values of "${field}"`} can't give ${count} canaries with another label.`;
+      throw new ProblemError("The audit needs more data", detail);
     }
     const draws = new Draws(seededRandom(seed));
-    const order = shuffledIndices(rows.length, draws);
-    const canaries = order.slice(0, count).map((row) => ({ ...rows[row]!, label: (rows[row]!.label + 1) % labels }));
+    const order = shuffledIndices(units.length, draws).map((unit) => units[unit]!.map((row) => rows[row]!));
+    const wrong = (row: LabelledText) => ({ ...row, label: (row.label + 1) % labels });
+    const canaries = order.slice(0, count).map((unit) => unit.map(wrong));
     const members = canaries.map(() => draws.bernoulli(1, 2));
-    const examples = [...order.slice(count).map((row) => rows[row]!), ...canaries.filter((_, i) => members[i])];
-    const claimed = planOf(options, examples.length)?.epsilon ?? null;
+    const trained = [...order.slice(count), ...canaries.filter((_, i) => members[i])];
+    const claimed = planOf(options, trained.length)?.epsilon ?? null;
 
-    const prompt = await tuneOn(subject, examples, options, watch);
+    const prompt = await tuneOn(
+      subject,
+      trained.flat(),
+      options,
+      watch,
+      field === undefined ? undefined : placesOf(trained),
+    );
     const [before, after] = [
-      await confidencesOf(subject, subject.start, canaries, watch),
-      await confidencesOf(subject, prompt, canaries, watch),
+      await confidencesOf(subject, subject.start, canaries.flat(), watch),
+      await confidencesOf(subject, prompt, canaries.flat(), watch),
     ];
-    const scored = members.map((member, i): Scored => ({ member, score: after[i]! - before[i]! }));
+    const moved = (places: readonly number[]) =>
+      places.reduce((sum, place) => sum + after[place]! - before[place]!, 0) / places.length;
+    const scored = placesOf(canaries).map((places, i): Scored => ({ member: members[i]!, score: moved(places) }));
     const { epsilon: epsilonLower, ...audit } = bestAudit(scored, guesses, delta);
     const consistent = claimed === null ? null : epsilonLower <= claimed;
     const verdict = consistent === false ? "NOT what the guarantee says" : "no contradiction to the guarantee";
@@ -117,6 +136,12 @@ async function auditOneRun(options: Options, io: Io): Promise<void> {
         (claimed === null ? "" : `; claimed ε ${claimed.toPrecision(4)}: ${verdict}`),
     );
   });
+}
+
+/** Where the rows of each unit stand when all units are written one after the other. */
+function placesOf(units: readonly (readonly unknown[])[]): number[][] {
+  let next = 0;
+  return units.map((unit) => unit.map(() => next++));
 }
 
 async function auditLira(options: Options, io: Io): Promise<void> {

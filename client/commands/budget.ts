@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { EXAMPLE } from "../../shared/privacy/unit.ts";
 import type { Budget } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
@@ -31,14 +32,14 @@ type Privacy = Budget["privacy"];
 
 /** What was released of a data set, and what may be. */
 export function privacyLine(
-  { dataset, prompts, epsilon, delta }: Privacy["datasets"][number],
+  { dataset, prompts, epsilon, delta, unit = EXAMPLE }: Privacy["datasets"][number],
   limit: Privacy["limit"],
 ): string {
   const count = prompts === 1 ? "1 prompt" : `${prompts} prompts`;
   const total =
     epsilon === null
       ? "without a guarantee, since not all were tuned with differential privacy"
-      : `epsilon ${epsilon.toPrecision(4)} at delta ${delta}`;
+      : `epsilon ${epsilon.toPrecision(4)} at delta ${delta} for ${unit}`;
   const allowed = limit ? `the limit is epsilon ${limit.epsilon} at delta ${limit.delta}` : "no limit is set";
   return `data set ${dataset}: ${count}, ${total}; ${allowed}`;
 }

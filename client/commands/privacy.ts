@@ -13,12 +13,14 @@ import {
 import { noiseFor } from "../../shared/privacy/calibrate.ts";
 import { NEIGHBOURING, type Neighbouring } from "../../shared/privacy/dominating-pair.ts";
 import { composeEntries, type LedgerEntry } from "../../shared/privacy/ledger.ts";
-import { type Bounds, toleranceAt } from "../../shared/privacy/pld.ts";
+import { toleranceAt } from "../../shared/privacy/pld.ts";
 import { rdpEpsilon } from "../../shared/privacy/rdp.ts";
 import { REPETITIONS, type Repetitions, repeatAndSelectEpsilon } from "../../shared/privacy/repeat-and-select.ts";
 import { deltaFaults, type GaussianRun, refuseFaults, runFaults } from "../../shared/privacy/run.ts";
+import type { Bounds } from "../../shared/privacy/solve.ts";
 import { explainPrivacy, verifyRecord } from "../../shared/privacy/statement.ts";
 import { stepsFor } from "../../shared/privacy/steps.ts";
+import { unitText } from "../../shared/privacy/unit.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
@@ -206,9 +208,9 @@ async function printLedger({ data, dataset, delta, budgetEpsilon }: LedgerOption
     `Data set ${ledger.name}: ${ledger.runs.length === 1 ? "1 run" : `${ledger.runs.length} runs`}`,
     ...ledger.runs.map(
       (run) =>
-        `  ${run.time}  ${run.runId}  q ${run.sampleRate}  σ ${run.noiseMultiplier}  ${run.steps} steps  ε ${run.epsilon}`,
+        `  ${run.time}  ${run.runId}  q ${run.sampleRate}  σ ${run.noiseMultiplier}  ${run.steps} steps  ε ${run.epsilon}  (${unitText(run.unit)})`,
     ),
-    `  together ε ${ledger.epsilon} at δ ${ledger.delta}${ledger.left === undefined ? "" : `, left ${ledger.left}`}`,
+    `  together ε ${ledger.epsilon} at δ ${ledger.delta} for ${ledger.unit}${ledger.mixedUnits ? " (the runs' units differ: only the weakest remains)" : ""}${ledger.left === undefined ? "" : `, left ${ledger.left}`}`,
   ]);
   io.result({ ledgers }, lines.length > 0 ? lines.join("\n") : "No private run was charged on this machine.");
 }
@@ -230,9 +232,10 @@ function summary(
 ) {
   const at = delta ?? entries.reduce((least, entry) => Math.min(least, entry.delta), 1);
   const runs = entries.map((entry) => ({ ...entry, epsilon: composeEntries([entry], at).upper }));
-  const epsilon = composeEntries(entries, at).upper;
+  const { upper: epsilon, unit } = composeEntries(entries, at);
+  const units = new Set(entries.map((entry) => entry.unit?.field));
   const left = budgetEpsilon === undefined ? undefined : Math.max(0, budgetEpsilon - epsilon);
-  return { name, delta: at, epsilon, left, runs };
+  return { name, delta: at, epsilon, unit: unitText(unit), mixedUnits: units.size > 1, left, runs };
 }
 
 async function printStatement(folder: string, io: Io): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { refuseUnits } from "../../shared/data/jsonl.ts";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { requireClasses } from "../../shared/operations/checks.ts";
 import { encodedExamples, publicTexts } from "../../shared/operations/texts.ts";
@@ -54,6 +55,8 @@ async function run(options: Options, io: Io): Promise<void> {
   const prompt = requireManifest(await loadPrompt(options.prompt, student, io), options.prompt);
   const { task } = prompt.manifest;
   const target = await loadModel(options.target, io);
+  const unit = prompt.manifest.privacy?.unit;
+  if (unit) await refuseUnits(options.public, unit.field);
   const texts = await publicTexts(options.public, task, target, options.open ? student : undefined, io.message);
   const { sha256: digest } = await hashFile(options.public);
   const {

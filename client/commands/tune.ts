@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import { readTask } from "../../shared/data/files.ts";
-import { readTexts } from "../../shared/data/jsonl.ts";
+import { readTexts, readUnits } from "../../shared/data/jsonl.ts";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { verbalizer } from "../../shared/data/verbalizer.ts";
 import { evaluateRows, type TaskEvaluation } from "../../shared/operations/evaluate.ts";
@@ -9,8 +9,10 @@ import { checkTuning, type TuneRequest, tunePrompt } from "../../shared/operatio
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { ACCOUNTANTS, type Accountant } from "../../shared/privacy/accountant.ts";
 import { createPlan, type PrivacyPlan } from "../../shared/privacy/plan.ts";
+import { unitText } from "../../shared/privacy/unit.ts";
 import { cryptoRandom } from "../../shared/protocol/random.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
+import { ROWS_PER_UNIT } from "../audit-subject.ts";
 import { loadModel, loadPrompt } from "../inputs.ts";
 import { engineRun } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
@@ -45,6 +47,8 @@ interface Options {
   noiseMultiplier?: number;
   delta?: number;
   clip?: number;
+  privacyUnit?: string;
+  rowsPerUnit?: number;
   accountant?: Accountant;
   budgetEpsilon?: number;
   dataset?: string;
@@ -67,7 +71,11 @@ export function registerTune(program: Command, io: Io): void {
     .option("--prompt <dir>", "soft prompt to start from (default: the task's init text)")
     .requiredOption("--out <dir>", "new folder for the prompt")
     .option("--prompt-tokens <n>", `virtual tokens (default: ${PROMPT_TOKENS})`, wholeNumber(1))
-    .option("--epochs <n>", `passes over the data (default: ${EPOCHS})`, positiveNumber)
+    .option(
+      "--epochs <n>",
+      `passes over the data, by units if they have several rows (default: ${EPOCHS})`,
+      positiveNumber,
+    )
     .addOption(new Option("--steps <n>", "optimiser steps").argParser(wholeNumber(1)).conflicts("epochs"))
     .option("--batch-size <n>", "examples a step; with differential privacy the expected number", wholeNumber(1), 32)
     .addOption(new Option("--optimizer <name>", "optimiser").choices(["adam", "sgd"]).default("adam"))
@@ -83,7 +91,13 @@ export function registerTune(program: Command, io: Io): void {
     .addOption(epsilon.argParser(positiveNumber).conflicts("noiseMultiplier"))
     .option("--noise-multiplier <s>", "noise in units of the clip norm, instead of --epsilon", positiveNumber)
     .option("--delta <d>", "δ of the guarantee, at most 1 / examples", numberBetween(0, 1))
-    .option("--clip <c>", `norm that an example's gradient is clipped to (default: ${CLIP})`, positiveNumber)
+    .option("--privacy-unit <field>", "protect all rows with one value of this field, such as a user, and not one row")
+    .option("--rows-per-unit <m>", `most rows of a unit in a step (default: ${ROWS_PER_UNIT})`, wholeNumber(1))
+    .option(
+      "--clip <c>",
+      `norm that an example's (or unit's mean) gradient is clipped to (default: ${CLIP})`,
+      positiveNumber,
+    )
     .addOption(new Option("--accountant <name>", "accountant").choices(ACCOUNTANTS))
     .option("--budget-epsilon <e>", "refuse if all runs on this data would compose to a larger ε", positiveNumber)
     .option(
@@ -99,18 +113,19 @@ export function registerTune(program: Command, io: Io): void {
 
 /** Ends with exit code 2 where flags need or exclude each other. */
 function refuseContradictions(options: Options, command: Command): void {
-  const { epsilon, noiseMultiplier, delta, shuffle } = options;
+  const { epsilon, noiseMultiplier, delta, shuffle, privacyUnit, rowsPerUnit } = options;
+  if (rowsPerUnit !== undefined && privacyUnit === undefined) {
+    command.error("error: --rows-per-unit needs --privacy-unit");
+  }
   if (epsilon !== undefined || noiseMultiplier !== undefined) {
     if (delta === undefined) command.error("error: differential privacy needs --delta, at most 1 / examples");
     if (!shuffle) command.error("error: --no-shuffle contradicts the random sampling of differential privacy");
   } else {
-    const lonely = (["delta", "clip", "accountant", "budgetEpsilon", "dataset"] as const).find(
+    const lonely = (["delta", "clip", "privacyUnit", "accountant", "budgetEpsilon", "dataset"] as const).find(
       (name) => options[name] !== undefined,
     );
-    if (lonely)
-      command.error(
-        `error: --${lonely === "budgetEpsilon" ? "budget-epsilon" : lonely} needs --epsilon or --noise-multiplier`,
-      );
+    const flag = lonely?.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    if (flag) command.error(`error: --${flag} needs --epsilon or --noise-multiplier`);
   }
 }
 
@@ -158,8 +173,10 @@ async function requestOf(options: Options, statePath: string, io: Io): Promise<T
   if (!isGeneration(task)) await verbalizer(task, model.tokenizer);
   const given = options.prompt === undefined ? undefined : await loadPrompt(options.prompt, model, io, task);
   const { rows: examples } = await encodedRows(options.train, task, model, io.message);
-  const { batchSize, epochs = EPOCHS, steps = Math.ceil((epochs * examples.length) / batchSize) } = options;
-  const plan = planOf(options, examples.length, steps);
+  const units = options.privacyUnit === undefined ? undefined : await readUnits(options.train, options.privacyUnit);
+  const records = units?.length ?? examples.length;
+  const { batchSize, epochs = EPOCHS, steps = Math.ceil((epochs * records) / batchSize) } = options;
+  const plan = planOf(options, records, steps);
   return {
     model,
     task,
@@ -172,28 +189,46 @@ async function requestOf(options: Options, statePath: string, io: Io): Promise<T
     learningRate: options.lr,
     averagedSteps: options.average,
     order: options.shuffle ? { kind: "shuffled", seed: options.seed } : { kind: "file" },
-    privacy: plan && { plan, random: cryptoRandom, charge: () => chargeRun(options, plan, statePath, io) },
+    privacy: plan && { plan, random: cryptoRandom, units, charge: () => chargeRun(options, plan, statePath, io) },
     state: { path: statePath, resume: options.resume === true },
   };
 }
 
 function planOf(options: Options, records: number, steps: number): PrivacyPlan | null {
-  const { epsilon, noiseMultiplier, delta, clip = CLIP, batchSize, accountant } = options;
+  const { epsilon, noiseMultiplier, delta, clip = CLIP, batchSize, accountant, privacyUnit: field } = options;
   if (delta === undefined) return null;
-  return createPlan({ records, batchSize, steps, clip, delta, epsilon, noiseMultiplier, accountant });
+  const unit = field === undefined ? undefined : { field, rowsPerUnit: options.rowsPerUnit ?? ROWS_PER_UNIT };
+  return createPlan({ records, batchSize, steps, clip, delta, epsilon, noiseMultiplier, accountant, unit });
 }
 
 /** Writes the run to the private data's ledger before its first step: from there on it is spent, whatever becomes of the run. */
 async function chargeRun(options: Options, plan: PrivacyPlan, statePath: string, io: Io): Promise<void> {
   const { train, dataset } = options;
   const texts = await readTexts(train);
+  if (plan.unit === undefined) warnOfRepeatedTexts(texts, io);
   const ledger = openLedger({ texts, fileDigests: [(await hashFile(train)).sha256], dataset });
   warnOfKnownRows(ledger, io);
   const runId = runIdOf(statePath, options.resume === true);
-  const { sampleRate, noiseMultiplier, steps, delta } = plan;
+  const { sampleRate, noiseMultiplier, steps, delta, unit } = plan;
   const budget = options.budgetEpsilon === undefined ? undefined : { epsilon: options.budgetEpsilon, delta };
-  const entries = await ledger.charge({ runId, sampleRate, noiseMultiplier, steps, delta }, budget);
+  const entries = await ledger.charge({ runId, sampleRate, noiseMultiplier, steps, delta, unit }, budget);
   io.message(`Charged to the ledger of this data as run ${entries.length} (softpost privacy ledger shows all).`);
+}
+
+/** A text that stands more often than this is hardly one person's alone. */
+const OFTEN = 3;
+
+/** Says how many texts stand often, never which: then one row is likely not what has to be protected. */
+function warnOfRepeatedTexts(texts: readonly string[], io: Io): void {
+  const counts = [...Map.groupBy(texts, (text) => text.trim()).values()].map(({ length }) => length);
+  const often = counts.filter((count) => count > OFTEN);
+  if (often.length === 0) return;
+  const rows = often.reduce((sum, count) => sum + count, 0);
+  io.message(
+    `${often.length} ${often.length === 1 ? "text stands" : "texts stand"} more than ${OFTEN} times among the rows (${rows} rows in all, one up to ` +
+      `${often.reduce((most, count) => Math.max(most, count), 0)} times). The guarantee is for one row. If a person or an event has several, remove the repetitions or say whose rows ` +
+      "belong together with --privacy-unit.",
+  );
 }
 
 /** Says if most rows were charged before without counting together with this run. */
@@ -210,7 +245,7 @@ function warnOfKnownRows(ledger: Ledger, io: Io): void {
 function announce(plan: PrivacyPlan, evaluated: boolean, io: Io): void {
   io.message(
     `Differential privacy: ε ${plan.epsilon.toPrecision(4)} at δ ${plan.delta} (${plan.accountant}), noise multiplier ` +
-      `${plan.noiseMultiplier.toPrecision(4)}, sample rate ${plan.sampleRate.toPrecision(4)}, ${plan.steps} steps.`,
+      `${plan.noiseMultiplier.toPrecision(4)}, sample rate ${plan.sampleRate.toPrecision(4)}, ${plan.steps} steps. The unit is ${unitText(plan.unit)}; ${plan.records} of them.`,
   );
   if (!evaluated) return;
   io.message(

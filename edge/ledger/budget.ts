@@ -1,5 +1,6 @@
 import type { Budget, BudgetName, Limits } from "../../shared/protocol/transfer.ts";
 import type { Ask, Usage } from "./decide.ts";
+import { composedUnit } from "./privacy.ts";
 import { nextDay, type Release } from "./store.ts";
 
 /** What would be left of each budget after the transfer; negative where it would be passed. */
@@ -58,5 +59,11 @@ function datasetView(dataset: string, releases: readonly Release[], { delta: lim
   const stated = Math.max(...releases.map(({ privacy }) => privacy?.delta ?? 0));
   const delta = limit ?? (stated > 0 ? stated : SHOWN_DELTA);
   const epsilon = epsilonOf(dataset, releases, delta);
-  return { dataset, prompts: releases.length, epsilon: Number.isFinite(epsilon) ? epsilon : null, delta };
+  return {
+    dataset,
+    prompts: releases.length,
+    epsilon: Number.isFinite(epsilon) ? epsilon : null,
+    delta,
+    unit: composedUnit(releases.map(({ privacy }) => privacy)),
+  };
 }

@@ -1,4 +1,4 @@
-import { limitedEpsilonBounds } from "../../shared/privacy/accountant.ts";
+import { limitedEpsilonBounds, type NeighbouringRun } from "../../shared/privacy/accountant.ts";
 import {
   decodeComposition,
   emptyComposition,
@@ -8,6 +8,7 @@ import {
   withRun,
 } from "../../shared/privacy/running-composition.ts";
 import { verifyRecord } from "../../shared/privacy/statement.ts";
+import { unitText, withOneUnit } from "../../shared/privacy/unit.ts";
 import type { Fault } from "../../shared/protocol/errors.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 
@@ -28,40 +29,54 @@ export interface Released {
 
 /** What a ledger keeps of the releases of one data set, so that one more release costs one release. */
 export interface KeptComposition {
+  /** Whether it is about the weakest unit, as it is where units differ. */
+  readonly weakest: boolean;
   /** Up to which release it goes. */
   readonly through: number;
   readonly bytes: Uint8Array;
 }
 
+/** Where a data set's compositions are kept. */
+export interface Keeper {
+  kept(weakest: boolean): KeptComposition | undefined;
+  keep(composition: KeptComposition): void;
+}
+
 /**
- * Epsilon at `delta` of releasing all the prompts of one data set together: heterogeneous composition of their runs, from
- * nothing but sample rate, noise and steps; an upper bound.
+ * Epsilon at `delta` of releasing all the prompts of one data set together, for the unit that {@link composedUnit} names: heterogeneous
+ * composition of their runs, from nothing but sample rate, noise and steps; an upper bound.
  *
  * @param releases of different prompts, in the order of their rows
  * @param more one that would be released beside them; null if it isn't private
- * @param kept of these releases, if anything is
- * @param keep takes what is to be kept from now on
  * @returns Infinity if one isn't private
  */
 export function composedEpsilon(
   releases: readonly Released[],
   delta: number,
   more?: PrivacyRecord | null,
-  kept?: KeptComposition,
-  keep: (composition: KeptComposition) => void = () => {},
+  keeper: Keeper = { kept: () => undefined, keep: () => {} },
 ): number {
   const records = [...releases.map(({ privacy }) => privacy), ...(more === undefined ? [] : [more])];
   if (records.length === 0) return 0;
-  const runs = records.filter((record) => record !== null);
-  if (runs.length < records.length) return Number.POSITIVE_INFINITY;
-  const settings = runs.map(({ sampleRate, noiseMultiplier }) => `${sampleRate} ${noiseMultiplier}`);
+  const stated = records.filter((record) => record !== null);
+  if (stated.length < records.length) return Number.POSITIVE_INFINITY;
+  const { runs } = withOneUnit(stated);
+  const settings = runs.map((run) => `${run.sampleRate} ${run.noiseMultiplier} ${run.neighbouring}`);
   if (new Set(settings).size <= FEW) return composedAtOnce(runs, delta);
-  const composition = caughtUp(releases, kept, keep);
-  return runningEpsilon(more ? withRun(composition, more) : composition, delta);
+  const released = releases.map(({ row }, i) => ({ row, run: runs[i]! }));
+  const composition = caughtUp(released, runs.some(isReplaced), keeper);
+  return runningEpsilon(more ? withRun(composition, runs.at(-1)!) : composition, delta);
 }
 
-function composedAtOnce(runs: readonly PrivacyRecord[], delta: number): number {
-  const key = JSON.stringify([delta, ...runs.map((run) => [run.sampleRate, run.noiseMultiplier, run.steps])]);
+/** Whose data {@link composedEpsilon} is about: the unit of all records, the weakest one where they differ. */
+export function composedUnit(records: readonly (PrivacyRecord | null)[]): string {
+  return unitText(withOneUnit(records.filter((record) => record !== null)).unit);
+}
+
+const isReplaced = ({ neighbouring }: NeighbouringRun) => neighbouring === "replace-one";
+
+function composedAtOnce(runs: readonly NeighbouringRun[], delta: number): number {
+  const key = JSON.stringify([delta, ...runs]);
   const known = remembered.get(key);
   if (known !== undefined) return known;
   const epsilon = limitedEpsilonBounds(runs, delta).upper;
@@ -72,16 +87,17 @@ function composedAtOnce(runs: readonly PrivacyRecord[], delta: number): number {
 
 /** The composition of all releases, from what was kept of the first of them. */
 function caughtUp(
-  releases: readonly Released[],
-  kept: KeptComposition | undefined,
-  keep: (composition: KeptComposition) => void,
+  releases: readonly { readonly row: number; readonly run: NeighbouringRun }[],
+  weakest: boolean,
+  keeper: Keeper,
 ): RunningComposition {
+  const kept = keeper.kept(weakest);
   const before = kept && decodeComposition(kept.bytes);
   const through = before ? kept.through : Number.NEGATIVE_INFINITY;
   const missing = releases.filter(({ row }) => row > through);
-  const composition = missing.reduce((sum, { privacy }) => withRun(sum, privacy!), before ?? emptyComposition());
+  const composition = missing.reduce((sum, { run }) => withRun(sum, run), before ?? emptyComposition());
   const last = missing.at(-1);
-  if (last) keep({ through: last.row, bytes: encodeComposition(composition) });
+  if (last) keeper.keep({ weakest, through: last.row, bytes: encodeComposition(composition) });
   return composition;
 }
 

@@ -33,7 +33,10 @@ CREATE TABLE IF NOT EXISTS transfers (
 CREATE INDEX IF NOT EXISTS transfers_by_time ON transfers (created);
 CREATE INDEX IF NOT EXISTS transfers_open ON transfers (state) WHERE cost_micros IS NULL;
 CREATE TABLE IF NOT EXISTS releases (dataset TEXT NOT NULL, prompt_digest TEXT NOT NULL, privacy TEXT NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (dataset, prompt_digest));
-CREATE TABLE IF NOT EXISTS compositions (dataset TEXT PRIMARY KEY, through INTEGER NOT NULL, bytes BLOB NOT NULL);
+DROP TABLE IF EXISTS compositions;
+CREATE TABLE IF NOT EXISTS kept_compositions (
+  dataset TEXT NOT NULL, weakest INTEGER NOT NULL, through INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (dataset, weakest)
+);
 CREATE TABLE IF NOT EXISTS entries (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, transfer TEXT NOT NULL, kind TEXT NOT NULL,
   micros INTEGER NOT NULL, device_seconds INTEGER NOT NULL, virtual_tokens INTEGER NOT NULL, note TEXT NOT NULL

@@ -1,7 +1,7 @@
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Limits, Rate, State, TransferOptions } from "../../shared/protocol/transfer.ts";
 import { type Ask, charge, type Usage } from "./decide.ts";
-import type { KeptComposition, Released } from "./privacy.ts";
+import type { Keeper, Released } from "./privacy.ts";
 import { ADDED_COLUMNS, EXPORTED, type ExportedTable, type Row, SCHEMA } from "./schema.ts";
 
 const DAY = 86_400_000;
@@ -127,14 +127,20 @@ export class Store {
   }
 
   /** What is kept of a data set's releases. */
-  composition(dataset: string): KeptComposition | undefined {
-    const query = "SELECT through, bytes FROM compositions WHERE dataset = ?";
-    const row = this.sql.exec<{ through: number; bytes: ArrayBuffer }>(query, dataset).toArray()[0];
-    return row && { through: row.through, bytes: new Uint8Array(row.bytes) };
-  }
-
-  keepComposition(dataset: string, { through, bytes }: KeptComposition): void {
-    this.sql.exec("INSERT OR REPLACE INTO compositions VALUES (?, ?, ?)", dataset, through, bytes);
+  compositions(dataset: string): Keeper {
+    const query = "SELECT through, bytes FROM kept_compositions WHERE dataset = ? AND weakest = ?";
+    return {
+      kept: (weakest) => {
+        const row = this.sql
+          .exec<{ through: number; bytes: ArrayBuffer }>(query, dataset, Number(weakest))
+          .toArray()[0];
+        return row && { weakest, through: row.through, bytes: new Uint8Array(row.bytes) };
+      },
+      keep: ({ weakest, through, bytes }) => {
+        const values = [dataset, Number(weakest), through, bytes];
+        this.sql.exec("INSERT OR REPLACE INTO kept_compositions VALUES (?, ?, ?, ?)", ...values);
+      },
+    };
   }
 
   /** The privacy records with which a prompt was released, as JSON. */

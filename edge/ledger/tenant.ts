@@ -6,7 +6,7 @@ import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../.
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
 import { KeyRing } from "./keys.ts";
-import { composedEpsilon, type KeptComposition } from "./privacy.ts";
+import { composedEpsilon } from "./privacy.ts";
 import type { ExportedTable, Row } from "./schema.ts";
 import { type Release, Store, type Submission } from "./store.ts";
 import { addLoss, toTransfer } from "./view.ts";
@@ -321,8 +321,7 @@ export class Tenant extends DurableObject<LedgerEnv> {
   }
 
   private epsilonOf(dataset: string, releases: readonly Release[], delta: number, more?: PrivacyRecord | null): number {
-    const keep = (composition: KeptComposition) => this.store.keepComposition(dataset, composition);
-    return composedEpsilon(releases, delta, more, this.store.composition(dataset), keep);
+    return composedEpsilon(releases, delta, more, this.store.compositions(dataset));
   }
 
   /** Changes an unfinished transfer and wakes who waits for it; a finished one stays as it is. */

@@ -74,6 +74,33 @@ export async function readTexts(path: string): Promise<string[]> {
   );
 }
 
+/**
+ * Groups a file's rows by a field: those with one value are one unit of privacy. A number and the string that shows it are the same value.
+ * @throws ProblemError as `readTexts`, and with the lines of rows whose field is missing, empty, or neither a string nor a number
+ */
+export async function readUnits(path: string, field: string): Promise<readonly (readonly number[])[]> {
+  const name = quote(field);
+  const keys = await readRows(path, (row) => {
+    const value = Object.hasOwn(row, field) ? row[field] : undefined;
+    if (value === undefined) return `Has no ${name}, the unit of privacy.`;
+    if (typeof value === "number") return { key: String(value) };
+    if (typeof value === "string" && value !== "") return { key: value };
+    return `Its ${name}, the unit of privacy, is ${value === "" ? "empty" : "neither a string nor a number"}.`;
+  });
+  return [...Map.groupBy(keys.keys(), (i) => keys[i]!.key).values()];
+}
+
+/**
+ * Refuses a file as public that has a private file's unit of privacy.
+ * @throws ProblemError with the lines of rows that have the field
+ */
+export async function refuseUnits(path: string, field: string): Promise<void> {
+  await readRows(path, (row) => {
+    if (!Object.hasOwn(row, field)) return {};
+    return `Has ${quote(field)}, the unit of privacy of the private data: a public row belongs to nobody. Remove the field, or the row.`;
+  });
+}
+
 /** A row of a generation task's file, and the line that it stands in. */
 export interface TargetRow {
   readonly text: string;

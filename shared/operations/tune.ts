@@ -2,6 +2,7 @@ import { initialisationIds, requireCausal } from "../data/encode.ts";
 import type { ManifestFacts } from "../data/prompt-folder.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
+import { groupFigures } from "../privacy/group.ts";
 import type { PrivacyPlan } from "../privacy/plan.ts";
 import { MAX_VIRTUAL_TOKENS } from "../prompt/adapter.ts";
 import { ProblemError } from "../protocol/errors.ts";
@@ -40,6 +41,8 @@ export interface TuneRequest {
   readonly privacy: {
     readonly plan: PrivacyPlan;
     readonly random: RandomSource;
+    /** The rows of each unit of the plan, if it has one. */
+    readonly units?: readonly (readonly number[])[] | undefined;
     /** Charges the run to the data's ledger; called when all else is known to be right, before the first step. */
     readonly charge: () => Promise<void>;
   } | null;
@@ -133,7 +136,7 @@ function factsOf(request: TuneRequest): ManifestFacts {
     model: model.record,
     initialisation: given ? { text, promptDigest: given.digest } : { text },
     training: { optimizer, learningRate, steps, batchSize, ...(averagedSteps > 1 && { averagedSteps }) },
-    privacy: privacy?.plan ?? null,
+    privacy: privacy && { ...privacy.plan, groups: groupFigures(privacy.plan) },
   };
 }
 

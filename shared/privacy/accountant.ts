@@ -1,8 +1,10 @@
 import { always, groupPairs, type Neighbouring, neighbouringPairs } from "./dominating-pair.ts";
-import { gaussianDelta, gaussianEpsilon, oneStepDelta, oneStepEpsilon } from "./gaussian.ts";
-import { type Bounds, composedDelta, composedEpsilon, MAX_WINDOW, type StepRun } from "./pld.ts";
-import { rdpDelta, rdpEpsilon } from "./rdp.ts";
+import { gaussianDeltaBounds, gaussianEpsilonBounds, oneStepDeltaBounds, oneStepEpsilonBounds } from "./gaussian.ts";
+import { composedDelta, composedEpsilon, MAX_WINDOW, type StepRun } from "./pld.ts";
+import { RDP_ERROR, rdpDelta, rdpEpsilon } from "./rdp.ts";
+import { UNDERFLOW } from "./rounding.ts";
 import type { GaussianRun } from "./run.ts";
+import type { Bounds } from "./solve.ts";
 import { type Truncation, truncatedBranches } from "./truncated-poisson.ts";
 
 /**
@@ -12,14 +14,21 @@ import { type Truncation, truncatedBranches } from "./truncated-poisson.ts";
 export const ACCOUNTANTS = ["pld", "rdp"] as const;
 export type Accountant = (typeof ACCOUNTANTS)[number];
 
+/** A run that has neighbours of its own kind, whatever is said of all. */
+export interface NeighbouringRun extends GaussianRun {
+  readonly neighbouring?: Neighbouring;
+}
+
 /** An upper bound on ε of the composition of all runs, for a δ and add-or-remove-one neighbours. */
 export function epsilonOf(runs: readonly GaussianRun[], delta: number, accountant: Accountant): number {
-  return accountant === "rdp" ? rdpEpsilon(runs, delta).epsilon : epsilonBounds(runs, delta).upper;
+  return accountant === "rdp" ? rdpEpsilon(runs, delta).epsilon * (1 + RDP_ERROR) : epsilonBounds(runs, delta).upper;
 }
 
 /** An upper bound on δ of the composition of all runs, for an ε ≥ 0 and add-or-remove-one neighbours. */
 export function deltaOf(runs: readonly GaussianRun[], epsilon: number, accountant: Accountant): number {
-  return accountant === "rdp" ? rdpDelta(runs, epsilon) : deltaBounds(runs, epsilon).upper;
+  return accountant === "rdp"
+    ? Math.min(1, rdpDelta(runs, epsilon) * (1 + RDP_ERROR) + UNDERFLOW)
+    : deltaBounds(runs, epsilon).upper;
 }
 
 /**
@@ -29,15 +38,15 @@ export function deltaOf(runs: readonly GaussianRun[], epsilon: number, accountan
  * @param largestWindow most nodes of a composed distribution, a power of two: it bounds time and memory
  */
 export function epsilonBounds(
-  runs: readonly GaussianRun[],
+  runs: readonly NeighbouringRun[],
   delta: number,
   neighbouring: Neighbouring = "add-or-remove-one",
   largestWindow = MAX_WINDOW,
 ): Bounds {
   const mu = gaussianMu(runs, neighbouring);
-  if (mu !== undefined) return exactly(gaussianEpsilon(mu, delta));
+  if (mu !== undefined) return gaussianEpsilonBounds(mu, delta);
   const single = singleStep(runs, neighbouring);
-  if (single !== undefined) return exactly(oneStepEpsilon(single.sampleRate, single.noiseMultiplier, delta));
+  if (single !== undefined) return oneStepEpsilonBounds(single.sampleRate, single.noiseMultiplier, delta);
   let worst: Bounds = { lower: 0, upper: 0 };
   for (const direction of directionsOf(runs, neighbouring)) {
     worst = larger(worst, composedEpsilon(direction, delta, worst.upper, largestWindow));
@@ -52,34 +61,39 @@ const LIMITED_WINDOW = 2 ** 18;
  * The same in limited work, for add-or-remove-one neighbours: the bounds can be further apart, but the upper one is never above
  * what RDP gives.
  */
-export function limitedEpsilonBounds(runs: readonly GaussianRun[], delta: number): Bounds {
+export function limitedEpsilonBounds(runs: readonly NeighbouringRun[], delta: number): Bounds {
   const { lower, upper } = epsilonBounds(runs, delta, "add-or-remove-one", LIMITED_WINDOW);
-  return { lower, upper: Math.min(upper, epsilonOf(runs, delta, "rdp")) };
+  const replaced = runs.some((run) => run.neighbouring === "replace-one");
+  return { lower, upper: replaced ? upper : Math.min(upper, epsilonOf(runs, delta, "rdp")) };
 }
 
 /** Bounds on δ of the composition of all runs for an ε ≥ 0, as {@link epsilonBounds}; 1e-3 relative apart. */
 export function deltaBounds(
-  runs: readonly GaussianRun[],
+  runs: readonly NeighbouringRun[],
   epsilon: number,
   neighbouring: Neighbouring = "add-or-remove-one",
 ): Bounds {
   const mu = gaussianMu(runs, neighbouring);
-  if (mu !== undefined) return exactly(gaussianDelta(mu, epsilon));
+  if (mu !== undefined) return gaussianDeltaBounds(mu, epsilon);
   const single = singleStep(runs, neighbouring);
-  if (single !== undefined) return exactly(oneStepDelta(single.sampleRate, single.noiseMultiplier, epsilon));
+  if (single !== undefined) return oneStepDeltaBounds(single.sampleRate, single.noiseMultiplier, epsilon);
   return directionsOf(runs, neighbouring)
     .map((direction) => composedDelta(direction, epsilon))
     .reduce(larger);
 }
 
 /** Bounds on ε for someone who has up to `group` of the records; see {@link groupPairs}. */
-export function groupEpsilonBounds(run: GaussianRun, group: number, delta: number): Bounds {
+export function groupEpsilonBounds(run: GaussianRun, group: number, delta: number, largestWindow = MAX_WINDOW): Bounds {
   const { sampleRate, noiseMultiplier, steps } = run;
-  if (sampleRate === 1) return exactly(gaussianEpsilon((group * Math.sqrt(steps)) / noiseMultiplier, delta));
+  if (sampleRate === 1) return gaussianEpsilonBounds((group * Math.sqrt(steps)) / noiseMultiplier, delta);
   return groupPairs(sampleRate, noiseMultiplier, group)
-    .map((pair) => composedEpsilon([{ branches: always(pair), steps }], delta))
+    .map((pair) => composedEpsilon([{ branches: always(pair), steps }], delta, 0, largestWindow))
     .reduce(larger);
 }
+
+/** The upper bound of {@link groupEpsilonBounds} in limited work; Infinity if that finds none. */
+export const limitedGroupEpsilon = (run: GaussianRun, group: number, delta: number): number =>
+  groupEpsilonBounds(run, group, delta, LIMITED_WINDOW).upper;
 
 /**
  * Bounds on the ε that {@link truncatedBranches} gives for a run whose Poisson samples were cut to a largest batch. The upper one bounds
@@ -92,37 +106,40 @@ export function truncatedEpsilonBounds(run: GaussianRun, truncation: Truncation,
     .reduce(larger);
 }
 
-/** Relative rounding error of the closed forms, with a margin of ten: they agree with 60-digit arithmetic to 1e-14. */
-const ROUNDING = 1e-13;
-const exactly = (value: number): Bounds => ({ lower: value * (1 - ROUNDING), upper: value * (1 + ROUNDING) });
 const larger = (a: Bounds, b: Bounds): Bounds => ({
   lower: Math.max(a.lower, b.lower),
   upper: Math.max(a.upper, b.upper),
 });
 
 /** Without subsampling all runs together are one Gaussian mechanism: its μ = √(Σ steps·(sensitivity/σ)²); else undefined. */
-function gaussianMu(runs: readonly GaussianRun[], neighbouring: Neighbouring): number | undefined {
+function gaussianMu(runs: readonly NeighbouringRun[], neighbouring: Neighbouring): number | undefined {
   if (!runs.every((run) => run.sampleRate === 1)) return undefined;
-  const sensitivity = neighbouring === "replace-one" ? 2 : 1;
-  return Math.sqrt(runs.reduce((sum, run) => sum + run.steps * (sensitivity / run.noiseMultiplier) ** 2, 0));
+  const sensitivity = (run: NeighbouringRun) => ((run.neighbouring ?? neighbouring) === "replace-one" ? 2 : 1);
+  return Math.sqrt(runs.reduce((sum, run) => sum + run.steps * squareOf(sensitivity(run) / run.noiseMultiplier), 0));
 }
 
-function singleStep(runs: readonly GaussianRun[], neighbouring: Neighbouring): GaussianRun | undefined {
-  return runs.length === 1 && runs[0]!.steps === 1 && neighbouring === "add-or-remove-one" ? runs[0] : undefined;
+const squareOf = (x: number) => x * x;
+
+function singleStep(runs: readonly NeighbouringRun[], neighbouring: Neighbouring): GaussianRun | undefined {
+  const [run] = runs;
+  const described = (run?.neighbouring ?? neighbouring) === "add-or-remove-one";
+  return runs.length === 1 && run!.steps === 1 && described ? run : undefined;
 }
 
 /** The pairs to compose, a list a direction; equal runs become one, so a resumed run costs what an uninterrupted one does. */
-function directionsOf(runs: readonly GaussianRun[], neighbouring: Neighbouring): StepRun[][] {
-  const merged = new Map<string, GaussianRun>();
+function directionsOf(runs: readonly NeighbouringRun[], neighbouring: Neighbouring): StepRun[][] {
+  const merged = new Map<string, NeighbouringRun>();
   for (const run of runs) {
-    const key = `${run.sampleRate} ${run.noiseMultiplier}`;
+    const key = `${run.sampleRate} ${run.noiseMultiplier} ${run.neighbouring}`;
     merged.set(key, { ...run, steps: run.steps + (merged.get(key)?.steps ?? 0) });
   }
-  const pairs = [...merged.values()].map(({ sampleRate, noiseMultiplier, steps }) => ({
-    directions: neighbouringPairs(sampleRate, noiseMultiplier, neighbouring),
-    steps,
+  const pairs = [...merged.values()].map((run) => ({
+    directions: neighbouringPairs(run.sampleRate, run.noiseMultiplier, run.neighbouring ?? neighbouring),
+    steps: run.steps,
   }));
-  return pairs[0]!.directions.map((_, i) =>
-    pairs.map(({ directions, steps }) => ({ branches: always(directions[i]!), steps })),
+  // Replacing is alike in both directions, so its one pair stands for either.
+  const count = Math.max(...pairs.map(({ directions }) => directions.length));
+  return Array.from({ length: count }, (_, i) =>
+    pairs.map(({ directions, steps }) => ({ branches: always(directions[i] ?? directions[0]!), steps })),
   );
 }

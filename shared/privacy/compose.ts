@@ -1,5 +1,7 @@
-import FFT from "fft.js";
+import type FFT from "fft.js";
 import type { LossTable } from "./loss-table.ts";
+import { ROUNDOFF, UNDERFLOW } from "./rounding.ts";
+import { emptySpectrum, fftOf, inverseOf, multiplyByPower } from "./spectrum.ts";
 
 /** A table and how often it is composed with itself. */
 export interface RepeatedTable {
@@ -10,7 +12,7 @@ export interface RepeatedTable {
 /**
  * The composed loss distribution, exponentially tilted: under P the loss `first + i·step` has probability
  * `tilted[i] · e^(logMoment − tilt·loss)`. `outside` bounds, in the tilted measure, what lies outside of the window (and was
- * folded into it by the circular convolution) and what rounding may have changed.
+ * folded into it by the circular convolution) and what rounding changed in it.
  */
 export interface ComposedLoss {
   readonly first: number;
@@ -20,12 +22,17 @@ export interface ComposedLoss {
   readonly logMoment: number;
   readonly outside: number;
   readonly infinite: number;
+  /** How far the bound's losses are from the nodes, rounding of the nodes included. */
+  readonly shift: number;
+  /** How far `logMoment − tilt·loss` can be from what it stands for. */
+  readonly logError: number;
 }
+
+/** Which way rounding goes: an upper bound's masses are too large rather than too small. */
+export type Side = "lower" | "upper";
 
 /** −log of the tilted probability that a window may leave out at each end: e^-30 = 1e-13. */
 const WINDOW_EXPONENT = 30;
-/** Relative rounding error a step of the spectrum's power, with a margin of about ten. */
-const ROUNDING_A_STEP = 5e-15;
 
 /**
  * Composes tables of one common step by one FFT: the tilted masses' spectra to the power of their steps, multiplied.
@@ -35,34 +42,40 @@ const ROUNDING_A_STEP = 5e-15;
  * @param maxSize most nodes of the window, a power of two
  * @returns undefined if the window needs more
  */
-export function compose(tables: readonly RepeatedTable[], tilt: number, maxSize: number): ComposedLoss | undefined {
+export function compose(
+  tables: readonly RepeatedTable[],
+  tilt: number,
+  maxSize: number,
+  side: Side,
+): ComposedLoss | undefined {
   const step = tables[0]!.table.step;
-  const parts = tables.map((table) => tiltTable(table, tilt));
-  const offset = parts.reduce((sum, part) => sum + part.steps * part.offset, 0);
+  const parts = tables.map((table) => tiltTable(table, tilt, side));
+  const sumOver = (term: (part: TiltedTable) => number) =>
+    parts.reduce((sum, part) => sum + part.steps * term(part), 0);
+  const offset = sumOver((part) => part.offset);
   const [low, high] = windowOf(parts);
-  const size = 2 ** Math.max(4, Math.ceil(Math.log2((high - low) / step + 2)));
+  const size = 2 ** Math.max(4, Math.ceil(Math.log2((high - low) / step + 3)));
   if (!(size <= maxSize)) return undefined;
   const begin = Math.floor((low - offset) / step);
 
-  const spectrum = new Float64Array(2 * size);
-  for (let i = 0; i <= size; i += 2) spectrum[i] = 1;
   const fft = fftOf(size);
-  for (const { mass, first, steps } of parts) multiplyByPower(spectrum, spectrumOf(fft, size, mass, first), steps);
-  fft.completeSpectrum(spectrum);
-  const composed = new Float64Array(2 * size);
-  fft.inverseTransform(composed, spectrum);
-
+  const spectrum = emptySpectrum(size);
+  for (const part of parts) multiplyByPower(spectrum, fft, foldedMass(part, fft), part.steps);
+  const { composed, rounding } = inverseOf(spectrum, fft);
   const tilted = new Float64Array(size);
   for (let i = 0; i < size; i++) tilted[i] = Math.max(0, composed[2 * modulo(begin + i, size)]!);
-  const steps = parts.reduce((sum, part) => sum + part.steps, 0);
+  // Offsets, nodes and their sum: five roundings of numbers that are at most this large.
+  const nodes = 5 * ROUNDOFF * (sumOver((part) => Math.abs(part.offset)) + (Math.abs(begin) + size) * step);
   return {
     first: offset + begin * step,
     step,
     tilted,
     tilt,
-    logMoment: parts.reduce((sum, part) => sum + part.steps * part.logMoment, 0),
-    outside: 2 * Math.exp(-WINDOW_EXPONENT) + ROUNDING_A_STEP * (steps + Math.log2(size)),
-    infinite: parts.reduce((sum, part) => sum + part.steps * part.infinite, 0),
+    logMoment: sumOver((part) => part.logMoment),
+    outside: 2 * Math.exp(1 - WINDOW_EXPONENT) + rounding + sumOver((part) => part.mass.length * UNDERFLOW),
+    infinite: sumOver((part) => part.infinite) * (1 + 1e-9),
+    shift: sumOver((part) => part.shift) * (1 + 1e-9) + nodes,
+    logError: sumOver((part) => 6 * Math.abs(part.logMoment) + 8) * ROUNDOFF + tilt * nodes,
   };
 }
 
@@ -77,17 +90,24 @@ interface TiltedTable extends LossTable {
   readonly variance: number;
 }
 
-function tiltTable({ table, steps }: RepeatedTable, tilt: number): TiltedTable {
+/** The masses that come out stand for `mass·e^(tilt·loss − logMoment)` and are no smaller (upper) or no larger (lower) than that. */
+function tiltTable({ table, steps }: RepeatedTable, tilt: number, side: Side): TiltedTable {
+  const { offset, first, step } = table;
+  const direction = side === "upper" ? 1 : -1;
   const mass = new Float64Array(table.mass.length);
-  const lossOf = (i: number) => table.offset + (table.first + i) * table.step;
+  const logs = new Float64Array(mass.length);
   let max = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < mass.length; i++) {
-    mass[i] = Math.log(table.mass[i]!) + tilt * lossOf(i);
-    max = Math.max(max, mass[i]!);
+    logs[i] = Math.log(table.mass[i]!) + tilt * (offset + (first + i) * step);
+    max = Math.max(max, logs[i]!);
   }
   let [total, mean] = [0, 0];
   for (let i = 0; i < mass.length; i++) {
-    mass[i] = Math.exp(mass[i]! - max);
+    if (table.mass[i] === 0) continue;
+    // The logarithm, its product and sums, and e^: relative to the mass, what is rounded in the exponent.
+    const tilting = tilt * (Math.abs(offset) + Math.abs(first + i) * step);
+    const error = (4 * Math.abs(Math.log(table.mass[i]!)) + 6 * tilting + 2 * Math.abs(max) + 16) * ROUNDOFF;
+    mass[i] = Math.exp(logs[i]! - max) * (1 + direction * error);
     total += mass[i]!;
     mean += mass[i]! * i;
   }
@@ -95,13 +115,13 @@ function tiltTable({ table, steps }: RepeatedTable, tilt: number): TiltedTable {
   let variance = 0;
   for (let i = 0; i < mass.length; i++) {
     mass[i]! /= total;
-    variance += mass[i]! * ((i - centre) * table.step) ** 2;
+    variance += mass[i]! * ((i - centre) * step) ** 2;
   }
   return { ...table, mass, steps, logMoment: max + Math.log(total), centre, variance };
 }
 
 /**
- * An interval of the composed tilted loss outside of which lies at most e^-30 at each end, by Chernoff's bound
+ * An interval of the composed tilted loss outside of which lies at most e^-29 at each end, by Chernoff's bound
  * P(S ≥ c + r) ≤ E[e^(μ(S − c))]·e^(−μr), minimised over some μ.
  */
 function windowOf(parts: readonly TiltedTable[]): [number, number] {
@@ -122,7 +142,9 @@ function windowOf(parts: readonly TiltedTable[]): [number, number] {
   return [centre - reach(-1), centre + reach(1)];
 }
 
-/** log E[e^(μ(L − centre))] of one step; Infinity if it overflows. */
+/**
+ * log E[e^(μ(L − centre))] of one step, an upper bound; Infinity if it overflows. The weights are powers, which err by two roundings a node.
+ */
 function logCentredMoment({ mass, step, centre }: TiltedTable, mu: number): number {
   let sum = 0;
   const add = (begin: number, direction: 1 | -1) => {
@@ -138,30 +160,8 @@ function logCentredMoment({ mass, step, centre }: TiltedTable, mu: number): numb
   return Math.log(sum);
 }
 
-function spectrumOf(fft: FFT, size: number, mass: Float64Array, first: number): Float64Array {
+function foldedMass({ mass, first }: TiltedTable, { size }: FFT): Float64Array {
   const folded = new Float64Array(size);
   for (let i = 0; i < mass.length; i++) folded[modulo(first + i, size)]! += mass[i]!;
-  const spectrum = new Float64Array(2 * size);
-  fft.realTransform(spectrum, folded);
-  return spectrum;
-}
-
-/** spectrum ← spectrum · factor^power, elementwise over the first half, which is all that real numbers have. */
-function multiplyByPower(spectrum: Float64Array, factor: Float64Array, power: number): void {
-  for (let i = 0; i <= spectrum.length / 2; i += 2) {
-    const [re, im] = [factor[i]!, factor[i + 1]!];
-    const size = Math.exp((power / 2) * Math.log(re * re + im * im));
-    const angle = power * Math.atan2(im, re);
-    const [a, b] = [size * Math.cos(angle), size * Math.sin(angle)];
-    const [x, y] = [spectrum[i]!, spectrum[i + 1]!];
-    spectrum[i] = x * a - y * b;
-    spectrum[i + 1] = x * b + y * a;
-  }
-}
-
-let lastFft: { size: number; fft: FFT } | undefined;
-/** The transform of a size; the last one is kept, since its tables take longer to make than to use. */
-function fftOf(size: number): FFT {
-  if (lastFft?.size !== size) lastFft = { size, fft: new FFT(size) };
-  return lastFft.fft;
+  return folded;
 }

@@ -1,9 +1,11 @@
-import { normalCdf } from "./normal.ts";
+import { ROUNDOFF } from "./rounding.ts";
 
 /** A mixture of normal distributions with one standard deviation: `weights[i]` of mean `means[i]`; the weights add up to 1. */
 export interface Mixture {
   readonly weights: readonly number[];
   readonly means: readonly number[];
+  /** How far rounding can have moved a weight, relative. */
+  readonly weightError: number;
 }
 
 /**
@@ -15,6 +17,9 @@ export interface GaussianPair {
   readonly p: Mixture;
   readonly q: Mixture;
 }
+
+/** N(0, σ²) as a mixture. */
+const STILL: Mixture = { weights: [1], means: [0], weightError: 0 };
 
 /** One of the cases that a step may come to, with its probability; the observer is taken to know which one it was. */
 export interface Branch {
@@ -38,13 +43,16 @@ export function neighbouringPairs(
   noiseMultiplier: number,
   neighbouring: Neighbouring,
 ): readonly GaussianPair[] {
-  const moved = (by: number): Mixture => ({ weights: [1 - sampleRate, sampleRate], means: [0, by] });
-  const still: Mixture = { weights: [1], means: [0] };
+  const moved = (by: number): Mixture => ({
+    weights: [1 - sampleRate, sampleRate],
+    means: [0, by],
+    weightError: ROUNDOFF,
+  });
   const sigma = noiseMultiplier;
   if (neighbouring === "replace-one") return [{ sigma, p: moved(1), q: moved(-1) }];
   return [
-    { sigma, p: moved(1), q: still },
-    { sigma, p: still, q: moved(-1) },
+    { sigma, p: moved(1), q: STILL },
+    { sigma, p: STILL, q: moved(-1) },
   ];
 }
 
@@ -54,18 +62,21 @@ export function neighbouringPairs(
  * @param group k ≥ 1; with k = 1 the same as {@link neighbouringPairs} for add-or-remove-one
  */
 export function groupPairs(sampleRate: number, noiseMultiplier: number, group: number): readonly GaussianPair[] {
+  const logs = [Math.log(sampleRate), Math.log1p(-sampleRate)] as const;
   const weights: number[] = [];
   let logBinomial = 0;
   for (let i = 0; i <= group; i++) {
     if (i > 0) logBinomial += Math.log((group - i + 1) / i);
-    weights.push(Math.exp(logBinomial) * sampleRate ** i * (1 - sampleRate) ** (group - i));
+    weights.push(Math.exp(logBinomial + i * logs[0] + (group - i) * logs[1]));
   }
-  const still: Mixture = { weights: [1], means: [0] };
-  const moved = (sign: 1 | -1): Mixture => ({ weights, means: weights.map((_, i) => sign * i) });
+  // Of the exponent: up to `group` logarithms of at most log(group) are added up, and `group` times two logarithms with their own error.
+  const weightError =
+    (4 * group * (group + Math.log(group + 1)) + 8 * group * (Math.abs(logs[0]) + Math.abs(logs[1])) + 16) * ROUNDOFF;
+  const moved = (sign: 1 | -1): Mixture => ({ weights, means: weights.map((_, i) => sign * i), weightError });
   const sigma = noiseMultiplier;
   return [
-    { sigma, p: moved(1), q: still },
-    { sigma, p: still, q: moved(-1) },
+    { sigma, p: moved(1), q: STILL },
+    { sigma, p: STILL, q: moved(-1) },
   ];
 }
 
@@ -90,6 +101,16 @@ function densityRatio({ weights, means }: Mixture, sigma: number, x: number): { 
 /** The privacy loss log(p(x)/q(x)). */
 export function lossAt({ sigma, p, q }: GaussianPair, x: number): number {
   return densityRatio(p, sigma, x).log - densityRatio(q, sigma, x).log;
+}
+
+/**
+ * How far rounding can move {@link lossAt} for outcomes in a range. An exponent has four roundings, so each density's logarithm errs by 4 roundoffs of its
+ * largest exponent twice; sums of positive terms and the logarithm add 16, and the weights their own.
+ */
+export function lossError({ sigma, p, q }: GaussianPair, low: number, high: number): number {
+  const exponent = (x: number, mean: number) => Math.abs(((2 * x - mean) * mean) / (2 * sigma * sigma));
+  const largest = Math.max(...[...p.means, ...q.means].flatMap((mean) => [exponent(low, mean), exponent(high, mean)]));
+  return (16 * largest + 32) * ROUNDOFF + 2 * (p.weightError + q.weightError);
 }
 
 /** log p(x). */
@@ -120,27 +141,4 @@ export function outcomeOf(
     x = i < NEWTON_STEPS && next > left && next < right ? next : left + (right - left) / 2;
   }
   return x;
-}
-
-/** The probabilities of the intervals between ascending outcomes under a mixture, each from the tail that keeps it exact. */
-export function massesBetween({ weights, means }: Mixture, sigma: number, outcomes: ArrayLike<number>): Float64Array {
-  const masses = new Float64Array(Math.max(0, outcomes.length - 1));
-  for (let component = 0; component < means.length; component++) {
-    let [before, tailBefore] = [0, 0];
-    for (let i = 0; i < outcomes.length; i++) {
-      const z = (outcomes[i]! - means[component]!) / sigma;
-      const tail = normalCdf(-Math.abs(z));
-      if (i > 0) {
-        const mass = before > 0 ? tailBefore - tail : z <= 0 ? tail - tailBefore : 1 - tailBefore - tail;
-        masses[i - 1]! += weights[component]! * mass;
-      }
-      [before, tailBefore] = [z, tail];
-    }
-  }
-  return masses;
-}
-
-/** P(low < x ≤ high) under a mixture. */
-export function massBetween(mixture: Mixture, sigma: number, low: number, high: number): number {
-  return massesBetween(mixture, sigma, [low, high])[0]!;
 }

@@ -1,5 +1,6 @@
-import { type Branch, type GaussianPair, logDensity, lossAt, massBetween } from "./dominating-pair.ts";
-import type { OutcomeRange } from "./loss-table.ts";
+import { type Branch, type GaussianPair, logDensity, lossAt } from "./dominating-pair.ts";
+import { massBetween } from "./interval-mass.ts";
+import type { OutcomeRange } from "./loss-grid.ts";
 
 /** A pair with the range of outcomes that counts, and the probability that a step comes to it. */
 export interface RangedBranch extends Branch {
@@ -75,12 +76,12 @@ const TRIMMED_SHARE = 1e-20;
 
 /**
  * Raises the low end of a range to where the tilted distribution begins. An upper table puts what lies below at the end itself,
- * a lower one drops it: the bounds stay valid.
+ * a lower one without an atom there drops it: the bounds stay valid.
  */
 export function trimLow({ weight, pair, range }: RangedBranch, tilt: number): RangedBranch {
   const threshold = Math.log(TRIMMED_SHARE) + lossMoments(pair, range, tilt).log;
   const tooMuchBelow = (x: number) =>
-    Math.log(massBetween(pair.p, pair.sigma, Number.NEGATIVE_INFINITY, x)) + tilt * lossAt(pair, x) > threshold;
+    Math.log(massBetween(pair.p, pair.sigma, Number.NEGATIVE_INFINITY, x).mass) + tilt * lossAt(pair, x) > threshold;
   let low = range.low;
   while (low + pair.sigma < range.high && !tooMuchBelow(low + pair.sigma / 8)) low += pair.sigma / 8;
   return { weight, pair, range: { ...range, low } };

@@ -1,8 +1,10 @@
 import { z } from "zod";
 import { ProblemError } from "../protocol/errors.ts";
+import { type PrivacyUnit, privacyUnitSchema } from "../protocol/privacy-unit.ts";
 import { epsilonBounds } from "./accountant.ts";
-import type { Bounds } from "./pld.ts";
 import { deltaFaults, runFaults } from "./run.ts";
+import type { Bounds } from "./solve.ts";
+import { unitText, withOneUnit } from "./unit.ts";
 
 /** One charge: a run that may have seen the data, whether its result was released or not. */
 export const ledgerEntrySchema = z
@@ -15,6 +17,8 @@ export const ledgerEntrySchema = z
     noiseMultiplier: z.number(),
     steps: z.number(),
     delta: z.number(),
+    /** Whose data the run's guarantee is about; without it, one example's. */
+    unit: privacyUnitSchema.optional(),
   })
   .superRefine((entry, context) => {
     for (const { at, message } of [...runFaults(entry), ...deltaFaults(entry.delta)]) {
@@ -30,9 +34,15 @@ export interface Budget {
   readonly delta: number;
 }
 
+/** A composed guarantee, and whose data it is about: the weakest unit of its runs, an example where they differ. */
+export interface Composed extends Bounds {
+  readonly unit: PrivacyUnit | undefined;
+}
+
 /** The ε of everything that was charged, composed, at a δ; 0 for nothing. */
-export function composeEntries(entries: readonly LedgerEntry[], delta: number): Bounds {
-  return entries.length === 0 ? { lower: 0, upper: 0 } : epsilonBounds(entries, delta);
+export function composeEntries(entries: readonly LedgerEntry[], delta: number): Composed {
+  const { unit, runs } = withOneUnit(entries);
+  return { unit, ...(runs.length === 0 ? { lower: 0, upper: 0 } : epsilonBounds(runs, delta)) };
 }
 
 /**
@@ -43,8 +53,8 @@ export function composeEntries(entries: readonly LedgerEntry[], delta: number): 
 export function admit(entries: readonly LedgerEntry[], entry: LedgerEntry, budget?: Budget): readonly LedgerEntry[] {
   const earlier = entries.find(({ runId }) => runId === entry.runId);
   if (earlier !== undefined) {
-    const changed = (["sampleRate", "noiseMultiplier", "steps", "delta"] as const).filter(
-      (k) => earlier[k] !== entry[k],
+    const changed = (["sampleRate", "noiseMultiplier", "steps", "delta", "unit"] as const).filter(
+      (k) => JSON.stringify(earlier[k]) !== JSON.stringify(entry[k]),
     );
     if (changed.length === 0) return entries;
     const detail = `Run ${entry.runId} was charged with other values of ${changed.join(", ")}. Start a new run.`;
@@ -52,12 +62,12 @@ export function admit(entries: readonly LedgerEntry[], entry: LedgerEntry, budge
   }
   const after = [...entries, entry];
   if (budget !== undefined) {
-    const { upper } = composeEntries(after, budget.delta);
+    const { upper, unit } = composeEntries(after, budget.delta);
     if (upper > budget.epsilon) {
       const spent = composeEntries(entries, budget.delta).upper;
       const detail =
         `All runs on this data would compose to epsilon ${upper.toPrecision(4)} at delta ${budget.delta}; the budget is ` +
-        `${budget.epsilon} and ${spent.toPrecision(4)} of it is spent. Take more noise or fewer steps, or raise the budget.`;
+        `${budget.epsilon} and ${spent.toPrecision(4)} of it is spent (unit: ${unitText(unit)}). Take more noise or fewer steps, or raise the budget.`;
       throw new ProblemError("The privacy budget does not allow the run", detail, { status: 409 });
     }
   }

@@ -1,4 +1,5 @@
 import type { Fault } from "../protocol/errors.ts";
+import { type PrivacyUnit, privacyUnitSchema } from "../protocol/privacy-unit.ts";
 import { type Accountant, epsilonOf } from "./accountant.ts";
 import { noiseFor } from "./calibrate.ts";
 import { deltaFaults, refuseFaults, runFaults } from "./run.ts";
@@ -26,6 +27,8 @@ export interface PrivacyPlan {
   readonly epsilon: number;
   readonly neighbouring: "add-or-remove-one";
   readonly accountant: Accountant;
+  /** Whose data the guarantee is about: `records` and `batchSize` count these. Without it, a unit is one row. */
+  readonly unit?: PrivacyUnit;
 }
 
 /** What a plan is made from: either the ε to reach or the noise to use. */
@@ -38,6 +41,7 @@ export interface PlanRequest {
   readonly epsilon?: number | undefined;
   readonly noiseMultiplier?: number | undefined;
   readonly accountant?: Accountant | undefined;
+  readonly unit?: PrivacyUnit | undefined;
   /** Only Poisson sampling has an accountant; the name is here so that a caller who shuffles is told so. */
   readonly sampler?: string | undefined;
 }
@@ -94,6 +98,7 @@ export function createPlan(request: PlanRequest): PrivacyPlan {
     epsilon,
     neighbouring: "add-or-remove-one",
     accountant,
+    ...(request.unit !== undefined && { unit: request.unit }),
   };
 }
 
@@ -107,6 +112,13 @@ function requestFaults(request: PlanRequest): Fault[] {
     sampler !== "poisson",
     "sampler",
     `the accountants describe Poisson sampling only, not "${sampler}": shuffled or fixed-size batches get no amplification`,
+  );
+  const validUnit = request.unit === undefined || privacyUnitSchema.safeParse(request.unit).success;
+  refuse(!validUnit, "unit", "a unit has a field of 1 to 64 characters and at least one row");
+  refuse(
+    request.unit !== undefined && records === 1,
+    "records",
+    `all rows have one ${request.unit?.field}: with one unit only there is nobody to hide among`,
   );
   const wholeRecords = Number.isInteger(records) && records >= 1 && records <= MAX_RECORDS;
   refuse(!wholeRecords, "records", `${records} is not a whole number from 1 to ${MAX_RECORDS}`);

@@ -1,15 +1,10 @@
-import { type ComposedLoss, compose } from "./compose.ts";
+import { type ComposedLoss, compose, type Side } from "./compose.ts";
+import { deltaAt, epsilonAt, unsureAt } from "./composed-answers.ts";
 import { type Branch, lossAt } from "./dominating-pair.ts";
 import { type RepeatedStep, type Tilt, tiltForDelta, tiltForEpsilon, trimLow } from "./exponential-tilt.ts";
-import { type LossTable, lossGrid, lowerTable, mixTables, outcomeRange, upperTable } from "./loss-table.ts";
-
-/** A number that is known to lie between two bounds. */
-export interface Bounds {
-  readonly lower: number;
-  readonly upper: number;
-}
-
-type Side = keyof Bounds;
+import { lossGrid, outcomeRange } from "./loss-grid.ts";
+import { type LossTable, lowerTable, mixTables, upperTable } from "./loss-table.ts";
+import type { Bounds } from "./solve.ts";
 
 /** How close the bounds of an answer shall be: relative and absolute. */
 const EPSILON_TOLERANCE = { relative: 3e-4, absolute: 3e-5 } as const;
@@ -22,7 +17,7 @@ export const MAX_WINDOW = 2 ** 22;
 /** A δ that nobody asks to tell from 0. */
 const SMALLEST_DELTA = 1e-15;
 /** Share of δ that the window's folded ends and rounding may have before another tilt is tried. */
-const FOLDED_SHARE = 1e-4;
+const FOLDED_SHARE = 1e-7;
 /** Share of δ that may be spent on outcomes whose loss counts as infinite. */
 const INFINITE_SHARE = 1e-4;
 
@@ -52,7 +47,7 @@ export function composedEpsilon(
     answer: (composed, side) => epsilonAt(composed, delta, side),
     // A rare large loss can make the saddle point miss: then rounding drowns the answer, and the tilt for the bound so far is better.
     retilt: (composed, { upper }) =>
-      foldedAt(composed, upper) > FOLDED_SHARE * delta ? tiltForEpsilon(pairs, upper) : undefined,
+      unsureAt(composed, upper) > FOLDED_SHARE * delta ? tiltForEpsilon(pairs, upper) : undefined,
   });
 }
 
@@ -73,7 +68,6 @@ export function composedDelta(runs: readonly StepRun[], epsilon: number): Bounds
   });
 }
 
-/** Branches with the ranges of outcomes that count for a δ. */
 export function withRanges(runs: readonly StepRun[], delta: number): RepeatedStep[] {
   const tail = (steps: number) => (delta * INFINITE_SHARE) / (steps * runs.length);
   return runs.map(({ branches, steps }) => ({
@@ -118,8 +112,8 @@ function refine(untrimmed: readonly RepeatedStep[], firstTilt: Tilt, question: Q
   let bounds: Bounds = { lower: 0, upper: Number.POSITIVE_INFINITY };
   let fitting = Number.POSITIVE_INFINITY;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const lower = composeTables(runs, step, tilt, question.largestWindow, lowerTable);
-    const upper = lower && composeTables(runs, step, tilt, question.largestWindow, upperTable);
+    const lower = composeTables(runs, step, tilt, question.largestWindow, "lower");
+    const upper = lower && composeTables(runs, step, tilt, question.largestWindow, "upper");
     if (lower === undefined || upper === undefined) {
       // The window is too large: something between this step and the last one that fitted may do.
       step *= 2;
@@ -145,14 +139,14 @@ function refine(untrimmed: readonly RepeatedStep[], firstTilt: Tilt, question: Q
   return bounds;
 }
 
-/** The composition of steps on a grid; undefined if its window is too large. */
 export function composeTables(
   runs: readonly RepeatedStep[],
   step: number,
   tilt: number,
   largestWindow: number,
-  makeTable: typeof upperTable,
+  side: Side,
 ): ComposedLoss | undefined {
+  const makeTable = side === "upper" ? upperTable : lowerTable;
   const tables: { table: LossTable; steps: number }[] = [];
   for (const { branches, steps } of runs) {
     const spread = ({ pair, range }: (typeof branches)[number]) => lossAt(pair, range.high) - lossAt(pair, range.low);
@@ -165,49 +159,5 @@ export function composeTables(
     }));
     tables.push({ table: mixTables(parts), steps });
   }
-  return compose(tables, tilt, largestWindow);
-}
-
-/** What was folded into the window can change δ(ε) by so much. */
-const foldedAt = ({ logMoment, tilt, outside }: ComposedLoss, epsilon: number) =>
-  outside * Math.exp(logMoment - tilt * epsilon);
-
-/** What the window's leftovers can add to δ(ε) (or, for a lower bound, what they may have added wrongly). */
-function leftover(composed: ComposedLoss, epsilon: number, side: Side): number {
-  const folded = foldedAt(composed, epsilon);
-  return side === "upper" ? folded + composed.infinite : -folded;
-}
-
-/** δ(ε) = E_P[(1 − e^(ε − L))⁺] (Zhu, Dong and Wang 2022). */
-function deltaAt(composed: ComposedLoss, epsilon: number, side: Side): number {
-  const { first, step, tilted, tilt, logMoment } = composed;
-  let delta = leftover(composed, epsilon, side);
-  for (let i = Math.max(0, Math.ceil((epsilon - first) / step)); i < tilted.length; i++) {
-    const loss = first + i * step;
-    if (loss > epsilon) delta -= tilted[i]! * Math.exp(logMoment - tilt * loss) * Math.expm1(epsilon - loss);
-  }
-  return Math.min(Math.max(delta, 0), 1);
-}
-
-/**
- * The ε ≥ 0 where the bound on δ(ε) crosses a δ: walking down from the largest loss with A = Σ p and B = Σ p e^(l − L) over
- * the losses L ≥ l passed so far, δ(ε) = A − e^(ε − l) B between two nodes.
- */
-export function epsilonAt(composed: ComposedLoss, delta: number, side: Side): number {
-  const { first, step, tilted, tilt, logMoment } = composed;
-  const shrink = Math.exp(-step);
-  let [a, b] = [0, 0];
-  for (let i = tilted.length - 1; i >= 0; i--) {
-    const loss = first + i * step;
-    if (loss <= 0) return 0;
-    const mass = tilted[i]! * Math.exp(logMoment - tilt * loss);
-    a += mass;
-    b = b * shrink + mass;
-    const rest = leftover(composed, loss - step, side);
-    if (a - b * shrink + rest > delta) {
-      const epsilon = loss + Math.log((a + rest - delta) / b);
-      return Math.max(0, Math.min(epsilon, loss));
-    }
-  }
-  return side === "upper" ? Math.max(0, first - step) : 0;
+  return compose(tables, tilt, largestWindow, side);
 }

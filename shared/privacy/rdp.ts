@@ -5,6 +5,12 @@ import type { GaussianRun } from "./run.ts";
  * whole orders by a sum of positive terms, fractional ones by quadrature, both to about 1e-12.
  */
 
+/**
+ * How far an ε or δ by RDP can be off, relative. A moment is a sum of positive terms whose logarithms are below 1e8 and err by some roundoffs of the
+ * largest logarithm, which is about the moment's own; the quadrature's steps and ends leave out below 1e-17.
+ */
+export const RDP_ERROR = 1e-10;
+
 /** The 156 orders of Google's dp_accounting: 1.1, 1.2, …, 10.9, 11, 12, …, 63, 128, 256, 512, 1024. */
 export const DEFAULT_ORDERS: readonly number[] = [
   ...Array.from({ length: 99 }, (_, i) => 1 + (i + 1) / 10),

@@ -1,10 +1,13 @@
+import type { NeighbouringRun } from "./accountant.ts";
 import { type ComposedLoss, compose } from "./compose.ts";
-import { always, neighbouringPairs } from "./dominating-pair.ts";
+import { epsilonAt } from "./composed-answers.ts";
+import { always, type GaussianPair, neighbouringPairs } from "./dominating-pair.ts";
 import { tiltedMoments, trimLow } from "./exponential-tilt.ts";
-import { outcomeRange, upperTable } from "./loss-table.ts";
-import { composeTables, epsilonAt, withRanges } from "./pld.ts";
-import { composedRdp, DEFAULT_ORDERS, epsilonFromRdp } from "./rdp.ts";
-import type { GaussianRun } from "./run.ts";
+import { outcomeRange } from "./loss-grid.ts";
+import { upperTable } from "./loss-table.ts";
+import { composeTables, withRanges } from "./pld.ts";
+import { composedRdp, DEFAULT_ORDERS, epsilonFromRdp, RDP_ERROR } from "./rdp.ts";
+import { ROUNDOFF } from "./rounding.ts";
 
 /**
  * What is kept of a composition so that one more run costs one run: in each direction a privacy-loss distribution that dominates the
@@ -17,11 +20,12 @@ export interface RunningComposition {
   readonly rdp: Float64Array;
 }
 
-/** Under P, the loss is `(first + i)·GRID` with probability `mass[i]`, and +∞ with `infinite`. */
+/** Under P, the loss is `(first + i)·GRID` with probability `mass[i]`, and +∞ with `infinite`: a bound when all losses are moved up by `shift`. */
 interface GridLoss {
   readonly first: number;
   readonly mass: Float64Array;
   readonly infinite: number;
+  readonly shift: number;
 }
 
 /**
@@ -37,7 +41,7 @@ const TRIMMED = 1e-14;
 
 /** With more than this at an infinite loss there is no epsilon at any delta that is asked for: only the Rényi bound is left. */
 const MOST_INFINITE = 0.01;
-const HOPELESS: GridLoss = { first: 0, mass: Float64Array.of(0), infinite: 1 };
+const HOPELESS: GridLoss = { first: 0, mass: Float64Array.of(0), infinite: 1, shift: 0 };
 
 /** The grid of a single run's steps: its share of the composed standard deviation, and the window that it may take. */
 const FINE = 1 / 64;
@@ -49,61 +53,78 @@ const REFERENCE_DELTA = 1e-8;
 
 /** The composition of nothing. */
 export function emptyComposition(): RunningComposition {
-  const nothing = { first: 0, mass: Float64Array.of(1), infinite: 0 };
+  const nothing = { first: 0, mass: Float64Array.of(1), infinite: 0, shift: 0 };
   return { directions: [nothing, nothing], rdp: new Float64Array(DEFAULT_ORDERS.length) };
 }
 
-/** A composition with one more run, for add-or-remove-one neighbours. */
-export function withRun(before: RunningComposition, run: GaussianRun): RunningComposition {
-  const more = composedRdp([run]);
+/** A composition with one more run, for add-or-remove-one neighbours where the run has none of its own kind. */
+export function withRun(before: RunningComposition, run: NeighbouringRun): RunningComposition {
+  // Rényi's bound is there for records that are added or removed only.
+  const more = run.neighbouring === "replace-one" ? [] : composedRdp([run]);
   return {
     directions: runLosses(run).map((loss, i) => convolve(before.directions[i]!, loss)),
-    rdp: before.rdp.map((sum, i) => sum + more[i]!),
+    rdp: before.rdp.map((sum, i) => sum + (more[i] ?? Number.POSITIVE_INFINITY)),
   };
 }
 
 /** An upper bound on the ε of a composition at a δ. */
 export function runningEpsilon({ directions, rdp }: RunningComposition, delta: number): number {
-  const distributions = directions.map(({ first, mass, infinite }) => {
+  const distributions = directions.map(({ first, mass, infinite, shift }) => {
     if (infinite >= delta) return Number.POSITIVE_INFINITY;
-    const untilted = { step: GRID, tilt: 0, logMoment: 0, outside: 0 };
-    return epsilonAt({ ...untilted, first: first * GRID, tilted: mass, infinite }, delta, "upper");
+    const exact = { step: GRID, tilt: 0, logMoment: 0, logError: 0, outside: 0 };
+    return epsilonAt({ ...exact, first: first * GRID, tilted: mass, infinite, shift }, delta, "upper");
   });
-  return Math.min(Math.max(...distributions), epsilonFromRdp(DEFAULT_ORDERS, [...rdp], delta).epsilon);
+  const byRdp = epsilonFromRdp(DEFAULT_ORDERS, [...rdp], delta).epsilon * (1 + RDP_ERROR);
+  return Math.min(Math.max(...distributions), byRdp);
 }
 
-/** One run's loss in each direction. */
-function runLosses({ sampleRate, noiseMultiplier, steps }: GaussianRun): GridLoss[] {
-  if (sampleRate === 1) {
-    // All steps together are one Gaussian mechanism of less noise.
-    const whole = neighbouringPairs(1, noiseMultiplier / Math.sqrt(steps), "add-or-remove-one");
-    return whole.map((pair) => {
-      const range = outcomeRange(pair, REFERENCE_DELTA * TRIMMED);
-      const { first, offset, mass, infinite } = upperTable(pair, { step: GRID, offset: 0 }, range);
-      return onGrid({ first: offset + first * GRID, step: GRID, mass, infinite });
-    });
+/** One run's loss in each direction: removing a record, and adding one. Replacing one is alike in both. */
+function runLosses({ sampleRate, noiseMultiplier, steps, neighbouring = "add-or-remove-one" }: NeighbouringRun) {
+  // Without sampling all steps together are one Gaussian mechanism of less noise; its square root and quotient are rounded.
+  const [sigma, times] =
+    sampleRate === 1 ? [(noiseMultiplier / Math.sqrt(steps)) * (1 - 4 * ROUNDOFF), 1] : [noiseMultiplier, steps];
+  const losses = neighbouringPairs(sampleRate, sigma, neighbouring).map((pair) =>
+    sampleRate === 1 ? oneStepLoss(pair) : repeatedLoss(pair, times),
+  );
+  return losses.length === 1 ? [losses[0]!, losses[0]!] : losses;
+}
+
+function oneStepLoss(pair: GaussianPair): GridLoss {
+  const range = outcomeRange(pair, REFERENCE_DELTA * TRIMMED);
+  const { first, mass, infinite, shift } = upperTable(pair, { step: GRID, offset: 0 }, range);
+  return onGrid({ first: first * GRID, step: GRID, mass, infinite, shift });
+}
+
+function repeatedLoss(pair: GaussianPair, steps: number): GridLoss {
+  const ranged = withRanges([{ branches: always(pair), steps }], REFERENCE_DELTA);
+  const runs = ranged.map((part) => ({ ...part, branches: part.branches.map((branch) => trimLow(branch, 0)) }));
+  const { deviation } = tiltedMoments(ranged, 0);
+  let step = (FINE * deviation) / Math.sqrt(steps);
+  for (let tries = 0; tries < MAX_TRIES; tries++, step *= 2) {
+    const composed = composeTables(runs, step, 0, RUN_WINDOW, "upper");
+    if (composed) return onGrid(untilted(composed));
   }
-  return neighbouringPairs(sampleRate, noiseMultiplier, "add-or-remove-one").map((pair) => {
-    const ranged = withRanges([{ branches: always(pair), steps }], REFERENCE_DELTA);
-    const runs = ranged.map((part) => ({ ...part, branches: part.branches.map((branch) => trimLow(branch, 0)) }));
-    const { deviation } = tiltedMoments(ranged, 0);
-    let step = (FINE * deviation) / Math.sqrt(steps);
-    let composed: ComposedLoss | undefined;
-    for (let tries = 0; composed === undefined && tries < MAX_TRIES; tries++, step *= 2) {
-      composed = composeTables(runs, step, 0, RUN_WINDOW, upperTable);
-    }
-    if (composed === undefined) return HOPELESS;
-    const { first, tilted, logMoment, infinite, outside } = composed;
-    const mass = tilted.map((share) => share * Math.exp(logMoment));
-    return onGrid({ first, step: composed.step, mass, infinite: infinite + outside });
-  });
+  return HOPELESS;
+}
+
+/** A distribution on a grid of its own: loss `first + i·step`. */
+interface AnyLoss extends GridLoss {
+  readonly step: number;
+}
+
+/** What was composed without a tilt, as probabilities that are no smaller than they should be; what may lie outside of the window counts as infinite. */
+function untilted({ first, step, tilted, logMoment, logError, infinite, outside, shift }: ComposedLoss): AnyLoss {
+  const relative = Math.expm1(logError) + (4 * Math.abs(logMoment) + 16) * ROUNDOFF;
+  const scale = Math.exp(logMoment) * (1 + relative);
+  return { first, step, mass: tilted.map((share) => share * scale), infinite: infinite + outside * scale, shift };
 }
 
 /**
  * A distribution on any grid, put on {@link GRID}: a probability p at the loss l becomes two, at the nodes beside it, with the same sums under P
- * and under Q = P·e^-loss. Merging the two is what turns the result into what it was, so it bounds it from above.
+ * and under Q = P·e^-loss. Merging the two is what turns the result into what it was, so it bounds it from above. Rounding: a node is
+ * exact, its distance from l errs by a roundoff of the grid and the split by six more, of p; sums of n terms by n.
  */
-function onGrid(fine: { first: number; step: number; mass: Float64Array; infinite: number }): GridLoss {
+function onGrid(fine: AnyLoss): GridLoss {
   const lossAt = (i: number) => fine.first + i * fine.step;
   const low = Math.max(Math.floor(lossAt(0) / GRID), -LARGEST_LOSS / GRID);
   const high = Math.min(Math.ceil(lossAt(fine.mass.length - 1) / GRID), LARGEST_LOSS / GRID);
@@ -115,32 +136,34 @@ function onGrid(fine: { first: number; step: number; mass: Float64Array; infinit
     if (node < low) mass[0]! += p;
     else if (node >= high && loss > high * GRID) infinite += p;
     else {
-      const up = Math.min(p, (p * Math.expm1(node * GRID - loss)) / Math.expm1(-GRID));
-      mass[node - low]! += p - up;
+      const up = Math.min(p, (p * Math.expm1(node * GRID - loss)) / Math.expm1(-GRID) + 8 * ROUNDOFF * p);
+      mass[node - low]! += p - up + 16 * ROUNDOFF * p;
       if (up > 0) mass[Math.min(node + 1 - low, mass.length - 1)]! += up;
     }
   }
-  return infinite > MOST_INFINITE ? HOPELESS : trim({ first: low, mass, infinite });
+  const sums = 1 + (fine.mass.length + 4) * ROUNDOFF;
+  for (let i = 0; i < mass.length; i++) mass[i]! *= sums;
+  infinite *= sums;
+  return infinite > MOST_INFINITE ? HOPELESS : trim({ first: low, mass, infinite, shift: fine.shift });
 }
 
 /** The sum of two independent losses. */
 function convolve(a: GridLoss, b: GridLoss): GridLoss {
   if (a.infinite === 1 || b.infinite === 1) return HOPELESS;
-  const table = ({ first, mass, infinite }: GridLoss) => ({ step: GRID, offset: 0, first, mass, infinite });
-  const parts = [a, b].map((part) => ({ table: table(part), steps: 1 }));
+  const parts = [a, b].map((part) => ({ table: { ...part, step: GRID, offset: 0 }, steps: 1 }));
   // Twice the nodes of each is more than the sum of two such can have.
-  const { first, tilted, logMoment, infinite, outside } = compose(parts, 0, 4 * MAX_NODES)!;
-  const mass = tilted.map((share) => share * Math.exp(logMoment));
-  return onGrid({ first: Math.round(first / GRID) * GRID, step: GRID, mass, infinite: infinite + outside });
+  const sum = untilted(compose(parts, 0, 4 * MAX_NODES, "upper")!);
+  return onGrid({ ...sum, first: Math.round(sum.first / GRID) * GRID });
 }
 
-function trim({ first, mass, infinite }: GridLoss): GridLoss {
+function trim({ first, mass, infinite, shift }: GridLoss): GridLoss {
   let [begin, end, below, above] = [0, mass.length, 0, 0];
   while (begin < end - 1 && below + mass[begin]! <= TRIMMED) below += mass[begin++]!;
   while (end > begin + 1 && above + mass[end - 1]! <= TRIMMED) above += mass[--end]!;
+  const sums = 1 + (mass.length - (end - begin) + 2) * ROUNDOFF;
   const kept = mass.slice(begin, end);
-  kept[0]! += below;
-  return { first: first + begin, mass: kept, infinite: infinite + above };
+  kept[0] = (kept[0]! + below) * sums;
+  return { first: first + begin, mass: kept, infinite: (infinite + above) * sums, shift };
 }
 
 /** A composition as bytes: lengths and whole numbers, then float64 values, little-endian. */
@@ -148,7 +171,7 @@ export function encodeComposition({ directions, rdp }: RunningComposition): Uint
   const head = [
     FORMAT,
     rdp.length,
-    ...directions.flatMap(({ first, mass, infinite }) => [first, mass.length, infinite]),
+    ...directions.flatMap(({ first, mass, infinite, shift }) => [first, mass.length, infinite, shift]),
   ];
   const values = [...head, ...rdp, ...directions.flatMap(({ mass }) => [...mass])];
   return new Uint8Array(Float64Array.from(values).buffer);
@@ -161,15 +184,15 @@ export function decodeComposition(bytes: Uint8Array): RunningComposition | undef
   if (format !== FORMAT || orders !== DEFAULT_ORDERS.length) return undefined;
   let at = HEAD + orders;
   const rdp = values.slice(HEAD, at);
-  const directions = [2, 5].map((i) => {
-    const [first, length, infinite] = values.subarray(i, i + 3) as unknown as [number, number, number];
+  const directions = [2, 6].map((i) => {
+    const [first, length, infinite, shift] = values.subarray(i, i + 4) as unknown as [number, number, number, number];
     const mass = values.slice(at, at + length);
     at += length;
-    return { first, mass, infinite };
+    return { first, mass, infinite, shift };
   });
   return { directions, rdp };
 }
 
 /** Changes with the grid: what was kept on another is computed anew. */
-const FORMAT = 1;
-const HEAD = 8;
+const FORMAT = 2;
+const HEAD = 10;

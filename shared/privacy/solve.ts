@@ -1,3 +1,9 @@
+/** A number that is known to lie between two bounds. */
+export interface Bounds {
+  readonly lower: number;
+  readonly upper: number;
+}
+
 /**
  * The smallest number in (low, high] that satisfies a monotone predicate, by bisection down to `tolerance` (relative)
  * or to neighbouring numbers. What is returned always satisfies it: a search keeps the promise.

@@ -1,10 +1,13 @@
 import type { Fault } from "../protocol/errors.ts";
 import type { PrivacyRecord } from "../protocol/manifest.ts";
-import { epsilonOf, limitedEpsilonBounds } from "./accountant.ts";
+import { epsilonOf, limitedEpsilonBounds, limitedGroupEpsilon } from "./accountant.ts";
 import { gdpMu, highestTruePositiveRate } from "./attack.ts";
+import { groupFigures } from "./group.ts";
 import { GRID_UNITS_PER_CLIP } from "./noise.ts";
-import { type Bounds, toleranceAt } from "./pld.ts";
+import { toleranceAt } from "./pld.ts";
 import { deltaFaults, runFaults } from "./run.ts";
+import type { Bounds } from "./solve.ts";
+import { unitText } from "./unit.ts";
 
 /** A privacy record, computed again. */
 export interface Verification {
@@ -47,7 +50,15 @@ export function verifyRecord(record: PrivacyRecord): Verification {
       message: `${record.epsilon} can't be confirmed: a check of limited work finds between ${lower} and ${upper}; claim ${upper}`,
     });
   }
-  return { epsilon: upper, faults };
+  return { epsilon: upper, faults: [...faults, ...groupFaults(record)] };
+}
+
+function groupFaults(record: PrivacyRecord): Fault[] {
+  return (record.groups ?? []).flatMap(({ group, epsilon }, i) => {
+    const upper = limitedGroupEpsilon(record, group, record.delta);
+    if (epsilon === null || epsilon >= upper - toleranceAt(upper)) return [];
+    return [{ at: `groups/${i}/epsilon`, message: `${epsilon} is too small for a group of ${group}: claim ${upper}` }];
+  });
 }
 
 function checkedBounds(record: PrivacyRecord): Bounds {
@@ -63,25 +74,41 @@ function checkedBounds(record: PrivacyRecord): Bounds {
  * for: unit, neighbours, guarantee, mechanism, what is released, what is not covered.
  */
 export function explainPrivacy(record: PrivacyRecord): string {
-  const { epsilon, delta, records, batchSize, steps, clip, noiseMultiplier, accountant } = record;
+  const { epsilon, delta, records, batchSize, steps, clip, noiseMultiplier, accountant, unit } = record;
+  const each = unit ? unit.field : "example";
   const number = (x: number) => Number(x.toPrecision(4)).toString();
   const percent = (x: number) => `${(100 * x).toPrecision(3)} %`;
   const rate = (fpr: number) =>
     `${percent(highestTruePositiveRate(epsilon, delta, fpr))} at ${percent(fpr)} false positives`;
   return [
     `Guarantee      (ε, δ) = (${number(epsilon)}, ${number(delta)}) differential privacy; an upper bound`,
-    "Unit           one record (one row of the private data)",
-    "Neighbours     data sets that differ in one record, added or removed",
+    `Unit           ${unit ? `${unitText(unit)} (all rows of the private data with the same "${unit.field}")` : "one example (one row of the private data)"}`,
+    `Neighbours     data sets that differ in ${unit ? unitText(unit) : "one example"}, added or removed`,
     `Accountant     ${accountantText(accountant)}`,
-    `Data           N = ${records} records; N counts as public`,
-    `Sampling       Poisson: each record with probability ${batchSize}/${records} = ${number(batchSize / records)} at every step`,
-    `Training       ${steps} steps; gradients clipped to norm ${number(clip)} a record; divided by ${batchSize}, never by the sampled size`,
+    `Data           N = ${records} ${unit ? `different values of "${unit.field}"` : "examples"}; N counts as public`,
+    `Sampling       Poisson: each ${each} with probability ${batchSize}/${records} = ${number(batchSize / records)} at every step`,
+    ...(unit
+      ? [
+          `Contribution   the mean gradient of at most ${unit.rowsPerUnit} rows of a drawn ${each}, drawn anew each time`,
+        ]
+      : []),
+    `Training       ${steps} steps; gradients clipped to norm ${number(clip)} a drawn ${each}; divided by ${batchSize}, never by the sampled size`,
     `Noise          discrete Gaussian on a grid of clip/2^${Math.log2(GRID_UNITS_PER_CLIP)}, noise multiplier ${number(noiseMultiplier)}; cryptographic generator`,
     "Released       the soft prompt, of the last step or the mean over the last ones; no loss or accuracy on private data",
     "Not covered    choosing among several runs on the same data: compose them with `softpost privacy ledger`",
+    ...groupLines(record),
     `As Gaussian DP μ = ${number(gdpMu(epsilon, delta))}`,
     `Attacks        no membership test finds more than ${rate(0.001)}, or ${rate(0.01)}`,
   ].join("\n");
+}
+
+/** What the guarantee means for somebody who has several of the units. */
+function groupLines(record: PrivacyRecord): string[] {
+  const each = record.unit ? `values of "${record.unit.field}"` : "rows";
+  return groupFigures(record).map(
+    ({ group, epsilon }) =>
+      `${group === 2 ? "Groups         " : "               "}somebody with ${group} ${each}: ${epsilon === null ? "no useful guarantee" : `ε ${Number(epsilon.toPrecision(4))}`} at the same δ`,
+  );
 }
 
 function accountantText(accountant: PrivacyRecord["accountant"]): string {

@@ -1,6 +1,9 @@
 import { binomialTail } from "./binomial.ts";
 import { type Branch, neighbouringPairs } from "./dominating-pair.ts";
 
+/** Weights and rate are taken larger by so much, relative: binomial tails are exact to 1e-13. More mass and a higher rate only raise ε. */
+const TAIL_ERROR = 1e-11;
+
 /** Poisson sampling whose samples are cut, at random, to a largest size. */
 export interface Truncation {
   /** N, the number of records. */
@@ -28,12 +31,12 @@ export function truncatedBranches(sampleRate: number, noiseMultiplier: number, t
   const cut = sampleRate < 1 ? binomialTail(records - 1, sampleRate, largestBatch) : Number(largestBatch < records);
   if (cut === 0) return usual.map((pair) => [{ weight: 1, pair }]);
   const sampledAndCut = sampleRate < 1 ? binomialTail(records, sampleRate, largestBatch + 1) : 1;
-  const rate = Math.min(1, ((largestBatch / records) * sampledAndCut) / cut);
+  const rate = Math.min(1, ((largestBatch / records) * sampledAndCut * (1 + TAIL_ERROR)) / cut);
   const replaced = neighbouringPairs(rate, noiseMultiplier / 2, "add-or-remove-one");
   return usual.map((pair, i) => {
     const branches = [
-      { weight: 1 - cut, pair },
-      { weight: cut, pair: replaced[i]! },
+      { weight: (1 - cut) * (1 + TAIL_ERROR), pair },
+      { weight: cut * (1 + TAIL_ERROR), pair: replaced[i]! },
     ];
     return branches.filter(({ weight }) => weight > 0).sort((a, b) => b.weight - a.weight);
   });

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseJson, validate } from "./json.ts";
+import { privacyUnitSchema } from "./privacy-unit.ts";
 import { isGeneration, type Task, taskSchema } from "./task.ts";
 
 /** The manifest's file in a soft prompt's folder, beside the two of PEFT. */
@@ -49,6 +50,13 @@ export const privacyRecordSchema = z.strictObject({
   records: z.int().positive(),
   /** The expected batch size, the fixed normaliser. */
   batchSize: z.number().positive(),
+  /** Whose data the guarantee is about: `records` counts these, not rows. Without it, a unit is one example. */
+  unit: privacyUnitSchema.optional(),
+  /** The ε, at the same δ, for somebody who has several of the units; null where there is no useful one. */
+  groups: z
+    .array(z.strictObject({ group: z.int().min(2).max(10), epsilon: z.number().positive().nullable() }))
+    .max(3)
+    .optional(),
 });
 
 export type PrivacyRecord = z.output<typeof privacyRecordSchema>;
@@ -83,6 +91,7 @@ export const travelSchema = z
   .meta({ id: "Travel" });
 
 export type Travel = z.output<typeof travelSchema>;
+
 /**
  * At what of a public text a transfer compares student and target where answers are text: the student's answers, the likeliest or drawn
  * ones, or the first position of an answer only.

@@ -142,6 +142,10 @@ export const budgetSchema = z
           prompts: z.int().positive().describe("Different prompts that were released."),
           epsilon: z.number().nullable().describe("Composed epsilon at the limit's delta; null: not private."),
           delta: z.number(),
+          unit: z
+            .string()
+            .optional()
+            .describe("Whose data epsilon is about; the weakest where the prompts' units differ."),
         }),
       ),
     }),

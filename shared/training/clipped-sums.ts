@@ -1,5 +1,5 @@
 /** The sums of clipped per-example gradients that DP-SGD adds noise to: every record's part is a function of that record alone. */
-import type { Session } from "../graph/engine.ts";
+import type { Session, Value } from "../graph/engine.ts";
 import { div, lessOrEqual, minimum, mul, sqrt, where } from "../graph/operators/elementwise.ts";
 import { cast, reshape } from "../graph/operators/layout.ts";
 import { reduceSum, sumLast } from "../graph/operators/reduction.ts";
@@ -17,18 +17,19 @@ import type { Tuning } from "./tune.ts";
 /** The largest finite float32: what is above, or not a number, is no gradient. */
 const LARGEST = 3.4028234663852886e38;
 /** Clipping aims a little below the clip norm, so that float32 rounding does not pass it; what still does is left out. */
-const ROUNDING_MARGIN = 1e-4;
+export const ROUNDING_MARGIN = 1e-4;
 
 /**
  * The sum of clipped per-example gradients, in whole grid units of clip / {@link GRID_UNITS_PER_CLIP}.
  * Every example's part is a vector of whole numbers of norm at most GRID_UNITS_PER_CLIP, checked in exact arithmetic; one whose
  * `counted`, an input int32 `[B]`, is 0 adds nothing, whatever its gradient and its loss are.
- * @returns `sum` int32 `[P, D]`, `used` the number of examples in it, `losses` the sum of the losses
+ * @returns `sum` int32 `[P, D]`, `used` the number of examples in it, `losses` the sum of the losses; and `gradients` float32 `[B, P·D]`, not clipped, 0 where
+ *   not finite, with `finite` int32 `[B, 1]`
  */
 export function clippedSum(
   { model, objective }: Pick<Tuning, "model"> & { readonly objective: Pick<Objective, "losses"> },
   prompt: Tensor,
-): Record<"sum" | "used" | "losses", Tensor> {
+): Record<"sum" | "used" | "losses" | "gradients" | "finite", Tensor> {
   const [P, D] = prompt.shape as readonly [number, number];
   const apart = reshape(prompt, [PER_EXAMPLE, P, D]);
   const losses = objective.losses(model, apart);
@@ -49,11 +50,22 @@ export function clippedSum(
   const one = integers(1, "int32");
   const kept = where(lessOrEqual(one, used), whole, integers(0, "int32"));
   const countedLosses = where(lessOrEqual(one, counted), losses, constant(0));
-  return { sum: reshape(reduceSum(kept, [0]), [P, D]), used: reduceSum(used), losses: reduceSum(countedLosses) };
+  return {
+    sum: reshape(reduceSum(kept, [0]), [P, D]),
+    used: reduceSum(used),
+    losses: reduceSum(countedLosses),
+    gradients: gradient,
+    finite: cast(finite, "int32"),
+  };
 }
 
 /** What is summed. */
-export type Summed = Examples & Pick<Tuning, "engine" | "model" | "start"> & { readonly clip: number };
+export type Summed = Examples &
+  Pick<Tuning, "engine" | "model" | "start"> & {
+    readonly clip: number;
+    /** Whether single gradients are asked for, too. */
+    readonly apart?: boolean;
+  };
 
 /** What a sample, or a part of it, adds up to. */
 export interface SampleSum {
@@ -89,7 +101,8 @@ export class ClippedSums {
   static async load(summed: Summed, rows: number, watch: Watch): Promise<ClippedSums> {
     const { engine, model, start } = summed;
     const objective = objectiveOf(summed);
-    const outputs = clippedSum({ model, objective }, variable("prompt", start.shape));
+    const { sum, used, losses, ...apart } = clippedSum({ model, objective }, variable("prompt", start.shape));
+    const outputs = { sum, used, losses, ...(summed.apart && apart) };
     const largest = largestSizes({ ...objective, shapeOf: (example) => padded(summed, objective, example) }, rows);
     return new ClippedSums(await prepare(engine, { outputs }, largest, watch), summed, rows);
   }
@@ -145,17 +158,35 @@ export class ClippedSums {
     });
   }
 
+  /** The gradients of some records, `[P·D]` each, zeros where not finite; loaded with `apart`. */
+  async gradients(records: readonly number[]) {
+    const of = new Map<number, Float32Array>();
+    let [losses, leftOut] = [0, 0];
+    for (const chunk of this.chunksOf(records)) {
+      const batch = await this.#run(this.rowsOf(chunk.records), chunk);
+      chunk.records.forEach((record, i) => {
+        of.set(record, (batch.gradients!.data as Float32Array).slice(i * this.size, (i + 1) * this.size));
+        leftOut += 1 - batch.finite!.data[i]!;
+      });
+      losses += batch.losses!.data[0]!;
+    }
+    return { of, losses, leftOut };
+  }
+
   /** What the counted rows of one batch add up to, `sum` being int32. */
   async batchSum(rows: readonly Row[], shape: Shape): Promise<SampleSum & { readonly sum: Int32Array }> {
+    const { sum, losses, used } = await this.#run(rows, shape);
+    const leftOut = rows.filter(({ counted }) => counted).length - used!.data[0]!;
+    return { sum: sum!.data as Int32Array, losses: losses!.data[0]!, leftOut };
+  }
+
+  #run(rows: readonly Row[], shape: Shape): Promise<Record<string, Value>> {
     const texts = rows.map(({ text }) => text);
-    const counted = Int32Array.from(rows, (row) => (row.counted ? 1 : 0));
-    const { sum, losses, used } = await this.#session.run({
+    return this.#session.run({
       ...this.#objective.feeds(texts, shape),
-      counted: { shape: [rows.length], data: counted },
+      counted: { shape: [rows.length], data: Int32Array.from(rows, ({ counted }) => (counted ? 1 : 0)) },
       clip: scalar(this.#summed.clip),
     });
-    const leftOut = counted.reduce((a, b) => a + b, 0) - used!.data[0]!;
-    return { sum: sum!.data as Int32Array, losses: losses!.data[0]!, leftOut };
   }
 
   release(): Promise<void> {

@@ -3,7 +3,8 @@ import type { Value } from "../graph/engine.ts";
 import { input, variable } from "../graph/tensor.ts";
 import { addNoise, GRID_UNITS_PER_CLIP } from "../privacy/noise.ts";
 import type { PrivacyPlan } from "../privacy/plan.ts";
-import { poissonSample } from "../privacy/sampler.ts";
+import { poissonSample, poissonSampleOfUnits } from "../privacy/sampler.ts";
+import { unitText } from "../privacy/unit.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { cryptoRandom, Draws, type RandomSource } from "../protocol/random.ts";
 import { ClippedSums } from "./clipped-sums.ts";
@@ -13,6 +14,7 @@ import { optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { rowsAtOnce } from "./record-chunks.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
 import type { Tuned, Tuning } from "./tune.ts";
+import { unitSum } from "./unit-sums.ts";
 import { runVariables } from "./variable-run.ts";
 
 export interface DpTuned extends Tuned {
@@ -25,6 +27,9 @@ export interface DpTuned extends Tuned {
  * to norm C and put on an integer grid, summed exactly, discrete Gaussian noise of σ·C, divided by the fixed expected batch
  * size. An empty sample is a step like any other. A mean of the last iterates is post-processing of
  * what DP-SGD releases. All numbers of the mechanism come from the plan.
+ * Where the plan's unit has several rows, a step draws units, each of which counts with the mean gradient of its drawn rows (user-wise DP-SGD: Chua et al.
+ * 2024, arXiv 2406.14322); "example" then means one unit.
+ * @param tuning.units the rows of each unit, ascending, if the plan has a unit
  * @param tuning.rows how many examples' gradients are held at once: it changes memory and speed, not the result
  * @param tuning.random a cryptographic generator, unless the result claims no privacy
  * @param tuning.charge is called when all is ready and nothing of the data has had an effect, before the first step
@@ -36,17 +41,20 @@ export async function dpTune(
     readonly plan: PrivacyPlan;
     readonly random: RandomSource;
     readonly rows?: number | undefined;
+    readonly units?: readonly (readonly number[])[] | undefined;
     readonly charge?: (() => Promise<void>) | undefined;
   },
   watch: Watch,
 ): Promise<DpTuned> {
   const { engine, examples, start, optimizer, averagedSteps, plan, random, rows = rowsAtOnce(plan.batchSize) } = tuning;
-  if (plan.records !== examples.length) {
-    const detail = `the plan is for ${plan.records} records, the data has ${examples.length}`;
+  const { units } = tuning;
+  const records = units?.length ?? examples.length;
+  if (plan.records !== records || (plan.unit === undefined) !== (units === undefined)) {
+    const detail = `the plan is for ${plan.records} of: ${unitText(plan.unit)}, the data has ${records}`;
     throw new ProblemError("The privacy plan does not fit the data", detail);
   }
   const prompt = variable("prompt", start.shape);
-  const sums = await ClippedSums.load({ ...tuning, clip: plan.clip }, rows, watch);
+  const sums = await ClippedSums.load({ ...tuning, clip: plan.clip, apart: hasSeveralRows(units, plan) }, rows, watch);
   const gradient = input("gradient", "float32", start.shape);
   const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
   const updateSession = await engine.load({ outputs: {}, updates: update.updates });
@@ -65,9 +73,10 @@ export async function dpTune(
       state: tuning.state,
       variables: { prompt: start, ...update.initial },
       async step(index) {
-        const sample = poissonSample(plan.records, plan.batchSize, random);
+        const drawn = units && poissonSampleOfUnits(units, plan.batchSize, plan.unit!.rowsPerUnit, random);
+        const sample = drawn ? drawn.flatMap((rows) => [...rows]) : poissonSample(plan.records, plan.batchSize, random);
         const chunks = invariant.chunksOf(sample);
-        const part = await invariant.sampleSum(chunks);
+        const part = drawn ? await unitSum(invariant, drawn, plan.clip) : await invariant.sampleSum(chunks);
         if (!(await spotCheck(invariant, chunks, looks))) {
           await rm(tuning.state.path, { force: true });
           const charged = tuning.charge ? " The data were charged for it." : "";
@@ -89,4 +98,9 @@ export async function dpTune(
   );
   await sums.release();
   return { prompt: (await engine.get([MEAN]))[MEAN]!, loss, leftOut };
+}
+
+/** Whether a step may take several rows of one unit. */
+function hasSeveralRows(units: readonly (readonly number[])[] | undefined, plan: PrivacyPlan): boolean {
+  return units !== undefined && plan.unit!.rowsPerUnit > 1 && units.some((rows) => rows.length > 1);
 }

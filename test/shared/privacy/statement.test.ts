@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { gdpMu, highestTruePositiveRate } from "../../../shared/privacy/attack.ts";
 import { gaussianDelta } from "../../../shared/privacy/gaussian.ts";
 import { createPlan } from "../../../shared/privacy/plan.ts";
+import { toleranceAt } from "../../../shared/privacy/pld.ts";
 import { explainPrivacy, verifyRecord } from "../../../shared/privacy/statement.ts";
 import { privacyRecordSchema } from "../../../shared/protocol/manifest.ts";
 
@@ -11,7 +12,9 @@ const faultsOf = (change: Partial<typeof record>) => verifyRecord({ ...record, .
 
 describe("verifyRecord", () => {
   it("believes what a plan says, by either accountant", () => {
-    expect(verifyRecord(record)).toEqual({ epsilon: record.epsilon, faults: [] });
+    const { epsilon, faults } = verifyRecord(record);
+    expect(faults).toEqual([]);
+    expect(Math.abs(epsilon - record.epsilon)).toBeLessThanOrEqual(toleranceAt(epsilon));
     const byRdp = createPlan({ ...plan, epsilon: undefined, accountant: "rdp" });
     expect(verifyRecord(privacyRecordSchema.parse(byRdp)).faults).toEqual([]);
   });
@@ -64,12 +67,13 @@ describe("explainPrivacy", () => {
     const text = explainPrivacy(record);
     for (const needed of [
       /\(ε, δ\) = \([\d.]+, 0\.00001\)/,
-      /one record/,
+      /Unit +one example/,
       /added or removed/,
       /privacy-loss distribution/,
-      /N = 6300 records; N counts as public/,
+      /N = 6300 examples; N counts as public/,
       /Poisson.*64\/6300/,
       /300 steps.*norm 0\.5/,
+      /somebody with 2 rows: ε [\d.]+ at the same δ/,
       /noise multiplier 0\.9; cryptographic/,
       /Released/,
       /Not covered/,
@@ -78,6 +82,29 @@ describe("explainPrivacy", () => {
     ]) {
       expect(text).toMatch(needed);
     }
+  });
+});
+
+describe("a record about units with several rows", () => {
+  const unit = { field: "user", rowsPerUnit: 4 };
+
+  it("says whose data it is about", () => {
+    const text = explainPrivacy({ ...record, unit });
+    expect(text).toMatch(/Unit +all rows of one user/);
+    expect(text).toMatch(/mean gradient of at most 4 rows of a drawn user/);
+  });
+
+  it("is refused if it claims too little for a group, or names no field", () => {
+    const claims = (epsilon: number) => faultsOf({ unit, groups: [{ group: 2, epsilon }] });
+    expect(claims(record.epsilon)).toEqual(["groups/0/epsilon"]);
+    expect(claims(record.epsilon * 3)).toEqual([]);
+    expect(privacyRecordSchema.safeParse({ ...record, unit: { field: "", rowsPerUnit: 4 } }).success).toBe(false);
+    expect(privacyRecordSchema.safeParse({ ...record, unit: { field: "user", rowsPerUnit: 0 } }).success).toBe(false);
+  });
+
+  it("has no plan for one unit only", () => {
+    const one = { records: 1, batchSize: 1, steps: 1, clip: 1, delta: 1e-5, noiseMultiplier: 1, unit };
+    expect(() => createPlan(one)).toThrow(/one unit only/);
   });
 });
 

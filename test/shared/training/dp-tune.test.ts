@@ -42,7 +42,15 @@ function planFor(numbers: Partial<PrivacyPlan>): PrivacyPlan {
 }
 
 /** One run of plain SGD at rate 1: the prompt moves by the sum of the noised means. */
-async function run(numbers: Partial<PrivacyPlan>, { seed = 1, rows = 32, of = model } = {}) {
+async function run(
+  numbers: Partial<PrivacyPlan>,
+  {
+    seed = 1,
+    rows = 32,
+    of = model,
+    units = undefined,
+  }: { seed?: number; rows?: number; of?: Model; units?: readonly (readonly number[])[] | undefined } = {},
+) {
   const state = { path: join(mkdtempSync(join(tmpdir(), "softpost-")), "state"), settings: {}, resume: false };
   const tuned = await dpTune(
     {
@@ -55,6 +63,7 @@ async function run(numbers: Partial<PrivacyPlan>, { seed = 1, rows = 32, of = mo
       learningRate: 1,
       averagedSteps: 1,
       rows,
+      units,
       optimizer: { name: "sgd" },
       plan: planFor(numbers),
       random: seededRandom(seed),
@@ -121,6 +130,71 @@ test("an empty sample is a step: noise of the size that the plan says, divided b
   expect(deviation / (clip * noiseMultiplier)).toBeLessThan(1.2);
 });
 
+/** The mean over units of the means of PyTorch's gradients over a unit's rows, each clipped once. */
+function clippedUnitMean(clip: number, units: readonly (readonly number[])[]) {
+  const all = tensor("classify.gradients").data;
+  const mean = new Float32Array(P * D);
+  for (const rows of units) {
+    const gradient = Float64Array.from(
+      mean,
+      (_, i) => rows.reduce((a, row) => a + all[row * P * D + i]!, 0) / rows.length,
+    );
+    const scale = Math.min(1, clip / Math.hypot(...gradient)) / units.length;
+    for (let i = 0; i < P * D; i++) mean[i]! += gradient[i]! * scale;
+  }
+  return { shape: [P, D], data: mean };
+}
+
+const userPlan = (records: number, rowsPerUnit: number, clip: number) => ({
+  records,
+  batchSize: records,
+  clip,
+  unit: { field: "user", rowsPerUnit },
+});
+
+test.each([
+  [[[0, 1, 2], [3]], 100],
+  [[[0, 1, 2], [3]], 0.02],
+  [
+    [
+      [0, 3],
+      [1, 2],
+    ],
+    0.02,
+  ],
+  [[[0, 1, 2, 3]], 0.01],
+] as const)("units %j: the mean gradient of a unit's rows is clipped once to %f", async (units, clip) => {
+  const { moved, leftOut } = await run(userPlan(units.length, 4, clip), { units });
+  expect(leftOut).toBe(0);
+  expectNear(moved, clippedUnitMean(clip, units), clip > 1 ? 0.02 : 3e-4);
+});
+
+test("a unit with more rows than m counts with some m of them, others another time", async () => {
+  const pairs = [
+    [0, 1],
+    [0, 2],
+    [1, 2],
+  ];
+  const nearest = new Set<number>();
+  for (const seed of [1, 2, 3]) {
+    const { moved } = await run(userPlan(2, 2, 0.02), { units: [[0, 1, 2], [3]], seed });
+    const distances = pairs.map((rows) =>
+      Math.hypot(...clippedUnitMean(0.02, [rows, [3]]).data.map((value, i) => value - moved.data[i]!)),
+    );
+    const least = Math.min(...distances);
+    expect(least).toBeLessThan(1e-5);
+    nearest.add(distances.indexOf(least));
+  }
+  expect(nearest.size).toBeGreaterThan(1);
+});
+
+test("with one row a unit the result is that of examples, bit for bit", async () => {
+  const noise = { clip: 0.02, noiseMultiplier: 1, steps: 2, batchSize: 2 };
+  const units = [[0], [1], [2], [3]];
+  const byUnit = await run({ ...noise, unit: { field: "user", rowsPerUnit: 3 } }, { units, seed: 7 });
+  expect(byUnit.moved).toEqual((await run(noise, { seed: 7 })).moved);
+});
+
 test("a plan for other data is refused", async () => {
-  await expect(run({ records: 5 })).rejects.toThrow("the plan is for 5 records, the data has 4");
+  await expect(run({ records: 5 })).rejects.toThrow("the plan is for 5 of: example, the data has 4");
 });
