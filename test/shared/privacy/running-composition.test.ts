@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { epsilonBounds } from "../../../shared/privacy/accountant.ts";
+import { epsilonBounds, type NeighbouringRun } from "../../../shared/privacy/accountant.ts";
 import { gaussianEpsilonBounds } from "../../../shared/privacy/gaussian.ts";
 import type { GaussianRun } from "../../../shared/privacy/run.ts";
 import {
@@ -11,7 +11,7 @@ import {
   withRun,
 } from "../../../shared/privacy/running-composition.ts";
 
-const composed = (runs: readonly GaussianRun[]) => runs.reduce(withRun, emptyComposition());
+const composed = (runs: readonly NeighbouringRun[]) => runs.reduce(withRun, emptyComposition());
 
 const runOf = fc.record({
   sampleRate: fc.double({ min: 1e-3, max: 0.5, noNaN: true }),
@@ -57,6 +57,23 @@ test("doesn't drift above with many releases, and grows with each", () => {
   const { lower, upper } = epsilonBounds(runs, 1e-5);
   expect(before).toBeGreaterThanOrEqual(lower);
   expect(before).toBeLessThan(upper * 1.002);
+});
+
+test("counts a run whose record is replaced as such", () => {
+  const runs = [
+    { sampleRate: 0.02, noiseMultiplier: 1.5, steps: 400 },
+    { sampleRate: 0.05, noiseMultiplier: 3, steps: 200, neighbouring: "replace-one" as const },
+    { sampleRate: 1, noiseMultiplier: 40, steps: 9, neighbouring: "replace-one" as const },
+  ];
+  const { lower, upper } = epsilonBounds(runs, 1e-5);
+  const epsilon = runningEpsilon(composed(runs), 1e-5);
+  expect(epsilon).toBeGreaterThanOrEqual(lower);
+  expect(epsilon).toBeLessThanOrEqual(upper * 1.002 + 1e-3);
+  const { upper: plain } = epsilonBounds(
+    runs.map(({ neighbouring: _, ...run }) => run),
+    1e-5,
+  );
+  expect(epsilon).toBeGreaterThan(plain);
 });
 
 test("of what no budget allows is a bound all the same, and ends", () => {
