@@ -32,10 +32,14 @@ export function withHowToTransfer(command: Command, defaults?: typeof TRANSFER_D
   const answers =
     "where answers are text, what of them is compared: the student's likeliest ones, drawn ones, or the first position";
   return command
-    .addOption(new Option("--loss <name>", loss).choices(LOSSES).default(defaults?.loss))
+    .addOption(
+      new Option("--loss <name>", loss)
+        .choices(LOSSES)
+        .default(undefined, "classes; vocabulary where answers are text"),
+    )
     .addOption(new Option("--start <name...>", start).choices(STARTS).default(defaults && ["words"]))
     .option("--select <n>", "choose so many public texts that carry the task (default: all)", wholeNumber(10))
-    .addOption(new Option("--answers <which>", answers).choices(ANSWERS).default(defaults && "greedy"))
+    .addOption(new Option("--answers <which>", answers).choices(ANSWERS).default(undefined, "greedy"))
     .option("--steps <n>", "optimiser steps", wholeNumber(1), defaults?.steps)
     .option("--batch-size <n>", "texts a step", wholeNumber(1), defaults?.batchSize)
     .option("--lr <x>", "peak learning rate", positiveNumber, defaults?.learningRate)

@@ -18,7 +18,7 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const prompt = await readStoredPrompt(store, files, spec.prompt.sha256);
   const { id, digest } = spec.publicSet;
   const path = await fetchPublicSet(store, work, spec.publicSet);
-  const { loss, alpha, starts, selected, steps, batchSize, learningRate, seed, answers = "greedy" } = spec.options;
+  const { loss, alpha, starts, selected, steps, batchSize, learningRate, seed, answers } = spec.options;
   const open = spec.student.kind === "open";
   const moved = await transferAs(
     prompt.manifest.task,

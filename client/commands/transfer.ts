@@ -14,7 +14,9 @@ import type { Io } from "../output.ts";
 import { neutralId } from "../public-names.ts";
 import { ALPHA, alphaOrAuto, type HowToTransfer, withHowToTransfer } from "../transfer-options.ts";
 
-interface Options extends Required<Omit<HowToTransfer, "select">>, Pick<HowToTransfer, "select"> {
+type Chosen = "loss" | "select" | "answers";
+
+interface Options extends Required<Omit<HowToTransfer, Chosen>>, Pick<HowToTransfer, Chosen> {
   target: string;
   student: string;
   prompt: string;

@@ -21,10 +21,15 @@ export interface Ask {
 /**
  * The budgets that the transfer would pass, all of them; none means that it may be reserved.
  *
- * @param composedEpsilon epsilon at the privacy limit's delta of every prompt released from the data set, the new one
- *   included; Infinity if one isn't private. It is expensive, so it is asked only when nothing else refuses
+ * @param composed epsilon at the privacy limit's delta of every prompt released from the data set, the new one
+ *   included, and whose data it is about; Infinity if one isn't private. It is expensive, so it is asked only when nothing else refuses
  */
-export function refusals(limits: Limits, usage: Usage, ask: Ask, composedEpsilon: () => number): Refusal[] {
+export function refusals(
+  limits: Limits,
+  usage: Usage,
+  ask: Ask,
+  composed: () => { readonly epsilon: number; readonly unit: string },
+): Refusal[] {
   const found: Refusal[] = [];
   const check = (budget: BudgetName, what: string, limit: number, used: number, more: number) => {
     // Written as a subtraction that can't overflow or lose a unit: all are whole numbers below 2^53.
@@ -38,11 +43,11 @@ export function refusals(limits: Limits, usage: Usage, ask: Ask, composedEpsilon
   check("daily", "Transfers a day", limits.daily, usage.daily, 1);
   if (found.length > 0 || limits.privacy === null) return found;
 
-  const epsilon = composedEpsilon();
+  const { epsilon, unit } = composed();
   const { epsilon: limit, delta } = limits.privacy;
   if (epsilon <= limit) return [];
   const message = Number.isFinite(epsilon)
-    ? `Privacy: all prompts from this data set would together have epsilon ${epsilon.toPrecision(4)} at delta ${delta}; the limit is ${limit}.`
+    ? `Privacy: all prompts from this data set would together have epsilon ${epsilon.toPrecision(4)} at delta ${delta} for ${unit}; the limit is ${limit}.`
     : `Privacy: a prompt from this data set was tuned without differential privacy; the limit is epsilon ${limit} at delta ${delta}.`;
   return [{ budget: "privacy", message }];
 }

@@ -6,7 +6,7 @@ import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../.
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
 import { KeyRing } from "./keys.ts";
-import { composedEpsilon } from "./privacy.ts";
+import { composedEpsilon, composedUnit } from "./privacy.ts";
 import type { ExportedTable, Row } from "./schema.ts";
 import { type Release, Store, type Submission } from "./store.ts";
 import { addLoss, toTransfer } from "./view.ts";
@@ -130,9 +130,10 @@ export class Tenant extends DurableObject<LedgerEnv> {
     const now = Date.now();
     const { limits } = this.store.account();
     const usage = this.store.usage(now);
-    const epsilon = () => this.epsilonWith(dataset, promptDigest, privacy, limits);
-    const refused = this.otherRecord(promptDigest, privacy) ?? refusals(limits, usage, ask, epsilon);
-    return { refusals: refused, left: leftView(limits, usage, ask, epsilon) };
+    const composed = () => this.composedWith(dataset, promptDigest, privacy, limits);
+    const refused = this.otherRecord(promptDigest, privacy) ?? refusals(limits, usage, ask, composed);
+    const privacyUnit = limits.privacy ? composed().unit : null;
+    return { refusals: refused, left: leftView(limits, usage, ask, () => composed().epsilon), privacyUnit };
   }
 
   /** Sets aside what the transfer may cost, or says why not. The same key twice is one transfer. */
@@ -145,8 +146,8 @@ export class Tenant extends DurableObject<LedgerEnv> {
       const now = Date.now();
       const { limits } = this.store.account();
       const { ask, options, promptDigest, privacy } = submission;
-      const epsilon = () => this.epsilonWith(options.dataset, promptDigest, privacy, limits);
-      const found = this.otherRecord(promptDigest, privacy) ?? refusals(limits, this.store.usage(now), ask, epsilon);
+      const composed = () => this.composedWith(options.dataset, promptDigest, privacy, limits);
+      const found = this.otherRecord(promptDigest, privacy) ?? refusals(limits, this.store.usage(now), ask, composed);
       if (found.length > 0) return { kind: "refused", refusals: found };
       const row = this.store.reserve(submission, now);
       this.store.lease(row.id, now, now + LEASE_MS);
@@ -313,11 +314,11 @@ export class Tenant extends DurableObject<LedgerEnv> {
   }
 
   /** Releasing the very same prompt again reveals nothing new, so it is composed once. */
-  private epsilonWith(dataset: string, promptDigest: string, privacy: PrivacyRecord | null, limits: Limits): number {
-    if (limits.privacy === null) return 0;
+  private composedWith(dataset: string, promptDigest: string, privacy: PrivacyRecord | null, limits: Limits) {
     const releases = this.store.releases(dataset);
     const more = releases.some((release) => release.promptDigest === promptDigest) ? undefined : privacy;
-    return this.epsilonOf(dataset, releases, limits.privacy.delta, more);
+    const unit = composedUnit([...releases.map(({ privacy }) => privacy), ...(more === undefined ? [] : [more])]);
+    return { epsilon: limits.privacy ? this.epsilonOf(dataset, releases, limits.privacy.delta, more) : 0, unit };
   }
 
   private epsilonOf(dataset: string, releases: readonly Release[], delta: number, more?: PrivacyRecord | null): number {

@@ -5,6 +5,7 @@ import { MAX_FAULTS, parseJson, validate } from "../../shared/protocol/json.ts";
 import { MANIFEST_FILE, type Manifest, parseManifest, sha256 } from "../../shared/protocol/manifest.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
 import { optionsSchema, type TransferOptions } from "../../shared/protocol/transfer.ts";
+import { misfits } from "../../shared/protocol/transfer-fit.ts";
 import { privacyFaults } from "../ledger/privacy.ts";
 import { findPublicSet } from "../storage/catalogue.ts";
 
@@ -100,9 +101,7 @@ export function checkFit(
       );
     }
   }
-  if (options.answers && !isGeneration(manifest.task)) {
-    fault("options#/answers", "Is for tasks whose answer is text; the manifest's is one with labels.");
-  }
+  for (const { at, message } of misfits(manifest.task, options)) fault(`options#/${at}`, message);
   if (manifest.transfer)
     fault(`${MANIFEST_FILE}#/transfer`, "This prompt came out of a transfer; send one tuned on a student.");
   if (manifest.privacy) faults.push(...privacyFaults(manifest.privacy, `${MANIFEST_FILE}#/privacy`));

@@ -9,7 +9,7 @@ export async function requireSharedTokenizer({
   open,
   prompt,
   publicSet,
-}: TransferRequest): Promise<void> {
+}: Omit<TransferRequest, "loss">): Promise<void> {
   if (open) return;
   const { task, initialisation } = prompt.manifest;
   await requireSameTokenizer(student.folder, target.folder, async (maskToken) =>

@@ -2,6 +2,7 @@ import type { Engine, Value } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
 import { type AnswersName, transferAverage } from "../protocol/transfer.ts";
+import { type FittedOptions, lossFor, misfits } from "../protocol/transfer-fit.ts";
 import { TEMPERATURE } from "../training/losses.ts";
 import { ADAM } from "../training/optimizers.ts";
 import {
@@ -19,23 +20,32 @@ import { type Transferred, transferPrompt } from "./transfer.ts";
 import type { TransferRequest, TransferTools } from "./transfer-request.ts";
 import { startsOf } from "./transfer-student.ts";
 
+/** A transfer of a prompt for a task of either kind: what isn't chosen is as suits the task. */
+export type AnyTransferRequest = Omit<TransferRequest, "loss"> & FittedOptions;
+
 /** A transfer of a prompt for a task whose answer is text. */
-export interface AnswersTransferRequest extends TransferRequest {
+interface AnswersTransferRequest extends Omit<TransferRequest, "loss"> {
   /** What student and target are compared at: the student's answers, the likeliest or drawn ones, or the first position only. */
   readonly answers: AnswersName;
 }
 
-/** A transfer of a prompt for a task of either kind. @throws ProblemError as `transferPrompt` or `transferAnswers` */
-export function transferAs(task: Task, request: AnswersTransferRequest, tools: TransferTools): Promise<Transferred> {
-  return isGeneration(task) ? transferAnswers(request, task, tools) : transferPrompt(request, tools);
+/** @throws ProblemError for options that the task doesn't have, and as `transferPrompt` or `transferAnswers` */
+export function transferAs(task: Task, request: AnyTransferRequest, tools: TransferTools): Promise<Transferred> {
+  const faults = misfits(task, request);
+  if (faults.length > 0)
+    throw new ProblemError(MISFIT, "They belong to tasks of the other kind.", { status: 422, faults });
+  if (!isGeneration(task)) return transferPrompt({ ...request, loss: lossFor(task, request.loss) }, tools);
+  return transferAnswers({ ...request, answers: request.answers ?? "greedy" }, task, tools);
 }
+
+const MISFIT = "The options do not fit the task";
 
 /**
  * Turns a prompt that was tuned on a student into one for its target: the student answers every public text once, and the target is
  * brought to give what the student gives at each position of its answers.
  * @throws ProblemError as `transferPrompt`; InterruptedError when stopped, after the state was saved
  */
-export async function transferAnswers(
+async function transferAnswers(
   request: AnswersTransferRequest,
   task: GenerationTask,
   tools: TransferTools,
@@ -94,16 +104,11 @@ export async function transferAnswers(
 }
 
 /** The α that was asked for. @throws ProblemError for what is only there where answers are labels */
-function requireFits({ open, starts, selected, alpha }: AnswersTransferRequest): number {
-  const unfit = [
-    ...(open ? ["an open student"] : []),
-    ...(starts.length > 1 ? ["several starts"] : []),
-    ...(typeof alpha === "number" ? [] : ["α from labelled texts"]),
-    ...(selected === null ? [] : ["a choice of public texts"]),
-  ];
-  if (unfit.length === 0 && typeof alpha === "number") return alpha;
+function requireFits({ open, alpha }: AnswersTransferRequest): number {
+  if (!open && typeof alpha === "number") return alpha;
+  const unfit = [...(open ? ["an open student"] : []), ...(typeof alpha === "number" ? [] : ["α from labelled texts"])];
   const detail = `The task's answer is text, for which there is no ${unfit.join(" and no ")} yet.`;
-  throw new ProblemError("The options do not fit the task", detail, { status: 422 });
+  throw new ProblemError(MISFIT, detail, { status: 422 });
 }
 
 /** The public texts with the positions that are compared. */

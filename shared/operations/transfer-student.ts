@@ -68,7 +68,7 @@ export async function cacheOf(
  */
 export async function startsOf(
   engine: Engine,
-  { target, student, prompt, open, starts }: TransferRequest,
+  { target, student, prompt, open, starts }: Omit<TransferRequest, "loss">,
 ): Promise<Value[]> {
   const ids = await initialisationIds(target.tokenizer, prompt.manifest.initialisation.text, prompt.value.shape[0]!);
   const words = await initialPrompt(engine, target.model, ids);

@@ -11,7 +11,6 @@ const MIN_SELECTED = 10;
 
 /** How a transfer goes unless told: docs/results.md says what it is chosen by. */
 export const TRANSFER_DEFAULTS = {
-  loss: "classes",
   steps: 1000,
   batchSize: 16,
   learningRate: 1e-2,
@@ -37,9 +36,9 @@ export const optionsSchema = z
     publicSet: nameSchema,
     loss: z
       .enum(LOSSES)
-      .default(TRANSFER_DEFAULTS.loss)
+      .optional()
       .describe(
-        "What of student and target is compared: the class distributions, or the next token's over the whole vocabulary, as in the paper.",
+        "What of student and target is compared: the class distributions (default for a task with labels), or the next token's over the whole vocabulary, as in the paper.",
       ),
     steps: z.int().min(1).max(MAX_STEPS).default(TRANSFER_DEFAULTS.steps),
     batchSize: z.int().min(1).max(MAX_BATCH).default(TRANSFER_DEFAULTS.batchSize),
@@ -191,6 +190,12 @@ export const quoteSchema = z
     left: z
       .record(z.enum(budgetNames), z.number().nullable())
       .describe("What would be left of each budget; for privacy, epsilon of this data set. Null: not limited."),
+    privacyUnit: z
+      .string()
+      .nullable()
+      .describe(
+        "Whose data the privacy that is left is about, this prompt included: example, or all rows of one user. Null: not limited.",
+      ),
     refusals: z.array(refusalSchema).describe("Empty if the transfer would be accepted now."),
   })
   .meta({ id: "Quote" });

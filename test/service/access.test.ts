@@ -219,6 +219,26 @@ describe("privacy", () => {
     }
   });
 
+  test("is about the unit that prompts name, and about the weakest where they name several", async () => {
+    const tenant = await provider.tenant({ privacy: { epsilon: 4, delta: 1e-5 } });
+    const ofUsers = { ...privacyRecord(), unit: { field: "user", rowsPerUnit: 4 } };
+    const send = async (seed: number, privacy: PrivacyRecord) =>
+      (await tenant.submit(uploadOf(promptOf(seed, { privacy }), { ...OPTIONS, dataset: "mails" }))).status;
+    const shown = async () => (await tenant.get("/v1/budget")).body.privacy.datasets[0];
+    expect(await send(1, ofUsers)).toBe(202);
+    expect(await shown()).toMatchObject({ unit: "all rows of one user" });
+    const alone = (await shown()).epsilon;
+    const quoted = async (privacy: PrivacyRecord) =>
+      (await tenant.quote(promptOf(2, { privacy }).manifest, { ...OPTIONS, dataset: "mails" })).body;
+    // An example's guarantee beside it leaves only one for examples, for whom the first run counts with twice the sensitivity.
+    const [same, weakest] = [await quoted(ofUsers), await quoted(privacyRecord())];
+    expect([same.privacyUnit, weakest.privacyUnit]).toEqual(["all rows of one user", "example"]);
+    expect(weakest.left.privacy).toBeLessThan(same.left.privacy);
+    expect(await send(2, ofUsers)).toBe(202);
+    expect(await shown()).toMatchObject({ prompts: 2, unit: "all rows of one user" });
+    expect((await shown()).epsilon).toBeGreaterThan(alone);
+  });
+
   test("is told by a quote, to which the prompt isn't sent", async () => {
     const tenant = await provider.tenant(limit);
     const quote = (await tenant.quote(promptOf(1).manifest, OPTIONS)).body;

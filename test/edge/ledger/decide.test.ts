@@ -57,7 +57,8 @@ describe("budgets", () => {
         const entries: Entry[] = [];
         for (const step of commands) {
           if (step.kind === "submit") {
-            const refused = refusals(limits, usageOf(entries), step.ask, () => 0).length > 0;
+            const refused =
+              refusals(limits, usageOf(entries), step.ask, () => ({ epsilon: 0, unit: "example" })).length > 0;
             if (!refused) entries.push({ ask: step.ask, state: "accepted", cost: undefined });
           } else if (entries.length > 0) {
             const index = step.which % entries.length;
@@ -78,7 +79,7 @@ describe("budgets", () => {
     fc.assert(
       fc.property(limitsOf, askOf, (limits, ask) => {
         const usage = { micros: 0, deviceSeconds: 0, virtualTokens: 0, concurrent: 0, daily: 0 };
-        const found = refusals(limits, usage, ask, () => 0).map(({ budget }) => budget);
+        const found = refusals(limits, usage, ask, () => ({ epsilon: 0, unit: "example" })).map(({ budget }) => budget);
         const fits = { money: ask.micros <= limits.micros, deviceSeconds: ask.deviceSeconds <= limits.deviceSeconds };
         expect(found.includes("money")).toBe(!fits.money);
         expect(found.includes("deviceSeconds")).toBe(!fits.deviceSeconds);
@@ -98,10 +99,13 @@ describe("budgets", () => {
     };
     const usage = { micros: 0, deviceSeconds: 0, virtualTokens: 0, concurrent: 0, daily: 0 };
     const ask = { micros: 1, deviceSeconds: 1, virtualTokens: 1 };
-    const privacy = (epsilon: number) => refusals(limits, usage, ask, () => epsilon).map(({ budget }) => budget);
+    const privacy = (epsilon: number) =>
+      refusals(limits, usage, ask, () => ({ epsilon, unit: "example" })).map(({ budget }) => budget);
     expect(privacy(2)).toEqual([]);
     expect(privacy(2.001)).toEqual(["privacy"]);
     expect(privacy(Number.POSITIVE_INFINITY)).toEqual(["privacy"]);
+    const [refusal] = refusals(limits, usage, ask, () => ({ epsilon: 3, unit: "all rows of one user" }));
+    expect(refusal!.message).toMatch(/epsilon 3\.000 at delta .* for all rows of one user; the limit is 2/);
     const poor = refusals(limits, usage, { ...ask, micros: 2 }, () => {
       throw new Error("It was asked.");
     });

@@ -2,7 +2,14 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { jsonFault } from "../../../shared/data/json-fault.ts";
-import { MAX_LINE_BYTES, readExamples, readLines, readTexts } from "../../../shared/data/jsonl.ts";
+import {
+  MAX_LINE_BYTES,
+  readExamples,
+  readLines,
+  readTexts,
+  readUnits,
+  refuseUnits,
+} from "../../../shared/data/jsonl.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
 import { rejection } from "../../helpers/problem.ts";
 import { temporaryFile } from "../../helpers/temporary.ts";
@@ -241,4 +248,36 @@ test("what JSON.parse refuses has a fault with a column on the line", () => {
     }),
     { numRuns: 3000 },
   );
+});
+
+test("rows are grouped by the unit of privacy; a number and the text that shows it are one", async () => {
+  const users = ['"ann"', "7", '"7"', '"ann"', '"__proto__"', "-0", "0", '"\\u0061nn"'];
+  const path = temporaryFile("rows.jsonl", users.map((user) => `{"text": "a", "user": ${user}}`).join("\n"));
+  expect(await readUnits(path, "user")).toEqual([[0, 3, 7], [1, 2], [4], [5, 6]]);
+});
+
+test("a row without a unit of privacy is refused by its line, and nothing of it is quoted", async () => {
+  const rows = [
+    '{"text": "secret"}',
+    '{"text": "secret", "user": null}',
+    '{"text": "secret", "user": ""}',
+    '{"text": "secret", "user": ["secret"]}',
+  ];
+  const message = await rejection(readUnits(temporaryFile("rows.jsonl", rows.join("\n")), "user"));
+  expect(message).toMatch(/:1: Has no "user"/);
+  expect(message).toMatch(/:2: .*neither a string nor a number.*line: 4/);
+  expect(message).toMatch(/:3: .*is empty/);
+  expect(message).not.toContain("secret");
+  // An object has these too, but the row doesn't.
+  expect(await rejection(readUnits(temporaryFile("rows.jsonl", '{"text": "a"}'), "toString"))).toMatch(
+    /Has no "toString"/,
+  );
+});
+
+test("a public file that has the private data's unit is refused", async () => {
+  const path = temporaryFile("public.jsonl", '{"text": "a"}\n{"text": "b", "user": "secret"}');
+  const message = await rejection(refuseUnits(path, "user"));
+  expect(message).toMatch(/:2: Has "user"/);
+  expect(message).not.toContain("secret");
+  await refuseUnits(path, "author");
 });
