@@ -19,7 +19,7 @@ export interface TokenizerLibrary {
 }
 
 /** An encoded text takes the library some twenty times its ids' memory until these are taken out of it. */
-const BATCH_CHARACTERS = 2 ** 18;
+const BATCH_CHARACTERS = 2 ** 20;
 
 /**
  * Loads the library, the first time, and a definition into it.
@@ -35,7 +35,7 @@ export async function openTokenizer(definition: Definition): Promise<TokenizerLi
       const all: Int32Array[] = [];
       for (const batch of batches(texts)) {
         const encodings = await tokenizer.encodeBatch(batch, { addSpecialTokens });
-        for (const encoding of encodings) all.push(Int32Array.from(encoding.getIds()));
+        for (const encoding of encodings) all.push(new Int32Array(encoding.getIds()));
       }
       return all;
     },
