@@ -1,10 +1,11 @@
 /** What is timed: each benchmark loads its subjects into an engine of its own. */
 import type { Engine, Graph } from "../shared/graph/engine.ts";
 import type { LossName } from "../shared/protocol/manifest.ts";
+import { decoding } from "./decoding.ts";
 import { evaluations } from "./evaluation.ts";
 import { type Subject, subject } from "./measure.ts";
 import { randomGpt2 } from "./models.ts";
-import { distillationStep, privateStep, type Size, type Step, transferStep, tuningStep } from "./steps.ts";
+import { answersStep, distillationStep, privateStep, type Size, type Step, transferStep, tuningStep } from "./steps.ts";
 
 /** The subjects of a benchmark, and the graph of ours for its operations. */
 export interface Loaded {
@@ -59,6 +60,17 @@ const transferBenchmark = (name: string, loss: LossName, peers: readonly string[
   },
 });
 
+/** Texts of T tokens that are answered by 32 each, every row with a prompt of its own, whose keys and values are there. */
+const decodingBenchmark = (name: string, B: number): Benchmark => ({
+  name,
+  layers: TARGET_LAYERS,
+  size: { B, P: 100, T: 64 },
+  peers: ["decode-peft"],
+  async load(engine, folder) {
+    return { ours: await decoding(engine, (await randomGpt2(folder, TARGET_LAYERS)).model, this.size) };
+  },
+});
+
 export const BENCHMARKS: readonly Benchmark[] = [
   { name: "tuning, 4 layers", peers: ["tune-peft", "tune-hand"], ...onModel(STUDENT_LAYERS, tuningStep) },
   { name: "tuning, 12 layers", peers: ["tune-peft", "tune-hand"], ...onModel(TARGET_LAYERS, tuningStep) },
@@ -76,6 +88,17 @@ export const BENCHMARKS: readonly Benchmark[] = [
       return loadStep(engine, await distillationStep(checkpoint, [0, 1, 10, 11], this.size));
     },
   },
+  {
+    name: "tuning on answers",
+    layers: TARGET_LAYERS,
+    size: { B: 8, P: 100, T: 64 },
+    peers: ["tune-answers-peft"],
+    async load(engine, folder) {
+      return loadStep(engine, answersStep((await randomGpt2(folder, TARGET_LAYERS)).model, this.size));
+    },
+  },
+  decodingBenchmark("decoding, one row", 1),
+  decodingBenchmark("decoding, eight rows of eight prompts", 8),
   {
     name: "evaluation",
     size: { B: 64, P: 100, T: 64 },

@@ -19,6 +19,7 @@ import { distillLoss, softKl } from "../shared/training/losses.ts";
 import { exampleLosses, objectiveOf } from "../shared/training/objective.ts";
 import { clipGlobalNorm, optimizerFeeds, optimizerStep, scalar } from "../shared/training/optimizers.ts";
 import { rowsAtOnce } from "../shared/training/record-chunks.ts";
+import { type Sequence, sequenceFeeds, sequenceLosses } from "../shared/training/sequences.ts";
 import { textInputs } from "../shared/training/texts.ts";
 import { TokenRows } from "../shared/training/token-rows.ts";
 import { transferStepLoss } from "../shared/training/transfer-loss.ts";
@@ -80,6 +81,30 @@ export function tuningStep(model: Model, size: Size): Step {
     ours: withGradient(batchMean(exampleLosses(model, CLASSES, shared))),
     naive: withGradient(batchMean(naiveLosses(model, shared))),
     feeds: randomBatch(size),
+    variables: { prompt: randomRows(size.P, 1) },
+  };
+}
+
+/** Tokens of a target, of the texts of {@link answersStep}. */
+const TARGET_TOKENS = 8;
+
+/** Loss and gradient of a tuning step of a task whose answer is text: of T tokens the last eight are the target. */
+export function answersStep(model: Model, size: Size): Step {
+  const prompt = variable("prompt", [size.P, WIDTH]);
+  const shared = reshape(prompt, [1, size.P, WIDTH]);
+  const { ids, lengths } = randomBatch(size);
+  const rows = Array.from(lengths.data as Int32Array, (length, row): Sequence => {
+    const at = row * size.T;
+    return {
+      ids: (ids.data as Int32Array).subarray(at, at + length),
+      start: length - TARGET_TOKENS,
+      readAt: length - 1,
+    };
+  });
+  const loss = batchMean(sequenceLosses(model, shared));
+  return {
+    ours: { outputs: { loss, gradient: gradients(loss, [prompt])[0]! } },
+    feeds: sequenceFeeds(rows),
     variables: { prompt: randomRows(size.P, 1) },
   };
 }
