@@ -1,12 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { DigestRecords } from "../../shared/data/digest-records.ts";
 import { type OpenModel, openModel } from "../../shared/operations/open-model.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import type { FileRecord, PrecisionName, PublicSet } from "../../shared/protocol/catalogue.ts";
 import { jobLog } from "../lifecycle/log.ts";
 import type { Bucket } from "./bucket.ts";
-import { damagedFiles, noteDownloaded } from "./cached-model.ts";
+import { damagedFiles } from "./cached-model.ts";
+
+/** A cached file that looks untouched is believed for so long. */
+const DAY = 86_400_000;
 
 /** What the names of precisions in specs stand for. */
 export const PRECISIONS = { fp32: "float32", fp16: "float16" } as const;
@@ -23,11 +27,13 @@ export class Models {
   private readonly store: Bucket;
   /** Where the folders are. */
   private readonly cache: string;
+  private readonly records: DigestRecords;
   private readonly opened = new Map<string, OpenModel>();
 
   constructor(store: Bucket, cache: string) {
     this.store = store;
     this.cache = cache;
+    this.records = new DigestRecords(join(cache, "digests"), { maxAge: DAY });
   }
 
   /** @throws ProblemError if a file is missing in the bucket, damaged, or no model that can be computed */
@@ -50,20 +56,27 @@ export class Models {
     for (const { name, sha256 } of files) {
       await this.store.download(bucket.model(digest) + name, join(partial, name), sha256);
     }
-    // Another job may have been faster: its folder is as good.
-    await rename(partial, folder).catch(() => rm(partial, { recursive: true }));
-    await noteDownloaded(folder, files);
+    try {
+      await rename(partial, folder);
+    } catch {
+      // Another job was faster: its folder is as good.
+      await rm(partial, { recursive: true });
+      return;
+    }
+    // The downloads have compared the digests.
+    for (const file of files) await this.records.keep(join(folder, file.name), file);
   }
 
   /** Downloads what was damaged on this machine since an earlier job. Each file appears at once, so that another job may go on reading. */
   private async mend(digest: string, files: readonly FileRecord[], folder: string): Promise<void> {
-    const damaged = await damagedFiles(folder, files);
+    const damaged = await damagedFiles(folder, files, this.records);
     if (damaged.length === 0) return;
-    for (const { name, sha256 } of damaged) {
-      jobLog({ model: digest })("cached file was damaged", { file: name });
-      await this.store.download(bucket.model(digest) + name, join(folder, name), sha256);
+    for (const file of damaged) {
+      const path = join(folder, file.name);
+      jobLog({ model: digest })("cached file was damaged", { file: file.name });
+      await this.store.download(bucket.model(digest) + file.name, path, file.sha256);
+      await this.records.keep(path, file);
     }
-    await damagedFiles(folder, files);
   }
 }
 

@@ -10,7 +10,13 @@ import { type HashedFile, hashFile } from "./model-files.ts";
  */
 const SETTLED_MS = 2000;
 
-const recordSchema = z.strictObject({ identity: z.string(), size: z.int().nonnegative(), sha256: z.hex().length(64) });
+const recordSchema = z.strictObject({
+  identity: z.string(),
+  size: z.int().nonnegative(),
+  sha256: z.hex().length(64),
+  /** When the file's bytes were read, in milliseconds. */
+  read: z.number(),
+});
 type DigestRecord = z.output<typeof recordSchema>;
 
 /**
@@ -21,21 +27,24 @@ type DigestRecord = z.output<typeof recordSchema>;
 export class DigestRecords {
   readonly #folder: string;
   readonly #verify: boolean;
+  readonly #maxAge: number;
 
   /**
    * @param folder where records are kept; it is made when the first one is
    * @param options.verify hash always, and replace what is recorded
+   * @param options.maxAge milliseconds that a record counts for: a bit that flips in a file leaves no other trace
    */
-  constructor(folder: string, { verify = false }: { verify?: boolean } = {}) {
+  constructor(folder: string, { verify = false, maxAge = Number.POSITIVE_INFINITY } = {}) {
     this.#folder = folder;
     this.#verify = verify;
+    this.#maxAge = maxAge;
   }
 
   /** SHA-256 and size of a file: as recorded if it is the file that was hashed before, else from its bytes. */
   readonly hash = async (path: string): Promise<Omit<HashedFile, "name">> => {
     const before = await identityOf(path);
     const known = this.#verify ? undefined : await this.#read(path);
-    if (known?.identity === before) return { size: known.size, sha256: known.sha256 };
+    if (known?.identity === before && this.#isFresh(known)) return { size: known.size, sha256: known.sha256 };
     const hashed = await hashFile(path);
     await this.keep(path, hashed, before);
     return hashed;
@@ -48,7 +57,7 @@ export class DigestRecords {
   async keep(path: string, { size, sha256 }: Omit<HashedFile, "name">, identity?: string): Promise<void> {
     const now = await identityOf(path);
     if (identity !== undefined && (identity !== now || Date.now() - (await stat(path)).mtimeMs < SETTLED_MS)) return;
-    const record: DigestRecord = { identity: now, size, sha256 };
+    const record: DigestRecord = { identity: now, size, sha256, read: Date.now() };
     const partial = join(this.#folder, `${randomUUID()}.writing`);
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
@@ -59,6 +68,12 @@ export class DigestRecords {
       if (!(error instanceof Error && "code" in error)) throw error;
       await rm(partial, { force: true }).catch(() => {});
     }
+  }
+
+  #isFresh({ read }: DigestRecord): boolean {
+    const age = Date.now() - read;
+    // A clock that was set back is no reason to believe a file for longer.
+    return age >= 0 && age < this.#maxAge;
   }
 
   async #read(path: string): Promise<DigestRecord | undefined> {

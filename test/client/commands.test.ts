@@ -95,7 +95,8 @@ test("the whole method: distill, tune with and without privacy, transfer, evalua
   expect(dp.privacy).toMatchObject(guarantee);
   expect(dp.privacy.epsilon).toBeLessThanOrEqual(8);
   const manifest = parseManifest(readFileSync(join(at("dp"), "softpost.json"), "utf8"), "dp");
-  expect(manifest.privacy).toEqual(dp.privacy);
+  expect(manifest.privacy).toMatchObject(dp.privacy);
+  expect(manifest.privacy!.groups!.map(({ group }) => group)).toEqual([2, 5, 10]);
   expect(manifest.training).toMatchObject({ steps: 3, averagedSteps: 2 });
 
   const transfer = ["--target", fixture("tiny-gpt2"), "--student", at("student"), "--prompt", at("dp")];

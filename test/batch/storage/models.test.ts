@@ -43,17 +43,20 @@ function flipBit(): void {
   utimesSync(path, 1, 1);
 }
 
+/** Files of what was seen. */
+const records = () => readdirSync(join(cache, "digests")).map((name) => join(cache, "digests", name));
+
 const damages: Record<string, () => void> = {
   "has a flipped bit": flipBit,
   "was cut off": () => truncateSync(join(folder, "model.safetensors"), 1000),
   "lacks its tokenizer": () => rmSync(join(folder, "tokenizer.json")),
   "has a config of another": () => writeFileSync(join(folder, "config.json"), "{}"),
   "has no record of what was seen": () => {
-    rmSync(`${folder}.json`);
+    rmSync(join(cache, "digests"), { recursive: true });
     flipBit();
   },
   "has a damaged record": () => {
-    writeFileSync(`${folder}.json`, "{");
+    for (const path of records()) writeFileSync(path, "{");
     flipBit();
   },
 };
@@ -71,20 +74,22 @@ test("what doesn't belong to a cached model is removed: it could change what is 
 });
 
 test("files that look untouched are believed for a day, and then read again", async () => {
-  const record = `${folder}.json`;
-  const seen = () => JSON.parse(readFileSync(record, "utf8")) as Record<string, { checked: number }>;
-  const first = seen();
+  const path = join(folder, "model.safetensors");
+  const sha256 = model.files.find(({ name }) => name === "model.safetensors")!.sha256;
+  const record = records().find((name) => readFileSync(name, "utf8").includes(sha256))!;
+  const before = readFileSync(record, "utf8");
   await open();
-  expect(seen()).toEqual(first);
+  expect(readFileSync(record, "utf8")).toBe(before);
   // As a bit flips on a worn disk: no time changes, but the day is over.
   flipBit();
-  const name = "model.safetensors";
-  const { ctimeMs, mtimeMs, ino, size } = statSync(join(folder, name));
-  const untouched = { ...first, [name]: { size, mtimeMs, ctimeMs, ino, checked: Date.now() - 25 * 3_600_000 } };
-  writeFileSync(record, JSON.stringify(untouched));
+  const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+  const untouched = { identity: [dev, ino, size, mtimeNs, ctimeNs].join(" "), size: Number(size), sha256 };
+  writeFileSync(record, JSON.stringify({ ...untouched, read: Date.now() - 23 * 3_600_000 }));
+  await open();
+  await expect(whole()).rejects.toThrow();
+  writeFileSync(record, JSON.stringify({ ...untouched, read: Date.now() - 25 * 3_600_000 }));
   await open();
   await whole();
-  expect(Date.now() - seen()[name]!.checked).toBeLessThan(3_600_000);
 });
 
 test("a cached model whose bucket lost the file is not used", async () => {

@@ -75,7 +75,12 @@ describe("truncated Poisson sampling", () => {
     expect(truncatedEpsilonBounds(run, { records: 20, largestBatch: 20 }, 1e-5)).toEqual(epsilonBounds([run], 1e-5));
     const full = { ...run, sampleRate: 1 };
     const [branch] = truncatedBranches(1, 2, { records: 20, largestBatch: 5 })[0]!;
-    expect(branch!.pair).toMatchObject({ sigma: 1, p: { weights: [0.75, 0.25] } });
+    expect(branch!.pair.sigma).toBe(1);
+    // A little above 1/4: what rounding may have taken is added.
+    const [without, within] = branch!.pair.p.weights as readonly [number, number];
+    expect(without + within).toBe(1);
+    expect(within).toBeGreaterThanOrEqual(0.25);
+    expect(within).toBeLessThan(0.25 + 1e-11);
     expect(truncatedEpsilonBounds(full, { records: 20, largestBatch: 20 }, 1e-5).upper).toBeCloseTo(
       epsilonBounds([full], 1e-5).upper,
       2,
