@@ -245,7 +245,7 @@ function warnOfKnownRows(ledger: Ledger, io: Io): void {
 function announce(plan: PrivacyPlan, evaluated: boolean, io: Io): void {
   io.message(
     `Differential privacy: ε ${plan.epsilon.toPrecision(4)} at δ ${plan.delta} (${plan.accountant}), noise multiplier ` +
-      `${plan.noiseMultiplier.toPrecision(4)}, sample rate ${plan.sampleRate.toPrecision(4)}, ${plan.steps} steps. The unit is ${unitText(plan.unit)}; ${plan.records} of them.`,
+      `${plan.noiseMultiplier.toPrecision(4)}, sample rate ${plan.sampleRate.toPrecision(4)}, ${plan.steps} steps. The unit is ${unitText(plan.unit)}; ${plan.records} units.`,
   );
   if (!evaluated) return;
   io.message(

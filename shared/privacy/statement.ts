@@ -83,7 +83,7 @@ export function explainPrivacy(record: PrivacyRecord): string {
   return [
     `Guarantee      (ε, δ) = (${number(epsilon)}, ${number(delta)}) differential privacy; an upper bound`,
     `Unit           ${unit ? `${unitText(unit)} (all rows of the private data with the same "${unit.field}")` : "one example (one row of the private data)"}`,
-    `Neighbours     data sets that differ in ${unit ? unitText(unit) : "one example"}, added or removed`,
+    `Neighbours     data sets that differ in ${unitText(unit)}, added or removed`,
     `Accountant     ${accountantText(accountant)}`,
     `Data           N = ${records} ${unit ? `different values of "${unit.field}"` : "examples"}; N counts as public`,
     `Sampling       Poisson: each ${each} with probability ${batchSize}/${records} = ${number(batchSize / records)} at every step`,

@@ -194,7 +194,7 @@ export const quoteSchema = z
       .string()
       .nullable()
       .describe(
-        "Whose data the privacy that is left is about, this prompt included: example, or all rows of one user. Null: not limited.",
+        "Whose data the privacy that is left is about, this prompt included: one example, or all rows of one user. Null: not limited.",
       ),
     refusals: z.array(refusalSchema).describe("Empty if the transfer would be accepted now."),
   })

@@ -8,9 +8,18 @@ test.each([
   [
     { prompts: 1, epsilon: 1.23456, delta: 1e-5 },
     limit,
-    "1 prompt, epsilon 1.235 at delta 0.00001; the limit is epsilon 8 at delta 0.00001",
+    "1 prompt, epsilon 1.235 at delta 0.00001 for one example; the limit is epsilon 8 at delta 0.00001",
   ],
-  [{ prompts: 2, epsilon: 3, delta: 1e-5 }, null, "2 prompts, epsilon 3.000 at delta 0.00001; no limit is set"],
+  [
+    { prompts: 1, epsilon: 2, delta: 1e-5, unit: "all rows of one user" },
+    limit,
+    "1 prompt, epsilon 2.000 at delta 0.00001 for all rows of one user; the limit is epsilon 8 at delta 0.00001",
+  ],
+  [
+    { prompts: 2, epsilon: 3, delta: 1e-5 },
+    null,
+    "2 prompts, epsilon 3.000 at delta 0.00001 for one example; no limit is set",
+  ],
   [
     { prompts: 2, epsilon: null, delta: 1e-5 },
     null,

@@ -232,7 +232,7 @@ describe("privacy", () => {
       (await tenant.quote(promptOf(2, { privacy }).manifest, { ...OPTIONS, dataset: "mails" })).body;
     // An example's guarantee beside it leaves only one for examples, for whom the first run counts with twice the sensitivity.
     const [same, weakest] = [await quoted(ofUsers), await quoted(privacyRecord())];
-    expect([same.privacyUnit, weakest.privacyUnit]).toEqual(["all rows of one user", "example"]);
+    expect([same.privacyUnit, weakest.privacyUnit]).toEqual(["all rows of one user", "one example"]);
     expect(weakest.left.privacy).toBeLessThan(same.left.privacy);
     expect(await send(2, ofUsers)).toBe(202);
     expect(await shown()).toMatchObject({ prompts: 2, unit: "all rows of one user" });
