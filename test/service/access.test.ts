@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
+import { epsilonBounds } from "../../shared/privacy/accountant.ts";
+import type { GaussianRun } from "../../shared/privacy/run.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import { OPTIONS, type Provider, promptOf, STUDENT_FILE, startProvider, uploadOf } from "./provider.ts";
 
@@ -237,6 +239,34 @@ describe("privacy", () => {
     expect(await send(2, ofUsers)).toBe(202);
     expect(await shown()).toMatchObject({ prompts: 2, unit: "all rows of one user" });
     expect((await shown()).epsilon).toBeGreaterThan(alone);
+  });
+
+  test("of many different releases is what they compose to, from what was kept of the earlier ones, also where units differ", async () => {
+    const tenant = await provider.tenant({ privacy: { epsilon: 100, delta: 1e-5 } });
+    const runs: GaussianRun[] = [];
+    const release = async (seed: number, unit?: PrivacyRecord["unit"]) => {
+      const run = { sampleRate: 0.01, noiseMultiplier: 1 + seed / 10, steps: 500 };
+      const privacy = { ...privacyRecord({ epsilon: 2.2 }), ...run, ...(unit && { unit }) };
+      const { status } = await tenant.submit(uploadOf(promptOf(seed, { privacy }), { ...OPTIONS, dataset: "many" }));
+      expect(status).toBe(202);
+      runs.push(run);
+      return (await tenant.get("/v1/budget")).body.privacy.datasets[0];
+    };
+    let shown = { epsilon: 0, unit: "" };
+    for (let seed = 0; seed < 7; seed++) {
+      const before = shown.epsilon;
+      shown = await release(seed);
+      const { lower, upper } = epsilonBounds(runs, 1e-5);
+      expect(shown.epsilon).toBeGreaterThanOrEqual(lower);
+      expect(shown.epsilon).toBeLessThanOrEqual(upper * 1.002 + 1e-3);
+      expect(shown.epsilon).toBeGreaterThan(before);
+    }
+    const mixed = await release(7, { field: "user", rowsPerUnit: 3 });
+    const composed = runs.map((run, i) => (i < 7 ? run : { ...run, neighbouring: "replace-one" as const }));
+    const { lower, upper } = epsilonBounds(composed, 1e-5);
+    expect(mixed.unit).toBe("one example");
+    expect(mixed.epsilon).toBeGreaterThanOrEqual(lower);
+    expect(mixed.epsilon).toBeLessThanOrEqual(upper * 1.002 + 1e-3);
   });
 
   test("is told by a quote, to which the prompt isn't sent", async () => {
