@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
+import { startWorker } from "../../infra/local/worker.ts";
 import { epsilonBounds } from "../../shared/privacy/accountant.ts";
 import type { GaussianRun } from "../../shared/privacy/run.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
-import { OPTIONS, type Provider, promptOf, STUDENT_FILE, startProvider, uploadOf } from "./provider.ts";
+import { temporaryFolder } from "../helpers/temporary.ts";
+import { CREDENTIALS, OPTIONS, type Provider, promptOf, STUDENT_FILE, startProvider, uploadOf } from "./provider.ts";
 
 let provider: Provider;
 
@@ -172,6 +174,26 @@ function privacyRecord(change: { epsilon?: number } = {}) {
     ...change,
   };
 }
+
+test("an address whose guesses Cloudflare's rate limiter has counted is refused, whatever the instance remembers", async () => {
+  const bundle = await loadBundle();
+  const config = bundle.config.replace("limit = 30, period = 60", "limit = 2, period = 60");
+  const vars = { PEPPER: "pepper", ADMIN_SECRET: "x", CLIENT_ADDRESS_HEADER: "cf-connecting-ip" };
+  const folder = temporaryFolder();
+  const worker = await startWorker({ bundle: { ...bundle, config }, folder, port: 0, vars, credentials: CREDENTIALS });
+  try {
+    const ask = async (address: string) => {
+      const headers = { authorization: "Bearer guess", "cf-connecting-ip": address };
+      return (await fetch(`${worker.url}/v1/budget`, { headers })).status;
+    };
+    const statuses = [];
+    for (let i = 0; i < 4; i++) statuses.push(await ask("192.0.2.7"));
+    expect(statuses).toEqual([401, 401, 429, 429]);
+    expect(await ask("192.0.2.8")).toBe(401);
+  } finally {
+    await worker.close();
+  }
+});
 
 describe("privacy", () => {
   const limit = { privacy: { epsilon: 4, delta: 1e-5 } };
