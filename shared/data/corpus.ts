@@ -1,5 +1,6 @@
 import { ProblemError } from "../protocol/errors.ts";
-import { readLines, readTexts } from "./jsonl.ts";
+import { readTexts } from "./jsonl.ts";
+import { readLines } from "./rows/json-lines.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A line that ends a document in a plain-text corpus, as GPT-2's and TinyStories' corpora have it. */

@@ -1,16 +1,36 @@
-import { createReadStream } from "node:fs";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
-import { duplicateKeys, MAX_FAULTS, quote } from "../protocol/json.ts";
-import { refuseLfsPointer } from "../protocol/lfs.ts";
+import { MAX_FAULTS, quote } from "../protocol/json.ts";
 import type { ClassificationTask } from "../protocol/task.ts";
-import { jsonFault } from "./json-fault.ts";
-import { firstBadByte, notUtf8Text } from "./text-encoding.ts";
+import { rowsOf } from "./rows/open.ts";
+import { type Fields, type LineFault, TITLE } from "./rows/row.ts";
 
-/** A text of a million characters is a book, not an example; without a limit a file without line ends fills the memory. */
-export const MAX_LINE_BYTES = 1024 * 1024;
+/** A file of rows, and what its columns are called where not as here. */
+export interface DataFile {
+  readonly path: string;
+  readonly columns: Partial<Columns>;
+}
 
-const TITLE = "The data file is not valid";
-const NEWLINE = 10;
+/** The names of the columns that rows are made of. */
+export interface Columns {
+  readonly text: string;
+  readonly label: string;
+  readonly target: string;
+}
+
+const COLUMNS: Columns = { text: "text", label: "label", target: "target" };
+
+/** A data file whose columns have the usual names may be given by its path. */
+export type Data = string | DataFile;
+
+export const pathOf = (data: Data): string => (typeof data === "string" ? data : data.path);
+
+const columnsOf = (data: Data): Columns => ({ ...COLUMNS, ...(typeof data === "string" ? {} : data.columns) });
+
+/** A field of the row itself, not of every object. */
+const own = (row: Fields, name: string): unknown => (Object.hasOwn(row, name) ? row[name] : undefined);
+
+const noText = ({ text }: Columns) => `Has no ${quote(text)} that is a string.`;
+
 /** Of the lines that have a fault of one kind, so many are named beside the first. */
 const SHOWN_LINES = 5;
 
@@ -27,7 +47,8 @@ export interface Example {
  * @throws ProblemError with the line of every fault (up to a limit): broken JSON, no text, a missing or unknown label,
  *   a line that is too long or not UTF-8; or if there is no row at all or no such file
  */
-export async function readExamples(path: string, task: ClassificationTask): Promise<Example[]> {
+export async function readExamples(data: Data, task: ClassificationTask): Promise<Example[]> {
+  const columns = columnsOf(data);
   const indices = new Map(task.labels.map(({ name }, index) => [name, index]));
   const numbered = task.labels.some(({ name }) => isNumber(name));
   const byNumber = (label: unknown) => {
@@ -39,13 +60,15 @@ export async function readExamples(path: string, task: ClassificationTask): Prom
   const expected = numbered
     ? `a label's name (${names}; there are numbers among them, so a number is taken for a name, not for an index)`
     : `a label's name (${names}) or index (0 to ${indices.size - 1})`;
-  return readRows(path, (row) => {
-    const { text, label } = row;
-    if (typeof text !== "string") return 'Has no "text" that is a string.';
-    if (label === undefined) return `Has no "label"; it must be ${expected}.`;
-    const index = typeof label === "string" ? indices.get(label) : byNumber(label);
+  return readRows(data, [columns.text, columns.label], (row, { textOnly }) => {
+    const [text, label] = [own(row, columns.text), own(row, columns.label)];
+    if (typeof text !== "string") return noText(columns);
+    if (label === undefined) return `Has no ${quote(columns.label)}; it must be ${expected}.`;
+    const written = textOnly && typeof label === "string" && !indices.has(label) && /^\d+$/.test(label);
+    const value = written ? Number(label) : label;
+    const index = typeof value === "string" ? indices.get(value) : byNumber(value);
     if (!Number.isInteger(index) || (index as number) < 0 || (index as number) >= indices.size) {
-      return `The label is ${unknownLabel(label)}; it must be ${expected}.`;
+      return `The label is ${unknownLabel(value)}; it must be ${expected}.`;
     }
     return { text, label: index as number };
   });
@@ -68,20 +91,23 @@ function unknownLabel(label: unknown): string {
  *
  * @throws ProblemError as `readExamples`
  */
-export async function readTexts(path: string): Promise<string[]> {
-  return readRows(path, ({ text }) => (typeof text === "string" ? { text } : 'Has no "text" that is a string.')).then(
-    (rows) => rows.map(({ text }) => text),
-  );
+export async function readTexts(data: Data): Promise<string[]> {
+  const columns = columnsOf(data);
+  const rows = await readRows(data, [columns.text], (row) => {
+    const text = own(row, columns.text);
+    return typeof text === "string" ? { text } : noText(columns);
+  });
+  return rows.map(({ text }) => text);
 }
 
 /**
  * Groups a file's rows by a field: those with one value are one unit of privacy. A number and the string that shows it are the same value.
  * @throws ProblemError as `readTexts`, and with the lines of rows whose field is missing, empty, or neither a string nor a number
  */
-export async function readUnits(path: string, field: string): Promise<readonly (readonly number[])[]> {
+export async function readUnits(data: Data, field: string): Promise<readonly (readonly number[])[]> {
   const name = quote(field);
-  const keys = await readRows(path, (row) => {
-    const value = Object.hasOwn(row, field) ? row[field] : undefined;
+  const keys = await readRows(data, [field], (row) => {
+    const value = own(row, field);
     if (value === undefined) return `Has no ${name}, the unit of privacy.`;
     if (typeof value === "number") return { key: String(value) };
     if (typeof value === "string" && value !== "") return { key: value };
@@ -94,8 +120,8 @@ export async function readUnits(path: string, field: string): Promise<readonly (
  * Refuses a file as public that has a private file's unit of privacy.
  * @throws ProblemError with the lines of rows that have the field
  */
-export async function refuseUnits(path: string, field: string): Promise<void> {
-  await readRows(path, (row) => {
+export async function refuseUnits(data: Data, field: string): Promise<void> {
+  await readRows(data, [columnsOf(data).text, field], (row) => {
     if (!Object.hasOwn(row, field)) return {};
     return `Has ${quote(field)}, the unit of privacy of the private data: a public row belongs to nobody. Remove the field, or the row.`;
   });
@@ -113,30 +139,39 @@ export interface TargetRow {
  *
  * @throws ProblemError as `readExamples`, also for a target that is missing, no string, or empty
  */
-export async function readTargets(path: string): Promise<TargetRow[]> {
-  return readRows(path, ({ text, target }, line) => {
-    if (typeof text !== "string") return 'Has no "text" that is a string.';
-    if (target === undefined) return 'Has no "target": the task is a generation, whose rows have the answer there.';
-    if (typeof target !== "string") return 'Its "target" is no string.';
-    if (target.trim() === "") return 'Its "target" is empty.';
+export async function readTargets(data: Data): Promise<TargetRow[]> {
+  const columns = columnsOf(data);
+  const name = quote(columns.target);
+  return readRows(data, [columns.text, columns.target], (row, { at: line }) => {
+    const [text, target] = [own(row, columns.text), own(row, columns.target)];
+    if (typeof text !== "string") return noText(columns);
+    if (target === undefined) return `Has no ${name}: the task is a generation, whose rows have the answer there.`;
+    if (typeof target !== "string") return `Its ${name} is no string.`;
+    if (target.trim() === "") return `Its ${name} is empty.`;
     return { text, target, line };
   });
 }
 
-/** @param read gives the row's value, or says what is wrong with it */
+/**
+ * @param fields that are asked for
+ * @param read gives the row's value, or says what is wrong with it
+ */
 async function readRows<T extends object>(
-  path: string,
-  read: (row: Record<string, unknown>, line: number) => T | string,
+  data: Data,
+  fields: readonly string[],
+  read: (row: Fields, place: { readonly at: number; readonly textOnly: boolean }) => T | string,
 ): Promise<T[]> {
+  const path = pathOf(data);
   const rows: T[] = [];
   const faults = new LineFaults(path);
-  let number = 0;
-  for await (const line of readLines(path)) {
-    number += 1;
-    const row = typeof line === "string" ? readLine(line, (fields) => read(fields, number)) : line;
-    if (row === undefined) continue;
-    if ("fault" in row) faults.add(number, row as LineFault);
-    else rows.push(row as T);
+  for await (const given of rowsOf(path, fields)) {
+    const { at } = given;
+    if (given.fields === undefined) faults.add(at, given.fault);
+    else {
+      const row = read(given.fields, { at, textOnly: given.textOnly ?? false });
+      if (typeof row === "string") faults.add(at, { fault: row });
+      else rows.push(row);
+    }
     if (faults.isFull) break;
   }
   if (faults.list.length > 0) {
@@ -144,14 +179,6 @@ async function readRows<T extends object>(
   }
   if (rows.length === 0) throw new ProblemError(TITLE, `${path} has no rows.`);
   return rows;
-}
-
-/** What is wrong with a line. */
-export interface LineFault {
-  /** Its kind, the same for every line that has it. */
-  readonly fault: string;
-  /** The character (where the line is no text, the byte) that it begins with, from 1. */
-  readonly column?: number | undefined;
 }
 
 /** The faults of a file: one of each kind, with the lines that have it. */
@@ -181,82 +208,5 @@ class LineFaults {
       const more = count === 1 ? "1 more line" : `${count} more lines`;
       return { at, message: `${message} (So in ${more}: ${lines.join(", ")}${count > lines.length ? ", …" : ""}.)` };
     });
-  }
-}
-
-/** The row's value, what is wrong with it, or undefined for a blank line. Never quotes the line: it may be private. */
-function readLine<T extends object>(
-  line: string,
-  read: (row: Record<string, unknown>) => T | string,
-): T | LineFault | undefined {
-  if (line.trim() === "") return undefined;
-  let row: unknown;
-  try {
-    row = JSON.parse(line);
-  } catch {
-    const { kind, column } = jsonFault(line);
-    return { fault: kind, column };
-  }
-  if (Array.isArray(row)) return { fault: "Is a JSON array; every row must be an object on a line of its own." };
-  if (typeof row !== "object" || row === null) return { fault: "Is not a JSON object." };
-  if (duplicateKeys(line).length > 0) return { fault: "Has a key twice." };
-  const value = read(row as Record<string, unknown>);
-  return typeof value === "string" ? { fault: value } : value;
-}
-
-/**
- * The lines of a UTF-8 file without their ends, or what is wrong with a line.
- *
- * @throws ProblemError if the file can't be read
- */
-export async function* readLines(path: string): AsyncGenerator<string | LineFault> {
-  let parts: Buffer[] = [];
-  let length = 0;
-  let number = 0;
-  const finish = () => {
-    const line =
-      length > MAX_LINE_BYTES
-        ? {
-            fault: `Is longer than ${MAX_LINE_BYTES} bytes. Rows stand on lines of their own, which end with LF or CRLF.`,
-          }
-        : decode(Buffer.concat(parts), number === 0);
-    [parts, length] = [[], 0];
-    number++;
-    return line;
-  };
-  try {
-    for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-      if (number === 0 && length === 0) refuseOtherFormats(chunk, path);
-      let start = 0;
-      for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
-        parts.push(chunk.subarray(start, end));
-        length += end - start;
-        yield finish();
-        start = end + 1;
-      }
-      length += chunk.length - start;
-      // What is over the limit is counted, not kept.
-      if (length <= MAX_LINE_BYTES) parts.push(chunk.subarray(start));
-    }
-  } catch (cause) {
-    if (!(cause instanceof Error && "code" in cause)) throw cause;
-    throw new ProblemError(TITLE, `${path} can't be read (${cause.code}).`, { cause });
-  }
-  if (length > 0) yield finish();
-}
-
-/** @throws ProblemError if a file's first bytes show that it is no UTF-8 text, or a Git LFS pointer */
-function refuseOtherFormats(start: Uint8Array, path: string): void {
-  refuseLfsPointer(start, path, TITLE);
-  const reason = notUtf8Text(start);
-  if (reason !== undefined) throw new ProblemError(TITLE, `${path} ${reason}.`, { status: 422 });
-}
-
-function decode(bytes: Uint8Array, first: boolean): string | LineFault {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    return first && text.startsWith("\ufeff") ? text.slice(1) : text;
-  } catch {
-    return { fault: "Is not UTF-8 text, from this byte of the line on.", column: firstBadByte(bytes) };
   }
 }

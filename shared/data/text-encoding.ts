@@ -1,11 +1,9 @@
 /** What begins files that aren't text; see each format's specification. */
 const MAGIC: readonly (readonly [string, string])[] = [
-  ["1f8b", "is compressed with gzip; uncompress it first"],
   ["28b52ffd", "is compressed with Zstandard; uncompress it first"],
   ["425a68", "is compressed with bzip2; uncompress it first"],
   ["fd377a585a00", "is compressed with xz; uncompress it first"],
   ["504b0304", "is a zip archive or an office document; save its rows as UTF-8 text"],
-  ["50415231", "is a Parquet file; save its rows as JSONL (pandas' to_json with orient='records' and lines=True)"],
   ["4152524f5731", "is an Arrow file; save its rows as JSONL (pandas' to_json with orient='records' and lines=True)"],
 ];
 

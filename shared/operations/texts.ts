@@ -1,6 +1,6 @@
 import { type Encoded, encoder } from "../data/encode.ts";
 import { type EncodedTarget, targetEncoder } from "../data/encode-target.ts";
-import { readExamples, readTargets, readTexts } from "../data/jsonl.ts";
+import { type Data, pathOf, readExamples, readTargets, readTexts } from "../data/jsonl.ts";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { MAX_FAULTS } from "../protocol/json.ts";
 import { type ClassificationTask, type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
@@ -14,8 +14,8 @@ export type Say = (text: string) => void;
  * The texts of a JSONL file in the task's template, as tokens; says how many were shortened.
  * @throws ProblemError for a file that can't be read, a task that doesn't fit the model, or a text that is left without a token
  */
-export async function encodedTexts(path: string, task: Task, model: OpenModel, say?: Say): Promise<Encoded[]> {
-  return encodeAll(await readTexts(path), path, task, model, say);
+export async function encodedTexts(data: Data, task: Task, model: OpenModel, say?: Say): Promise<Encoded[]> {
+  return encodeAll(await readTexts(data), pathOf(data), task, model, say);
 }
 
 /**
@@ -24,28 +24,28 @@ export async function encodedTexts(path: string, task: Task, model: OpenModel, s
  * @param openStudent undefined for a student that was cut from the target
  */
 export async function publicTexts(
-  path: string,
+  data: Data,
   task: Task,
   target: OpenModel,
   openStudent: OpenModel | undefined,
   say?: Say,
 ) {
-  const texts = await encodedTexts(path, task, target, say);
-  const studentTexts = openStudent ? await encodedTexts(path, task, openStudent) : texts;
-  return { file: path, texts, studentTexts };
+  const texts = await encodedTexts(data, task, target, say);
+  const studentTexts = openStudent ? await encodedTexts(data, task, openStudent) : texts;
+  return { file: data, texts, studentTexts };
 }
 
 /** Labelled rows likewise. @throws ProblemError also for a label that the task hasn't */
 export async function encodedExamples(
-  path: string,
+  data: Data,
   task: ClassificationTask,
   model: OpenModel,
   say?: Say,
 ): Promise<LabelledText[]> {
-  const examples = await readExamples(path, task);
+  const examples = await readExamples(data, task);
   const encoded = await encodeAll(
     examples.map(({ text }) => text),
-    path,
+    pathOf(data),
     task,
     model,
     say,
@@ -58,7 +58,7 @@ export async function encodedExamples(
  * @throws ProblemError as `encodedTexts`, also with the line of every row whose target is missing or has no room
  */
 export async function encodedTargets(
-  path: string,
+  data: Data,
   task: GenerationTask,
   { tokenizer, model }: OpenModel,
   say?: Say,
@@ -66,7 +66,8 @@ export async function encodedTargets(
   const encode = await targetEncoder(task, tokenizer, model.kind);
   const encoded: EncodedTarget[] = [];
   const faults: Fault[] = [];
-  const rows = await readTargets(path);
+  const path = pathOf(data);
+  const rows = await readTargets(data);
   for (const [i, row] of (await encode(rows)).entries()) {
     if (typeof row !== "string") encoded.push(row);
     else if (faults.length < MAX_FAULTS) faults.push({ at: `${path}:${rows[i]!.line}`, message: row });
@@ -84,9 +85,9 @@ export type TaskRows =
   | { readonly kind: "generation"; readonly task: GenerationTask; readonly rows: readonly EncodedTarget[] };
 
 /** `encodedExamples` or `encodedTargets`. */
-export async function encodedRows(path: string, task: Task, model: OpenModel, say?: Say): Promise<TaskRows> {
-  if (isGeneration(task)) return { kind: "generation", task, rows: await encodedTargets(path, task, model, say) };
-  return { kind: "classification", task, rows: await encodedExamples(path, task, model, say) };
+export async function encodedRows(data: Data, task: Task, model: OpenModel, say?: Say): Promise<TaskRows> {
+  if (isGeneration(task)) return { kind: "generation", task, rows: await encodedTargets(data, task, model, say) };
+  return { kind: "classification", task, rows: await encodedExamples(data, task, model, say) };
 }
 
 async function encodeAll(

@@ -1,4 +1,5 @@
 import type { Encoded } from "../data/encode.ts";
+import type { Data } from "../data/jsonl.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import type { LossName, Manifest, StartName } from "../protocol/manifest.ts";
 import type { Watch } from "../training/events.ts";
@@ -24,7 +25,7 @@ export interface TransferRequest {
     readonly id: string;
     readonly digest: string;
     /** The rows. */
-    readonly file: string;
+    readonly file: Data;
     /** The same texts as either model reads them. */
     readonly texts: readonly Encoded[];
     readonly studentTexts: readonly Encoded[];

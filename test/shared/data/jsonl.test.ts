@@ -1,15 +1,9 @@
-import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { jsonFault } from "../../../shared/data/json-fault.ts";
-import {
-  MAX_LINE_BYTES,
-  readExamples,
-  readLines,
-  readTexts,
-  readUnits,
-  refuseUnits,
-} from "../../../shared/data/jsonl.ts";
+import { readExamples, readTexts, readUnits, refuseUnits } from "../../../shared/data/jsonl.ts";
+import { readLines } from "../../../shared/data/rows/json-lines.ts";
+import { MAX_ROW_BYTES } from "../../../shared/data/rows/row.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
 import { rejection } from "../../helpers/problem.ts";
 import { temporaryFile } from "../../helpers/temporary.ts";
@@ -61,7 +55,7 @@ test("every fault is reported with its line, and no text is quoted", async () =>
     '{"text": 5, "label": 0}',
     '["secret"]',
     '{"text": "secret", "text": "secret", "label": 0}',
-    `{"text": "${"x".repeat(MAX_LINE_BYTES)}", "label": 0}`,
+    `{"text": "${"x".repeat(MAX_ROW_BYTES)}", "label": 0}`,
     '{"text": "secret", "label": {"note": "secret"}}',
     '{"text": "secret", "label": 1}',
   ];
@@ -167,9 +161,8 @@ test.each<[string, Uint8Array, RegExp]>([
   ],
   ["UTF-32", Buffer.from([...row].flatMap((c) => [c.charCodeAt(0), 0, 0, 0])), /is UTF-32 text/],
   ["UTF-32 with a mark", Buffer.from([0xff, 0xfe, 0, 0, 0x7b, 0, 0, 0]), /is UTF-32 text/],
-  ["gzip", gzipSync(row), /compressed with gzip/],
   ["a spreadsheet", Buffer.from("PK\x03\x04"), /zip archive or an office document/],
-  ["Parquet", Buffer.from("PAR1\x15"), /Parquet file/],
+  ["damaged Parquet", Buffer.from("PAR1\x15"), /damaged Parquet file/],
   ["zero bytes", Buffer.from(`{"text": "a\0\0"}`), /has zero bytes/],
   [
     "a Git LFS pointer",

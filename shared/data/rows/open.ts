@@ -1,0 +1,64 @@
+import { ProblemError } from "../../protocol/errors.ts";
+import { beginsAs, textBytes } from "./bytes.ts";
+import { delimited } from "./delimited.ts";
+import { jsonArray } from "./json-array.ts";
+import { jsonLines } from "./json-lines.ts";
+import { parquetRows } from "./parquet.ts";
+import { type Row, TITLE } from "./row.ts";
+
+/** The kinds of data files. */
+type Format = "jsonLines" | "jsonArray" | "delimited" | "parquet";
+
+const BY_NAME: Readonly<Record<string, Format>> = {
+  jsonl: "jsonLines",
+  ndjson: "jsonLines",
+  csv: "delimited",
+  tsv: "delimited",
+  parquet: "parquet",
+};
+
+/**
+ * The rows of a data file: JSON lines, a JSON array, comma- or tab-separated values, each also compressed with gzip, or Parquet.
+ *
+ * @param fields that are asked for: of Parquet nothing else is read
+ * @throws ProblemError if the file can't be read or isn't what its name or its beginning says
+ */
+export async function* rowsOf(path: string, fields: readonly string[]): AsyncGenerator<Row> {
+  switch (await formatOf(path)) {
+    case "jsonLines":
+      return yield* jsonLines(path);
+    case "jsonArray":
+      return yield* jsonArray(path);
+    case "delimited":
+      return yield* delimited(path);
+    case "parquet":
+      return yield* parquetRows(path, fields);
+  }
+}
+
+const PARQUET = Buffer.from("PAR1");
+
+/** By the name's end where it says it, else by how the file begins. */
+async function formatOf(path: string): Promise<Format> {
+  const [, ending = ""] = /\.([a-z]+)(?:\.gz)?$/i.exec(path) ?? [];
+  const named = BY_NAME[ending.toLowerCase()];
+  const isParquet = await beginsAs(path, PARQUET);
+  if (isParquet !== (named === "parquet")) {
+    if (isParquet) return "parquet";
+    throw new ProblemError(TITLE, `${path} is no Parquet file, though it is called one.`, { status: 422 });
+  }
+  return named ?? (await sniffed(path));
+}
+
+async function sniffed(path: string): Promise<Format> {
+  for await (const chunk of textBytes(path)) {
+    const start = chunk
+      .toString("utf8")
+      .replace(/^\ufeff/, "")
+      .trimStart();
+    if (start.startsWith("{")) return "jsonLines";
+    if (/^\[\s*(\{|$)/.test(start)) return "jsonArray";
+    return /^[^\n]*[,;\t|]/.test(start) || /^"?text"?\r?$/m.test(start.split("\n", 1)[0]!) ? "delimited" : "jsonLines";
+  }
+  return "jsonLines";
+}
