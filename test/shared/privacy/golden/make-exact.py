@@ -65,8 +65,12 @@ class Direction:
         return log(total * self.step / (self.sigma * sqrt(2 * pi)))
 
     def saddle(self, delta):
-        """A tilt near the saddle point of the answer, and the deviation there, in double precision: any tilt gives the same epsilon."""
+        """
+        A tilt near the saddle point of the answer, and the deviation there, in double precision: any tilt gives the same epsilon. Where far and
+        unlikely losses take the moment over (its variance jumps), the tilt stays below.
+        """
         q, sigma, steps = float(self.q), float(self.sigma), self.steps
+        found = None
         for tilt in np.geomspace(1e-3, 1e3, 120):
             power = tilt + 1 if self.sign > 0 else -tilt
             x = np.linspace(-9 * sigma + min(0, power), 9 * sigma + max(0, power), 20001)
@@ -77,9 +81,13 @@ class Direction:
             weights /= weights.sum()
             mean = (weights * self.sign * logs).sum()
             variance = (weights * (self.sign * logs - mean) ** 2).sum()
+            if found and variance > 2 * found[1]:
+                break
+            found = tilt, variance
             bound = steps * (moment - tilt * mean) - np.log(tilt * (1 + tilt) * np.sqrt(2 * np.pi * steps * variance))
             if bound <= np.log(float(delta)):
                 break
+        tilt, variance = found
         return mpf(float(tilt)), mpf(float(np.sqrt(steps * variance)))
 
     def epsilon(self, delta, tilt, deviation, fine):
@@ -117,7 +125,7 @@ def composed(q, sigma, steps, delta):
         direction = Direction(q, sigma, steps, sign, 1)
         tilt, deviation = direction.saddle(delta)
         rough = direction.epsilon(delta, tilt, deviation, 1)
-        again = Direction(q, sigma, steps, sign, mpf("1.3")).epsilon(delta, tilt * mpf("1.1"), deviation, mpf("1.3"))
+        again = Direction(q, sigma, steps, sign, mpf("1.3")).epsilon(delta, tilt * mpf("0.9"), deviation, mpf("1.3"))
         if abs(rough - again) > mpf("1e-25") * (1 + rough):
             raise SystemExit(f"not converged: {q} {sigma} {steps} {delta}: {rough} {again}")
         answers.append(again)
