@@ -1,12 +1,15 @@
 import type { Device } from "../shared/graph/engine.ts";
 import type { Precision } from "../shared/models/model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
-import { InterruptedError } from "../shared/training/loop.ts";
 
 /** A stream as far as output needs it. */
 export interface Sink {
   write(text: string): unknown;
   readonly isTTY?: boolean;
+  /** Of a terminal: how wide it is now, and how to be told when that changes. */
+  readonly columns?: number;
+  on?(event: "resize", listener: () => void): unknown;
+  off?(event: "resize", listener: () => void): unknown;
 }
 
 /** How commands talk: results on stdout, everything else on stderr. */
@@ -17,6 +20,8 @@ export interface Io {
   row(line: string): void;
   /** A line for the user. */
   message(text: string): void;
+  /** Sends messages where a display of progress makes room for them; undefined when it has ended. */
+  showMessages(display: ((text: string) => void) | undefined): void;
   /** Whether results are JSON. */
   readonly json: boolean;
   /** Where every step's loss is written, if anywhere. */
@@ -44,10 +49,14 @@ export interface CommonOptions {
 
 /** @param options asked at every use, since they are parsed after this is made */
 export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOptions): Io {
+  let display: ((text: string) => void) | undefined;
   return {
     result: (value, text) => stdout.write(`${options().json ? JSON.stringify(value) : text}\n`),
     row: (line) => stdout.write(`${line}\n`),
-    message: (text) => stderr.write(`${printable(text)}\n`),
+    message: (text) => (display ? display(printable(text)) : stderr.write(`${printable(text)}\n`)),
+    showMessages(next) {
+      display = next;
+    },
     get json() {
       return options().json === true;
     },
@@ -79,23 +88,27 @@ function printable(text: string): string {
   );
 }
 
+/** A command was stopped by its user, after what could be kept was. Its message says what is kept and how to go on. */
+export class StoppedError extends Error {
+  override readonly name = "StoppedError";
+}
+
 /**
  * Tells the user why a command failed: a problem with every fault, or that it is a bug.
  *
  * @returns the exit code
  */
 export function reportFailure(error: unknown, io: Io): number {
-  if (error instanceof InterruptedError) {
-    const { step } = error;
-    io.message(
-      step === 0 ? "Stopped." : `Stopped after step ${step}. The same command with --resume goes on from there.`,
-    );
+  if (error instanceof StoppedError) {
+    io.message(error.message);
     return 130;
   }
   if (error instanceof ProblemError) {
     const { title, detail, faults } = error;
     if (io.json) io.result({ error: { title, detail, faults } }, "");
-    io.message(`${title}: ${detail}`);
+    // A detail that only strings the faults together would say them twice.
+    const said = faults.length > 0 && faults.every(({ message }) => detail.includes(message.replace(/\.$/, "")));
+    io.message(said ? `${title}:` : `${title}: ${detail}`);
     for (const { at, message } of faults) io.message(`  ${at}: ${message}`);
     return 1;
   }

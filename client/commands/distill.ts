@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { readCorpus } from "../../shared/data/corpus.ts";
 import { distillStudent, writeStudent } from "../../shared/operations/distill.ts";
 import { loadModel, requireFullPrecision } from "../inputs.ts";
-import { engineRun } from "../long-run.ts";
+import { engineRun, resumable } from "../long-run.ts";
 import { layerList, type WeightTrainingOptions, withWeightTraining } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
@@ -36,7 +36,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const tokens = await readCorpus(options.corpus, teacher.tokenizer);
   const state = { path: out.statePath, resume };
   const request = { teacher, tokens, layers, steps, batchSize, length, learningRate, seed, state };
-  const student = await engineRun(io, (engine, watch) => distillStudent(request, engine, watch));
+  const student = await engineRun(io, resumable, (engine, watch) => distillStudent(request, engine, watch));
   await out.finish((folder) => writeStudent(folder, student, request));
   const { loss } = student;
   io.result(

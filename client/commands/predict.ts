@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { predictRows } from "../../shared/operations/predict.ts";
 import { encodedTexts } from "../../shared/operations/texts.ts";
 import { loadModel, loadPromptAndTask } from "../inputs.ts";
-import { engineRun } from "../long-run.ts";
+import { engineRun, nothingWritten } from "../long-run.ts";
 import type { Io } from "../output.ts";
 
 interface Options {
@@ -28,7 +28,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const model = await loadModel(options.model, io);
   const { prompt, task } = await loadPromptAndTask(options, model, io);
   const texts = await encodedTexts(options.data, task, model, io.message);
-  const rows = await engineRun(io, (engine, watch) =>
+  const rows = await engineRun(io, nothingWritten, (engine, watch) =>
     predictRows({ model, task, prompt: prompt.value }, texts, engine, watch),
   );
   for (const row of rows) io.row(JSON.stringify(row));

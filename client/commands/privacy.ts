@@ -18,7 +18,7 @@ import { rdpEpsilon } from "../../shared/privacy/rdp.ts";
 import { REPETITIONS, type Repetitions, repeatAndSelectEpsilon } from "../../shared/privacy/repeat-and-select.ts";
 import { deltaFaults, type GaussianRun, refuseFaults, runFaults } from "../../shared/privacy/run.ts";
 import type { Bounds } from "../../shared/privacy/solve.ts";
-import { explainPrivacy, verifyRecord } from "../../shared/privacy/statement.ts";
+import { attackFigures, explainPrivacy, verifyRecord } from "../../shared/privacy/statement.ts";
 import { stepsFor } from "../../shared/privacy/steps.ts";
 import { unitText } from "../../shared/privacy/unit.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
@@ -250,8 +250,9 @@ async function printStatement(folder: string, io: Io): Promise<void> {
     const detail = `${folder} claims what its own numbers don't give.`;
     throw new ProblemError("The privacy record is not true", detail, { faults });
   }
-  const statement = explainPrivacy(record);
-  io.result({ ...record, computedEpsilon: epsilon, statement }, statement);
+  const attacks = attackFigures(record);
+  const statement = explainPrivacy(record, attacks);
+  io.result({ ...record, computedEpsilon: epsilon, attacks, statement }, statement);
 }
 
 /** @throws ProblemError with every number that is out of the accountants' range */

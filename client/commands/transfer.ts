@@ -8,7 +8,7 @@ import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { TRANSFER_DEFAULTS } from "../../shared/protocol/transfer.ts";
 import { describeTravel } from "../describe-travel.ts";
 import { loadModel, loadPrompt, requireManifest } from "../inputs.ts";
-import { engineRun } from "../long-run.ts";
+import { engineRun, resumable } from "../long-run.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
 import { neutralId } from "../public-names.ts";
@@ -91,7 +91,7 @@ async function run(options: Options, io: Io): Promise<void> {
     seed,
     state: { path: out.statePath, resume },
   };
-  const moved = await engineRun(io, (engine, watch) =>
+  const moved = await engineRun(io, resumable, (engine, watch) =>
     transferAs(task, request, {
       use: (_, run) => run(engine),
       bareStates: (_, compute) => compute(),
