@@ -1,16 +1,8 @@
 import type { Device } from "../shared/graph/engine.ts";
 import type { Precision } from "../shared/models/model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
-
-/** A stream as far as output needs it. */
-export interface Sink {
-  write(text: string): unknown;
-  readonly isTTY?: boolean;
-  /** Of a terminal: how wide it is now, and how to be told when that changes. */
-  readonly columns?: number;
-  on?(event: "resize", listener: () => void): unknown;
-  off?(event: "resize", listener: () => void): unknown;
-}
+import { askYesOrNo } from "./ask.ts";
+import type { Sink } from "./sink.ts";
 
 /** How commands talk: results on stdout, everything else on stderr. */
 export interface Io {
@@ -22,6 +14,8 @@ export interface Io {
   message(text: string): void;
   /** Sends messages where a display of progress makes room for them; undefined when it has ended. */
   showMessages(display: ((text: string) => void) | undefined): void;
+  /** Asks the user yes or no; undefined where nobody can be asked. */
+  confirm(question: string): Promise<boolean | undefined>;
   /** Whether results are JSON. */
   readonly json: boolean;
   /** Where every step's loss is written, if anywhere. */
@@ -57,6 +51,7 @@ export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOption
     showMessages(next) {
       display = next;
     },
+    confirm: (question) => askYesOrNo(question, stderr),
     get json() {
       return options().json === true;
     },

@@ -21,11 +21,12 @@ import { registerTransfer } from "./commands/transfer.ts";
 import { registerTune } from "./commands/tune.ts";
 import { registerWait } from "./commands/wait.ts";
 import { wholeNumber } from "./options.ts";
-import { createIo, type Io, reportFailure, type Sink } from "./output.ts";
+import { createIo, type Io, reportFailure } from "./output.ts";
+import type { Sink } from "./sink.ts";
 
 const EXAMPLES = `
 Examples:
-  softpost distill --teacher models/target --corpus public.txt --layers 0,-1 --out models/student
+  softpost distill --target models/target --public public.txt --layers 0,-1 --out models/student
   softpost tune --model models/student --task task.json --train private.jsonl --out prompt
   softpost tune --model models/student --task task.json --train private.jsonl --epsilon 8 --delta 1e-5 --out prompt
   softpost transfer --target models/target --student models/student --prompt prompt --public public.jsonl --out moved

@@ -1,5 +1,5 @@
 import type { TrainingEvent } from "../shared/training/events.ts";
-import type { Sink } from "./output.ts";
+import type { Sink } from "./sink.ts";
 import { bytes, duration } from "./words.ts";
 
 /** Where no terminal is, a line now and then is enough. */

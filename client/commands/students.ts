@@ -87,6 +87,18 @@ async function get(id: string, options: Options, io: Io): Promise<void> {
   const records = digestRecords(io);
   for (const file of student.files) await records.keep(join(out, file.name), file);
   const told = `${out}: student ${id} of ${student.target.id}, ${bytes(total)}, digests checked`;
-  const tune = next("tune", "--model", out, "--task", "task.json", "--train", "private.jsonl", "--epsilon", "8", "--out", "prompt");
+  const tune = next(
+    "tune",
+    "--model",
+    out,
+    "--task",
+    "task.json",
+    "--train",
+    "private.jsonl",
+    "--epsilon",
+    "8",
+    "--out",
+    "prompt",
+  );
   io.result({ id, digest: student.digest, bytes: total, out }, `${told}\n${tune}`);
 }

@@ -5,15 +5,24 @@ import type { TrainingEvent } from "../../shared/training/events.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import { follow } from "../api/events.ts";
+import { describeTransfer } from "../describe-transfer.ts";
 import { longRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
-import { describe } from "./status.ts";
+
+const EXAMPLE = `
+Ctrl-C stops watching, not the transfer.
+
+Example:
+  softpost wait ID
+
+Next: softpost download ID --out DIR`;
 
 /** `softpost wait`: follows a transfer to its end, and fails if the transfer does. */
 export function registerWait(program: Command, io: Io): void {
   withConnection(program.command("wait"))
     .description("follow a transfer until it has finished")
     .argument("<id>", "the transfer")
+    .addHelpText("after", EXAMPLE)
     .action((id: string, options: ConnectionOptions) => run(id, options, io));
 }
 
@@ -30,10 +39,10 @@ async function run(id: string, options: ConnectionOptions, io: Io): Promise<void
   if (transfer.state !== "succeeded") {
     throw new ProblemError(
       `The transfer ${transfer.state === "failed" ? "failed" : "was cancelled"}`,
-      describe(transfer),
+      describeTransfer(transfer).join("\n"),
     );
   }
-  io.result(transfer, `${describe(transfer)}. Next: softpost download ${id} --out DIR`);
+  io.result(transfer, describeTransfer(transfer).join("\n"));
 }
 
 /** Turns a transfer's progress into the events that the progress display understands. */

@@ -10,6 +10,7 @@ import { firstBadByte, notUtf8Text } from "./text-encoding.ts";
 export const MAX_LINE_BYTES = 1024 * 1024;
 
 const TITLE = "The data file is not valid";
+const NO_TEXT = 'Has no "text" that is a string.';
 const NEWLINE = 10;
 /** Of the lines that have a fault of one kind, so many are named beside the first. */
 const SHOWN_LINES = 5;
@@ -41,7 +42,7 @@ export async function readExamples(path: string, task: ClassificationTask): Prom
     : `a label's name (${names}) or index (0 to ${indices.size - 1})`;
   return readRows(path, (row) => {
     const { text, label } = row;
-    if (typeof text !== "string") return 'Has no "text" that is a string.';
+    if (typeof text !== "string") return NO_TEXT;
     if (label === undefined) return `Has no "label"; it must be ${expected}.`;
     const index = typeof label === "string" ? indices.get(label) : byNumber(label);
     if (!Number.isInteger(index) || (index as number) < 0 || (index as number) >= indices.size) {
@@ -69,9 +70,35 @@ function unknownLabel(label: unknown): string {
  * @throws ProblemError as `readExamples`
  */
 export async function readTexts(path: string): Promise<string[]> {
-  return readRows(path, ({ text }) => (typeof text === "string" ? { text } : 'Has no "text" that is a string.')).then(
-    (rows) => rows.map(({ text }) => text),
+  return readRows(path, ({ text }) => (typeof text === "string" ? { text } : NO_TEXT)).then((rows) =>
+    rows.map(({ text }) => text),
   );
+}
+
+/** A row of texts to predict, with whatever else it has. */
+export interface TextRow {
+  readonly text: string;
+  /** The row's other fields, in their order, as `JSON.stringify` writes them again: digit for digit, also numbers that a double can't hold. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads rows `{"text": string}` with their other fields.
+ *
+ * @throws ProblemError as `readExamples`
+ */
+export async function readTextRows(path: string): Promise<TextRow[]> {
+  return readRows(path, ({ text }, _, line) => {
+    if (typeof text !== "string") return NO_TEXT;
+    const { text: __, ...fields } = JSON.parse(line, keepDigits);
+    return { text, fields };
+  });
+}
+
+/** A reviver for `JSON.parse`, by which an id of twenty digits stays what it is. */
+function keepDigits(_: string, value: unknown, { source }: { readonly source?: string } = {}): unknown {
+  if (typeof value !== "number" || source === undefined || String(value) === source) return value;
+  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(source);
 }
 
 /**
@@ -115,7 +142,7 @@ export interface TargetRow {
  */
 export async function readTargets(path: string): Promise<TargetRow[]> {
   return readRows(path, ({ text, target }, line) => {
-    if (typeof text !== "string") return 'Has no "text" that is a string.';
+    if (typeof text !== "string") return NO_TEXT;
     if (target === undefined) return 'Has no "target": the task is a generation, whose rows have the answer there.';
     if (typeof target !== "string") return 'Its "target" is no string.';
     if (target.trim() === "") return 'Its "target" is empty.';
@@ -126,14 +153,14 @@ export async function readTargets(path: string): Promise<TargetRow[]> {
 /** @param read gives the row's value, or says what is wrong with it */
 async function readRows<T extends object>(
   path: string,
-  read: (row: Record<string, unknown>, line: number) => T | string,
+  read: (row: Record<string, unknown>, number: number, line: string) => T | string,
 ): Promise<T[]> {
   const rows: T[] = [];
   const faults = new LineFaults(path);
   let number = 0;
   for await (const line of readLines(path)) {
     number += 1;
-    const row = typeof line === "string" ? readLine(line, (fields) => read(fields, number)) : line;
+    const row = typeof line === "string" ? readLine(line, (fields) => read(fields, number, line)) : line;
     if (row === undefined) continue;
     if ("fault" in row) faults.add(number, row as LineFault);
     else rows.push(row as T);

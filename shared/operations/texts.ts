@@ -1,6 +1,6 @@
 import { type Encoded, encoder } from "../data/encode.ts";
 import { type EncodedTarget, targetEncoder } from "../data/encode-target.ts";
-import { readExamples, readTargets, readTexts } from "../data/jsonl.ts";
+import { readExamples, readTargets, readTextRows, readTexts, type TextRow } from "../data/jsonl.ts";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { MAX_FAULTS } from "../protocol/json.ts";
 import { type ClassificationTask, type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
@@ -16,6 +16,24 @@ export type Say = (text: string) => void;
  */
 export async function encodedTexts(path: string, task: Task, model: OpenModel, say?: Say): Promise<Encoded[]> {
   return encodeAll(await readTexts(path), path, task, model, say);
+}
+
+/** The same with the rows' other fields. @throws ProblemError as `encodedTexts` */
+export async function encodedTextRows(
+  path: string,
+  task: Task,
+  model: OpenModel,
+  say?: Say,
+): Promise<{ readonly texts: Encoded[]; readonly fields: readonly TextRow["fields"][] }> {
+  const rows = await readTextRows(path);
+  const texts = await encodeAll(
+    rows.map(({ text }) => text),
+    path,
+    task,
+    model,
+    say,
+  );
+  return { texts, fields: rows.map(({ fields }) => fields) };
 }
 
 /**

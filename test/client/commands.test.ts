@@ -82,7 +82,7 @@ test("the whole method: distill, tune with and without privacy, transfer, evalua
   const corpus = temporaryFile("corpus.txt", "The film was good. The story was bad. ".repeat(20));
   const few = ["--steps", "3", "--batch-size", "4"];
 
-  const distilled = ["--teacher", fixture("tiny-gpt2"), "--corpus", corpus, "--max-length", "16", ...few];
+  const distilled = ["--target", fixture("tiny-gpt2"), "--public", corpus, "--max-length", "16", ...few];
   expect(await json("distill", ...distilled, "--out", at("student"))).toMatchObject({ steps: 3, layers: [0, -1] });
   const student = ["--model", at("student")];
 

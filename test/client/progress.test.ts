@@ -67,7 +67,11 @@ test("bytes are told in units that people read", () => {
 async function onTerminal(columns: number) {
   const screen = new Screen(columns, 12);
   let time = 0;
-  const stderr = Object.assign(new EventEmitter(), { isTTY: true, columns, write: (text: string) => screen.write(text) });
+  const stderr = Object.assign(new EventEmitter(), {
+    isTTY: true,
+    columns,
+    write: (text: string) => screen.write(text),
+  });
   const progress = showProgress(stderr, () => time, { TERM: "xterm" });
   screen.write("before\r\n");
   progress.onEvent({ kind: "phase", name: "tuning", total: 188, unit: "steps" });
