@@ -25,5 +25,5 @@ export async function allChecks<T extends readonly unknown[]>(...checks: Checks<
     faults.length > 0 ? faults : [{ at: title, message: detail }],
   );
   const titles = problems.map(({ title }) => title);
-  throw new ProblemError("Several things are wrong", `${titles.join("; ")}.`, { faults });
+  throw new ProblemError(`${problems.length} things are wrong`, `${titles.join("; ")}.`, { faults });
 }

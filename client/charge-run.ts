@@ -6,7 +6,7 @@ import { unitText } from "../shared/privacy/unit.ts";
 import type { Io } from "./output.ts";
 import { type Ledger, openLedger } from "./privacy-ledger.ts";
 import { runIdOf } from "./run-id.ts";
-import { count, short } from "./words.ts";
+import { count, short, shortUp } from "./words.ts";
 
 /** A private run as it is charged to the ledger of its data. */
 export interface Charge {
@@ -63,7 +63,7 @@ export function totalText({ runs, epsilon, delta, unit }: Total): string {
     runs === 1
       ? "This is the only private run on these rows so far"
       : `The ${runs} private runs on these rows together`;
-  return `${all}: ε ${short(epsilon)} at δ ${delta} for ${unit} (softpost privacy ledger).`;
+  return `${all}: ε ${shortUp(epsilon)} at δ ${short(delta)} for ${unit} (softpost privacy ledger).`;
 }
 
 /** A text that stands more often than this is hardly one person's alone. */

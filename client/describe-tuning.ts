@@ -5,7 +5,7 @@ import { unitText } from "../shared/privacy/unit.ts";
 import { type Total, totalText } from "./charge-run.ts";
 import { figureLines } from "./describe-figures.ts";
 import type { TuneOptions, Tuning } from "./read-tuning.ts";
-import { count, next, short } from "./words.ts";
+import { count, next, short, shortUp } from "./words.ts";
 
 /** The rows that a tuning learns from: how many, and of which label. */
 export function describeData({ rows, records, plan }: Tuning): string[] {
@@ -32,7 +32,7 @@ export function describeSchedule(schedule: Schedule, { records, plan }: Tuning, 
   ];
   const why = `chosen for ${count(records, units.slice(0, -1))} ${plan ? "with" : "without"} privacy`;
   return [
-    `Settings: ${steps} steps of ${plan ? "about " : ""}${batchSize} ${units} (${short(passes, 3)} passes, ${short(records / batchSize, 3)} steps each), learning rate ${learningRate}${mean}`,
+    `Settings: ${count(steps, "step")} of ${plan ? "about " : ""}${batchSize} ${units} (${short(passes, 3)} passes, ${short(records / batchSize, 3)} steps each), learning rate ${learningRate}${mean}`,
     ...(chosen.length > 0 ? [`  ${chosen.join(", ")}: ${why}`] : []),
   ];
 }
@@ -41,7 +41,7 @@ export function describeSchedule(schedule: Schedule, { records, plan }: Tuning, 
 export function describePrivacy(plan: PrivacyPlan, deltaProposed: boolean, evaluated: boolean): string[] {
   const { epsilon, delta, noiseMultiplier, records, unit } = plan;
   return [
-    `Privacy: ε ${short(epsilon)} at δ ${delta} for ${unitText(unit)} (noise multiplier ${short(noiseMultiplier)})`,
+    `Privacy: ε ${shortUp(epsilon)} at δ ${short(delta)} for ${unitText(unit)} (noise multiplier ${short(noiseMultiplier)})`,
     ...(deltaProposed
       ? [
           `  --delta: the largest power of ten that is at most 1/(10 × ${records}), so that it is far below one in ${records}`,
@@ -78,7 +78,7 @@ export function describeEnd({ out, loss, measured, plan, total, model }: End): s
 
 function guarantee({ epsilon, delta, unit }: PrivacyPlan, total: Total): string[] {
   return [
-    `Private: ε ${short(epsilon)} at δ ${delta} for ${unitText(unit)} (in words: softpost privacy explain).`,
+    `Private: ε ${shortUp(epsilon)} at δ ${short(delta)} for ${unitText(unit)} (in words: softpost privacy explain).`,
     ...(total.runs > 1 ? [`  ${totalText(total)} That is what counts for the people in the data.`] : []),
   ];
 }

@@ -27,8 +27,8 @@ export async function openOut(out: string, { resume = false }: { resume?: boolea
   const statePath = join(parent, `.${basename(target)}.unfinished`);
   if (await holdsSomething(target)) {
     const finished = resume ? " It is finished, so there is nothing to resume." : "";
-    const detail = `--out ${out} is there already.${finished} A free name: --out ${await freeName(out)}`;
-    throw new ProblemError(TITLE, detail, { faults: [{ at: "--out", message: detail }] });
+    const message = `${out} is there already.${finished} A free name: --out ${await freeName(out)}`;
+    throw new ProblemError(TITLE, message, { faults: [{ at: "--out", message }] });
   }
   if (!resume && (await exists(statePath))) {
     const detail = `${statePath} is the state of an unfinished run. Go on with --resume, or remove it to start anew.`;

@@ -2,6 +2,7 @@ import type { Device } from "../shared/graph/engine.ts";
 import type { Precision } from "../shared/models/model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { askYesOrNo } from "./ask.ts";
+import { asCommandFault } from "./fault-names.ts";
 import type { Sink } from "./sink.ts";
 
 /** How commands talk: results on stdout, everything else on stderr. */
@@ -99,12 +100,17 @@ export function reportFailure(error: unknown, io: Io): number {
     return 130;
   }
   if (error instanceof ProblemError) {
-    const { title, detail, faults } = error;
+    const { title, detail } = error;
+    const faults = error.faults.map(asCommandFault);
     if (io.json) io.result({ error: { title, detail, faults } }, "");
     // A detail that only strings the faults together would say them twice.
-    const said = faults.length > 0 && faults.every(({ message }) => detail.includes(message.replace(/\.$/, "")));
-    io.message(said ? `${title}:` : `${title}: ${detail}`);
-    for (const { at, message } of faults) io.message(`  ${at}: ${message}`);
+    const twice = faults.length > 0 && error.faults.every(({ message }) => detail.includes(message.replace(/\.$/, "")));
+    const [first] = faults;
+    if (twice && faults.length === 1) io.message(`${title}: ${first!.at}: ${first!.message}`);
+    else {
+      io.message(twice ? `${title}:` : `${title}: ${detail}`);
+      for (const { at, message } of faults) io.message(`  ${at}: ${message}`);
+    }
     return 1;
   }
   io.message(`This is a bug in softpost; please report it with what you did.\n${(error as Error)?.stack ?? error}`);

@@ -88,8 +88,10 @@ function lines(stderr: Sink, now: () => number): Display {
     },
     note: (text) => stderr.write(`${text}\n`),
     end(phase) {
-      // What nobody was told of needs no end.
-      if (phase === unfinished && phase.done > 0) stderr.write(`${ended(phase, now())}\n`);
+      // What nobody was told of needs no end, and neither what ended at once.
+      const told = phase === unfinished && phase.done > 0;
+      if (told && (now() - phase.startedAt >= 1000 || phase.loss !== undefined))
+        stderr.write(`${ended(phase, now())}\n`);
       unfinished = undefined;
     },
     close: () => {},

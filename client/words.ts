@@ -12,7 +12,15 @@ export function percent(part: number): string {
 
 /** A number with at most so many digits that count: "8", "11.51", "0.001". */
 export function short(value: number, digits = 4): string {
-  return String(Number(value.toPrecision(digits)));
+  const rounded = Number(value.toPrecision(digits));
+  return rounded !== 0 && Math.abs(rounded) < 1e-3 ? rounded.toExponential() : String(rounded);
+}
+
+/** The same, never smaller than the number: of an upper bound. */
+export function shortUp(value: number, digits = 4): string {
+  const rounded = Number(value.toPrecision(digits));
+  const unit = 10 ** (Math.floor(Math.log10(Math.abs(value))) + 1 - digits);
+  return rounded >= value || !Number.isFinite(unit) ? short(value, digits) : short(rounded + unit, digits);
 }
 
 /** Bytes as "1.2 MB", in powers of 1000 as files are sold. */

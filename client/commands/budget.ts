@@ -55,7 +55,7 @@ export function privacyLine(
   const total =
     epsilon === null
       ? "without a guarantee, since not all were tuned with differential privacy"
-      : `ε ${short(epsilon)} at δ ${delta} for ${unit}`;
-  const allowed = limit ? `the limit is ε ${limit.epsilon} at δ ${limit.delta}` : "no limit is set";
+      : `ε ${short(epsilon)} at δ ${short(delta)} for ${unit}`;
+  const allowed = limit ? `the limit is ε ${limit.epsilon} at δ ${short(limit.delta)}` : "no limit is set";
   return `Privacy of data set ${dataset}: ${count(prompts, "prompt")}, ${total}; ${allowed}`;
 }

@@ -102,7 +102,7 @@ function checkOptions({ target, student, openStudent }: Options, io: Io): void {
     throw new ProblemError("The precision can't be used", "Jobs compute in fp32; leave --precision out.");
   }
   if (io.metrics !== undefined) {
-    const detail = "Losses of transfers are in GET /v1/transfers/ID and in softpost status; leave --metrics out.";
+    const detail = "Losses of transfers are in softpost status --json; leave --metrics out.";
     throw new ProblemError("There are no metrics to write", detail);
   }
 }

@@ -64,7 +64,7 @@ async function run(flags: Options, io: Io): Promise<void> {
 
 /** What the people in the data are promised, before anything is sent. */
 function tellGuarantee({ privacy }: Manifest, io: Io): void {
-  if (privacy) io.message(`Private: ε ${short(privacy.epsilon)} at δ ${privacy.delta}.`);
+  if (privacy) io.message(`Private: ε ${short(privacy.epsilon)} at δ ${short(privacy.delta)}.`);
   else for (const line of NO_GUARANTEE) io.message(line);
 }
 

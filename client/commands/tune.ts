@@ -144,16 +144,16 @@ async function run(options: TuneOptions, io: Io): Promise<void> {
     written
       ? `Stopped measuring; the prompt is finished: ${options.out}. softpost evaluate measures it.`
       : resumable(step);
-  const { loss, measured } = await engineRun(io, whenStopped, async (engine, watch) => {
+  const { loss, privacy, measured } = await engineRun(io, whenStopped, async (engine, watch) => {
     const tuned = await tunePrompt(request, engine, watch);
     await out.finish((folder) => writePrompt(folder, tuned));
     forgetRunId(out.statePath);
     written = true;
     const measured = test && (await evaluateRows({ model, prompt: tuned.prompt }, test, engine, watch));
-    return { loss: tuned.loss, measured };
+    return { loss: tuned.loss, privacy: tuned.facts.privacy, measured };
   });
   io.result(
-    { ...schedule, loss, ...figuresOf(measured), privacy: plan, total: total ?? null, out: options.out },
+    { ...schedule, loss, ...figuresOf(measured), privacy, total: total ?? null, out: options.out },
     describeEnd({ ...tuning, out: options.out, loss, measured, total }).join("\n"),
   );
 }

@@ -4,7 +4,7 @@ import { duplicateKeys, MAX_FAULTS, quote } from "../protocol/json.ts";
 import { refuseLfsPointer } from "../protocol/lfs.ts";
 import type { ClassificationTask } from "../protocol/task.ts";
 import { jsonFault } from "./json-fault.ts";
-import { firstBadByte, notUtf8Text } from "./text-encoding.ts";
+import { firstBadByte, notUtf8Text, tableText } from "./text-encoding.ts";
 
 /** A text of a million characters is a book, not an example; without a limit a file without line ends fills the memory. */
 export const MAX_LINE_BYTES = 1024 * 1024;
@@ -182,7 +182,7 @@ export interface LineFault {
 }
 
 /** The faults of a file: one of each kind, with the lines that have it. */
-class LineFaults {
+export class LineFaults {
   private readonly path: string;
   private readonly kinds = new Map<string, { at: string; lines: number[]; count: number }>();
 
@@ -272,10 +272,10 @@ export async function* readLines(path: string): AsyncGenerator<string | LineFaul
   if (length > 0) yield finish();
 }
 
-/** @throws ProblemError if a file's first bytes show that it is no UTF-8 text, or a Git LFS pointer */
+/** @throws ProblemError if a file's first bytes show that it is no UTF-8 text, a table, or a Git LFS pointer */
 function refuseOtherFormats(start: Uint8Array, path: string): void {
   refuseLfsPointer(start, path, TITLE);
-  const reason = notUtf8Text(start);
+  const reason = notUtf8Text(start) ?? tableText(start);
   if (reason !== undefined) throw new ProblemError(TITLE, `${path} ${reason}.`, { status: 422 });
 }
 

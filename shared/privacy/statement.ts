@@ -35,7 +35,7 @@ export function verifyRecord(record: PrivacyRecord): Verification {
   if (delta > 1 / records) {
     faults.push({
       at: "delta",
-      message: `${delta} is above 1/N = ${1 / records}, which allows publishing a whole record`,
+      message: `${delta} is above 1/N = ${Number((1 / records).toPrecision(2))}, which allows publishing a whole record`,
     });
   }
   if (faults.length > 0) return { epsilon: Number.POSITIVE_INFINITY, faults };
@@ -76,14 +76,14 @@ function checkedBounds(record: PrivacyRecord): Bounds {
  */
 export function explainPrivacy(record: PrivacyRecord, attacks: readonly AttackFigure[]): string {
   const { epsilon, delta, records, batchSize, steps, clip, noiseMultiplier, accountant, unit } = record;
-  const each = unit ? unit.field : "example";
+  const each = unit ? unit.field : "row";
   const number = (x: number) => Number(x.toPrecision(4)).toString();
   return [
     `Guarantee      (ε, δ) = (${number(epsilon)}, ${number(delta)}) differential privacy; an upper bound`,
-    `Unit           ${unit ? `${unitText(unit)} (all rows of the private data with the same "${unit.field}")` : "one example (one row of the private data)"}`,
-    `Neighbours     data sets that differ in ${unit ? unitText(unit) : "one example"}, added or removed`,
+    `Unit           ${unit ? `${unitText(unit)} (all rows of the private data with the same "${unit.field}")` : "one row of the private data"}`,
+    `Neighbours     data sets that differ in ${unitText(unit)}, added or removed`,
     `Accountant     ${accountantText(accountant)}`,
-    `Data           N = ${records} ${unit ? `different values of "${unit.field}"` : "examples"}; N counts as public`,
+    `Data           N = ${records} ${unit ? `different values of "${unit.field}"` : "rows"}; N counts as public`,
     `Sampling       Poisson: each ${each} with probability ${batchSize}/${records} = ${number(batchSize / records)} at every step`,
     ...(unit
       ? [

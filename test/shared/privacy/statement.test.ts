@@ -67,10 +67,10 @@ describe("explainPrivacy", () => {
     const text = explainPrivacy(record, attackFigures(record));
     for (const needed of [
       /\(ε, δ\) = \([\d.]+, 0\.00001\)/,
-      /Unit +one example/,
+      /Unit +one row/,
       /added or removed/,
       /privacy-loss distribution/,
-      /N = 6300 examples; N counts as public/,
+      /N = 6300 rows; N counts as public/,
       /Poisson.*64\/6300/,
       /300 steps.*norm 0\.5/,
       /somebody with 2 rows: ε [\d.]+ at the same δ/,
