@@ -43,7 +43,10 @@ export function refuseUnknownCommand(command: Command, argv: readonly string[]):
       if (takesValue) i += 1;
     } else if (word !== "help") {
       const known = command.commands.find((each) => each.name() === word);
-      if (known) return refuseUnknownCommand(known, argv.slice(i + 1));
+      if (known) {
+        refuseUnknownCommand(known, argv.slice(i + 1));
+        return;
+      }
       command.error(`error: ${unknownText(command, word)}`, { code: "commander.unknownCommand" });
     }
   }

@@ -18,6 +18,7 @@ import { registerServe } from "./commands/serve.ts";
 import { registerStatus } from "./commands/status.ts";
 import { registerStudents } from "./commands/students.ts";
 import { registerSubmit } from "./commands/submit.ts";
+import { registerTask } from "./commands/task.ts";
 import { registerTransfer } from "./commands/transfer.ts";
 import { registerTune } from "./commands/tune.ts";
 import { registerWait } from "./commands/wait.ts";
@@ -85,6 +86,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
   // Subcommands take over the settings made above, so they are registered after them.
   const commands = [
     registerDistill,
+    registerTask,
     registerTune,
     registerTransfer,
     registerEvaluate,
