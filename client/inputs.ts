@@ -12,7 +12,6 @@ import { ProblemError } from "../shared/protocol/errors.ts";
 import { quote } from "../shared/protocol/json.ts";
 import { MANIFEST_FILE, type Manifest } from "../shared/protocol/manifest.ts";
 import { type ClassificationTask, isGeneration, type Task } from "../shared/protocol/task.ts";
-import { InterruptedError } from "../shared/training/loop.ts";
 import { softpostHome } from "./home.ts";
 import { longRun } from "./long-run.ts";
 import type { Io } from "./output.ts";
@@ -42,13 +41,8 @@ export function digestRecords(io: Io): DigestRecords {
 }
 
 async function findModel(name: string, io: Io): Promise<string> {
-  return longRun(io, async ({ signal, onEvent }) => {
-    try {
-      return await resolveModel(name, hubOf(process.env), { signal, onEvent });
-    } catch (error) {
-      throw signal?.aborted ? new InterruptedError(0) : error;
-    }
-  });
+  const kept = () => "Stopped. What came of the model is kept; the same command goes on from there.";
+  return longRun(io, kept, (watch) => resolveModel(name, hubOf(process.env), watch));
 }
 
 /** The verbalizer of a task; what the user should know about its words is told. */
@@ -134,7 +128,7 @@ function tellBase({ manifest, baseModel }: PromptFolder, folder: string, model: 
  * @throws ProblemError if there is no task, or as `loadPrompt`
  */
 export async function loadPromptAndTask(
-  options: { readonly prompt: string; readonly task?: string },
+  options: { readonly prompt: string; readonly task?: string | undefined },
   model: OpenModel,
   io: Io,
 ): Promise<{ prompt: LoadedPrompt; task: Task }> {

@@ -27,7 +27,8 @@ export async function openOut(out: string, { resume = false }: { resume?: boolea
   const statePath = join(parent, `.${basename(target)}.unfinished`);
   if (await holdsSomething(target)) {
     const finished = resume ? " It is finished, so there is nothing to resume." : "";
-    throw new ProblemError(TITLE, `--out ${out} is there already.${finished} Name another folder or remove it.`);
+    const message = `${out} is there already.${finished} A free name: --out ${await freeName(out)}`;
+    throw new ProblemError(TITLE, message, { faults: [{ at: "--out", message }] });
   }
   if (!resume && (await exists(statePath))) {
     const detail = `${statePath} is the state of an unfinished run. Go on with --resume, or remove it to start anew.`;
@@ -35,6 +36,12 @@ export async function openOut(out: string, { resume = false }: { resume?: boolea
   }
   await attempt(() => mkdir(parent, { recursive: true }), parent);
   return { statePath, finish: (write) => finish(target, statePath, write) };
+}
+
+/** The first of name-2, name-3, … that nothing stands under. */
+export async function freeName(path: string): Promise<string> {
+  const bare = path.replace(/\/+$/, "");
+  for (let number = 2; ; number++) if (!(await exists(`${bare}-${number}`))) return `${bare}-${number}`;
 }
 
 async function finish(target: string, statePath: string, write: (folder: string) => Promise<void>): Promise<void> {

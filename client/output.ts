@@ -1,13 +1,9 @@
 import type { Device } from "../shared/graph/engine.ts";
 import type { Precision } from "../shared/models/model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
-import { InterruptedError } from "../shared/training/loop.ts";
-
-/** A stream as far as output needs it. */
-export interface Sink {
-  write(text: string): unknown;
-  readonly isTTY?: boolean;
-}
+import { askYesOrNo } from "./ask.ts";
+import { asCommandFault } from "./fault-names.ts";
+import type { Sink } from "./sink.ts";
 
 /** How commands talk: results on stdout, everything else on stderr. */
 export interface Io {
@@ -17,6 +13,10 @@ export interface Io {
   row(line: string): void;
   /** A line for the user. */
   message(text: string): void;
+  /** Sends messages where a display of progress makes room for them; undefined when it has ended. */
+  showMessages(display: ((text: string) => void) | undefined): void;
+  /** Asks the user yes or no; undefined where nobody can be asked. */
+  confirm(question: string): Promise<boolean | undefined>;
   /** Whether results are JSON. */
   readonly json: boolean;
   /** Where every step's loss is written, if anywhere. */
@@ -44,10 +44,15 @@ export interface CommonOptions {
 
 /** @param options asked at every use, since they are parsed after this is made */
 export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOptions): Io {
+  let display: ((text: string) => void) | undefined;
   return {
     result: (value, text) => stdout.write(`${options().json ? JSON.stringify(value) : text}\n`),
     row: (line) => stdout.write(`${line}\n`),
-    message: (text) => stderr.write(`${printable(text)}\n`),
+    message: (text) => (display ? display(printable(text)) : stderr.write(`${printable(text)}\n`)),
+    showMessages(next) {
+      display = next;
+    },
+    confirm: (question) => askYesOrNo(question, stderr),
     get json() {
       return options().json === true;
     },
@@ -79,24 +84,33 @@ function printable(text: string): string {
   );
 }
 
+/** A command was stopped by its user, after what could be kept was. Its message says what is kept and how to go on. */
+export class StoppedError extends Error {
+  override readonly name = "StoppedError";
+}
+
 /**
  * Tells the user why a command failed: a problem with every fault, or that it is a bug.
  *
  * @returns the exit code
  */
 export function reportFailure(error: unknown, io: Io): number {
-  if (error instanceof InterruptedError) {
-    const { step } = error;
-    io.message(
-      step === 0 ? "Stopped." : `Stopped after step ${step}. The same command with --resume goes on from there.`,
-    );
+  if (error instanceof StoppedError) {
+    io.message(error.message);
     return 130;
   }
   if (error instanceof ProblemError) {
-    const { title, detail, faults } = error;
+    const { title, detail } = error;
+    const faults = error.faults.map(asCommandFault);
     if (io.json) io.result({ error: { title, detail, faults } }, "");
-    io.message(`${title}: ${detail}`);
-    for (const { at, message } of faults) io.message(`  ${at}: ${message}`);
+    // A detail that only strings the faults together would say them twice.
+    const twice = faults.length > 0 && error.faults.every(({ message }) => detail.includes(message.replace(/\.$/, "")));
+    const [first] = faults;
+    if (twice && faults.length === 1) io.message(`${title}: ${first!.at}: ${first!.message}`);
+    else {
+      io.message(twice ? `${title}:` : `${title}: ${detail}`);
+      for (const { at, message } of faults) io.message(`  ${at}: ${message}`);
+    }
     return 1;
   }
   io.message(`This is a bug in softpost; please report it with what you did.\n${(error as Error)?.stack ?? error}`);

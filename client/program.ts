@@ -1,7 +1,8 @@
-import { Command, CommanderError, Option } from "commander";
+import { type Command, CommanderError, Option } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { useProxies } from "../shared/data/proxy.ts";
 import { DEVICES } from "../shared/graph/engine.ts";
+import { HELP, refuseUnknownCommand, SoftpostCommand } from "./command.ts";
 import { registerAudit } from "./commands/audit.ts";
 import { registerBudget } from "./commands/budget.ts";
 import { registerCancel } from "./commands/cancel.ts";
@@ -17,19 +18,24 @@ import { registerServe } from "./commands/serve.ts";
 import { registerStatus } from "./commands/status.ts";
 import { registerStudents } from "./commands/students.ts";
 import { registerSubmit } from "./commands/submit.ts";
+import { registerTask } from "./commands/task.ts";
 import { registerTransfer } from "./commands/transfer.ts";
 import { registerTune } from "./commands/tune.ts";
 import { registerWait } from "./commands/wait.ts";
 import { wholeNumber } from "./options.ts";
-import { createIo, type Io, reportFailure, type Sink } from "./output.ts";
+import { createIo, type Io, reportFailure } from "./output.ts";
+import type { Sink } from "./sink.ts";
 
 const EXAMPLES = `
+For a client: students, tune, evaluate, submit, wait, download, predict. For a provider: distill, serve. On one machine: distill, tune, transfer, evaluate.
+
 Examples:
-  softpost distill --teacher models/target --corpus public.txt --layers 0,-1 --out models/student
-  softpost tune --model models/student --task task.json --train private.jsonl --out prompt
-  softpost tune --model models/student --task task.json --train private.jsonl --epsilon 8 --delta 1e-5 --out prompt
+  softpost distill --target models/target --public public.txt --layers 0,-1 --out models/student
+  softpost tune --model models/student --task task.json --train private.jsonl --epsilon 8 --out prompt
   softpost transfer --target models/target --student models/student --prompt prompt --public public.jsonl --out moved
   softpost evaluate --model models/target --task task.json --data test.jsonl --prompt moved
+
+Next: softpost COMMAND --help has examples of each.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C (a run goes on with --resume).`;
 
@@ -40,10 +46,11 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C (a run goes
  * @returns the exit code
  */
 export async function runProgram(argv: readonly string[], stdout: Sink, stderr: Sink): Promise<number> {
-  const program = new Command("softpost");
+  const program = new SoftpostCommand("softpost");
   const io = createIo(stdout, stderr, () => program.opts());
   configure(program, io, stdout, stderr);
   try {
+    refuseUnknownCommand(program, argv);
     await useProxies();
     await program.parseAsync(argv, { from: "user" });
     return 0;
@@ -71,7 +78,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     )
     .option("--verify", "compute every model's digest anew, also of files that have not changed since it was")
     .helpOption("-h, --help", "show help")
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp(HELP)
     .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) })
     .showHelpAfterError("(see --help)")
     .addHelpText("after", EXAMPLES)
@@ -79,6 +86,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
   // Subcommands take over the settings made above, so they are registered after them.
   const commands = [
     registerDistill,
+    registerTask,
     registerTune,
     registerTransfer,
     registerEvaluate,

@@ -44,8 +44,8 @@ export function publicManifest(manifest: Manifest, students: readonly Student[])
   const student = students.find(({ digest }) => digest === model.digest);
   if (!student) {
     const detail =
-      `It was tuned on a model of digest ${model.digest}, which is none of the provider's students. ` +
-      "softpost students lists them, and downloads one to tune on.";
+      `It was tuned on ${model.id}, which is none of this provider's students${students.length > 0 ? ` (${students.map(({ id }) => id).join(", ")})` : ""}. ` +
+      "Download one to tune on: softpost students STUDENT --out DIR.";
     throw new ProblemError("The soft prompt is for another model", detail, { status: 422 });
   }
   const named = { ...manifest, model: { ...model, id: student.id } };

@@ -6,8 +6,10 @@ import {
   type LossName,
   STARTS,
   type StartName,
-  type TRANSFER_DEFAULTS,
+  TRANSFER_DEFAULTS,
+  type TransferOptions,
 } from "../shared/protocol/transfer.ts";
+import type { ConnectionOptions } from "./api/connection.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "./options.ts";
 
 /** How a transfer is carried out: what `transfer` does itself, and what `submit` and `quote` ask a provider for. */
@@ -22,32 +24,58 @@ export interface HowToTransfer {
   readonly seed?: number;
 }
 
-/**
- * Adds the options of a transfer.
- * @param defaults left out where a provider's count
- */
-export function withHowToTransfer(command: Command, defaults?: typeof TRANSFER_DEFAULTS): Command {
-  const loss = "what of student and target is compared: class distributions, or whole vocabularies";
-  const start = "the words that the student's prompt started from, the prompt itself, or try both";
+/** Adds the options of a transfer. Defaults are shown, and left to whoever carries it out. */
+export function withHowToTransfer(command: Command): Command {
+  const { steps, batchSize, learningRate } = TRANSFER_DEFAULTS;
   const answers =
-    "where answers are text, what of them is compared: the student's likeliest ones, drawn ones, or the first position";
+    "where answers are text, what of them is compared: the student's likeliest ones, drawn ones, or the first position (default: greedy)";
+  const compared =
+    "what of student and target is compared: class distributions, or whole vocabularies as in the paper (default: classes; vocabulary where answers are text)";
+  const start =
+    "what the target's prompt starts from: the words that the student's started from, that prompt itself, or try both (default: words)";
   return command
-    .addOption(
-      new Option("--loss <name>", loss)
-        .choices(LOSSES)
-        .default(undefined, "classes; vocabulary where answers are text"),
-    )
-    .addOption(new Option("--start <name...>", start).choices(STARTS).default(defaults && ["words"]))
+    .option("--steps <n>", `optimiser steps (default: ${steps})`, wholeNumber(1))
+    .option("--batch-size <n>", `texts a step (default: ${batchSize})`, wholeNumber(1))
+    .option("--lr <x>", `peak learning rate (default: ${learningRate})`, positiveNumber)
+    .addOption(new Option("--loss <name>", compared).choices(LOSSES))
+    .addOption(new Option("--start <name...>", start).choices(STARTS))
     .option("--select <n>", "choose so many public texts that carry the task (default: all)", wholeNumber(10))
-    .addOption(new Option("--answers <which>", answers).choices(ANSWERS).default(undefined, "greedy"))
-    .option("--steps <n>", "optimiser steps", wholeNumber(1), defaults?.steps)
-    .option("--batch-size <n>", "texts a step", wholeNumber(1), defaults?.batchSize)
-    .option("--lr <x>", "peak learning rate", positiveNumber, defaults?.learningRate)
-    .option("--seed <n>", "seed of the order", wholeNumber(0), defaults && 0);
+    .addOption(new Option("--answers <which>", answers).choices(ANSWERS))
+    .option("--seed <n>", "seed of the order (default: 0)", wholeNumber(0));
 }
 
 /** What --alpha means. */
-export const ALPHA = "weight of the loss on how the prompt moves each model, 0 to 1";
+export const ALPHA =
+  "between 0, the target with its prompt is to answer as the student with its own does, and 1, a prompt is to change the target's answers as it does the " +
+  `student's (the paper's second loss; default: ${TRANSFER_DEFAULTS.alpha})`;
+
+export interface TransferFlags extends ConnectionOptions, HowToTransfer {
+  readonly prompt: string;
+  readonly dataset: string;
+  readonly public: string;
+  readonly alpha?: number;
+}
+
+/** Adds the options that say what a provider is to transfer, and how. */
+export function withTransferFlags(command: Command): Command {
+  const dataset =
+    "your name for the private data set, the same for all prompts tuned on it. The provider sees this name and nothing else of the data, and adds up by it what was revealed";
+  command
+    .requiredOption("--prompt <dir>", "the tuned prompt's folder")
+    .requiredOption("--dataset <name>", dataset)
+    .requiredOption("--public <id>", "the provider's public set to transfer on (softpost students lists them)");
+  return withHowToTransfer(command).option("--alpha <a>", ALPHA, numberBetween(0, 1));
+}
+
+/** The options as the API takes them; what isn't given is the provider's default. */
+export function transferOptions(flags: TransferFlags): Partial<TransferOptions> {
+  const { dataset, public: publicSet, loss, steps, batchSize, lr: learningRate, alpha, answers, seed } = flags;
+  const { start: starts, select: selected } = flags;
+  const given = Object.entries({ loss, steps, batchSize, learningRate, alpha, starts, selected, answers, seed }).filter(
+    ([, value]) => value !== undefined,
+  );
+  return { dataset, publicSet, ...Object.fromEntries(given) };
+}
 
 /** A number from 0 to 1, or `auto`. */
 export function alphaOrAuto(text: string): number | "auto" {

@@ -37,7 +37,7 @@ export class Client {
     console.log(
       `About ${estimate.deviceSeconds} device seconds (${money(estimate.micros)}), at most ${reserve.deviceSeconds}; speed ${basis}.`,
     );
-    const { result: transfer } = await softpost<Transfer>(this.#party, "submit", ...flags);
+    const { result: transfer } = await softpost<Transfer>(this.#party, "submit", ...flags, "--no-privacy");
     console.log(`${transfer.id} is ${transfer.state}.`);
     return { id: transfer.id, quote };
   }

@@ -63,7 +63,7 @@ function distill({ provider }: Parties): Promise<Finished> {
   const { layers, steps, batchSize, length, learningRate } = DISTILLATION;
   return softpost(
     provider,
-    ...["distill", "--teacher", "target", "--corpus", "corpus.jsonl", "--layers", layers, "--steps", String(steps)],
+    ...["distill", "--target", "target", "--public", "corpus.jsonl", "--layers", layers, "--steps", String(steps)],
     ...["--batch-size", String(batchSize), "--max-length", String(length), "--lr", String(learningRate)],
     ...["--out", "student"],
   );

@@ -52,7 +52,7 @@ export class Reporter {
   }
 
   readonly onEvent = (event: TrainingEvent): void => {
-    if (event.kind === "phase") this.progress = { phase: event.name, done: 0, total: event.total };
+    if (event.kind === "phase") this.progress = { phase: event.name, done: 0, total: event.total, unit: event.unit };
     else if (event.kind === "progress" && this.progress) {
       const { done, loss } = event;
       this.progress = { ...this.progress, done, ...(loss !== undefined && { loss }) };

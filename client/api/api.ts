@@ -49,8 +49,8 @@ export class Api {
     return this.json("/v1/quotes", quoteSchema, init);
   }
 
-  submit({ path, headers, body }: SubmitRequest): Promise<Transfer> {
-    return this.json(path, transferSchema, { method: "POST", headers, body });
+  submit({ path, headers, body }: SubmitRequest, signal?: AbortSignal): Promise<Transfer> {
+    return this.json(path, transferSchema, { method: "POST", headers, body, ...(signal && { signal }) });
   }
 
   async transfers(): Promise<Transfer[]> {

@@ -4,6 +4,7 @@ import { hashFile } from "../../shared/data/model-files.ts";
 import { downloadTo } from "../../shared/data/resumable.ts";
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { freeName } from "../out-folder.ts";
 import { type Api, problemOf } from "./api.ts";
 
 const TITLE = "The download failed";
@@ -26,14 +27,17 @@ export async function downloadFolder(
   downloads: readonly Download[],
   out: string,
   onBytes: (bytes: number) => void,
+  signal?: AbortSignal,
 ): Promise<void> {
   const target = resolve(out);
   if ((await readdir(target).catch(() => [])).length > 0) {
-    throw new ProblemError(TITLE, `--out ${out} is there already. Name another folder or remove it.`);
+    throw new ProblemError(TITLE, `--out ${out} is there already. A free name: --out ${await freeName(out)}`);
   }
   const partial = join(dirname(target), `.${basename(target)}.partial`);
   await mkdir(partial, { recursive: true });
-  for (const { path, file } of downloads) await downloadFile(api, path, file, join(partial, file.name), onBytes);
+  for (const { path, file } of downloads) {
+    await downloadFile(api, path, file, join(partial, file.name), onBytes, signal);
+  }
   // What an earlier download of something else has left there.
   const wanted = new Set(downloads.map(({ file }) => file.name));
   for (const name of await readdir(partial)) if (!wanted.has(name)) await rm(join(partial, name));
@@ -47,15 +51,16 @@ async function downloadFile(
   file: FileRecord,
   to: string,
   onBytes: (bytes: number) => void,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   if ((await hashFile(to).catch(() => undefined))?.sha256 === file.sha256) return onBytes(file.size);
   const part = `${to}.${file.sha256.slice(0, 16)}`;
   const request = (from: number) => {
     const range = from > 0 ? { range: `bytes=${from}-`, "if-range": `"${file.sha256}"` } : {};
-    return api.send(path, { headers: { "accept-encoding": "identity", ...range } });
+    return api.send(path, { headers: { "accept-encoding": "identity", ...range }, ...(signal && { signal }) });
   };
   const digest = { kind: "sha256", hex: file.sha256 } as const;
   const remote = { name: path, size: file.size, digest, request, refusal: problemOf };
-  await downloadTo(part, remote, onBytes);
+  await downloadTo(part, remote, onBytes, signal);
   await rename(part, to);
 }

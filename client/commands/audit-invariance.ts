@@ -12,7 +12,7 @@ import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import { examine, type Findings } from "../../shared/training/invariance-audit.ts";
 import type { Examples } from "../../shared/training/objective.ts";
 import { loadModel, loadVerbalizer } from "../inputs.ts";
-import { longRun } from "../long-run.ts";
+import { longRun, nothingWritten } from "../long-run.ts";
 import { positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 
@@ -53,7 +53,7 @@ async function run(options: Options, io: Io): Promise<void> {
       : { classes: await loadVerbalizer(rows.task, loaded, io), examples: rows.rows };
   const ids = await initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
   const { device } = io;
-  const findings = await longRun(io, async (watch) => {
+  const findings = await longRun(io, nothingWritten, async (watch) => {
     await checkDevice(device);
     const found: Findings[] = [];
     for (const threads of threadCounts(io.threads)) {

@@ -29,7 +29,7 @@ import {
   tuneOn,
 } from "../audit-subject.ts";
 import { loadModel, loadVerbalizer } from "../inputs.ts";
-import { engineRun } from "../long-run.ts";
+import { engineRun, nothingWritten } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 import { rocPicture } from "../roc-picture.ts";
@@ -189,7 +189,7 @@ async function withSubject(
   if (options.noiseMultiplier !== undefined) requirePrivateRoom(task, options.promptTokens, loaded);
   const rows = await encodedExamples(options.train, task, loaded, io.message);
   const ids = await initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
-  await engineRun(io, async (engine, watch) => {
+  await engineRun(io, nothingWritten, async (engine, watch) => {
     const start = await initialPrompt(engine, loaded.model, ids);
     await run({ engine, model: loaded.model, classes, start }, rows, watch);
   });

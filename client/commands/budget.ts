@@ -4,28 +4,45 @@ import type { Budget } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import type { Io } from "../output.ts";
+import { tableLines } from "../table.ts";
+import { count, duration, money, short } from "../words.ts";
+
+const EXAMPLE_TEXT = `
+Example:
+  softpost budget
+
+Next: softpost quote (what a transfer would leave)`;
 
 /** `softpost budget`: what is spent, reserved and left. */
 export function registerBudget(program: Command, io: Io): void {
   withConnection(program.command("budget"))
-    .description("show what is spent, reserved and left of every budget")
+    .description("show what is spent, set aside and left of every budget")
+    .addHelpText("after", EXAMPLE_TEXT)
     .action((options: ConnectionOptions) => run(options, io));
 }
 
 async function run(options: ConnectionOptions, io: Io): Promise<void> {
   const budget = await new Api(await connect(options)).budget();
-  const { money, deviceSeconds, virtualTokens, concurrent, daily, privacy } = budget;
-  const part = (name: string, { limit, used, reserved }: typeof money, scale = 1) =>
-    `${name}: ${used / scale} spent, ${reserved / scale} reserved, ${(limit - used - reserved) / scale} left`;
-  const lines = [
-    part(`money (${budget.currency})`, money, 1e6),
-    part("device seconds", deviceSeconds),
-    part("virtual tokens", virtualTokens),
-    `unfinished transfers: ${concurrent.used} of ${concurrent.limit}`,
-    `transfers today: ${daily.used} of ${daily.limit}`,
-    ...privacy.datasets.map((dataset) => privacyLine(dataset, privacy.limit)),
+  const { currency, money: micros, deviceSeconds, virtualTokens, concurrent, daily, privacy } = budget;
+  const part = (name: string, { limit, used, reserved }: typeof micros, shown: (value: number) => string) => [
+    name,
+    shown(used),
+    shown(reserved),
+    shown(limit - used - reserved),
   ];
-  io.result(budget, lines.join("\n"));
+  const table = tableLines([
+    ["BUDGET", "spent", "set aside", "left"],
+    part("money", micros, (value) => money(value, currency)),
+    part("device time", deviceSeconds, duration),
+    part("virtual tokens", virtualTokens, String),
+    ["transfers at one time", String(concurrent.used), "", String(concurrent.limit - concurrent.used)],
+    ["transfers today", String(daily.used), "", String(daily.limit - daily.used)],
+  ]);
+  const lines = privacy.datasets.map((dataset) => privacyLine(dataset, privacy.limit));
+  io.result(
+    budget,
+    [...table, "", ...(lines.length > 0 ? lines : ["No prompt was released yet, so no privacy is spent."])].join("\n"),
+  );
 }
 
 type Privacy = Budget["privacy"];
@@ -35,11 +52,10 @@ export function privacyLine(
   { dataset, prompts, epsilon, delta, unit = EXAMPLE }: Privacy["datasets"][number],
   limit: Privacy["limit"],
 ): string {
-  const count = prompts === 1 ? "1 prompt" : `${prompts} prompts`;
   const total =
     epsilon === null
       ? "without a guarantee, since not all were tuned with differential privacy"
-      : `epsilon ${epsilon.toPrecision(4)} at delta ${delta} for ${unit}`;
-  const allowed = limit ? `the limit is epsilon ${limit.epsilon} at delta ${limit.delta}` : "no limit is set";
-  return `data set ${dataset}: ${count}, ${total}; ${allowed}`;
+      : `ε ${short(epsilon)} at δ ${short(delta)} for ${unit}`;
+  const allowed = limit ? `the limit is ε ${limit.epsilon} at δ ${short(limit.delta)}` : "no limit is set";
+  return `Privacy of data set ${dataset}: ${count(prompts, "prompt")}, ${total}; ${allowed}`;
 }

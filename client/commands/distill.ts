@@ -1,46 +1,99 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { readCorpus } from "../../shared/data/corpus.ts";
 import { distillStudent, writeStudent } from "../../shared/operations/distill.ts";
+import { allChecks } from "../all-checks.ts";
 import { loadModel, requireFullPrecision } from "../inputs.ts";
-import { engineRun } from "../long-run.ts";
+import { engineRun, resumable } from "../long-run.ts";
 import { layerList, type WeightTrainingOptions, withWeightTraining } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
+import { tableLines } from "../table.ts";
+import { bytes, count, next } from "../words.ts";
 
 interface Options extends WeightTrainingOptions {
-  teacher: string;
-  corpus: string[];
-  layers: number[];
+  target: string;
+  public: string[];
+  layers?: number[];
 }
+
+const NOTES = `
+Publish the student's folder: clients tune on it, and their prompts are transferred to the target.
+
+Example:
+  softpost distill --target models/target --public public.jsonl --layers 0,-1 --out models/student
+
+Next: softpost serve --dir provider --target models/target --student models/student --public public.jsonl`;
+
+/** The first and the last layer of the target. */
+const LAYERS = [0, -1];
 
 /** `softpost distill`: a small student that imitates a target. */
 export function registerDistill(program: Command, io: Io): void {
   const command = program
     .command("distill")
     .description("compress a target model into a student of a few of its layers")
-    .requiredOption("--teacher <dir>", "target model: a folder, or hub id such as org/name or org/name@revision")
-    .requiredOption("--corpus <file...>", 'public text files or .jsonl files of {"text"}')
-    .option("--layers <list>", "layers of the target that the student starts from", layerList, [0, -1])
+    .requiredOption("--target <dir>", "the model to imitate: a folder, or hub id such as org/name or org/name@revision")
+    .requiredOption("--public <file...>", 'public text files, or .jsonl files of {"text"}')
+    .option(
+      "--layers <list>",
+      `layers of the target that the student starts from; negative ones count from the end (default: ${LAYERS})`,
+      layerList,
+    )
     .requiredOption("--out <dir>", "new folder for the student");
-  withWeightTraining(command, { batchSize: 8, learningRate: 2.5e-4, seed: "seed of the order" }).action(
-    (options: Options) => run(options, io),
-  );
+  withWeightTraining(command, { batchSize: 8, learningRate: 2.5e-4, seed: "seed of the order" })
+    .addHelpText("after", NOTES)
+    .action((options: Options) => run(options, io));
 }
 
 async function run(options: Options, io: Io): Promise<void> {
   requireFullPrecision(io);
-  const { layers, steps, batchSize, maxLength: length, lr: learningRate, seed, resume = false } = options;
-  const out = await openOut(options.out, options);
-  const teacher = await loadModel(options.teacher, io);
-  io.message(`Tokenising ${options.corpus.length} files.`);
-  const tokens = await readCorpus(options.corpus, teacher.tokenizer);
-  const state = { path: out.statePath, resume };
-  const request = { teacher, tokens, layers, steps, batchSize, length, learningRate, seed, state };
-  const student = await engineRun(io, (engine, watch) => distillStudent(request, engine, watch));
-  await out.finish((folder) => writeStudent(folder, student, request));
-  const { loss } = student;
-  io.result(
-    { steps, loss, layers, tokens: tokens.length, out: options.out },
-    `${options.out}: loss ${loss.toFixed(4)}`,
+  const { layers = LAYERS, steps, batchSize, maxLength: length, lr: learningRate, seed, resume = false } = options;
+  const [{ target, tokens }, out] = await allChecks(
+    () => readInputs(options, io),
+    () => openOut(options.out, options),
   );
+  const state = { path: out.statePath, resume };
+  const request = { teacher: target, tokens, layers, steps, batchSize, length, learningRate, seed, state };
+  const student = await engineRun(io, resumable, (engine, watch) => distillStudent(request, engine, watch));
+  await out.finish((folder) => writeStudent(folder, student, request));
+  const { loss, nextToken } = student;
+  const of = target.checkpoint.config.layers;
+  const sizes = { target: await folderSize(target.folder), student: await folderSize(options.out) };
+  const table = tableLines([
+    ["", "layers", "size", "next-token loss"],
+    ["target", String(of), bytes(sizes.target), nextToken.target.toFixed(3)],
+    ["student", String(layers.length), bytes(sizes.student), nextToken.student.toFixed(3)],
+  ]);
+  io.result(
+    { steps, loss, nextToken, layers, tokens: tokens.length, sizes, out: options.out },
+    [
+      `${options.out}: student of layers ${layers} of ${target.name}, ${count(steps, "step")} on ${count(tokens.length, "token")}`,
+      ...table,
+      "The next-token losses are on the same rows of the public text, in nats; the nearer, the better a prompt can travel.",
+      next(
+        "serve",
+        "--dir",
+        "provider",
+        "--target",
+        options.target,
+        "--student",
+        options.out,
+        "--public",
+        options.public[0]!,
+      ),
+    ].join("\n"),
+  );
+}
+
+async function readInputs(options: Options, io: Io) {
+  const target = await loadModel(options.target, io);
+  io.message(`Tokenising ${count(options.public.length, "file")}.`);
+  return { target, tokens: await readCorpus(options.public, target.tokenizer) };
+}
+
+async function folderSize(folder: string): Promise<number> {
+  const sizes = (await readdir(folder)).map(async (name) => (await stat(join(folder, name))).size);
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }

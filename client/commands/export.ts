@@ -13,7 +13,7 @@ import { isGeneration, type Task } from "../../shared/protocol/task.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { InterruptedError } from "../../shared/training/loop.ts";
 import { type LoadedPrompt, loadModel, loadPromptAndTask, loadVerbalizer } from "../inputs.ts";
-import { engineRun } from "../long-run.ts";
+import { engineRun, nothingWritten } from "../long-run.ts";
 import type { Io } from "../output.ts";
 import { torchFile } from "../torch-file.ts";
 
@@ -70,7 +70,7 @@ async function run(options: Options, io: Io): Promise<void> {
     temperature: 0,
     ...(await answerFields(task, loaded, io)),
   };
-  await engineRun(io, (engine, watch) =>
+  await engineRun(io, nothingWritten, (engine, watch) =>
     writeLines(out, bodies({ engine, model, prompt, texts, request, name: options.model }, watch)),
   );
   io.result({ requests: texts.length, out }, `${out}: ${texts.length} requests to /v1/completions`);
@@ -97,7 +97,7 @@ interface Export {
 
 async function* bodies({ engine, model, prompt, texts, request, name }: Export, watch: Watch): AsyncGenerator<string> {
   const session = await engine.load({ outputs: { rows: model.tokens(input("ids", "int32", ["T"])) } });
-  watch.onEvent?.({ kind: "phase", name: "export", total: texts.length, unit: "examples" });
+  watch.onEvent?.({ kind: "phase", name: "export", total: texts.length, unit: "texts" });
   for (const [index, { ids }] of texts.entries()) {
     if (watch.signal?.aborted) throw new InterruptedError(0);
     const { rows } = await session.run({ ids: { shape: [ids.length], data: ids } });

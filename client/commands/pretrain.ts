@@ -12,7 +12,7 @@ import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { type PretrainOptions, pretrain } from "../../shared/training/pretrain.ts";
 import { requireFullPrecision } from "../inputs.ts";
-import { engineRun } from "../long-run.ts";
+import { engineRun, resumable } from "../long-run.ts";
 import { type WeightTrainingOptions, withWeightTraining } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
@@ -49,7 +49,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const model = configureModel(json, options.config);
   const tokenizerFolder = options.tokenizer ?? dirname(options.config);
   const tokenizer = await loadTokenizer(tokenizerFolder, json);
-  const trained = await engineRun(io, async (engine, watch) => {
+  const trained = await engineRun(io, resumable, async (engine, watch) => {
     const { tokens, heldOut } = await readTokens(options, tokenizer, watch);
     const { steps, batchSize, maxLength: length, lr: learningRate, seed, resume = false } = options;
     const corpus = await sha256(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));

@@ -1,6 +1,4 @@
 import { type Command, Option } from "commander";
-import { readTexts } from "../../shared/data/jsonl.ts";
-import { hashFile } from "../../shared/data/model-files.ts";
 import { readPromptFolder } from "../../shared/data/prompt-folder.ts";
 import {
   type Accountant,
@@ -12,19 +10,18 @@ import {
 } from "../../shared/privacy/accountant.ts";
 import { noiseFor } from "../../shared/privacy/calibrate.ts";
 import { NEIGHBOURING, type Neighbouring } from "../../shared/privacy/dominating-pair.ts";
-import { composeEntries, type LedgerEntry } from "../../shared/privacy/ledger.ts";
 import { toleranceAt } from "../../shared/privacy/pld.ts";
 import { rdpEpsilon } from "../../shared/privacy/rdp.ts";
 import { REPETITIONS, type Repetitions, repeatAndSelectEpsilon } from "../../shared/privacy/repeat-and-select.ts";
 import { deltaFaults, type GaussianRun, refuseFaults, runFaults } from "../../shared/privacy/run.ts";
 import type { Bounds } from "../../shared/privacy/solve.ts";
-import { explainPrivacy, verifyRecord } from "../../shared/privacy/statement.ts";
+import { attackFigures, explainPrivacy, verifyRecord } from "../../shared/privacy/statement.ts";
 import { stepsFor } from "../../shared/privacy/steps.ts";
-import { unitText } from "../../shared/privacy/unit.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
-import { type ChargedData, chargedData, namedData, openLedger } from "../privacy-ledger.ts";
+import { count, short, shortUp } from "../words.ts";
+import { registerLedger } from "./ledger.ts";
 
 const EXAMPLES = `
 Examples:
@@ -32,7 +29,9 @@ Examples:
   softpost privacy noise --epsilon 8 --sample-rate 0.01 --steps 1000 --delta 1e-5
   softpost privacy steps --epsilon 8 --sample-rate 0.01 --noise-multiplier 1 --delta 1e-5
   softpost privacy ledger --data private.jsonl --budget-epsilon 8
-  softpost privacy explain prompt`;
+  softpost privacy explain prompt
+
+Next: softpost tune --epsilon …, or softpost privacy COMMAND --help`;
 
 interface Options {
   readonly sampleRate: number;
@@ -47,13 +46,6 @@ interface Options {
   readonly trials: Repetitions;
   readonly records?: number;
   readonly largestBatch?: number;
-}
-
-interface LedgerOptions {
-  readonly data?: readonly string[];
-  readonly dataset?: string;
-  readonly delta?: number;
-  readonly budgetEpsilon?: number;
 }
 
 /** `softpost privacy …`: the accountants, the ledger and the statements as tools of their own. */
@@ -82,18 +74,15 @@ export function registerPrivacy(program: Command, io: Io): void {
     .action((options: Options) => printDelta(options, io));
   command("noise").action((options: Options) => printNoise(options, io));
   command("steps").action((options: Options) => printSteps(options, io));
-  privacy
-    .command("ledger")
-    .description("show the private runs on a data set, what they compose to and what is left")
-    .option("--data <file...>", "the data set's file or files (default: every data set of this machine)")
-    .option("--dataset <name>", "what the runs were charged as, or a data set's name in the ledger")
-    .option("--delta <d>", "δ of the composition (default: the smallest of the runs)", numberBetween(0, 1))
-    .option("--budget-epsilon <e>", "the ε that may be spent in all", positiveNumber)
-    .action((options: LedgerOptions) => printLedger(options, io));
+  registerLedger(privacy, io);
   privacy
     .command("explain")
     .description("check a prompt's privacy record and print it as a statement")
     .argument("<dir>", "soft prompt folder")
+    .addHelpText(
+      "after",
+      "\nExample:\n  softpost privacy explain prompt\n\nNext: softpost privacy ledger (what all runs on the data come to)",
+    )
     .action((folder: string) => printStatement(folder, io));
 }
 
@@ -140,8 +129,8 @@ function printEpsilon(options: Options, io: Io): void {
   const search = meanTrials === undefined ? {} : { meanTrials, trials };
   const about = { group: group > 1 ? group : undefined, ...search, largestBatch, records, accountant, neighbouring };
   const run = { sampleRate, noiseMultiplier, steps, delta };
-  const atLeast = exactness.lower !== undefined && lower < epsilon ? ` (at least ${lower})` : "";
-  io.result({ epsilon, ...exactness, ...run, ...about }, `ε ${epsilon} at δ ${delta}${atLeast}`);
+  const atLeast = exactness.lower !== undefined && lower < epsilon ? ` (at least ${short(lower, 6)})` : "";
+  io.result({ epsilon, ...exactness, ...run, ...about }, `ε ${shortUp(epsilon, 6)} at δ ${short(delta)}${atLeast}`);
 }
 
 /** @throws ProblemError for a combination that nobody has an analysis of */
@@ -184,58 +173,21 @@ function printDelta(options: Options, io: Io): void {
   const bounds = accountant === "pld" ? deltaBounds([run], epsilon, neighbouring) : undefined;
   const delta = bounds?.upper ?? deltaOf([run], epsilon, "rdp");
   const exactness = bounds ? { lower: bounds.lower } : {};
-  io.result({ delta, ...exactness, ...run, epsilon, accountant, neighbouring }, `δ ${delta} at ε ${epsilon}`);
+  io.result({ delta, ...exactness, ...run, epsilon, accountant, neighbouring }, `δ ${short(delta)} at ε ${epsilon}`);
 }
 
 function printNoise(options: Options, io: Io): void {
   const { sampleRate, steps, delta, accountant, epsilon: target } = options;
   const { noiseMultiplier, epsilon } = noiseFor({ epsilon: target, delta, sampleRate, steps }, accountant);
   const result = { noiseMultiplier, epsilon, target, sampleRate, steps, delta, accountant };
-  io.result(result, `noise multiplier ${noiseMultiplier}: ε ${epsilon} at δ ${delta}`);
+  io.result(result, `noise multiplier ${short(noiseMultiplier, 6)}: ε ${shortUp(epsilon, 6)} at δ ${short(delta)}`);
 }
 
 function printSteps(options: Options, io: Io): void {
   const { sampleRate, noiseMultiplier, delta, accountant, epsilon: target } = options;
   const { steps, epsilon } = stepsFor({ epsilon: target, delta, sampleRate, noiseMultiplier }, accountant);
   const result = { steps, epsilon, target, sampleRate, noiseMultiplier, delta, accountant };
-  io.result(result, `${steps} steps: ε ${epsilon} at δ ${delta}`);
-}
-
-async function printLedger({ data, dataset, delta, budgetEpsilon }: LedgerOptions, io: Io): Promise<void> {
-  const charged = data ? [await dataOf(data, dataset)] : dataset === undefined ? chargedData() : [namedData(dataset)];
-  const ledgers = charged.map(({ name, entries }) => summary(name, entries, delta, budgetEpsilon));
-  const lines = ledgers.flatMap((ledger) => [
-    `Data set ${ledger.name}: ${ledger.runs.length === 1 ? "1 run" : `${ledger.runs.length} runs`}`,
-    ...ledger.runs.map(
-      (run) =>
-        `  ${run.time}  ${run.runId}  q ${run.sampleRate}  σ ${run.noiseMultiplier}  ${run.steps} steps  ε ${run.epsilon}  (${unitText(run.unit)})`,
-    ),
-    `  together ε ${ledger.epsilon} at δ ${ledger.delta} for ${ledger.unit}${ledger.mixedUnits ? " (the runs' units differ: only the weakest remains)" : ""}${ledger.left === undefined ? "" : `, left ${ledger.left}`}`,
-  ]);
-  io.result({ ledgers }, lines.length > 0 ? lines.join("\n") : "No private run was charged on this machine.");
-}
-
-/** What was charged on the rows of some files. */
-async function dataOf(files: readonly string[], dataset: string | undefined): Promise<ChargedData> {
-  const texts = (await Promise.all(files.map((file) => readTexts(file)))).flat();
-  const fileDigests = await Promise.all(files.map(async (file) => (await hashFile(file)).sha256));
-  const ledger = openLedger({ texts, fileDigests, dataset });
-  return { name: ledger.name, entries: ledger.entries() };
-}
-
-/** A data set's runs, each with its own ε, and their composition at one δ. */
-function summary(
-  name: string,
-  entries: readonly LedgerEntry[],
-  delta: number | undefined,
-  budgetEpsilon: number | undefined,
-) {
-  const at = delta ?? entries.reduce((least, entry) => Math.min(least, entry.delta), 1);
-  const runs = entries.map((entry) => ({ ...entry, epsilon: composeEntries([entry], at).upper }));
-  const { upper: epsilon, unit } = composeEntries(entries, at);
-  const units = new Set(entries.map((entry) => entry.unit?.field));
-  const left = budgetEpsilon === undefined ? undefined : Math.max(0, budgetEpsilon - epsilon);
-  return { name, delta: at, epsilon, unit: unitText(unit), mixedUnits: units.size > 1, left, runs };
+  io.result(result, `${count(steps, "step")}: ε ${shortUp(epsilon, 6)} at δ ${short(delta)}`);
 }
 
 async function printStatement(folder: string, io: Io): Promise<void> {
@@ -250,8 +202,9 @@ async function printStatement(folder: string, io: Io): Promise<void> {
     const detail = `${folder} claims what its own numbers don't give.`;
     throw new ProblemError("The privacy record is not true", detail, { faults });
   }
-  const statement = explainPrivacy(record);
-  io.result({ ...record, computedEpsilon: epsilon, statement }, statement);
+  const attacks = attackFigures(record);
+  const statement = explainPrivacy(record, attacks);
+  io.result({ ...record, computedEpsilon: epsilon, attacks, statement }, statement);
 }
 
 /** @throws ProblemError with every number that is out of the accountants' range */

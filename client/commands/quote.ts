@@ -1,44 +1,98 @@
 import type { Command } from "commander";
-import type { Quote } from "../../shared/protocol/transfer.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import type { Manifest } from "../../shared/protocol/manifest.ts";
+import { isGeneration } from "../../shared/protocol/task.ts";
+import { optionsSchema, type Quote, type TransferOptions } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { connect, withConnection } from "../api/connection.ts";
 import { readTunedPrompt } from "../api/tuned-prompt.ts";
+import { describeOptions, describeQuote } from "../describe-quote.ts";
 import type { Io } from "../output.ts";
-import { type TransferFlags, transferOptions, withTransferFlags } from "./submit.ts";
+import { type TransferFlags, transferOptions, withTransferFlags } from "../transfer-options.ts";
+import { next } from "../words.ts";
+
+const NOTES = `
+Only the manifest is sent, not the prompt. Ends with 1 if the transfer would be refused.
+
+Example:
+  softpost quote --prompt prompt --dataset my-mails --public PUBLIC
+
+Next: softpost submit, with the same options`;
 
 /** `softpost quote`: what a transfer would cost. Only the manifest is sent, not the prompt. */
 export function registerQuote(program: Command, io: Io): void {
   withTransferFlags(withConnection(program.command("quote")))
     .description("ask what a transfer would cost and whether the budgets allow it")
+    .addHelpText("after", NOTES)
     .action((flags: TransferFlags) => run(flags, io));
 }
 
 async function run(flags: TransferFlags, io: Io): Promise<void> {
   const api = new Api(await connect(flags));
   const { manifest } = await readTunedPrompt(flags.prompt, api);
+  const options = optionsSchema.parse(transferOptions(flags));
   const quote = await api.quote({ manifest, options: transferOptions(flags) });
-  const { rate, estimate, range, precision, reserve, model, left, privacyUnit, refusals } = quote;
-  const price = (micros: number) => `${micros / 1e6} ${rate.currency}`;
-  const lines = [
-    `About ${estimate.deviceSeconds} s on ${rate.device} at ${price(rate.microsPerHour)} an hour: ${price(estimate.micros)}.`,
-    ...(range && range.low.deviceSeconds < range.high.deviceSeconds
-      ? [`Between ${price(range.low.micros)} and ${price(range.high.micros)}: ${describeDevices(model.devices)}.`]
-      : []),
-    ...(precision === "fp16" ? ["It is computed in half precision."] : []),
-    `At most ${reserve.deviceSeconds} s are reserved and paid for: ${price(reserve.micros)}.`,
-    model.finishedJobs > 0
-      ? `Calibrated from ${model.finishedJobs} finished jobs: ${Math.round(model.tokensPerSecond)} positions a second.`
-      : "No job has finished yet, so the speed is the provider's assumption.",
-    ...(typeof left.privacy === "number" && left.privacy >= 0
-      ? [`It would leave epsilon ${left.privacy.toPrecision(3)} of this data set's privacy, for ${privacyUnit}.`]
-      : []),
-    ...refusals.map(({ message }) => `It would be refused. ${message}`),
-  ];
-  io.result(quote, lines.join("\n"));
+  const lines = [describeOptions(options, manifest.task), ...describeQuote(quote, flags.dataset)];
+  if (quote.refusals.length > 0) {
+    for (const line of lines) io.message(line);
+    throw await refused(api, manifest, options, quote);
+  }
+  const again = ["--prompt", flags.prompt, "--dataset", flags.dataset, "--public", flags.public];
+  io.result(quote, [...lines, next("submit", ...again)].join("\n"));
 }
 
-function describeDevices(devices: Quote["model"]["devices"]): string {
-  return devices
-    .map(({ device, tokensPerSecond }) => `${device} ${Math.round(tokensPerSecond)} positions/s`)
-    .join(", ");
+/** A refusal in the user's units, and what would fit where it is a matter of steps. */
+export async function refused(
+  api: Api,
+  manifest: Manifest,
+  options: TransferOptions,
+  quote: Quote,
+): Promise<ProblemError> {
+  const steps = await stepsThatFit(api, manifest, options, quote);
+  const faults = quote.refusals.map(({ budget, message }) => ({
+    at: budget,
+    message:
+      steps !== undefined && (budget === "money" || budget === "deviceSeconds")
+        ? `${message} --steps ${steps} would fit.`
+        : message,
+  }));
+  return new ProblemError(
+    "The transfer would be refused",
+    "A budget doesn't allow it; nothing was sent but the manifest.",
+    {
+      status: 402,
+      faults,
+    },
+  );
+}
+
+/** Quotes that are asked for to confirm a number of steps. */
+const TRIES = 3;
+
+/**
+ * The number of steps for which money and device time suffice, if nothing else stands in the way. Cost is linear in the steps; the provider's own quote
+ * confirms the number, or a smaller one is tried.
+ */
+async function stepsThatFit(
+  api: Api,
+  manifest: Manifest,
+  options: TransferOptions,
+  quote: Quote,
+): Promise<number | undefined> {
+  if (quote.refusals.some(({ budget }) => budget !== "money" && budget !== "deviceSeconds")) return undefined;
+  const { reserve, left, model } = quote;
+  const { task, prompt } = manifest;
+  const length = task.maxLength + (isGeneration(task) ? task.maxNewTokens : 0);
+  const aStep = 3 * options.starts.length * (options.batchSize * length + prompt.virtualTokens);
+  // Of what is set aside, the part that goes with the steps, in proportion to the positions that are computed.
+  const shareOfSteps = Math.min(1, (aStep * options.steps) / model.tokens);
+  const over = Math.max(-(left.money ?? 0) / reserve.micros, -(left.deviceSeconds ?? 0) / reserve.deviceSeconds);
+  let steps = Math.floor(options.steps * (1 - over / shareOfSteps));
+  for (let i = 0; i < TRIES && steps >= 1; i++) {
+    const rounded = steps >= 20 ? Math.floor(steps / 10) * 10 : steps;
+    const { refusals } = await api.quote({ manifest, options: { ...options, steps: rounded } });
+    if (refusals.length === 0) return rounded;
+    steps = Math.floor(rounded * 0.8);
+  }
+  return undefined;
 }

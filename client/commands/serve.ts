@@ -5,6 +5,7 @@ import type { Settings } from "../../infra/local/identity.ts";
 import type { Provider } from "../../infra/local/provider.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
+import { describeEvent, describeStart } from "../describe-provider.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 
@@ -18,7 +19,7 @@ interface Options {
   readonly student?: string;
   readonly unknownOrigin?: boolean;
   readonly openStudent?: string;
-  readonly public: string[];
+  readonly public?: string[];
   readonly port?: number;
   readonly jobs: number;
   readonly price?: number;
@@ -32,11 +33,18 @@ interface Options {
   readonly dailyLimit?: number;
   readonly epsilonLimit?: number;
   readonly deltaLimit?: number;
+  readonly quiet?: boolean;
 }
 
 const NOTE = `
 What --dir has already is kept: keys, ledgers, what was published, and the port, prices, limits and origins of the last time. An option
-that is given changes them.`;
+that is given changes them.
+
+Examples:
+  softpost serve --dir provider --target models/target --student models/student --public public.jsonl
+  softpost serve --dir provider          # again, with what it published
+
+Next, as a client: softpost students`;
 
 /** `softpost serve`: a whole provider on this machine, until Ctrl-C. */
 export function registerServe(program: Command, io: Io): void {
@@ -48,7 +56,7 @@ export function registerServe(program: Command, io: Io): void {
     .option("--student <dir>", "the student that was distilled from it, to publish")
     .option("--unknown-origin", "publish a student without a record that it was distilled from the target")
     .option("--open-student <dir>", "a model of its own from which prompts are taken for the target, to publish")
-    .option("--public <file...>", "JSONL files of public texts, to publish", [])
+    .option("--public <file...>", "JSONL files of public texts, to publish")
     .option("--port <n>", "port (default: that of the last time, or a free one)", wholeNumber(1))
     .option("--jobs <n>", "jobs that run at once, and share --threads", wholeNumber(1), 1)
     .option("--price <x>", "price of a device hour (default: 3.6)", numberBetween(0, 1e6))
@@ -62,6 +70,7 @@ export function registerServe(program: Command, io: Io): void {
     .option("--daily-limit <n>", "its transfers a day (default: 1000)", wholeNumber(0))
     .option("--epsilon-limit <e>", "privacy limit of each of its data sets (default: none)", positiveNumber)
     .option("--delta-limit <d>", "delta of that limit (default: 1e-5)", delta)
+    .option("--quiet", "print no line for every transfer")
     .addHelpText("after", NOTE)
     .action((options: Options) => run(options, io));
 }
@@ -80,16 +89,24 @@ async function run(options: Options, io: Io): Promise<void> {
     device: io.device,
     settings: settingsOf(options),
     limits: limitsOf(options),
+    onLog: options.quiet ? undefined : (line) => tellEvent(line, options, io),
   });
   try {
     await publish(provider, options);
     const { url, key, adminSecret, clientConfig, limits, settings } = provider;
     io.result({ url, key, adminSecret, clientConfig, limits, settings }, describe(provider));
+    const published = { ...options, public: options.public ?? [] };
+    for (const line of describeStart(published, clientConfig)) io.message(line);
     await stopped;
     io.message("Stopping: running jobs write a checkpoint.");
   } finally {
     await provider.close();
   }
+}
+
+function tellEvent(line: string, { dir, currency = "USD" }: Options, io: Io): void {
+  const told = describeEvent(line, { dir, currency, now: new Date() });
+  if (told !== undefined) io.message(told);
 }
 
 /** @throws ProblemError for what would be passed over in silence */
@@ -102,7 +119,7 @@ function checkOptions({ target, student, openStudent }: Options, io: Io): void {
     throw new ProblemError("The precision can't be used", "Jobs compute in fp32; leave --precision out.");
   }
   if (io.metrics !== undefined) {
-    const detail = "Losses of transfers are in GET /v1/transfers/ID and in softpost status; leave --metrics out.";
+    const detail = "Losses of transfers are in softpost status --json; leave --metrics out.";
     throw new ProblemError("There are no metrics to write", detail);
   }
 }
@@ -141,7 +158,7 @@ function describeLimits({ micros, deviceSeconds, virtualTokens, concurrent, dail
 }
 
 async function publish({ store }: Provider, options: Options): Promise<void> {
-  const { target, student, openStudent, unknownOrigin = false, public: files } = options;
+  const { target, student, openStudent, unknownOrigin = false, public: files = [] } = options;
   const { publishPublicSet, publishStudent } = await import("../../batch/storage/publish.ts");
   const named = (folder: string) => ({ folder, name: basename(resolve(folder)) });
   if (target !== undefined && student !== undefined) {

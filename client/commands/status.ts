@@ -1,43 +1,35 @@
 import type { Command } from "commander";
-import type { Transfer } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
-import { describeTravel } from "../describe-travel.ts";
+import { describeTransfer, TRANSFER_HEAD, transferRow } from "../describe-transfer.ts";
 import type { Io } from "../output.ts";
+import { tableLines } from "../table.ts";
+
+const EXAMPLES = `
+Examples:
+  softpost status        # the newest transfers
+  softpost status ID
+
+Next: softpost wait ID (follows it), softpost download ID --out DIR (when it has succeeded)`;
 
 /** `softpost status`: one transfer, or all of them. */
 export function registerStatus(program: Command, io: Io): void {
   withConnection(program.command("status"))
     .description("show a transfer, or the newest ones")
     .argument("[id]", "the transfer")
+    .addHelpText("after", EXAMPLES)
     .action(async (id: string | undefined, options: ConnectionOptions) => {
       const api = new Api(await connect(options));
       if (id === undefined) {
         const transfers = await api.transfers();
-        io.result({ transfers }, transfers.map(describe).join("\n") || "No transfers yet.");
+        const table = tableLines([TRANSFER_HEAD, ...transfers.map(transferRow)]);
+        io.result(
+          { transfers },
+          transfers.length > 0 ? table.join("\n") : "No transfers yet. softpost submit sends one.",
+        );
       } else {
         const transfer = await api.transfer(id);
-        io.result(transfer, describe(transfer));
+        io.result(transfer, describeTransfer(transfer).join("\n"));
       }
     });
-}
-
-/** A transfer in a line. */
-export function describe(transfer: Transfer): string {
-  const { id, state, progress, problem, travel, advice } = transfer;
-  const loss = progress?.loss === undefined ? "" : `, loss ${progress.loss.toPrecision(4)}`;
-  const where = progress ? `, ${progress.phase} ${progress.done}/${progress.total}${loss}` : "";
-  const measured = travel ? `, ${describeTravel(travel)}` : "";
-  const more = [...(problem === null ? [] : [problem]), ...advice]
-    .map((text) => `. ${text.replace(/\.$/, "")}`)
-    .join("");
-  return `${id}: ${state}${where}, ${describeCost(transfer)}${measured}${more}`;
-}
-
-function describeCost({ rate, device, estimatedSeconds, actualSeconds, cost }: Transfer): string {
-  const price = (micros: number) => `${micros / 1e6} ${rate.currency}`;
-  const on = `on ${device ?? rate.device} at ${price(rate.microsPerHour)} an hour`;
-  if (!cost) return `estimated ${estimatedSeconds} s ${on}`;
-  if (actualSeconds === null) return "no cost";
-  return `${actualSeconds.toFixed(1)} s ${on} (estimated ${estimatedSeconds} s), ${cost.deviceSeconds} s paid: ${price(cost.micros)}`;
 }

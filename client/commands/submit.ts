@@ -1,65 +1,84 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { Command } from "commander";
-import type { TransferOptions } from "../../shared/protocol/transfer.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import type { Manifest } from "../../shared/protocol/manifest.ts";
+import { optionsSchema } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
-import { type Connection, type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
+import { type Connection, connect, withConnection } from "../api/connection.ts";
 import { type SubmitRequest, submitRequest } from "../api/submission.ts";
 import { readTunedPrompt } from "../api/tuned-prompt.ts";
-import { numberBetween } from "../options.ts";
+import { describeOptions, describeQuote } from "../describe-quote.ts";
+import { NO_GUARANTEE } from "../describe-tuning.ts";
+import { longRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
-import { ALPHA, type HowToTransfer, withHowToTransfer } from "../transfer-options.ts";
-
-export interface TransferFlags extends ConnectionOptions, HowToTransfer {
-  readonly prompt: string;
-  readonly dataset: string;
-  readonly public: string;
-  readonly alpha?: number;
-}
+import { type TransferFlags, transferOptions, withTransferFlags } from "../transfer-options.ts";
+import { bytes, next, short } from "../words.ts";
+import { refused } from "./quote.ts";
 
 interface Options extends TransferFlags {
   readonly dryRun?: boolean;
+  /** False with --no-privacy. */
+  readonly privacy: boolean;
   readonly idempotencyKey?: string;
 }
 
-/** Adds the options that say what to transfer and how. */
-export function withTransferFlags(command: Command): Command {
-  command
-    .requiredOption("--prompt <dir>", "the tuned prompt's folder")
-    .requiredOption("--dataset <id>", "an opaque name of the private data set, the same for all its prompts")
-    .requiredOption("--public <id>", "the provider's public set to transfer on")
-    .option("--alpha <a>", ALPHA, numberBetween(0, 1));
-  return withHowToTransfer(command);
-}
+const NOTES = `
+Examples:
+  softpost submit --prompt prompt --dataset my-mails --public PUBLIC --dry-run     # every byte that would leave
+  softpost submit --prompt prompt --dataset my-mails --public PUBLIC
 
-/** The options as the API takes them; what isn't given is the provider's default. */
-export function transferOptions(flags: TransferFlags): Partial<TransferOptions> {
-  const { dataset, public: publicSet, loss, steps, batchSize, lr: learningRate, alpha, answers, seed } = flags;
-  const { start: starts, select: selected } = flags;
-  const given = Object.entries({ loss, steps, batchSize, learningRate, alpha, starts, selected, answers, seed }).filter(
-    ([, value]) => value !== undefined,
-  );
-  return { dataset, publicSet, ...Object.fromEntries(given) };
-}
+Next: softpost wait ID`;
 
 /** `softpost submit`: sends a prompt and its manifest, and nothing else. */
 export function registerSubmit(program: Command, io: Io): void {
   withTransferFlags(withConnection(program.command("submit")))
     .description("send a tuned prompt to a provider for transfer")
     .option("--dry-run", "show every byte that would be sent, and send nothing")
+    .option("--no-privacy", "send a prompt that was tuned without differential privacy, without being asked")
     .option("--idempotency-key <key>", "name of this submission: trying again with it never submits twice")
+    .addHelpText("after", NOTES)
     .action((options: Options) => run(options, io));
 }
 
-async function run(options: Options, io: Io): Promise<void> {
-  const api = new Api(await connect(options));
-  const prompt = await readTunedPrompt(options.prompt, api);
-  const request = submitRequest(prompt, transferOptions(options), options.idempotencyKey ?? randomUUID());
-  if (options.dryRun) return show(request, api.connection, io);
-  const transfer = await api.submit(request);
-  io.message(
-    `Sent ${request.body.length} bytes: the manifest, the prompt and the options. (--dry-run shows them all.)`,
-  );
-  io.result(transfer, `${transfer.id}: ${transfer.state}. Next: softpost wait ${transfer.id}`);
+async function run(flags: Options, io: Io): Promise<void> {
+  const api = new Api(await connect(flags));
+  const prompt = await readTunedPrompt(flags.prompt, api);
+  tellGuarantee(prompt.manifest, io);
+  const key = flags.idempotencyKey ?? randomUUID();
+  const request = submitRequest(prompt, transferOptions(flags), key);
+  if (flags.dryRun) return show(request, api.connection, io);
+  await requireConsent(prompt.manifest, flags, io);
+  const options = optionsSchema.parse(transferOptions(flags));
+  const quote = await api.quote({ manifest: prompt.manifest, options: transferOptions(flags) });
+  for (const line of [describeOptions(options, prompt.manifest.task), ...describeQuote(quote, flags.dataset)])
+    io.message(line);
+  // What was submitted under a key is answered, whatever is left of the budgets.
+  if (quote.refusals.length > 0 && flags.idempotencyKey === undefined) {
+    throw await refused(api, prompt.manifest, options, quote);
+  }
+  const whenStopped = () =>
+    `Stopped. Whether it arrived isn't known: softpost status shows it. To send it again, never twice: add --idempotency-key ${key}`;
+  const transfer = await longRun(io, whenStopped, ({ signal }) => api.submit(request, signal));
+  io.message(`Sent ${bytes(request.body.length)}: manifest, prompt and options (--dry-run shows all of it).`);
+  io.result(transfer, `${transfer.id}: ${transfer.state}\n${next("wait", transfer.id)}`);
+}
+
+/** What the people in the data are promised, before anything is sent. */
+function tellGuarantee({ privacy }: Manifest, io: Io): void {
+  if (privacy) io.message(`Private: ε ${short(privacy.epsilon)} at δ ${short(privacy.delta)}.`);
+  else for (const line of NO_GUARANTEE) io.message(line);
+}
+
+/** @throws ProblemError unless somebody says that a prompt without a guarantee is to be sent */
+async function requireConsent({ privacy }: Manifest, flags: Options, io: Io): Promise<void> {
+  if (privacy || !flags.privacy) return;
+  const answer = await io.confirm("Send it all the same?");
+  if (answer) return;
+  const detail =
+    answer === undefined
+      ? "It was tuned without differential privacy, and nobody is there to be asked. Tune with --epsilon, or say --no-privacy."
+      : "Nothing was sent.";
+  throw new ProblemError("The prompt is not private", detail);
 }
 
 /** Everything that a submission would send. With --json the body is there to the last byte. */

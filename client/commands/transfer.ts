@@ -6,27 +6,34 @@ import { encodedExamples, publicTexts } from "../../shared/operations/texts.ts";
 import { transferAs } from "../../shared/operations/transfer-answers.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { TRANSFER_DEFAULTS } from "../../shared/protocol/transfer.ts";
-import { describeTravel } from "../describe-travel.ts";
+import { allChecks } from "../all-checks.ts";
+import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
+import { describeTravel } from "../describe-transfer.ts";
 import { loadModel, loadPrompt, requireManifest } from "../inputs.ts";
-import { engineRun } from "../long-run.ts";
+import { engineRun, resumable } from "../long-run.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
 import { neutralId } from "../public-names.ts";
 import { ALPHA, alphaOrAuto, type HowToTransfer, withHowToTransfer } from "../transfer-options.ts";
+import { count, next } from "../words.ts";
 
-type Chosen = "loss" | "select" | "answers";
-
-interface Options extends Required<Omit<HowToTransfer, Chosen>>, Pick<HowToTransfer, Chosen> {
+interface Options extends HowToTransfer, ColumnOptions {
   target: string;
   student: string;
   prompt: string;
   public: string;
   out: string;
   open?: boolean;
-  alpha: number | "auto";
+  alpha?: number | "auto";
   alphaData?: string;
   resume?: boolean;
 }
+
+const EXAMPLES = `
+Example:
+  softpost transfer --target target --student student --prompt prompt --public public.jsonl --out moved
+
+Next: softpost evaluate --model target --prompt moved --data test.jsonl`;
 
 /** `softpost transfer`: a student's prompt becomes a prompt for the target, with public texts only. */
 export function registerTransfer(program: Command, io: Io): void {
@@ -36,43 +43,44 @@ export function registerTransfer(program: Command, io: Io): void {
     .requiredOption("--target <dir>", "target model: a folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--student <dir>", "student of that target")
     .requiredOption("--prompt <dir>", "soft prompt that was tuned on the student")
-    .requiredOption("--public <file>", 'public rows of {"text"} (JSONL)')
+    .requiredOption("--public <file>", `public rows of {"text"} (${ROW_FORMATS})`)
     .requiredOption("--out <dir>", "new folder for the target's prompt")
     .option("--open", "the student is a model of its own, not one that was distilled from the target")
-    .option("--alpha <a>", `${ALPHA}, or auto`, alphaOrAuto, TRANSFER_DEFAULTS.alpha)
+    .option("--alpha <a>", `${ALPHA}, or auto`, alphaOrAuto)
     .option("--alpha-data <file>", "labelled public rows of a like task, from which --alpha auto chooses");
-  withHowToTransfer(command, TRANSFER_DEFAULTS)
+  withHowToTransfer(command)
     .option("--resume", "go on with an unfinished run")
+    .addHelpText("after", EXAMPLES)
     .action((options: Options, command: Command) => {
       if ((options.alpha === "auto") !== (options.alphaData !== undefined)) {
         command.error("error: --alpha auto and --alpha-data need each other");
       }
       return run(options, io);
     });
+  withColumns(command, ["text"]);
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const out = await openOut(options.out, options);
-  const student = await loadModel(options.student, io);
-  const prompt = requireManifest(await loadPrompt(options.prompt, student, io), options.prompt);
-  const { task } = prompt.manifest;
-  const target = await loadModel(options.target, io);
-  const unit = prompt.manifest.privacy?.unit;
-  if (unit) await refuseUnits(options.public, unit.field);
-  const texts = await publicTexts(options.public, task, target, options.open ? student : undefined, io.message);
-  const { sha256: digest } = await hashFile(options.public);
+  const [{ student, target, prompt, task, path, texts }, out] = await allChecks(
+    () => readInputs(options, io),
+    () => openOut(options.out, options),
+  );
+  const { sha256: digest } = await hashFile(path);
   const {
     open = false,
-    loss,
     alphaData,
-    start,
-    select = null,
+    loss,
     answers,
-    steps,
-    batchSize,
-    seed,
+    select = null,
+    start = ["words"],
+    seed = 0,
     resume = false,
   } = options;
+  const { alpha = TRANSFER_DEFAULTS.alpha, lr = TRANSFER_DEFAULTS.learningRate } = options;
+  const { steps = TRANSFER_DEFAULTS.steps, batchSize = TRANSFER_DEFAULTS.batchSize } = options;
+  io.message(
+    `Transfer: ${count(steps, "step")} of ${batchSize} of ${count(texts.texts.length, "public text")}, learning rate ${lr}`,
+  );
   const request = {
     target,
     student,
@@ -82,18 +90,18 @@ async function run(options: Options, io: Io): Promise<void> {
     loss,
     alpha:
       alphaData === undefined
-        ? Number(options.alpha)
+        ? Number(alpha)
         : { labelled: await encodedExamples(alphaData, requireClasses(task), target, io.message) },
     starts: [...new Set(start)],
     selected: select,
     answers,
     steps,
     batchSize,
-    learningRate: options.lr,
+    learningRate: lr,
     seed,
     state: { path: out.statePath, resume },
   };
-  const moved = await engineRun(io, (engine, watch) =>
+  const moved = await engineRun(io, resumable, (engine, watch) =>
     transferAs(task, request, {
       use: (_, run) => run(engine),
       bareStates: (_, compute) => compute(),
@@ -101,11 +109,24 @@ async function run(options: Options, io: Io): Promise<void> {
     }),
   );
   await out.finish((folder) => writePrompt(folder, moved));
-  const { alpha, travel, advice } = moved;
+  const { travel, advice } = moved;
   for (const text of advice) io.message(text);
-  const measured = travel ? `, ${describeTravel(travel)}` : "";
+  const measured = travel ? [describeTravel(travel)] : [];
+  const evaluate = next("evaluate", "--model", options.target, "--prompt", options.out, "--data", "FILE");
+  const told = `${options.out}: soft prompt for ${target.name}, loss ${moved.loss.toPrecision(4)} on public texts`;
   io.result(
-    { steps, loss: moved.loss, alpha, travel, advice, out: options.out },
-    `${options.out}: public loss ${moved.loss.toPrecision(4)}${measured}`,
+    { steps, loss: moved.loss, alpha: moved.alpha, travel, advice, out: options.out },
+    [told, ...measured, evaluate].join("\n"),
   );
+}
+
+async function readInputs(options: Options, io: Io) {
+  const student = await loadModel(options.student, io);
+  const prompt = requireManifest(await loadPrompt(options.prompt, student, io), options.prompt);
+  const { task, privacy } = prompt.manifest;
+  const target = await loadModel(options.target, io);
+  const { path, data } = await dataFile(options.public, options);
+  if (privacy?.unit) await refuseUnits(data, privacy.unit.field);
+  const texts = await publicTexts(data, task, target, options.open ? student : undefined, io.message);
+  return { student, target, prompt, task, path, texts };
 }

@@ -10,11 +10,12 @@ import { type Transfer, transferSchema } from "../../shared/protocol/transfer.ts
 import type { Env } from "../env.ts";
 import type { App } from "../http/app-env.ts";
 import { jobToken, ledgerOf, registerOf, tenantWith } from "../http/auth.ts";
+import { logEvent } from "../http/log.ts";
 import { limitBody, MAX_UPLOAD_BYTES, readUpload } from "../http/upload.ts";
 import { refusalStatus } from "../ledger/decide.ts";
 import type { Submission } from "../ledger/store.ts";
 import { readCatalogue } from "../storage/catalogue.ts";
-import { dispatch } from "../transfers/dispatch.ts";
+import { abandon, dispatch } from "../transfers/dispatch.ts";
 import { priceOf } from "../transfers/price.ts";
 import { type Checked, validateUpload } from "../transfers/validate.ts";
 import { json, problems, secured } from "./route.ts";
@@ -141,12 +142,15 @@ async function proceed(
   try {
     await store(env, tenant, transfer, upload, checked);
   } catch (cause) {
-    await ledger.abandon(transfer.id, "The upload could not be stored.");
+    await abandon(env, tenant, transfer.id, "The upload could not be stored.");
     const detail = "The upload could not be stored, and nothing was reserved; send it again in a moment.";
     throw new ProblemError("The storage can't be reached", detail, { status: 503, cause });
   }
   const dispatched = await dispatch(env, tenant, transfer);
-  if (dispatched.state !== "failed") return dispatched;
+  if (dispatched.state !== "failed") {
+    logEvent("submitted", { tenant, transfer: transfer.id });
+    return dispatched;
+  }
   throw new ProblemError("The job was refused", dispatched.problem ?? "", { status: 502 });
 }
 

@@ -25,7 +25,7 @@ export async function dispatch(env: Env, tenant: string, transfer: Transfer): Pr
     if (!(error instanceof ProblemError)) throw error;
     if (error.status === 502) {
       await withdraw(env, tenant, transfer.id);
-      return (await ledger.abandon(transfer.id, error.detail)) ?? transfer;
+      return (await abandon(env, tenant, transfer.id, error.detail)) ?? transfer;
     }
     await ledger.release(transfer.id);
     return transfer;
@@ -112,13 +112,20 @@ export async function isTaken(env: Env, tenant: string, id: string, own: string)
   return ![own, WITHDRAWN.holder].includes(holder) && until > Date.now();
 }
 
+/** Fails a transfer that never got a job; its idempotency key may be used again. */
+export async function abandon(env: Env, tenant: string, id: string, problem: string): Promise<Transfer | null> {
+  const ended = await ledgerOf(env, tenant).abandon(id, problem);
+  if (ended?.state === "failed") logEvent("failed", { tenant, transfer: id, reason: problem });
+  return ended;
+}
+
 /** Ends a transfer whose job says that it can't be done, for whoever might still work on it too: it is paid back. */
 export async function fail(env: Env, tenant: string, id: string, problem: string, runner?: string): Promise<void> {
   const ledger = ledgerOf(env, tenant);
   if ((await ledger.get(id))?.transfer.cost !== null) return;
   await withdraw(env, tenant, id);
   await ledger.finish(id, "failed", { problem });
-  logEvent("failed", { tenant, transfer: id, runner });
+  logEvent("failed", { tenant, transfer: id, runner, reason: problem });
   await dismiss(env, (await ledger.get(id))?.batchJob ?? null, runner);
 }
 

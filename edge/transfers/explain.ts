@@ -3,6 +3,18 @@ import type { JobDetail } from "@aws-sdk/client-batch";
 const AGAIN = "It costs nothing. Submit it again; if it fails again, give the provider the transfer's id.";
 const AT_THE_PROVIDER = "It costs nothing. Tell the provider the transfer's id, and submit it again later.";
 
+/** Exit codes from here on stand for a signal (POSIX shells; Docker has them too). */
+const SIGNALS = 128;
+const KILLED = 9;
+
+/** How a program ended that a signal ended. */
+function endOf(exitCode: number | undefined): string {
+  if (exitCode === undefined || exitCode <= SIGNALS) return "";
+  const signal = exitCode - SIGNALS;
+  const likely = signal === KILLED ? ", as by a machine whose memory is full" : "";
+  return `; it was ended by signal ${signal}${likely}`;
+}
+
 /**
  * What a client is told of a job that ended without a word of its own: what happened, and what to do. Batch's own words go to the log.
  *
@@ -27,6 +39,6 @@ export function explainEnd(job: JobDetail | undefined): string {
   if (exitCode === undefined && tries > 0) return `The job could not be started. ${AT_THE_PROVIDER}`;
   if (tries === 0) return `The job was taken off the provider's queue before it started. ${AGAIN}`;
   if (exitCode === 2) return `The job found that it can't be done. ${AT_THE_PROVIDER}`;
-  if (/Essential container/i.test(said)) return `The job broke down${after}. ${AGAIN}`;
+  if (/Essential container/i.test(said)) return `The job broke down${after}${endOf(exitCode)}. ${AGAIN}`;
   return `The provider stopped the job. ${AGAIN}`;
 }

@@ -36,6 +36,8 @@ export interface ProviderOptions {
   readonly settings?: Settings;
   /** Of the first tenant; what isn't given stays as it is. */
   readonly limits: WantedLimits;
+  /** Called with every line of the Worker's log. */
+  readonly onLog?: ((line: string) => void) | undefined;
 }
 
 export interface Provider {
@@ -76,7 +78,14 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   const url = `http://127.0.0.1:${identity.port}`;
   const bundle = await loadBundle();
   const vars = varsOf(identity, { url, batchUrl: batch.url, device: DEVICE_NAMES[device] });
-  const worker = await startWorker({ bundle, folder, port: identity.port, vars, credentials }).catch(async (error) => {
+  const worker = await startWorker({
+    bundle,
+    folder,
+    port: identity.port,
+    vars,
+    credentials,
+    onLog: options.onLog,
+  }).catch(async (error) => {
     await batch.close();
     return portProblem(error, identity.port);
   });

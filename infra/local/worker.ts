@@ -14,6 +14,8 @@ export interface WorkerOptions {
   readonly vars: Readonly<Record<string, string>>;
   /** With which the bucket's S3 door is opened. */
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** Called with every line of the Worker's log, which is kept in a file too. */
+  readonly onLog?: ((line: string) => void) | undefined;
 }
 
 export interface LocalWorker {
@@ -50,7 +52,10 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
     defaultPersistRoot: folder,
     cf: false,
     log: new NoOpLog(),
-    handleStructuredLogs: ({ message }: { message: string }) => log(message),
+    handleStructuredLogs({ message }: { message: string }) {
+      log(message);
+      options.onLog?.(message);
+    },
   });
   restoreSignals();
   const { origin: url } = await miniflare.ready.catch(async (error) => {

@@ -2,7 +2,7 @@ import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { MAX_FAULTS, quote } from "../protocol/json.ts";
 import type { ClassificationTask } from "../protocol/task.ts";
 import { rowsOf } from "./rows/open.ts";
-import { type Fields, type LineFault, TITLE } from "./rows/row.ts";
+import { type Fields, type LineFault, type Row, TITLE } from "./rows/row.ts";
 
 /** A file of rows, and what its columns are called where not as here. */
 export interface DataFile {
@@ -29,7 +29,17 @@ const columnsOf = (data: Data): Columns => ({ ...COLUMNS, ...(typeof data === "s
 /** A field of the row itself, not of every object. */
 const own = (row: Fields, name: string): unknown => (Object.hasOwn(row, name) ? row[name] : undefined);
 
-const noText = ({ text }: Columns) => `Has no ${quote(text)} that is a string.`;
+/** That a row lacks a column. A table lacks it in every row: then its columns are named, and the option that takes another. */
+function lacks(row: Fields, what: keyof Columns, name: string, textOnly = false): string | undefined {
+  if (!textOnly || Object.hasOwn(row, name)) return undefined;
+  const there = Object.keys(row).slice(0, SHOWN_COLUMNS).map(quote).join(", ");
+  return `Has no column ${quote(name)}; its columns are ${there}. --${what}-column names the one to take.`;
+}
+
+const SHOWN_COLUMNS = 12;
+
+const noText = (row: Fields, { text }: Columns, textOnly?: boolean) =>
+  lacks(row, "text", text, textOnly) ?? `Has no ${quote(text)} that is a string.`;
 
 /** Of the lines that have a fault of one kind, so many are named beside the first. */
 const SHOWN_LINES = 5;
@@ -62,7 +72,9 @@ export async function readExamples(data: Data, task: ClassificationTask): Promis
     : `a label's name (${names}) or index (0 to ${indices.size - 1})`;
   return readRows(data, [columns.text, columns.label], (row, { textOnly }) => {
     const [text, label] = [own(row, columns.text), own(row, columns.label)];
-    if (typeof text !== "string") return noText(columns);
+    if (typeof text !== "string") return noText(row, columns, textOnly);
+    const lacking = lacks(row, "label", columns.label, textOnly);
+    if (lacking !== undefined) return lacking;
     if (label === undefined) return `Has no ${quote(columns.label)}; it must be ${expected}.`;
     const written = textOnly && typeof label === "string" && !indices.has(label) && /^\d+$/.test(label);
     const value = written ? Number(label) : label;
@@ -93,11 +105,39 @@ function unknownLabel(label: unknown): string {
  */
 export async function readTexts(data: Data): Promise<string[]> {
   const columns = columnsOf(data);
-  const rows = await readRows(data, [columns.text], (row) => {
+  const rows = await readRows(data, [columns.text], (row, { textOnly }) => {
     const text = own(row, columns.text);
-    return typeof text === "string" ? { text } : noText(columns);
+    return typeof text === "string" ? { text } : noText(row, columns, textOnly);
   });
   return rows.map(({ text }) => text);
+}
+
+/** A row of texts to predict, with whatever else it has. */
+export interface TextRow {
+  readonly text: string;
+  /** The row's other fields, in their order, as `JSON.stringify` writes them again: digit for digit, also numbers that a double can't hold. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads rows `{"text": string}` with their other fields.
+ *
+ * @throws ProblemError as `readExamples`
+ */
+export async function readTextRows(data: Data): Promise<TextRow[]> {
+  const columns = columnsOf(data);
+  return readRows(data, undefined, (row, { json, textOnly }) => {
+    const text = own(row, columns.text);
+    if (typeof text !== "string") return noText(row, columns, textOnly);
+    const { [columns.text]: _, ...fields } = json === undefined ? row : (JSON.parse(json, keepDigits) as Fields);
+    return { text, fields };
+  });
+}
+
+/** A reviver for `JSON.parse`, by which an id of twenty digits stays what it is. */
+function keepDigits(_: string, value: unknown, { source }: { readonly source?: string } = {}): unknown {
+  if (typeof value !== "number" || source === undefined || String(value) === source) return value;
+  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(source);
 }
 
 /**
@@ -142,9 +182,11 @@ export interface TargetRow {
 export async function readTargets(data: Data): Promise<TargetRow[]> {
   const columns = columnsOf(data);
   const name = quote(columns.target);
-  return readRows(data, [columns.text, columns.target], (row, { at: line }) => {
+  return readRows(data, [columns.text, columns.target], (row, { at: line, textOnly }) => {
     const [text, target] = [own(row, columns.text), own(row, columns.target)];
-    if (typeof text !== "string") return noText(columns);
+    if (typeof text !== "string") return noText(row, columns, textOnly);
+    const lacking = lacks(row, "target", columns.target, textOnly);
+    if (lacking !== undefined) return lacking;
     if (target === undefined) return `Has no ${name}: the task is a generation, whose rows have the answer there.`;
     if (typeof target !== "string") return `Its ${name} is no string.`;
     if (target.trim() === "") return `Its ${name} is empty.`;
@@ -153,13 +195,13 @@ export async function readTargets(data: Data): Promise<TargetRow[]> {
 }
 
 /**
- * @param fields that are asked for
+ * @param fields that are asked for; all without it
  * @param read gives the row's value, or says what is wrong with it
  */
 async function readRows<T extends object>(
   data: Data,
-  fields: readonly string[],
-  read: (row: Fields, place: { readonly at: number; readonly textOnly: boolean }) => T | string,
+  fields: readonly string[] | undefined,
+  read: (row: Fields, place: Omit<Extract<Row, { fields: Fields }>, "fields">) => T | string,
 ): Promise<T[]> {
   const path = pathOf(data);
   const rows: T[] = [];
@@ -168,7 +210,7 @@ async function readRows<T extends object>(
     const { at } = given;
     if (given.fields === undefined) faults.add(at, given.fault);
     else {
-      const row = read(given.fields, { at, textOnly: given.textOnly ?? false });
+      const row = read(given.fields, given);
       if (typeof row === "string") faults.add(at, { fault: row });
       else rows.push(row);
     }
@@ -182,7 +224,7 @@ async function readRows<T extends object>(
 }
 
 /** The faults of a file: one of each kind, with the lines that have it. */
-class LineFaults {
+export class LineFaults {
   private readonly path: string;
   private readonly kinds = new Map<string, { at: string; lines: number[]; count: number }>();
 

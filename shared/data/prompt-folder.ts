@@ -136,10 +136,10 @@ export function requireFit(prompt: PromptFolder, folder: string, model: FitsMode
   }
   const made = prompt.manifest?.model;
   if (made && made.digest !== model.digest) {
-    refuse(
-      `${MANIFEST_FILE}#/model/digest`,
-      `Is ${made.digest} (${made.id}); that of ${model.name} is ${model.digest}.`,
-    );
+    const message =
+      `The prompt was tuned for ${made.id}, and ${model.name} is another model. Use the model that it was tuned on (--model), or transfer the ` +
+      "prompt first (softpost transfer, softpost submit).";
+    refuse(MANIFEST_FILE, message);
   }
   const base = prompt.baseModel === null ? "" : ` It was tuned on ${quote(prompt.baseModel)}.`;
   if (prompt.layers !== null && prompt.layers !== model.layers) {

@@ -31,6 +31,33 @@ export function notUtf8Text(start: Uint8Array): string | undefined {
   return "has zero bytes, so it is no text";
 }
 
+/** What separates columns, by name. */
+const SEPARATORS: readonly (readonly [string, string])[] = [
+  ["\t", "tabs"],
+  [";", "semicolons"],
+  [",", "commas"],
+  ["|", "bars"],
+];
+
+/** What a text is whose first line is a table's head and no JSON; undefined for anything else. Nothing of it is quoted. */
+export function tableText(start: Uint8Array): string | undefined {
+  const line = Buffer.from(start)
+    .toString("utf8")
+    .replace(/^\ufeff/, "")
+    .split(/\r?\n/)[0]!
+    .trim();
+  // A row that lacks only its quotes or braces is better told so.
+  if (/^[[{'\u2018-\u201f]/.test(line) || line.includes(":")) return undefined;
+  const columns = SEPARATORS.map(([sign, name]) => ({ count: line.split(sign).length, name }));
+  const { count, name } = columns.find((each) => each.count > 1) ?? { count: 1, name: "" };
+  // A sentence has commas too, each with a space behind it.
+  if (count === 1 || (name === "commas" && /, /.test(line) && !line.includes('"'))) return undefined;
+  return (
+    `looks like a table (CSV) of ${count} columns with ${name} between them, not like JSONL, where each row is an object on a line of its own. ` +
+    "If it is one, give it a name that ends in .csv"
+  );
+}
+
 function asUtf8(encoding: string): string {
   return `is ${encoding} text; save it as UTF-8 (iconv -f ${encoding} -t UTF-8)`;
 }

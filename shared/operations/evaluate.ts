@@ -8,12 +8,21 @@ import type { OpenModel } from "./open-model.ts";
 import { type Classification, classProbabilities } from "./predict.ts";
 import type { TaskRows } from "./texts.ts";
 
-/** The figures of a model on labelled texts, those of each class with its name. */
+/** The figures of a model on labelled texts, those of each class with its name, beside what they are to be compared with. */
 export interface NamedEvaluation extends Evaluation {
   readonly classes: readonly (ClassFigures & { readonly name: string })[];
+  readonly baselines: Baselines;
 }
 
-/** Measures how well a model does a task with labels. @throws ProblemError as `classProbabilities` */
+/** Accuracies that take no tuning: a prompt that isn't better than both has learned nothing. */
+export interface Baselines {
+  /** Always the label that most of the rows have. */
+  readonly largestClass: { readonly name: string; readonly accuracy: number };
+  /** The model alone; null where the figures are of the model alone. */
+  readonly withoutPrompt: number | null;
+}
+
+/** Measures how well a model does a task with labels, with its prompt and without. @throws ProblemError as `classProbabilities` */
 export async function evaluateTask(
   classification: Classification,
   examples: readonly LabelledText[],
@@ -21,13 +30,30 @@ export async function evaluateTask(
   watch: Watch,
 ): Promise<NamedEvaluation> {
   const { labels } = classification.task;
-  const probabilities = await classProbabilities(classification, examples, engine, watch);
-  const result = figures(
-    probabilities,
-    examples.map(({ label }) => label),
-    labels.length,
-  );
-  return { ...result, classes: result.classes.map((each, k) => ({ name: labels[k]!.name, ...each })) };
+  const measure = async (prompt: Value | undefined, watch: Watch) =>
+    figures(
+      await classProbabilities({ ...classification, prompt }, examples, engine, watch),
+      examples.map(({ label }) => label),
+      labels.length,
+    );
+  const { prompt } = classification;
+  const result = await measure(prompt, watch);
+  const bare = prompt && (await measure(undefined, asPhase(watch, "evaluating without a prompt")));
+  const classes = result.classes.map((each, k) => ({ name: labels[k]!.name, ...each }));
+  const largest = classes.reduce((most, each) => (each.examples > most.examples ? each : most));
+  const largestClass = { name: largest.name, accuracy: largest.examples / examples.length };
+  return { ...result, classes, baselines: { largestClass, withoutPrompt: bare?.accuracy ?? null } };
+}
+
+/** Watches a stretch of work under another name; what it noted was said before. */
+function asPhase({ signal, onEvent, saveEvery }: Watch, name: string): Watch {
+  return {
+    signal,
+    saveEvery,
+    onEvent: (event) => {
+      if (event.kind !== "note") onEvent?.(event.kind === "phase" ? { ...event, name } : event);
+    },
+  };
 }
 
 /** Figures of either kind of task. */

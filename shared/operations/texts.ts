@@ -1,8 +1,16 @@
 import { type Encoded, encoder } from "../data/encode.ts";
 import { type EncodedTarget, targetEncoder } from "../data/encode-target.ts";
-import { type Data, pathOf, readExamples, readTargets, readTexts } from "../data/jsonl.ts";
-import { type Fault, ProblemError } from "../protocol/errors.ts";
-import { MAX_FAULTS } from "../protocol/json.ts";
+import {
+  type Data,
+  LineFaults,
+  pathOf,
+  readExamples,
+  readTargets,
+  readTextRows,
+  readTexts,
+  type TextRow,
+} from "../data/jsonl.ts";
+import { ProblemError } from "../protocol/errors.ts";
 import { type ClassificationTask, type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
 import type { LabelledText } from "../training/objective.ts";
 import type { OpenModel } from "./open-model.ts";
@@ -16,6 +24,24 @@ export type Say = (text: string) => void;
  */
 export async function encodedTexts(data: Data, task: Task, model: OpenModel, say?: Say): Promise<Encoded[]> {
   return encodeAll(await readTexts(data), pathOf(data), task, model, say);
+}
+
+/** The same with the rows' other fields. @throws ProblemError as `encodedTexts` */
+export async function encodedTextRows(
+  data: Data,
+  task: Task,
+  model: OpenModel,
+  say?: Say,
+): Promise<{ readonly texts: Encoded[]; readonly fields: readonly TextRow["fields"][] }> {
+  const rows = await readTextRows(data);
+  const texts = await encodeAll(
+    rows.map(({ text }) => text),
+    pathOf(data),
+    task,
+    model,
+    say,
+  );
+  return { texts, fields: rows.map(({ fields }) => fields) };
 }
 
 /**
@@ -65,15 +91,17 @@ export async function encodedTargets(
 ): Promise<EncodedTarget[]> {
   const encode = await targetEncoder(task, tokenizer, model.kind);
   const encoded: EncodedTarget[] = [];
-  const faults: Fault[] = [];
   const path = pathOf(data);
+  const faults = new LineFaults(path);
   const rows = await readTargets(data);
   for (const [i, row] of (await encode(rows)).entries()) {
     if (typeof row !== "string") encoded.push(row);
-    else if (faults.length < MAX_FAULTS) faults.push({ at: `${path}:${rows[i]!.line}`, message: row });
+    else faults.add(rows[i]!.line, { fault: row });
+    if (faults.isFull) break;
   }
-  if (faults.length > 0) {
-    throw new ProblemError("The data file is not valid", `${path} has lines that can't be used.`, { faults });
+  if (faults.list.length > 0) {
+    const detail = `${path} has lines that can't be used.`;
+    throw new ProblemError("The data file is not valid", detail, { faults: faults.list });
   }
   sayShortened(encoded, path, task, say);
   return encoded;

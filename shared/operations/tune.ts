@@ -82,7 +82,7 @@ export async function checkTuning(request: TuneRequest): Promise<void> {
   else await verbalizer(task, model.tokenizer);
   await initialisationIds(model.tokenizer, task.init, rows);
   if (averagedSteps > steps) {
-    const detail = `--average is ${averagedSteps}, the run has ${steps} steps`;
+    const detail = `--average is ${averagedSteps}, the run has ${steps === 1 ? "1 step" : `${steps} steps`}.`;
     throw new ProblemError("More steps to average than to do", detail);
   }
   // Settings of an unfinished run that differ are found here, before the run is charged.

@@ -19,6 +19,8 @@ export const ledgerEntrySchema = z
     delta: z.number(),
     /** Whose data the run's guarantee is about; without it, one example's. */
     unit: privacyUnitSchema.optional(),
+    /** What the run was for, in the user's own names; it counts for nothing and leaves this machine never. */
+    note: z.strictObject({ out: z.string(), task: z.string(), model: z.string() }).optional(),
   })
   .superRefine((entry, context) => {
     for (const { at, message } of [...runFaults(entry), ...deltaFaults(entry.delta)]) {

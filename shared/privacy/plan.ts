@@ -124,12 +124,12 @@ function requestFaults(request: PlanRequest): Fault[] {
   refuse(!wholeRecords, "records", `${records} is not a whole number from 1 to ${MAX_RECORDS}`);
   const wholeBatch = Number.isInteger(batchSize) && batchSize >= 1;
   refuse(!wholeBatch, "batchSize", `${batchSize} is not a whole number of records, at least 1`);
-  refuse(wholeBatch && batchSize > records, "batchSize", `${batchSize} is more than the ${records} records`);
+  refuse(wholeBatch && batchSize > records, "batchSize", `${batchSize} is more than the ${records} there are`);
   refuse(!(clip > 0 && Number.isFinite(clip)), "clip", `${clip} is not a norm above 0`);
   refuse(
     delta > 1 / records,
     "delta",
-    `${delta} is above 1/N = ${1 / records}, which would allow publishing a whole record`,
+    `${delta} is above 1/N = ${Number((1 / records).toPrecision(2))}, which would allow publishing a whole row`,
   );
   refuse(
     (epsilon === undefined) === (noiseMultiplier === undefined),

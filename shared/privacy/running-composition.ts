@@ -1,6 +1,6 @@
 import type { NeighbouringRun } from "./accountant.ts";
 import { type ComposedLoss, compose } from "./compose.ts";
-import { epsilonAt } from "./composed-answers.ts";
+import { deltaAt, epsilonAt } from "./composed-answers.ts";
 import { always, type GaussianPair, neighbouringPairs } from "./dominating-pair.ts";
 import { tiltedMoments, trimLow } from "./exponential-tilt.ts";
 import { outcomeRange } from "./loss-grid.ts";
@@ -69,13 +69,22 @@ export function withRun(before: RunningComposition, run: NeighbouringRun): Runni
 
 /** An upper bound on the ε of a composition at a δ. */
 export function runningEpsilon({ directions, rdp }: RunningComposition, delta: number): number {
-  const distributions = directions.map(({ first, mass, infinite, shift }) => {
-    if (infinite >= delta) return Number.POSITIVE_INFINITY;
-    const exact = { step: GRID, tilt: 0, logMoment: 0, logError: 0, outside: 0 };
-    return epsilonAt({ ...exact, first: first * GRID, tilted: mass, infinite, shift }, delta, "upper");
-  });
+  const distributions = directions.map((loss) =>
+    loss.infinite >= delta ? Number.POSITIVE_INFINITY : epsilonAt(composedOf(loss), delta, "upper"),
+  );
   const byRdp = epsilonFromRdp(DEFAULT_ORDERS, [...rdp], delta).epsilon * (1 + RDP_ERROR);
   return Math.min(Math.max(...distributions), byRdp);
+}
+
+/** Upper bounds on δ(ε) of a composition, in each direction: removing a record, and adding one. */
+export function runningDeltas({ directions }: RunningComposition, epsilon: number): number[] {
+  return directions.map((loss) => deltaAt(composedOf(loss), epsilon, "upper"));
+}
+
+/** A kept distribution as one that answers are read from: it is not tilted, and has nothing outside of its window. */
+function composedOf({ first, mass, infinite, shift }: GridLoss): ComposedLoss {
+  const exact = { step: GRID, tilt: 0, logMoment: 0, logError: 0, outside: 0 };
+  return { ...exact, first: first * GRID, tilted: mass, infinite, shift };
 }
 
 /** One run's loss in each direction: removing a record, and adding one. Replacing one is alike in both. */

@@ -1,12 +1,13 @@
 import type { Fault } from "../protocol/errors.ts";
 import type { PrivacyRecord } from "../protocol/manifest.ts";
 import { epsilonOf, limitedEpsilonBounds, limitedGroupEpsilon } from "./accountant.ts";
-import { gdpMu, highestTruePositiveRate } from "./attack.ts";
+import { gdpMu } from "./attack.ts";
 import { groupFigures } from "./group.ts";
 import { GRID_UNITS_PER_CLIP } from "./noise.ts";
 import { toleranceAt } from "./pld.ts";
 import { deltaFaults, runFaults } from "./run.ts";
 import type { Bounds } from "./solve.ts";
+import { highestTruePositiveRates } from "./trade-off.ts";
 import { unitText } from "./unit.ts";
 
 /** A privacy record, computed again. */
@@ -34,7 +35,7 @@ export function verifyRecord(record: PrivacyRecord): Verification {
   if (delta > 1 / records) {
     faults.push({
       at: "delta",
-      message: `${delta} is above 1/N = ${1 / records}, which allows publishing a whole record`,
+      message: `${delta} is above 1/N = ${Number((1 / records).toPrecision(2))}, which allows publishing a whole record`,
     });
   }
   if (faults.length > 0) return { epsilon: Number.POSITIVE_INFINITY, faults };
@@ -73,19 +74,16 @@ function checkedBounds(record: PrivacyRecord): Bounds {
  * A record as the text of a complete privacy statement, with what "How to DP-fy ML" (Ponomareva et al. 2023, section 5.3.3) asks
  * for: unit, neighbours, guarantee, mechanism, what is released, what is not covered.
  */
-export function explainPrivacy(record: PrivacyRecord): string {
+export function explainPrivacy(record: PrivacyRecord, attacks: readonly AttackFigure[]): string {
   const { epsilon, delta, records, batchSize, steps, clip, noiseMultiplier, accountant, unit } = record;
-  const each = unit ? unit.field : "example";
+  const each = unit ? unit.field : "row";
   const number = (x: number) => Number(x.toPrecision(4)).toString();
-  const percent = (x: number) => `${(100 * x).toPrecision(3)} %`;
-  const rate = (fpr: number) =>
-    `${percent(highestTruePositiveRate(epsilon, delta, fpr))} at ${percent(fpr)} false positives`;
   return [
     `Guarantee      (ε, δ) = (${number(epsilon)}, ${number(delta)}) differential privacy; an upper bound`,
-    `Unit           ${unit ? `${unitText(unit)} (all rows of the private data with the same "${unit.field}")` : "one example (one row of the private data)"}`,
+    `Unit           ${unit ? `${unitText(unit)} (all rows of the private data with the same "${unit.field}")` : "one row of the private data"}`,
     `Neighbours     data sets that differ in ${unitText(unit)}, added or removed`,
     `Accountant     ${accountantText(accountant)}`,
-    `Data           N = ${records} ${unit ? `different values of "${unit.field}"` : "examples"}; N counts as public`,
+    `Data           N = ${records} ${unit ? `different values of "${unit.field}"` : "rows"}; N counts as public`,
     `Sampling       Poisson: each ${each} with probability ${batchSize}/${records} = ${number(batchSize / records)} at every step`,
     ...(unit
       ? [
@@ -98,8 +96,40 @@ export function explainPrivacy(record: PrivacyRecord): string {
     "Not covered    choosing among several runs on the same data: compose them with `softpost privacy ledger`",
     ...groupLines(record),
     `As Gaussian DP μ = ${number(gdpMu(epsilon, delta))}`,
-    `Attacks        no membership test finds more than ${rate(0.001)}, or ${rate(0.01)}`,
+    ...attackLines(record, attacks),
   ].join("\n");
+}
+
+/** What a membership test can do at most: the shares of those who took no part that it names, and of those who did. */
+export interface AttackFigure {
+  readonly falsePositives: number;
+  readonly truePositives: number;
+}
+
+const FALSE_POSITIVE_RATES = [0.001, 0.01, 0.1] as const;
+
+/** What the guarantee leaves to membership tests: by the whole curve of the run, not by its (ε, δ) alone. Takes about a second. */
+export function attackFigures(record: PrivacyRecord): AttackFigure[] {
+  const rates = highestTruePositiveRates(record, FALSE_POSITIVE_RATES);
+  return FALSE_POSITIVE_RATES.map((falsePositives, i) => ({ falsePositives, truePositives: rates[i]! }));
+}
+
+function attackLines({ unit }: PrivacyRecord, attacks: readonly AttackFigure[]): string[] {
+  const percent = (x: number) => `${Number((100 * x).toPrecision(2))} %`;
+  const who = unit ? `whose rows were used (one ${unit.field} each)` : "whose row was used";
+  return [
+    "Attacks        wrongly names        finds at most        blind guessing",
+    ...attacks.map(({ falsePositives, truePositives }) => {
+      const wrong = percent(falsePositives);
+      return `               ${wrong.padEnd(21)}${percent(truePositives).padEnd(21)}${wrong}`;
+    }),
+    ...attacks
+      .filter(({ falsePositives }) => falsePositives === 0.01)
+      .flatMap(({ truePositives }) => [
+        `In words       Somebody has the prompt and knows everybody else's rows. Of 100 people ${who},`,
+        `               he finds at most ${percent(truePositives).replace(" %", "")} if he may wrongly name 1 of 100 others; by blind guessing, 1.`,
+      ]),
+  ];
 }
 
 /** What the guarantee means for somebody who has several of the units. */

@@ -2,10 +2,10 @@ import type { PrivacyUnit } from "../protocol/privacy-unit.ts";
 import type { Neighbouring } from "./dominating-pair.ts";
 import type { GaussianRun } from "./run.ts";
 
-/** What a guarantee is about where nothing else is said: one row. */
-export const EXAMPLE = "one example";
+/** What a guarantee is about where nothing else is said. */
+export const EXAMPLE = "one row";
 
-/** A unit's name, for people: "one example", or "all rows of one user". */
+/** A unit's name, for people: "one row", or "all rows of one user". */
 export function unitText(unit: PrivacyUnit | undefined): string {
   return unit === undefined ? EXAMPLE : `all rows of one ${unit.field}`;
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { parseJson, validate } from "./json.ts";
+import { parseJson, quote, validate } from "./json.ts";
 
 /** A name that can be a folder, a URL segment and a column's head without escaping. */
 const nameSchema = z
@@ -24,18 +24,63 @@ function occurrences(text: string, part: string): number {
   return text.split(part).length - 1;
 }
 
-const labelSchema = z.strictObject({
-  name: nameSchema,
-  words: z.array(z.string().min(1).max(100)).min(1).max(MAX_WORDS),
+/** The message for a key that isn't there: what it is for. */
+const missing = (what: string) => ({
+  error: ({ input }: { readonly input?: unknown }) => (input === undefined ? `Is missing: ${what}` : undefined),
 });
 
+const wordSchema = z.string().min(1, "Is empty.").max(100);
+
+const labelSchema = z.strictObject(
+  {
+    name: nameSchema,
+    words: z
+      .array(wordSchema, {
+        error: ({ input }) => {
+          if (typeof input === "string") return `Is one string; words are a list: [${quote(input)}].`;
+          return input === undefined ? 'Is missing: the words that stand for the label, such as [" good"].' : undefined;
+        },
+      })
+      .min(1, 'Has no word; it needs one at least, such as [" good"].')
+      .max(MAX_WORDS),
+  },
+  {
+    error: ({ code, input }) =>
+      code === "invalid_type" && typeof input === "string"
+        ? `Is a string; a label is a name and its words: {"name": ${quote(input)}, "words": [${quote(` ${input}`)}]}.`
+        : undefined,
+  },
+);
+
 const templateSchema = z
-  .string()
+  .string(missing('how a text is put to the model, such as "{text}\\nIt was". Required.'))
   .max(MAX_TEMPLATE)
-  .refine((t) => occurrences(t, "{text}") === 1, "Must hold the placeholder {text} exactly once.");
+  .superRefine((template, context) => {
+    for (const message of templateFaults(template)) context.addIssue({ code: "custom", message });
+  });
+
+/** What is wrong with a template's placeholder for the text, each with the template as it should be. */
+function templateFaults(template: string): string[] {
+  const doubled = /\{\{\s*(\w+)\s*\}\}/;
+  if (doubled.test(template)) {
+    const mended = template.replaceAll(new RegExp(doubled, "g"), (_, name) => `{${name}}`);
+    return [`Has double braces, which would be taken literally. A placeholder has one pair: ${quote(mended)}`];
+  }
+  const count = occurrences(template, "{text}");
+  if (count === 1) return [];
+  if (count > 1) return [`Has {text} ${count} times; a text is put in once.`];
+  const other = [...template.matchAll(/\{(\w+)\}/g)].find(([, name]) => name !== "mask" && name !== "target");
+  const mended = other ? template.replace(other[0], "{text}") : `{text}\n${template}`;
+  return [
+    `${other ? `Has ${quote(other[0])} where the text's placeholder, {text}, should be` : "Lacks the placeholder {text}, where a row's text is put in"}: ${quote(mended)}`,
+  ];
+}
 
 /** The instruction whose token embeddings a prompt starts from. */
-const initSchema = z.string().min(1).max(MAX_TEMPLATE);
+const initSchema = z
+  .string(missing('the instruction that a prompt starts from, such as "Say if the film is good or bad." Required.'))
+  .min(1, 'Is empty: the instruction that a prompt starts from, such as "Say if the film is good or bad."')
+  .max(MAX_TEMPLATE);
 
 /** Tokens that a filled template (with the target, if it is filled too) may have, special tokens included, the prompt's not. */
 const lengthSchema = z.int().min(1).max(MAX_LENGTH).default(128);
@@ -52,7 +97,10 @@ const classificationSchema = z.strictObject({
     "Must hold the placeholder {mask} at most once.",
   ),
   labels: z
-    .array(labelSchema)
+    .array(
+      labelSchema,
+      missing('the answers, such as [{"name": "good", "words": [" good"]}, …]. Required, two at least.'),
+    )
     .min(2, "Must have at least two labels.")
     .max(MAX_LABELS)
     .refine(

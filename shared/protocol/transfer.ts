@@ -211,6 +211,7 @@ export const progressSchema = z
     phase: z.string().max(100),
     done: z.number().nonnegative(),
     total: z.number().nonnegative(),
+    unit: z.enum(["steps", "texts", "bytes"]).optional().describe("What is counted; steps where it isn't said."),
     loss: z.number().optional().describe("Transfer loss on the public set."),
   })
   .meta({ id: "Progress" });

@@ -5,8 +5,10 @@ import { type Checkpoint, frozenWeights, readWeight } from "../models/checkpoint
 import type { Model } from "../models/model.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { Watch } from "./events.ts";
+import type { LanguageRows } from "./language-batches.ts";
 import { languageInputs, languageOutputs, languageRows } from "./language-rows.ts";
-import { distillLoss } from "./losses.ts";
+import { InterruptedError } from "./loop.ts";
+import { distillLoss, languageLoss } from "./losses.ts";
 import type { Optimizer } from "./optimizers.ts";
 import type { ResumableRun } from "./variable-run.ts";
 import { trainWeights } from "./weight-training.ts";
@@ -34,8 +36,10 @@ export interface Distillation {
 }
 
 export interface Distillate {
-  /** Mean loss of the last steps. */
+  /** Mean loss of the last steps: how far the student is from imitating, not comparable with a language model's. */
   readonly loss: number;
+  /** What both lose on the same rows of the corpus, in nats a token. */
+  readonly nextToken: { readonly target: number; readonly student: number };
   /** config.json of the student. */
   readonly json: Readonly<Record<string, unknown>>;
   /** All weights of the student. */
@@ -52,11 +56,11 @@ export async function distill(options: Distillation, watch: Watch): Promise<Dist
   const student = studentOf(teacher, resolveLayers(options.layers, teacher.config.layers));
   const { ids, targets } = languageInputs(options);
   const real = constant(new Array(batchSize * length).fill(1));
-  const loss = distillLoss(
-    languageOutputs(teacher.family.build(teacher.config, frozenWeights(teacher)), ids),
-    languageOutputs(student.model, ids),
-    { ...targets, real },
-  );
+  const outputs = {
+    target: languageOutputs(teacher.family.build(teacher.config, frozenWeights(teacher)), ids),
+    student: languageOutputs(student.model, ids),
+  };
+  const loss = distillLoss(outputs.target, outputs.student, { ...targets, real });
   const weights = await Promise.all(
     [...student.trained].map(async ([name, tensor]) => ({
       variable: tensor,
@@ -64,9 +68,10 @@ export async function distill(options: Distillation, watch: Watch): Promise<Dist
       decay: false,
     })),
   );
+  const rows = languageRows(student.model.kind, options.tokens, options, options.mask);
   const training = {
     name: "distilling",
-    rows: languageRows(student.model.kind, options.tokens, options, options.mask),
+    rows,
     loss,
     weights,
     optimizer: DISTILL_OPTIMIZER,
@@ -74,11 +79,44 @@ export async function distill(options: Distillation, watch: Watch): Promise<Dist
     clip: DISTILL_CLIP,
   };
   const result = await trainWeights({ ...options, ...training }, watch);
+  const losses = {
+    target: languageLoss(outputs.target, targets),
+    student: languageLoss(outputs.student, targets),
+  };
+  const nextToken = await compareLosses(engine, losses, rows, watch);
   const copied: Record<string, Value> = {};
   for (const name of teacher.family.embeddings(teacher.config)) {
     copied[name] = { shape: teacher.weights.get(name)!.shape, data: await readWeight(teacher, name) };
   }
-  return { ...result, json: student.json, weights: { ...copied, ...(await engine.get([...student.trained.keys()])) } };
+  return {
+    ...result,
+    nextToken,
+    json: student.json,
+    weights: { ...copied, ...(await engine.get([...student.trained.keys()])) },
+  };
+}
+
+/** Batches on which target and student are compared at the end. */
+const COMPARED = 8;
+
+async function compareLosses(
+  engine: Engine,
+  losses: { readonly target: Tensor; readonly student: Tensor },
+  rows: LanguageRows,
+  { signal, onEvent }: Watch,
+): Promise<Distillate["nextToken"]> {
+  const session = await engine.load({ outputs: losses });
+  onEvent?.({ kind: "phase", name: "comparing", total: COMPARED, unit: "steps" });
+  let [target, student] = [0, 0];
+  for (let i = 0; i < COMPARED; i++) {
+    if (signal?.aborted) throw new InterruptedError(0);
+    const result = await session.run(rows.batch(i));
+    target += result.target!.data[0]! / COMPARED;
+    student += result.student!.data[0]! / COMPARED;
+    onEvent?.({ kind: "progress", done: i + 1 });
+  }
+  await session.release();
+  return { target, student };
 }
 
 /** A student before its training: its layers are variables that start from the teacher's. */
@@ -119,10 +157,10 @@ function resolveLayers(layers: readonly number[], count: number): number[] {
   const twice = layers.filter((_, i) => resolved.indexOf(resolved[i]!) !== i);
   if (outside.length > 0 || twice.length > 0) {
     const faults = [
-      ...outside.map((layer) => ({ at: "--layers", message: `there is no layer ${layer}: the teacher has ${count}` })),
+      ...outside.map((layer) => ({ at: "--layers", message: `there is no layer ${layer}: the target has ${count}` })),
       ...twice.map((layer) => ({ at: "--layers", message: `layer ${layer} is named twice` })),
     ];
-    throw new ProblemError("The student can't be made", "the layers do not fit the teacher", { faults });
+    throw new ProblemError("The student can't be made", "The layers do not fit the target.", { faults });
   }
   return resolved;
 }

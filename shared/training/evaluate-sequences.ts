@@ -34,7 +34,7 @@ export async function meanSequenceLoss(
   if (prompt) await engine.set({ "evaluated.prompt": prompt });
   const losses = sequenceLosses(model, prompt && sharedPrompt(variable("evaluated.prompt", prompt.shape)));
   const session = await engine.load({ outputs: { losses } });
-  onEvent?.({ kind: "phase", name: "evaluating", total: sequences.length, unit: "examples" });
+  onEvent?.({ kind: "phase", name: "evaluating", total: sequences.length, unit: "texts" });
   let [sum, done] = [0, 0];
   for (const batch of byLength(sequences, ROWS_AT_ONCE)) {
     if (signal?.aborted) throw new InterruptedError(0);

@@ -5,7 +5,7 @@ export type TrainingEvent =
       readonly kind: "phase";
       readonly name: string;
       readonly total: number;
-      readonly unit: "steps" | "examples" | "bytes";
+      readonly unit: "steps" | "texts" | "bytes";
     }
   /** So much of the stretch is done; the loss is that of the newest step. */
   | { readonly kind: "progress"; readonly done: number; readonly loss?: number }

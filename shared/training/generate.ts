@@ -45,7 +45,7 @@ export async function generate(
   const waiting = texts.map((_, text) => text).sort((a, b) => texts[b]!.length - texts[a]!.length);
   const rows: Row[] = [];
   let done = 0;
-  onEvent?.({ kind: "phase", name, total: texts.length, unit: "examples" });
+  onEvent?.({ kind: "phase", name, total: texts.length, unit: "texts" });
   while (done < texts.length) {
     if (signal?.aborted) throw new InterruptedError(0);
     const joining = joins(waiting.length, rows.length, decoder.slots);

@@ -96,7 +96,7 @@ async function forEach(
   { signal, onEvent }: Watch,
   visit: (record: number) => Promise<void>,
 ): Promise<void> {
-  onEvent?.({ kind: "phase", name, total: records.length, unit: "examples" });
+  onEvent?.({ kind: "phase", name, total: records.length, unit: "texts" });
   for (const [done, record] of records.entries()) {
     if (signal?.aborted) throw new InterruptedError(done);
     await visit(record);

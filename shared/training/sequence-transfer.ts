@@ -78,7 +78,7 @@ export async function readSequences(
   const { width } = model.config;
   const starts = offsets(sequences);
   const data = new Float32Array(starts.at(-1)! * width);
-  onEvent?.({ kind: "phase", name, total: sequences.length, unit: "examples" });
+  onEvent?.({ kind: "phase", name, total: sequences.length, unit: "texts" });
   for (let from = 0; from < sequences.length; from += ROWS_AT_ONCE) {
     if (signal?.aborted) throw new InterruptedError(0);
     const { ids, read, answers } = sequenceFeeds(sequences.slice(from, from + ROWS_AT_ONCE));

@@ -44,7 +44,7 @@ export async function mapTexts(
   const session = await prepare(engine, { outputs }, largest, watch);
   const width = outputs.result.shape[1] as number;
   const data = new Float32Array(texts.length * width);
-  onEvent?.({ kind: "phase", name, total: texts.length, unit: "examples" });
+  onEvent?.({ kind: "phase", name, total: texts.length, unit: "texts" });
   let done = 0;
   for (const examples of byLength(texts, ROWS_AT_ONCE)) {
     if (signal?.aborted) throw new InterruptedError(0);

@@ -82,7 +82,7 @@ test("the whole method: distill, tune with and without privacy, transfer, evalua
   const corpus = temporaryFile("corpus.txt", "The film was good. The story was bad. ".repeat(20));
   const few = ["--steps", "3", "--batch-size", "4"];
 
-  const distilled = ["--teacher", fixture("tiny-gpt2"), "--corpus", corpus, "--max-length", "16", ...few];
+  const distilled = ["--target", fixture("tiny-gpt2"), "--public", corpus, "--max-length", "16", ...few];
   expect(await json("distill", ...distilled, "--out", at("student"))).toMatchObject({ steps: 3, layers: [0, -1] });
   const student = ["--model", at("student")];
 
@@ -131,7 +131,7 @@ test("the whole method: distill, tune with and without privacy, transfer, evalua
   const wrong = await softpost("evaluate", ...model, ...task, ...data("test"), "--prompt", at("ps"));
   expect(wrong).toMatchObject({ code: 1, stdout: "" });
   expect(wrong.stderr).toMatch(
-    /for another model: .*ps\/softpost\.json#\/model\/digest: Is [0-9a-f]{64} \(model-[0-9a-f]{12}\)/,
+    /for another model: .*ps\/softpost\.json: The prompt was tuned for model-[0-9a-f]{12}, and .*tiny-gpt2 is another model.*transfer the prompt first/,
   );
 });
 

@@ -86,7 +86,7 @@ test("predict writes an answer a row, in their order; export asks a server for t
     .map((line) => JSON.parse(line));
   expect(rows).toHaveLength(ROWS.length);
   for (const row of rows) {
-    expect(Object.keys(row)).toEqual(["text", "ids", "finish"]);
+    expect(Object.keys(row)).toEqual(["target", "text", "ids", "finish"]);
     expect(row.text).not.toContain(".");
     expect(row.ids.length).toBeLessThanOrEqual(TASK.maxNewTokens);
   }

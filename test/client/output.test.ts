@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
-import { createIo, reportFailure } from "../../client/output.ts";
+import { createIo, reportFailure, StoppedError } from "../../client/output.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { InterruptedError } from "../../shared/training/loop.ts";
 
 function setUp(json: boolean) {
   const written = { out: "", err: "" };
@@ -32,8 +31,8 @@ test("with --json it is an object on stdout too", () => {
 
 test("an interrupted run says how to go on", () => {
   const { io, written } = setUp(false);
-  expect(reportFailure(new InterruptedError(7), io)).toBe(130);
-  expect(written.err).toMatch(/after step 7\. .*--resume/);
+  expect(reportFailure(new StoppedError("Stopped after step 7. Go on with --resume."), io)).toBe(130);
+  expect(written.err).toMatch(/^Stopped after step 7\. Go on with --resume\.\n$/);
 });
 
 test("any other error is a bug of ours", () => {

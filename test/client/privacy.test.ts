@@ -61,7 +61,7 @@ describe("softpost privacy", () => {
   });
 
   it.each<[number, RegExp, string[]]>([
-    [2, /required option/, ["epsilon", "--delta", "1e-5"]],
+    [2, /3 required options are missing/, ["epsilon", "--delta", "1e-5"]],
     [2, /from 0 to 1/, ["epsilon", ...RUN.slice(2), "--sample-rate", "1.1", "--delta", "1e-5"]],
     [2, /Allowed choices/, ["epsilon", ...RUN, "--delta", "1e-5", "--accountant", "prv"]],
     [1, /delta: 0 is not between/, ["epsilon", ...RUN, "--delta", "0"]],

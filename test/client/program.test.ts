@@ -30,9 +30,25 @@ const pretrain = ["pretrain", "--corpus", "x", "--config", "x", "--out", "x"];
 
 test.each([
   ["no command", [], /Usage: softpost/],
-  ["an unknown command", ["tunes"], /unknown command 'tunes'/],
+  ["an unknown command", ["tunes"], /softpost has no command "tunes"\. Did you mean tune\?/],
+  [
+    "an unknown command whose help is asked for",
+    ["tokens", "--help"],
+    /no command "tokens"\. There are: distill, tune/,
+  ],
+  ["help for an unknown command", ["help", "keys"], /no command "keys"/],
+  ["an unknown command behind an option's value", ["--threads", "2", "usage"], /no command "usage"/],
+  [
+    "an unknown command of a group",
+    ["privacy", "epsilom", "--help"],
+    /privacy has no command "epsilom"\. Did you mean epsilon\?/,
+  ],
   ["an unknown option", [...pretrain, "--nix"], /unknown option '--nix'/],
-  ["a missing option", ["pretrain"], /required option '--corpus <file\.\.\.>'/],
+  [
+    "a missing option",
+    ["pretrain"],
+    /3 required options are missing:.*--corpus <file\.\.\.>.*--config <file>.*--out <dir>/s,
+  ],
   ["no threads", ["--threads", "0", ...pretrain], /'0' is invalid\. It must be a whole number of at least 1/],
   ["a bad value", [...pretrain, "--steps", "0"], /'0' is invalid\. It must be a whole number of at least 1/],
 ])("%s is wrong usage: exit code 2", async (_, args, message) => {

@@ -15,7 +15,7 @@ test("a stopped command has ended, and saved its state, before the demo goes on"
   const watcher = watch(party.folder, (_, name) => {
     if (name === METRICS && statSync(join(party.folder, METRICS)).size > 0) stop.abort();
   });
-  const inputs = ["--teacher", fixture("tiny-gpt2"), "--corpus", fixture("tiny-task/train.jsonl"), "--max-length", "8"];
+  const inputs = ["--target", fixture("tiny-gpt2"), "--public", fixture("tiny-task/train.jsonl"), "--max-length", "8"];
   const run = softpost(party, "distill", ...inputs, "--layers", "0,-1", "--steps", "1000000", "--out", "student");
   await expect(run).rejects.toThrow(/^softpost distill ended with exit code 130/);
   watcher.close();

@@ -33,7 +33,7 @@ async function ok(...args: string[]) {
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "softpost-service-"));
   const few = ["--steps", "3", "--max-length", "12", "--batch-size", "2"];
-  const distill = ["--teacher", fixture("tiny-gpt2"), "--corpus", fixture("tiny-task/train.jsonl"), ...few];
+  const distill = ["--target", fixture("tiny-gpt2"), "--public", fixture("tiny-task/train.jsonl"), ...few];
   expect(await softpost("distill", ...distill, "--out", at("student"))).toMatchObject({ code: 0 });
   // Enough texts for some to be held out.
   const texts = ["train", "test"].map((name) => readFileSync(fixture(`tiny-task/${name}.jsonl`), "utf8"));

@@ -40,9 +40,9 @@ beforeAll(async () => {
   const few = ["--steps", "3", "--max-length", "12", "--batch-size", "2"];
   await local(
     "distill",
-    "--teacher",
+    "--target",
     TARGET,
-    "--corpus",
+    "--public",
     fixture("tiny-task/train.jsonl"),
     ...few,
     "--out",

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Attempt, isEnded, type Job } from "./job.ts";
@@ -136,7 +137,7 @@ export class Runner {
       child.once("error", (error) => done({ reason: String(error), statusReason: "Task failed to start" }));
       child.once("exit", (code, signal) => {
         // As a shell and docker have it: 128 and the signal's number.
-        const exitCode = code ?? 128 + (signal === "SIGKILL" ? 9 : 15);
+        const exitCode = code ?? 128 + constants.signals[signal!];
         done({ exitCode, statusReason: "Essential container in task exited" });
       });
     });

@@ -17,7 +17,7 @@ export async function* jsonLines(path: string): AsyncGenerator<Row> {
 }
 
 /** The row's fields, or what is wrong with it. Never quotes the line: it may be private. */
-function readLine(line: string): { readonly fields: Fields } | { readonly fault: LineFault } {
+function readLine(line: string): { readonly fields: Fields; readonly json: string } | { readonly fault: LineFault } {
   const refuse = (fault: string, column?: number) => ({ fault: { fault, column } });
   let row: unknown;
   try {
@@ -29,7 +29,7 @@ function readLine(line: string): { readonly fields: Fields } | { readonly fault:
   if (Array.isArray(row)) return refuse("Is a JSON array; every row must be an object on a line of its own.");
   if (typeof row !== "object" || row === null) return refuse("Is not a JSON object.");
   if (duplicateKeys(line).length > 0) return refuse("Has a key twice.");
-  return { fields: row as Fields };
+  return { fields: row as Fields, json: line };
 }
 
 /**

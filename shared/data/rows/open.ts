@@ -1,4 +1,5 @@
 import { ProblemError } from "../../protocol/errors.ts";
+import { tableText } from "../text-encoding.ts";
 import { beginsAs, textBytes } from "./bytes.ts";
 import { delimited } from "./delimited.ts";
 import { jsonArray } from "./json-array.ts";
@@ -20,10 +21,10 @@ const BY_NAME: Readonly<Record<string, Format>> = {
 /**
  * The rows of a data file: JSON lines, a JSON array, comma- or tab-separated values, each also compressed with gzip, or Parquet.
  *
- * @param fields that are asked for: of Parquet nothing else is read
+ * @param fields that are asked for, of Parquet nothing else is read; all without it
  * @throws ProblemError if the file can't be read or isn't what its name or its beginning says
  */
-export async function* rowsOf(path: string, fields: readonly string[]): AsyncGenerator<Row> {
+export async function* rowsOf(path: string, fields?: readonly string[]): AsyncGenerator<Row> {
   switch (await formatOf(path)) {
     case "jsonLines":
       return yield* jsonLines(path);
@@ -47,7 +48,17 @@ async function formatOf(path: string): Promise<Format> {
     if (isParquet) return "parquet";
     throw new ProblemError(TITLE, `${path} is no Parquet file, though it is called one.`, { status: 422 });
   }
+  if (named === "jsonLines") await refuseTable(path);
   return named ?? (await sniffed(path));
+}
+
+/** @throws ProblemError for a table that is called JSONL */
+async function refuseTable(path: string): Promise<void> {
+  for await (const chunk of textBytes(path)) {
+    const reason = tableText(chunk);
+    if (reason !== undefined) throw new ProblemError(TITLE, `${path} ${reason}.`, { status: 422 });
+    return;
+  }
 }
 
 async function sniffed(path: string): Promise<Format> {

@@ -17,7 +17,7 @@ const ROWS_AT_ONCE = 4096;
 const MAX_ROWS = 1e8;
 
 /** Rows of a Parquet file, of which only some columns are read; a row's place is its number. */
-export async function* parquetRows(path: string, columns: readonly string[]): AsyncGenerator<Row> {
+export async function* parquetRows(path: string, columns?: readonly string[]): AsyncGenerator<Row> {
   const refuse = (detail: string, cause?: unknown) =>
     new ProblemError(TITLE, `${path} ${detail}`, { status: 422, cause });
   const attempt = async <T>(read: () => Promise<T>): Promise<T> => {
@@ -33,8 +33,8 @@ export async function* parquetRows(path: string, columns: readonly string[]): As
   const rows = Number(metadata.num_rows);
   if (!(rows >= 0 && rows <= MAX_ROWS)) throw refuse(`says that it has ${rows} rows.`);
   const there = metadata.schema.slice(1).map(({ name }) => name);
-  const wanted = columns.filter((name) => there.includes(name));
-  if (wanted.length === 0) {
+  const wanted = columns?.filter((name) => there.includes(name));
+  if (columns && wanted?.length === 0) {
     throw refuse(
       `has none of the columns ${columns.map(quote).join(", ")}; it has ${there.slice(0, 20).map(quote).join(", ")}.`,
     );
@@ -44,7 +44,7 @@ export async function* parquetRows(path: string, columns: readonly string[]): As
     const options = {
       file: file as AsyncBuffer,
       metadata,
-      columns: wanted,
+      ...(wanted && { columns: wanted }),
       rowStart: from,
       rowEnd,
       compressors: bounded,
@@ -63,11 +63,14 @@ const TOO_LONG = { fault: { fault: `Has a text of more than ${MAX_ROW_BYTES} cha
 /** A row's values as JSON has them; undefined if a text is too long. */
 function plain(row: Readonly<Record<string, unknown>>): Fields | undefined {
   const values = Object.entries(row).map(
-    ([name, value]) => [name, typeof value === "bigint" ? Number(value) : value] as const,
+    ([name, value]) => [name, typeof value === "bigint" ? numberOf(value) : value] as const,
   );
   if (values.some(([, value]) => typeof value === "string" && value.length > MAX_ROW_BYTES)) return undefined;
   return Object.fromEntries(values);
 }
+
+/** A number, or the digits of one that a double can't hold. */
+const numberOf = (value: bigint) => (Number.isSafeInteger(Number(value)) ? Number(value) : String(value));
 
 /** The library's compressors, which make room for what the file says that a page has. */
 const bounded: Compressors = Object.fromEntries(

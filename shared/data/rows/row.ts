@@ -15,6 +15,8 @@ export type Row =
       readonly fields: Fields;
       /** Whether all values are text because the format has nothing else. */
       readonly textOnly?: boolean;
+      /** The row as it stands in the file, where that is JSON. */
+      readonly json?: string;
     }
   | { readonly at: number; readonly fields?: undefined; readonly fault: LineFault };
 

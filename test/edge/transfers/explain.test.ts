@@ -8,6 +8,12 @@ const job = (statusReason: string, container: { exitCode?: number; reason?: stri
 
 test.each<[string, JobDetail | undefined, RegExp]>([
   ["a crash", job("Essential container in task exited", { exitCode: 1 }), /^The job broke down\. .*Submit it again/],
+  [
+    "a job that was killed",
+    job("Essential container in task exited", { exitCode: 137 }, 3),
+    /broke down in each of 3 tries; it was ended by signal 9, as by a machine whose memory is full\. /,
+  ],
+  ["one that a fault ended", job("Essential container in task exited", { exitCode: 139 }), /ended by signal 11\. /],
   ["ten crashes", job("Essential container in task exited", { exitCode: 1 }, 10), /broke down in each of 10 tries/],
   ["one that can't be done", job("Essential container in task exited", { exitCode: 2 }), /it can't be done/],
   [

@@ -112,8 +112,6 @@ const LINES: readonly (readonly [string, string, number, RegExp])[] = [
   ["a comment", '{"text": "secret"} // mine', 20, /comment/],
   ["a no-break space", '{"text":\u00a0"secret"}', 9, /invisible character/],
   ["a second byte order mark", '\ufeff\ufeff{"text": "secret"}', 1, /invisible character/],
-  ["CSV", "secret,0", 1, /row is an object in braces/],
-  ["quoted CSV", '"secret",0', 1, /row is an object in braces/],
   ["characters above the basic plane", '{"text": "🤖🤖", "label": 0,}', 26, /comma before the end/],
   ["an array's first line", '[{"text": "secret"},', 1, /spread over several lines/],
   ["a bracket alone", "  [", 3, /spread over several lines/],
@@ -175,6 +173,15 @@ test.each<[string, Uint8Array, RegExp]>([
   const path = temporaryFile("train.jsonl", bytes);
   expect(await rejection(readTexts(path))).toMatch(message);
 });
+
+test.each(["text,label\nsecret,0", '"text";"label"\n"secret";0'])(
+  "a table that is called JSONL is told what it is called",
+  async (table) => {
+    const said = await rejection(readTexts(temporaryFile("rows.jsonl", table)));
+    expect(said).toMatch(/looks like a table \(CSV\) of 2 columns.*ends in \.csv/);
+    expect(said).not.toContain("secret");
+  },
+);
 
 test("an empty file and a missing one are named", async () => {
   expect(await rejection(readTexts(temporaryFile("empty.jsonl", "\n\n")))).toMatch(/has no rows/);

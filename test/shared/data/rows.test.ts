@@ -61,7 +61,11 @@ describe("delimited files", () => {
     ["a quote in a field", 'text,label\na,0\nb"c,1\n', /rows\.csv:3: a quote stands within a field/],
     ["a field too many", "text,label\na,0\nb,1,2\n", /rows\.csv:3: the row has another number of fields/],
     ["a column twice", "text,text\na,b\n", /rows\.csv:1: two columns are called "text"/],
-    ["no text", "review,label\na,0\nb,1\n", /rows\.csv:2: Has no "text" that is a string\. \(So in 1 more line: 3\.\)/],
+    [
+      "no text",
+      "review,label\na,0\nb,1\n",
+      /rows\.csv:2: Has no column "text"; its columns are "review", "label"\. --text-column names .*\(So in 1 more line: 3\.\)/,
+    ],
     ["a label of none", "text,label\na,0\nb,2\n", /rows\.csv:3: The label is a number that is no label's/],
     ["Latin-1", Buffer.from("text,label\ngrößer,0\n", "latin1"), /is not UTF-8 text, on or shortly after line/],
     ["UTF-16", Buffer.from("text,label\na,0\n", "utf16le"), /UTF-16LE/],

@@ -3,7 +3,7 @@ import { gdpMu, highestTruePositiveRate } from "../../../shared/privacy/attack.t
 import { gaussianDelta } from "../../../shared/privacy/gaussian.ts";
 import { createPlan } from "../../../shared/privacy/plan.ts";
 import { toleranceAt } from "../../../shared/privacy/pld.ts";
-import { explainPrivacy, verifyRecord } from "../../../shared/privacy/statement.ts";
+import { attackFigures, explainPrivacy, verifyRecord } from "../../../shared/privacy/statement.ts";
 import { privacyRecordSchema } from "../../../shared/protocol/manifest.ts";
 
 const plan = createPlan({ records: 6300, batchSize: 64, steps: 300, clip: 0.5, delta: 1e-5, noiseMultiplier: 0.9 });
@@ -64,13 +64,13 @@ describe("a record that takes much work to check", () => {
 
 describe("explainPrivacy", () => {
   it("says everything that a statement must say", () => {
-    const text = explainPrivacy(record);
+    const text = explainPrivacy(record, attackFigures(record));
     for (const needed of [
       /\(ε, δ\) = \([\d.]+, 0\.00001\)/,
-      /Unit +one example/,
+      /Unit +one row/,
       /added or removed/,
       /privacy-loss distribution/,
-      /N = 6300 examples; N counts as public/,
+      /N = 6300 rows; N counts as public/,
       /Poisson.*64\/6300/,
       /300 steps.*norm 0\.5/,
       /somebody with 2 rows: ε [\d.]+ at the same δ/,
@@ -78,7 +78,8 @@ describe("explainPrivacy", () => {
       /Released/,
       /Not covered/,
       /μ = /,
-      /at 0\.100 % false positives.* at 1\.00 % false positives/,
+      /0\.1 % +[\d.]+ % +0\.1 %\n +1 % +[\d.]+ % +1 %\n +10 % +[\d.]+ % +10 %/,
+      /Of 100 people whose row was used,\n +he finds at most [\d.]+ if he may wrongly name 1 of 100 others/,
     ]) {
       expect(text).toMatch(needed);
     }
@@ -89,9 +90,10 @@ describe("a record about units with several rows", () => {
   const unit = { field: "user", rowsPerUnit: 4 };
 
   it("says whose data it is about", () => {
-    const text = explainPrivacy({ ...record, unit });
+    const text = explainPrivacy({ ...record, unit }, [{ falsePositives: 0.01, truePositives: 0.2 }]);
     expect(text).toMatch(/Unit +all rows of one user/);
     expect(text).toMatch(/mean gradient of at most 4 rows of a drawn user/);
+    expect(text).toMatch(/whose rows were used \(one user each\),\n +he finds at most 20 if/);
   });
 
   it("is refused if it claims too little for a group, or names no field", () => {

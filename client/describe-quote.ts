@@ -1,0 +1,51 @@
+import type { Task } from "../shared/protocol/task.ts";
+import type { BudgetName, Quote, TransferOptions } from "../shared/protocol/transfer.ts";
+import { lossFor } from "../shared/protocol/transfer-fit.ts";
+import { count, duration, money, short } from "./words.ts";
+
+/** How a transfer will be done, in a line. */
+export function describeOptions(options: TransferOptions, task: Task): string {
+  const { steps, batchSize, learningRate, starts, selected, publicSet } = options;
+  const loss = lossFor(task, options.loss);
+  const texts = selected === null ? "" : `, ${selected} texts chosen of it`;
+  return (
+    `Transfer: ${count(steps, "step")} of ${count(batchSize, "text")} of ${publicSet}${texts}, learning rate ${learningRate}, ` +
+    `loss on ${loss === "classes" ? "class distributions" : "whole vocabularies"}, started from the ${starts.join(" and the ")}`
+  );
+}
+
+/** What a transfer takes and costs, what is set aside for it, and what the budgets keep. */
+export function describeQuote(quote: Quote, dataset: string): string[] {
+  const { rate, estimate, range, precision, reserve, model } = quote;
+  const price = (micros: number) => money(micros, rate.currency);
+  const spread = range && range.low.deviceSeconds < range.high.deviceSeconds;
+  const known =
+    model.finishedJobs > 0
+      ? `measured on ${count(model.finishedJobs, "finished transfer")}`
+      : "the provider's assumption, since no transfer has finished yet";
+  return [
+    `Time: about ${duration(estimate.deviceSeconds)} on ${rate.device}${precision === "fp16" ? " in half precision" : ""} (${known})`,
+    `Cost: about ${price(estimate.micros)}${spread ? `, ${price(range.low.micros)} to ${price(range.high.micros)} by device` : ""} (${price(rate.microsPerHour)} an hour)`,
+    `Set aside until it has finished, and the most that it can cost: ${price(reserve.micros)} (${duration(reserve.deviceSeconds)})`,
+    `Budgets then: ${describeLeft(quote, dataset)}`,
+  ];
+}
+
+/** What would be left of each budget, or by how much it would be passed. */
+function describeLeft({ left, rate, privacyUnit }: Quote, dataset: string): string {
+  const amounts: Readonly<Record<BudgetName, (value: number) => string>> = {
+    money: (micros) => money(micros, rate.currency),
+    deviceSeconds: (seconds) => `${duration(seconds)} of device time`,
+    virtualTokens: (tokens) => count(tokens, "virtual token"),
+    concurrent: (transfers) => `${count(transfers, "more transfer")} at one time`,
+    daily: (transfers) => `${count(transfers, "more transfer")} today`,
+    privacy: (epsilon) => `ε ${short(epsilon)} for data set ${dataset} (of ${privacyUnit})`,
+  };
+  const parts = (Object.keys(amounts) as BudgetName[]).flatMap((name) => {
+    const value = left[name];
+    if (value === undefined) return [];
+    if (value === null) return name === "privacy" ? [`no privacy limit for data set ${dataset}`] : [];
+    return value >= 0 ? [`${amounts[name](value)} left`] : [`${amounts[name](-value)} too much`];
+  });
+  return parts.join(", ");
+}

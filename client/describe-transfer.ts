@@ -1,0 +1,49 @@
+import type { Progress, Transfer, Travel } from "../shared/protocol/transfer.ts";
+import { duration, money, next } from "./words.ts";
+
+/** How well a prompt travelled, in words. */
+export function describeTravel({ agreement, divergence, heldOut }: Travel): string {
+  const percent = (100 * agreement).toFixed(1);
+  return `Student and target agree on ${percent} % of ${heldOut} held-out public texts (divergence ${divergence.toPrecision(3)})`;
+}
+
+/** A transfer in lines: its state, what became of it and what to do about it, and what to type next. */
+export function describeTransfer(transfer: Transfer): string[] {
+  const { id, state, progress, problem, travel, advice, cost } = transfer;
+  const where = progress && !cost ? `, ${describeProgress(progress)}` : "";
+  return [
+    `${id}: ${state}${where}`,
+    ...(problem === null ? [] : [problem]),
+    ...(travel ? [describeTravel(travel)] : []),
+    ...advice,
+    describeCost(transfer),
+    ...nextOf(transfer),
+  ];
+}
+
+/** The cells of a transfer in a table. */
+export function transferRow(transfer: Transfer): string[] {
+  const { id, state, progress, created, student, options, cost, rate } = transfer;
+  const where = progress && !cost ? describeProgress(progress) : "";
+  const paid = cost ? money(cost.micros, rate.currency) : "";
+  return [id, state, created.slice(0, 16).replace("T", " "), student, options.dataset, paid, where];
+}
+
+export const TRANSFER_HEAD = ["TRANSFER", "state", "submitted (UTC)", "student", "data set", "paid", ""];
+
+function describeProgress({ phase, done, total, unit = "steps", loss }: Progress): string {
+  return `${phase} ${done}/${total} ${unit}${loss === undefined ? "" : `, loss ${loss.toPrecision(4)}`}`;
+}
+
+function describeCost({ rate, device, estimatedSeconds, actualSeconds, cost, reserved }: Transfer): string {
+  const on = `on ${device ?? rate.device} at ${money(rate.microsPerHour, rate.currency)} an hour`;
+  const estimate = `estimated ${duration(estimatedSeconds)}`;
+  if (!cost) return `Time: ${estimate} ${on}; ${money(reserved.micros, rate.currency)} set aside`;
+  if (actualSeconds === null) return "Cost: none";
+  return `Cost: ${money(cost.micros, rate.currency)} for ${duration(actualSeconds)} ${on} (${estimate})`;
+}
+
+function nextOf({ id, state, cost }: Transfer): string[] {
+  if (state === "succeeded") return [next("download", id, "--out", "DIR")];
+  return cost ? [] : [next("wait", id)];
+}
