@@ -41,9 +41,9 @@ export function duration(seconds: number): string {
 /** Millionths of a currency as "0.05 USD": as many digits as tell it from nothing, two at least. */
 export function money(micros: number, currency: string): string {
   const amount = micros / 1e6;
-  const digits =
-    amount === 0 || Math.abs(amount) >= 0.1 ? 2 : Math.min(6, 2 - Math.floor(Math.log10(Math.abs(amount))));
-  return `${amount.toFixed(digits)} ${currency}`;
+  // Two decimals, or as many as show two digits, without zeros at their end.
+  const decimals = amount === 0 ? 2 : Math.min(6, Math.max(2, 1 - Math.floor(Math.log10(Math.abs(amount)))));
+  return `${amount.toFixed(decimals).replace(/(\.\d\d\d*?)0+$/, "$1")} ${currency}`;
 }
 
 /** An argument as a shell takes it. */

@@ -1,7 +1,8 @@
 /**
  * Loaded before a program that trains (`NODE_OPTIONS=--import …`): while the file SOFTPOST_TEST_HOLD exists, a run does no more than the
  * number of steps that stands in it, says so on stderr, and waits until the file is gone or the program is told to stop. So a test
- * finds a run where it wants it, however fast or slow the machine is.
+ * finds a run where it wants it, however fast or slow the machine is. With "any" behind the number every run of a graph counts, not only
+ * steps; with "forever" it waits on when it is told to stop, as a step that takes long does.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
@@ -28,7 +29,7 @@ Worker.prototype.postMessage = function (this: Worker, message: { readonly reque
   last = last.then(async () => {
     const { request } = message;
     if (request.type === "load" && request.updates.length > 0) training.add(request.handle);
-    if (request.type === "run" && training.has(request.handle)) {
+    if (request.type === "run" && (training.has(request.handle) || held().includes("any"))) {
       if (holds()) process.stderr.write("Held by the test.\n");
       while (holds()) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       steps += 1;
@@ -37,6 +38,12 @@ Worker.prototype.postMessage = function (this: Worker, message: { readonly reque
   });
 };
 
+/** What stands in the file: a number of steps, and words. */
+function held(): string[] {
+  return existsSync(file) ? readFileSync(file, "utf8").split(" ") : [];
+}
+
 function holds(): boolean {
-  return !stopped && existsSync(file) && steps >= Number(readFileSync(file, "utf8"));
+  const [most, ...words] = held();
+  return most !== undefined && steps >= Number(most) && (!stopped || words.includes("forever"));
 }

@@ -28,12 +28,12 @@ export function holding(file: string): { NODE_OPTIONS: string; SOFTPOST_TEST_HOL
 /**
  * Runs the command line as a process of its own, as a user does.
  *
- * @param interruptAfter sends SIGINT after so many training steps, as Ctrl-C does
+ * @param interruptAfter sends SIGINT after so many training steps, as Ctrl-C does; or what else stands in the file of `hold-steps.ts`
  * @param environment added to this process's
  */
 export function softpostProcess(
   args: readonly string[],
-  interruptAfter?: number,
+  interruptAfter?: number | string,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<Finished> {
   const hold = interruptAfter === undefined ? {} : holding(temporaryFile("hold", String(interruptAfter)));
