@@ -39,7 +39,11 @@ export function tokenRefusals(limits: Limits, usage: TokenUsage, ask: Tokens, pr
 }
 
 /** What a request that has ended costs: what it used, and never more than was reserved for it, whatever is reported. */
-export function settledTokens(reserved: Tokens, used: Tokens, prices: TokenPrices): Tokens & { readonly micros: number } {
+export function settledTokens(
+  reserved: Tokens,
+  used: Tokens,
+  prices: TokenPrices,
+): Tokens & { readonly micros: number } {
   const prompt = Math.min(used.prompt, reserved.prompt);
   const completion = Math.min(used.completion, reserved.completion);
   return { prompt, completion, micros: tokenMicros({ prompt, completion }, prices) };

@@ -1,19 +1,14 @@
-import { DurableObject } from "cloudflare:workers";
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import type { JobEvent, ResultFacts } from "../../shared/protocol/job.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
-import type { TokenPrices, Tokens, UsageRow } from "../../shared/protocol/metering.ts";
-import type { Alias } from "../../shared/protocol/served-model.ts";
 import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
 import { budgetView, leftView } from "./budget.ts";
-import { type Ask, advance, isFinal, refusals, type Usage } from "./decide.ts";
+import { type Ask, advance, isFinal, refusals } from "./decide.ts";
+import { InferenceLedger, type LedgerEnv } from "./inference.ts";
 import { KeyRing } from "./keys.ts";
-import { type TokenRefusal, tokenRefusals } from "./metering.ts";
 import { composedEpsilon } from "./privacy.ts";
-import { PromptList, type TransferredPrompt } from "./prompts.ts";
 import type { ExportedTable, Row } from "./schema.ts";
-import { type Release, Store, type Submission } from "./store.ts";
-import { type TokenRequest, TokenStore } from "./tokens.ts";
+import type { Release, Submission } from "./store.ts";
 import { addLoss, toTransfer } from "./view.ts";
 
 /** Longer than the dispatch of a job can take with all its retries (`dispatch.ts`), so that two never submit one job. */
@@ -40,35 +35,17 @@ export interface End extends Partial<ResultFacts> {
   readonly problem?: string;
 }
 
-/** What a ledger needs of the Worker's environment. */
-type LedgerEnv = {
-  readonly RATE_PER_SECOND: string;
-  readonly PROMPT_TOKEN_MICROS: string;
-  readonly COMPLETION_TOKEN_MICROS: string;
-};
-
 /**
  * One tenant: keys, budgets and transfers, in one SQLite database. A Durable Object runs one method at a time between
  * awaits, and no method here awaits between reading and writing, so every decision is made on the state that it changes.
  */
-export class Tenant extends DurableObject<LedgerEnv> {
-  private readonly store: Store;
+export class Tenant extends InferenceLedger {
   private readonly keyRing: KeyRing;
-  private readonly tokens: TokenStore;
-  private readonly prompts: PromptList;
-  private readonly prices: TokenPrices;
   private readonly waiting = new Set<() => void>();
 
   constructor(ctx: DurableObjectState, env: LedgerEnv) {
     super(ctx, env);
-    this.store = new Store(ctx.storage.sql);
     this.keyRing = new KeyRing(ctx.storage.sql, Number(env.RATE_PER_SECOND));
-    this.tokens = new TokenStore(ctx.storage.sql);
-    this.prompts = new PromptList(ctx.storage.sql);
-    this.prices = {
-      promptMicros: Number(env.PROMPT_TOKEN_MICROS),
-      completionMicros: Number(env.COMPLETION_TOKEN_MICROS),
-    };
   }
 
   /** Opens the account, or opens it again after it was closed; false if it is open. */
@@ -322,69 +299,6 @@ export class Tenant extends DurableObject<LedgerEnv> {
       virtualTokens: Number(entry.virtual_tokens),
       note: String(entry.note),
     }));
-  }
-
-  /** Sets aside what a request to a model may use. @returns the budgets that it would pass, in which case nothing is set aside */
-  reserveTokens(request: TokenRequest): TokenRefusal[] {
-    return this.ctx.storage.transactionSync(() => {
-      const now = Date.now();
-      const [reserved, used] = [this.tokens.reserved(now), this.tokens.used(now)];
-      const usage = {
-        micros: this.usage(now).micros,
-        tokens: used.tokens + reserved.tokens,
-        dailyTokens: used.dailyTokens + reserved.dailyTokens,
-      };
-      const found = tokenRefusals(this.store.account().limits, usage, request.most, this.prices);
-      if (found.length === 0) this.tokens.reserve(request, this.prices, now);
-      return found;
-    });
-  }
-
-  /** Settles requests to models by what they used; those that are not under way stay as they ended. */
-  settleTokens(records: readonly { readonly request: string; readonly used: Tokens }[]): void {
-    if (!this.store.exists()) return;
-    this.ctx.storage.transactionSync(() => {
-      for (const { request, used } of records) this.tokens.settle(request, used, Date.now());
-    });
-  }
-
-  releaseTokens(request: string): void {
-    this.tokens.release(request);
-  }
-
-  /** Lets the reservation of a request that broke off expire earlier than it would. */
-  hastenTokens(request: string, expires: number): void {
-    this.tokens.hasten(request, expires);
-  }
-
-  tokenUsage(first: number, last: number): UsageRow[] {
-    return this.tokens.rows(first, last);
-  }
-
-  /** The newest transferred prompts, and the tenant's names for them. */
-  transferredPrompts(limit: number): { prompts: TransferredPrompt[]; aliases: Alias[] } {
-    return { prompts: this.prompts.list(limit), aliases: this.prompts.aliases() };
-  }
-
-  /** A transferred prompt by its transfer's id, or by an alias. */
-  transferredPrompt(name: { readonly transfer: string } | { readonly alias: string }): TransferredPrompt | null {
-    return ("alias" in name ? this.prompts.findByAlias(name.alias) : this.prompts.find(name.transfer)) ?? null;
-  }
-
-  setAlias(alias: Alias): "set" | "unknown" | "full" {
-    if (!this.prompts.find(alias.transfer)) return "unknown";
-    return this.prompts.setAlias(alias, Date.now()) ? "set" : "full";
-  }
-
-  removeAlias(alias: string): boolean {
-    return this.prompts.removeAlias(alias);
-  }
-
-  /** Requests to models cost money too. */
-  private usage(now: number): Usage {
-    const usage = this.store.usage(now);
-    const micros = usage.micros + this.tokens.used(now).micros + this.tokens.reserved(now).micros;
-    return { ...usage, micros };
   }
 
   /** One prompt has one record, whatever data set is named: with another one, what was composed before would be wrong. */

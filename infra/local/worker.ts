@@ -39,6 +39,7 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
     name: "softpost",
     modules: [{ type: "ESModule", path: "worker.js", contents: bundle.script }],
     compatibilityDate: config.compatibility_date,
+    compatibilityFlags: config.compatibility_flags,
     host: "127.0.0.1",
     port: options.port,
     bindings: { ...config.vars, ...options.vars },

@@ -127,7 +127,9 @@ export const limitsSchema = z
       .int()
       .nonnegative()
       .optional()
-      .describe("Prompt and completion tokens of all requests to models together. Without it none: nobody granted any."),
+      .describe(
+        "Prompt and completion tokens of all requests to models together. Without it none: nobody granted any.",
+      ),
     dailyTokens: z
       .int()
       .nonnegative()
