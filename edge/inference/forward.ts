@@ -14,8 +14,8 @@ import type { ResolvedModel } from "./models.ts";
 const TICKET_SECONDS = 30;
 /** Longer than a serving process works on a request and tries to report it; then what is set aside is given back. */
 const REPORT_SECONDS = 1800;
-/** The report of a request that broke off comes at once, or it never will: its serving process ended. */
-const BROKEN_MS = 30_000;
+/** The report of a request that broke off comes at once, or when its serving process, which has ended, is there again. */
+const BROKEN_MS = 300_000;
 
 /** What OpenAI's ids of answers begin with. */
 const PREFIXES: Readonly<Record<Endpoint, string>> = {

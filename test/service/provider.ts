@@ -56,7 +56,7 @@ export const LIMITS: Limits = {
   tokens: 1e6,
 };
 /** What the Worker and serving processes share. */
-export const SERVING_SECRET = "serving-secret";
+export const SERVING_SECRET = "serving-secret-of-tests";
 
 /** What a door in front of Batch does with a request: lets it through, refuses it, cuts it, or does it and never answers. */
 export type Door = "open" | "refuse" | "cut" | "swallow";
