@@ -84,13 +84,12 @@ export class Batcher {
   async #work(): Promise<void> {
     this.#running = true;
     try {
-      for (let busy = true; busy; ) {
+      for (;;) {
         await this.#leaveAborted();
-        busy = await this.#readSome();
-        if (this.#rows.length > 0) {
-          await this.#step();
-          busy = true;
-        }
+        const hasRead = await this.#readSome();
+        if (this.#rows.length > 0) await this.#step();
+        // Nothing is awaited until it no longer runs: what comes later starts it again.
+        else if (!hasRead && this.#queue.length === 0) break;
         // Whatever came meanwhile is heard.
         await new Promise(setImmediate);
       }
