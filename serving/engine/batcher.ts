@@ -84,12 +84,10 @@ export class Batcher {
   async #work(): Promise<void> {
     this.#running = true;
     try {
-      for (;;) {
+      while (this.#queue.length > 0 || this.#rows.length > 0 || this.#aside) {
         await this.#leaveAborted();
-        const hasRead = await this.#readSome();
+        await this.#readSome();
         if (this.#rows.length > 0) await this.#step();
-        // Nothing is awaited until it no longer runs: what comes later starts it again.
-        else if (!hasRead && this.#queue.length === 0) break;
         // Whatever came meanwhile is heard.
         await new Promise(setImmediate);
       }
@@ -120,17 +118,17 @@ export class Batcher {
     }
   }
 
-  /** Reads as much as others may be held up by. @returns whether there was something to read */
-  async #readSome(): Promise<boolean> {
+  /** Reads as much as others may be held up by. */
+  async #readSome(): Promise<void> {
     const most = this.#rows.length > 0 ? READ_BETWEEN_STEPS : READ_ALONE;
     const asideFirst = this.#asideIsNext;
     this.#asideIsNext = !asideFirst;
     if (asideFirst && this.#aside) return this.#readAside(this.#aside);
-    if (await this.#readNext(most)) return true;
-    return this.#aside ? this.#readAside(this.#aside) : false;
+    if ((await this.#readNext(most)) || !this.#aside) return;
+    await this.#readAside(this.#aside);
   }
 
-  /** Begins with the first job that can begin. */
+  /** Begins with the first job that can begin. @returns whether there was one */
   async #readNext(most: number): Promise<boolean> {
     let full = this.#decoder.slots <= this.#rows.length;
     for (const job of this.#queue) {
@@ -197,15 +195,16 @@ export class Batcher {
     this.#aside = { job, pieces, next: undefined };
     if (job.kind !== "prompt") job.text.onBegin();
     await this.#decoder.begin(job.kind === "prompt" ? undefined : job.text.prefix);
-    return this.#readAside(this.#aside);
+    await this.#readAside(this.#aside);
+    return true;
   }
 
-  async #readAside(aside: Aside): Promise<boolean> {
+  async #readAside(aside: Aside): Promise<void> {
     const { job, pieces } = aside;
     const isLast = pieces.length === 1;
     const wanted = job.kind === "ask" || (job.kind === "continue" && job.text.choices.some((each) => each.needsScores));
     aside.next = await this.#decoder.read(pieces.shift()!, isLast && wanted);
-    if (!isLast) return true;
+    if (!isLast) return;
     this.#aside = undefined;
     if (job.kind === "prompt") job.resolve(await this.#decoder.keep());
     else if (job.kind === "ask") job.resolve(aside.next.scores!);
@@ -216,7 +215,6 @@ export class Batcher {
       const { best, scores } = aside.next;
       await this.#takeEach(rows, () => ({ best: best[0]!, scores }));
     }
-    return true;
   }
 
   async #step(): Promise<void> {
