@@ -15,6 +15,8 @@ export interface Io {
   result(value: unknown, text: string): void;
   /** A line of a result that consists of lines. */
   row(line: string): void;
+  /** A piece of a result that comes in pieces. */
+  piece(text: string): void;
   /** A line for the user. */
   message(text: string): void;
   /** Whether results are JSON. */
@@ -47,6 +49,7 @@ export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOption
   return {
     result: (value, text) => stdout.write(`${options().json ? JSON.stringify(value) : text}\n`),
     row: (line) => stdout.write(`${line}\n`),
+    piece: (text) => stdout.write(text),
     message: (text) => stderr.write(`${printable(text)}\n`),
     get json() {
       return options().json === true;

@@ -45,7 +45,7 @@ async function* connection(api: Api, id: string, version: number | undefined, si
 }
 
 /** The data of the events of a stream (WHATWG HTML, section 9.2.6), as far as this API uses them: one data line an event. */
-async function* events(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+export async function* events(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of stream) {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { EXAMPLE } from "../../shared/privacy/unit.ts";
+import type { InferenceBudget } from "../../shared/protocol/metering.ts";
 import type { Budget } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
@@ -14,7 +15,7 @@ export function registerBudget(program: Command, io: Io): void {
 
 async function run(options: ConnectionOptions, io: Io): Promise<void> {
   const budget = await new Api(await connect(options)).budget();
-  const { money, deviceSeconds, virtualTokens, concurrent, daily, privacy } = budget;
+  const { money, deviceSeconds, virtualTokens, concurrent, daily, privacy, inference } = budget;
   const part = (name: string, { limit, used, reserved }: typeof money, scale = 1) =>
     `${name}: ${used / scale} spent, ${reserved / scale} reserved, ${(limit - used - reserved) / scale} left`;
   const lines = [
@@ -23,9 +24,20 @@ async function run(options: ConnectionOptions, io: Io): Promise<void> {
     part("virtual tokens", virtualTokens),
     `unfinished transfers: ${concurrent.used} of ${concurrent.limit}`,
     `transfers today: ${daily.used} of ${daily.limit}`,
+    ...(inference ? inferenceLines(inference, budget.currency) : []),
     ...privacy.datasets.map((dataset) => privacyLine(dataset, privacy.limit)),
   ];
   io.result(budget, lines.join("\n"));
+}
+
+function inferenceLines({ tokens, daily, micros, prices }: InferenceBudget, currency: string): string[] {
+  const left = (limit: number, { used, reserved }: { used: number; reserved: number }) =>
+    `${used} used, ${reserved} reserved, ${Math.max(0, limit - used - reserved)} left`;
+  const price = `${prices.promptMicros / 1e6} and ${prices.completionMicros / 1e6} ${currency} a million of prompts and completions`;
+  return [
+    `tokens: ${left(tokens.limit, tokens)}; ${micros.used / 1e6} ${currency} spent, at ${price}`,
+    ...(daily.limit === null ? [] : [`tokens today: ${left(daily.limit, daily)}`]),
+  ];
 }
 
 type Privacy = Budget["privacy"];

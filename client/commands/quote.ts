@@ -17,7 +17,7 @@ async function run(flags: TransferFlags, io: Io): Promise<void> {
   const api = new Api(await connect(flags));
   const { manifest } = await readTunedPrompt(flags.prompt, api);
   const quote = await api.quote({ manifest, options: transferOptions(flags) });
-  const { rate, estimate, range, precision, reserve, model, refusals } = quote;
+  const { rate, estimate, range, precision, reserve, model, refusals, inference } = quote;
   const price = (micros: number) => `${micros / 1e6} ${rate.currency}`;
   const lines = [
     `About ${estimate.deviceSeconds} s on ${rate.device} at ${price(rate.microsPerHour)} an hour: ${price(estimate.micros)}.`,
@@ -29,6 +29,11 @@ async function run(flags: TransferFlags, io: Io): Promise<void> {
     model.finishedJobs > 0
       ? `Calibrated from ${model.finishedJobs} finished jobs: ${Math.round(model.tokensPerSecond)} positions a second.`
       : "No job has finished yet, so the speed is the provider's assumption.",
+    ...(inference
+      ? [
+          `Used at the provider, a million tokens of prompts cost ${price(inference.prices.promptMicros)} and of completions ${price(inference.prices.completionMicros)}; ${inference.tokensLeft} tokens are left.`,
+        ]
+      : []),
     ...refusals.map(({ message }) => `It would be refused. ${message}`),
   ];
   io.result(quote, lines.join("\n"));

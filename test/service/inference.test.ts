@@ -278,22 +278,6 @@ test("of 100 streams half are hung up on: the others are whole, and the ledger h
   expect((await budgetOf(tenant)).tokens.used).toBe(100 * 4 + made);
 });
 
-test("a Worker that ends in the middle of streams settles them when it is back", async () => {
-  const tenant = await provider.tenant();
-  Object.assign(double, { tokens: 10_000, pauseMs: 20 });
-  const streams = Array.from({ length: 10 }, async () => {
-    const answer = await complete(tenant, { stream: true, max_tokens: 1000 });
-    return answer.text();
-  });
-  const ends = Promise.allSettled(streams);
-  await expect.poll(() => double.seen.length).toBe(10);
-  await provider.restartWorker();
-  await ends;
-  await settled(tenant);
-  const made = double.seen.reduce((total, { ticket }) => total + double.ended.get(ticket.request)!, 0);
-  expect((await budgetOf(tenant)).tokens.used).toBe(10 * 4 + made);
-});
-
 describe("reports", () => {
   test("are taken with the secret only, of now, and of a ledger that is there", async () => {
     const record = { request: "a".repeat(32), tenant: "b".repeat(16), promptTokens: 1, completionTokens: 1 };
@@ -334,4 +318,21 @@ describe("a process that ends in the middle", () => {
     Object.assign(double, { tokens: 3, pauseMs: 0, silent: false });
     expect((await complete(tenant, {})).status).toBe(200);
   });
+});
+
+// The last one: connections to the Worker before it are dead.
+test("a Worker that ends in the middle of streams settles them when it is back", async () => {
+  const tenant = await provider.tenant();
+  Object.assign(double, { tokens: 10_000, pauseMs: 20 });
+  const streams = Array.from({ length: 10 }, async () => {
+    const answer = await complete(tenant, { stream: true, max_tokens: 1000 });
+    return answer.text();
+  });
+  const ends = Promise.allSettled(streams);
+  await expect.poll(() => double.seen.length).toBe(10);
+  await provider.restartWorker();
+  await ends;
+  await settled(tenant);
+  const made = double.seen.reduce((total, { ticket }) => total + double.ended.get(ticket.request)!, 0);
+  expect((await budgetOf(tenant)).tokens.used).toBe(10 * 4 + made);
 });

@@ -38,6 +38,8 @@ export async function startDouble() {
     pauseMs: 0,
     /** Answers with this status in place of an answer. */
     refuse: undefined as number | undefined,
+    /** So many requests are answered before. */
+    refuseAfter: undefined as number | undefined,
     /** Whether it ends without a report. */
     silent: false,
     seen: [] as Seen[],
@@ -67,13 +69,13 @@ async function answer(request: IncomingMessage, response: ServerResponse, state:
   const ticket = await verifyTicket((request.headers.authorization ?? "").slice(7), SERVING_SECRET, now());
   if (ticket.body !== createHash("sha256").update(body).digest("hex")) throw new Error("The body is another one.");
   state.seen.push({ ticket, headers: request.headers, body: body.toString() });
-  if (state.refuse !== undefined) {
+  if (state.refuse !== undefined && state.seen.length > (state.refuseAfter ?? 0)) {
     const error = { message: "No.", type: "server_error", param: null, code: null };
     response.writeHead(state.refuse, { "content-type": "application/json", "retry-after": "7" });
     response.end(JSON.stringify({ error }));
     return;
   }
-  const { stream = false } = JSON.parse(body.toString());
+  const { stream = false, input } = JSON.parse(body.toString());
   response.writeHead(200, { "content-type": stream ? "text/event-stream" : "application/json" });
   response.flushHeaders();
   let made = 0;
@@ -81,9 +83,15 @@ async function answer(request: IncomingMessage, response: ServerResponse, state:
     if (state.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, state.pauseMs));
     if (response.destroyed) break;
     made += 1;
-    if (stream) response.write(`data: ${JSON.stringify({ choices: [{ index: 0, text: ` t${made}` }] })}\n\n`);
+    const finish_reason = made === state.tokens ? "length" : null;
+    const choices = [{ index: 0, text: ` t${made}`, finish_reason }];
+    if (stream) response.write(`data: ${JSON.stringify({ choices })}\n\n`);
   }
-  response.end(stream ? "data: [DONE]\n\n" : JSON.stringify({ made, usage: { prompt_tokens: state.promptTokens } }));
+  const texts: string[] = input === undefined ? [] : [input].flat();
+  // A text's own label is the text.
+  const data = texts.map((label, index) => ({ index, label, probabilities: { [label]: 1 } }));
+  const usage = { prompt_tokens: state.promptTokens, completion_tokens: made };
+  response.end(stream ? "data: [DONE]\n\n" : JSON.stringify({ data, usage }));
   state.ended.set(ticket.request, made);
   if (state.silent) return;
   const { request: id, tenant } = ticket;
