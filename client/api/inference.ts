@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { modelListSchema, type ServedModel } from "../../shared/protocol/served-model.ts";
+import { modelListSchema, type ServedModel, servedModelSchema } from "../../shared/protocol/served-model.ts";
 import type { Api } from "./api.ts";
 import { events } from "./events.ts";
 
@@ -35,6 +35,11 @@ export interface CompletionOptions {
 /** The models that the tenant can ask. */
 export async function listModels(api: Api): Promise<ServedModel[]> {
   return (await api.json("/v1/models", modelListSchema)).data;
+}
+
+/** A model by any of its names. @throws ProblemError (404) */
+export function findModel(api: Api, name: string): Promise<ServedModel> {
+  return api.json(`/v1/models/${encodeURIComponent(name)}`, servedModelSchema);
 }
 
 /**

@@ -4,7 +4,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { InterruptedError } from "../../shared/training/loop.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
-import { classify } from "../api/inference.ts";
+import { classify, findModel } from "../api/inference.ts";
 import { openLabelFile } from "../label-file.ts";
 import { longRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
@@ -46,7 +46,9 @@ async function run(text: string | undefined, options: Options, io: Io): Promise<
     return;
   }
   const texts = await readTexts(data!);
-  const file = out === undefined ? undefined : await openLabelFile(out, { model, texts, resume });
+  // An alias may be given to another prompt in the middle.
+  const { root } = await findModel(api, model);
+  const file = out === undefined ? undefined : await openLabelFile(out, { model: root, texts, resume });
   const print = (rows: readonly unknown[]) => {
     for (const row of rows) io.row(JSON.stringify(row));
   };
@@ -57,7 +59,7 @@ async function run(text: string | undefined, options: Options, io: Io): Promise<
     for (const batch of batchesOf(texts.slice(done))) {
       if (signal?.aborted) throw new InterruptedError(done);
       write(
-        await classify(api, model, batch, signal).catch((error: unknown) => {
+        await classify(api, root, batch, signal).catch((error: unknown) => {
           throw signal?.aborted ? new InterruptedError(done) : error;
         }),
       );

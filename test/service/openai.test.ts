@@ -1,6 +1,6 @@
 /** OpenAI's own client against `softpost serve`: a real Worker, a real serving process, a real model and a prompt that was really transferred. */
 import { execFile, execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -272,6 +272,26 @@ test("a prompt that is damaged in the bucket is said to be, and costs nothing", 
   expect((await budget()).tokens).toEqual(before.tokens);
 });
 
+test("more requests than the queue has room for are told to come again, and cost nothing", async () => {
+  await settled();
+  const before = await budget();
+  const answers = await Promise.all(
+    Array.from({ length: 60 }, async () => {
+      const request = { model, prompt: TEXTS[0]!, max_tokens: 16, n: 8 };
+      return openai.completions.create(request, { maxRetries: 0 }).catch((error: APIError) => error);
+    }),
+  );
+  const refused = answers.filter((answer) => answer instanceof APIError);
+  expect(refused.length).toBeGreaterThan(0);
+  for (const { status, headers } of refused) {
+    expect(status).toBe(503);
+    expect(Number(headers!.get("retry-after"))).toBeGreaterThan(0);
+  }
+  await settled();
+  const used = answers.reduce((sum, each) => sum + (each instanceof APIError ? 0 : each.usage!.total_tokens), 0);
+  expect((await budget()).tokens.used - before.tokens.used).toBe(used);
+});
+
 test(
   "a serving process that is killed in the middle of 20 streams is started again, and the ledger is exact",
   async () => {
@@ -313,4 +333,47 @@ test("a revoked key stops the next request", async () => {
     headers: { authorization: `Bearer ${provider.result.adminSecret}` },
   });
   await expect(as(key).completions.create({ model: TARGET, prompt: "x" })).rejects.toThrow(AuthenticationError);
+});
+
+test("no text that was sent, and no answer, is anywhere at the provider afterwards", async () => {
+  const canary = "xylophone-canary-4711";
+  const planted = `${canary} Grandmother hid the emerald`;
+  const ask = (more: object) => openai.completions.create({ model, prompt: planted, max_tokens: 15, ...more });
+  const answered = await ask({ temperature: 2, user: canary });
+  await openai.post("/classify", { body: { model, input: planted } });
+  const wrong = [
+    ask({ model: canary }),
+    ask({ [canary]: planted }),
+    ask({ prompt: planted.repeat(500) }),
+    ask({ stop: planted.repeat(9) }),
+    openai.chat.completions.create({ model, messages: [{ role: "user", content: planted }] }),
+    openai.post("/classify", { body: { model: TARGET, input: planted } }),
+  ];
+  for (const outcome of await Promise.allSettled(wrong)) {
+    expect(outcome.status).toBe("rejected");
+    expect(String((outcome as PromiseRejectedResult).reason)).not.toContain("emerald");
+  }
+  await settled();
+  const listening = readFileSync(join(provider.folder, "serving", `${TARGET}.log`), "utf8").match(/"url":"([^"]+)"/g);
+  const { url } = JSON.parse(`{${listening!.at(-1)}}`);
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  expect(metrics).toContain("softpost_tokens_total");
+  await provider.end("SIGTERM");
+  const files = readdirSync(provider.folder, { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
+  const stored = files.map(({ parentPath, name }) => ({ name, bytes: readFileSync(join(parentPath, name)) }));
+  stored.push({ name: "metrics", bytes: Buffer.from(metrics) });
+  expect(stored.some(({ name }) => name === "worker.log")).toBe(true);
+  expect(stored.some(({ name }) => name.endsWith(".sqlite"))).toBe(true);
+  const text = answered.choices[0]!.text;
+  expect(text.length).toBeGreaterThan(14);
+  const texts = [canary, "hid the emerald", text];
+  const forms = texts.flatMap((each) => [
+    Buffer.from(each),
+    Buffer.from(each, "utf16le"),
+    Buffer.from(JSON.stringify(each).slice(1, -1)),
+    Buffer.from(Buffer.from(each).toString("hex")),
+    ...[0, 1, 2].map((cut) => Buffer.from(Buffer.from(each).subarray(cut).toString("base64").slice(4, -4))),
+  ]);
+  const found = stored.filter(({ bytes }) => forms.some((form) => bytes.includes(form))).map(({ name }) => name);
+  expect(found).toEqual([]);
 });
