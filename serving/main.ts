@@ -2,14 +2,14 @@
 import { join } from "node:path";
 import { Bucket } from "../batch/storage/bucket.ts";
 import { useProxies } from "../shared/data/proxy.ts";
-import type { OpenModel } from "../shared/operations/open-model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
+import { MaskedBackend } from "./engine/masked-backend.ts";
 import { OwnBackend } from "./engine/own-backend.ts";
-import { type Environment, readEnvironment } from "./environment.ts";
+import { readEnvironment } from "./environment.ts";
 import { log, whereOf } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { fetchPrompt, type PromptKey } from "./prompts/served-prompt.ts";
-import { startServer } from "./server.ts";
+import { type Parts, type RunningServer, startServer } from "./server.ts";
 import { openTarget } from "./target.ts";
 import { Outbox } from "./usage/outbox.ts";
 import { VllmBackend } from "./vllm/vllm-backend.ts";
@@ -36,10 +36,7 @@ async function main(): Promise<void> {
     metrics,
     fetchPrompt: (key: PromptKey) => fetchPrompt(store, key, target),
   };
-  const server =
-    environment.SERVING_BACKEND === "vllm"
-      ? await startServer({ ...parts, backend: vllmBackend(target, environment) })
-      : await startServer({ ...parts, backend: await ownBackend(target, environment, metrics) });
+  const server = await startWithBackend(parts);
   log("listening", { url: server.url, target: target.record.id });
   let isStopping = false;
   const stop = async () => {
@@ -55,9 +52,17 @@ async function main(): Promise<void> {
   setInterval(() => process.ppid !== parent && stop(), PARENT_MS).unref();
 }
 
-function ownBackend(target: OpenModel, environment: Environment, metrics: Metrics): Promise<OwnBackend> {
+async function startWithBackend(parts: Omit<Parts<never>, "backend">): Promise<RunningServer> {
+  const { environment, target, metrics } = parts;
   const { SERVING_SLOTS: slots, SOFTPOST_THREADS: threads, SOFTPOST_DEVICE: device } = environment;
-  return OwnBackend.open(
+  if (environment.SERVING_BACKEND === "vllm") {
+    const { VLLM_URL: url, VLLM_MODEL: model = target.record.id } = environment;
+    return startServer({ ...parts, backend: new VllmBackend(target, { url: url!, model }) });
+  }
+  if (target.model.kind === "masked") {
+    return startServer({ ...parts, backend: new MaskedBackend(target.model, { threads, device }) });
+  }
+  const backend = await OwnBackend.open(
     target,
     { slots, threads, device },
     {
@@ -69,10 +74,7 @@ function ownBackend(target: OpenModel, environment: Environment, metrics: Metric
       },
     },
   );
-}
-
-function vllmBackend(target: OpenModel, { VLLM_URL: url, VLLM_MODEL: model }: Environment): VllmBackend {
-  return new VllmBackend(target, { url: url!, model: model ?? target.record.id });
+  return startServer({ ...parts, backend });
 }
 
 await useProxies();
