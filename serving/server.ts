@@ -17,6 +17,9 @@ import { readyPrompts, type Service } from "./service.ts";
 import { Tickets } from "./tickets.ts";
 import type { Outbox } from "./usage/outbox.ts";
 
+/** How long a client may take for what is already written. */
+const LAST_BYTES_MS = 2000;
+
 /** What a server is made of. */
 export interface Parts<P> {
   readonly environment: Environment;
@@ -66,15 +69,27 @@ export async function startServer<P>(parts: Parts<P>): Promise<RunningServer> {
       const limit = new Promise<false>((resolve) => {
         setTimeout(() => resolve(false), environment.SERVING_DRAIN_SECONDS * 1000).unref();
       });
-      if (!(await Promise.race([isEmpty, limit]))) log("stopped requests", { requests: service.admission.requests });
-      // Hangs up on whoever is left, which ends their requests.
-      server.closeAllConnections();
-      await isEmpty;
-      await new Promise((resolve) => server.close(resolve));
+      if (!(await Promise.race([isEmpty, limit]))) {
+        log("stopped requests", { requests: service.admission.requests });
+        // Hanging up on them ends them.
+        server.closeAllConnections();
+        await isEmpty;
+      }
+      await closeServer(server);
       await outbox.close();
       await backend.close();
     },
   };
+}
+
+/** Lets the last bytes of answers reach their clients, who may keep their connections open. */
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  const idle = setInterval(() => server.closeIdleConnections(), 50);
+  const slow = setTimeout(() => server.closeAllConnections(), LAST_BYTES_MS);
+  await closed;
+  clearInterval(idle);
+  clearTimeout(slow);
 }
 
 function listen<P>(service: Service<P>, { HOST: hostname, PORT: port }: Environment): Promise<Server> {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { eventData } from "../../shared/protocol/event-stream.ts";
 import { modelListSchema, type ServedModel, servedModelSchema } from "../../shared/protocol/served-model.ts";
 import type { Api } from "./api.ts";
-import { events } from "./events.ts";
 
 /** How often a request is sent again that the provider has no room for at the moment. */
 const TRIES = 6;
@@ -57,7 +57,7 @@ export async function complete(
 ): Promise<string> {
   const response = await api.request("/v1/completions", { ...jsonPost({ ...options, stream: true }), signal });
   let finish: string | null = null;
-  for await (const data of events(response.body!)) {
+  for await (const data of eventData(response.body!)) {
     if (data === "[DONE]" && finish !== null) return finish;
     const part = partSchema.safeParse(parse(data));
     if (!part.success) throw new ProblemError("The provider's answer is not understood", "Is it another version?");

@@ -93,7 +93,7 @@ async function run(options: Options, io: Io): Promise<void> {
   });
   try {
     const { url, key, adminSecret, clientConfig, limits, settings, models } = provider;
-    const examples = models.ready[0] === undefined ? null : inferenceExamples(url, key, models.ready[0]);
+    const examples = examplesOf(provider);
     io.result({ url, key, adminSecret, clientConfig, limits, settings, models, examples }, describe(provider));
     for (const late of models.late) {
       io.message(`The model ${late} can't be asked yet; see ${join(options.dir, "serving", `${late}.log`)}.`);
@@ -144,15 +144,22 @@ function limitsOf(options: Options): WantedLimits {
   };
 }
 
-function describe({ url, key, adminSecret, clientConfig, limits, models }: Provider): string {
-  const examples = models.ready.slice(0, 1).map((model) => inferenceExamples(url, key, model));
+/** How a model is asked that continues texts; null if there is none. */
+function examplesOf({ url, key, models }: Provider) {
+  const model = models.all.find(({ isCausal }) => isCausal);
+  return model ? inferenceExamples(url, key, model.id) : null;
+}
+
+function describe(provider: Provider): string {
+  const { url, key, adminSecret, clientConfig, limits } = provider;
+  const examples = examplesOf(provider);
   return [
     `${url} (description at ${url}/docs)`,
     `API key:      ${key}`,
     `Admin secret: ${adminSecret}`,
     ...(limits ? [`Its limits:   ${describeLimits(limits)}`] : []),
     `For a client:  export SOFTPOST_CONFIG=${clientConfig}`,
-    ...examples.flatMap(({ curl, openai }) => [`\n${curl}`, `\n${openai}`]),
+    ...(examples ? [`\n${examples.curl}`, `\n${examples.openai}`] : []),
   ].join("\n");
 }
 

@@ -54,8 +54,8 @@ export interface Provider {
   /** A client's config file with this provider's address and key. */
   readonly clientConfig: string;
   readonly store: Bucket;
-  /** Targets that can be asked, and those whose serving process doesn't answer yet. */
-  readonly models: { readonly ready: readonly string[]; readonly late: readonly string[] };
+  /** The targets, and those of them whose serving process doesn't answer yet. */
+  readonly models: { readonly all: ReturnType<typeof targetsOf>; readonly late: readonly string[] };
   /** Stops all parts; running jobs write a checkpoint and go on after the next start. */
   close(): Promise<void>;
 }
@@ -110,16 +110,19 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     const targets = offered.success ? targetsOf(offered.data) : [];
     if (targets.length > 0) {
       const secret = randomBytes(32).toString("base64url");
-      serving = await startServing(targets, {
-        program: bundle.serving,
-        folder: join(folder, "serving"),
-        environment: {
-          ...environment,
-          SOFTPOST_THREADS: String(Math.max(1, Math.floor(threads / targets.length))),
-          SERVING_SECRET: secret,
-          REPORT_URL: `${url}/internal/usage`,
+      serving = await startServing(
+        targets.map(({ id }) => id),
+        {
+          program: bundle.serving,
+          folder: join(folder, "serving"),
+          environment: {
+            ...environment,
+            SOFTPOST_THREADS: String(Math.max(1, Math.floor(threads / targets.length))),
+            SERVING_SECRET: secret,
+            REPORT_URL: `${url}/internal/usage`,
+          },
         },
-      });
+      );
       await worker.change({ SERVING_SECRET: secret, SERVING_URLS: JSON.stringify(serving.urls) });
     }
     await defineJobs(batch.url, credentials, bundle.job, {
@@ -147,7 +150,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       settings,
       clientConfig,
       store,
-      models: { ready: targets.filter((target) => !late.includes(target)), late },
+      models: { all: targets, late },
       async close() {
         await stopReconciling();
         await stop();

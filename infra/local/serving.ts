@@ -33,9 +33,14 @@ export interface Serving {
   close(): Promise<void>;
 }
 
-/** The names of the targets in a catalogue. */
-export function targetsOf({ students }: Catalogue): string[] {
-  return [...new Set(students.map(({ target }) => target.id))];
+/** The targets in a catalogue: their names, and whether they continue texts. */
+export function targetsOf({ students }: Catalogue): { readonly id: string; readonly isCausal: boolean }[] {
+  const targets = Map.groupBy(students, ({ target }) => target.id);
+  // A student is of its target's kind, causal or masked.
+  return [...targets].map(([id, own]) => ({
+    id,
+    isCausal: own.some(({ architecture }) => architecture !== "roberta"),
+  }));
 }
 
 /** Starts a serving process for every target, each on a port of its own, and starts again those that end. */

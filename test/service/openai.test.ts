@@ -338,8 +338,8 @@ test("a revoked key stops the next request", async () => {
 test("no text that was sent, and no answer, is anywhere at the provider afterwards", async () => {
   const canary = "xylophone-canary-4711";
   const planted = `${canary} Grandmother hid the emerald`;
-  const ask = (more: object) => openai.completions.create({ model, prompt: planted, max_tokens: 15, ...more });
-  const answered = await ask({ temperature: 2, user: canary });
+  const ask = (more: object) => openai.completions.create({ model, prompt: planted, max_tokens: 12, ...more });
+  const answered = await ask({ temperature: 2, n: 16, user: canary });
   await openai.post("/classify", { body: { model, input: planted } });
   const wrong = [
     ask({ model: canary }),
@@ -364,7 +364,7 @@ test("no text that was sent, and no answer, is anywhere at the provider afterwar
   stored.push({ name: "metrics", bytes: Buffer.from(metrics) });
   expect(stored.some(({ name }) => name === "worker.log")).toBe(true);
   expect(stored.some(({ name }) => name.endsWith(".sqlite"))).toBe(true);
-  const text = answered.choices[0]!.text;
+  const text = answered.choices.map((choice) => choice.text).reduce((a, b) => (b.length > a.length ? b : a));
   expect(text.length).toBeGreaterThan(14);
   const texts = [canary, "hid the emerald", text];
   const forms = texts.flatMap((each) => [
