@@ -12,6 +12,7 @@ import { productOperations } from "./flops.ts";
 import { largeProducts } from "./gemm.ts";
 import { inTurn, ratio, type Spread, spread, type Time } from "./measure.ts";
 import { startPeer } from "./peer.ts";
+import { serving } from "./serving.ts";
 
 interface Options {
   readonly runs: number;
@@ -27,13 +28,14 @@ const program = new Command("npm run bench --")
   .option("--runs <n>", "timed runs of each", wholeNumber(1), 7)
   .option("--threads <n>", "CPU threads", wholeNumber(1), 1)
   .option("--models <dir>", "where the random models are, or are made", join(HERE, ".models"))
-  .option("--only <names...>", "benchmarks whose names begin so; curves for how time grows", [])
+  .option("--only <names...>", "benchmarks whose names begin so; serving for inference, curves for how time grows", [])
   .option("--peer <command>", "a program that does the same steps in turn with ours (docs/performance.md)");
 
 const options = program.parse().opts<Options>();
 mkdirSync(options.models, { recursive: true });
 const wanted = (name: string) => options.only.length === 0 || options.only.some((start) => name.startsWith(start));
 for (const benchmark of BENCHMARKS.filter(({ name }) => wanted(name))) await run(benchmark);
+if (wanted("serving")) await serving(options, keep);
 if (wanted("curves")) await curves(options.models, options.threads, options.runs);
 
 async function run(benchmark: Benchmark): Promise<void> {

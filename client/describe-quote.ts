@@ -16,7 +16,7 @@ export function describeOptions(options: TransferOptions, task: Task): string {
 
 /** What a transfer takes and costs, what is set aside for it, and what the budgets keep. */
 export function describeQuote(quote: Quote, dataset: string): string[] {
-  const { rate, estimate, range, precision, reserve, model } = quote;
+  const { rate, estimate, range, precision, reserve, model, inference } = quote;
   const price = (micros: number) => money(micros, rate.currency);
   const spread = range && range.low.deviceSeconds < range.high.deviceSeconds;
   const known =
@@ -28,6 +28,11 @@ export function describeQuote(quote: Quote, dataset: string): string[] {
     `Cost: about ${price(estimate.micros)}${spread ? `, ${price(range.low.micros)} to ${price(range.high.micros)} by device` : ""} (${price(rate.microsPerHour)} an hour)`,
     `Set aside until it has finished, and the most that it can cost: ${price(reserve.micros)} (${duration(reserve.deviceSeconds)})`,
     `Budgets then: ${describeLeft(quote, dataset)}`,
+    ...(inference
+      ? [
+          `Used at the provider afterwards: ${price(inference.prices.promptMicros)} a million tokens of texts, ${price(inference.prices.completionMicros)} of answers; ${count(inference.tokensLeft, "token")} left`,
+        ]
+      : []),
   ];
 }
 

@@ -11,6 +11,8 @@ export interface Io {
   result(value: unknown, text: string): void;
   /** A line of a result that consists of lines. */
   row(line: string): void;
+  /** A piece of a result that comes in pieces. */
+  piece(text: string): void;
   /** A line for the user. */
   message(text: string): void;
   /** Sends messages where a display of progress makes room for them; undefined when it has ended. */
@@ -53,6 +55,7 @@ export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOption
       display = next;
     },
     confirm: (question) => askYesOrNo(question, stderr),
+    piece: (text) => stdout.write(text),
     get json() {
       return options().json === true;
     },

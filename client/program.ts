@@ -6,10 +6,13 @@ import { HELP, refuseUnknownCommand, SoftpostCommand } from "./command.ts";
 import { registerAudit } from "./commands/audit.ts";
 import { registerBudget } from "./commands/budget.ts";
 import { registerCancel } from "./commands/cancel.ts";
+import { registerClassify } from "./commands/classify.ts";
+import { registerComplete } from "./commands/complete.ts";
 import { registerDistill } from "./commands/distill.ts";
 import { registerDownload } from "./commands/download.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerExport } from "./commands/export.ts";
+import { registerModels } from "./commands/models.ts";
 import { registerPredict } from "./commands/predict.ts";
 import { registerPretrain } from "./commands/pretrain.ts";
 import { registerPrivacy } from "./commands/privacy.ts";
@@ -101,6 +104,9 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerWait,
     registerDownload,
     registerCancel,
+    registerModels,
+    registerComplete,
+    registerClassify,
     registerBudget,
     registerPrivacy,
     registerAudit,

@@ -12,23 +12,31 @@ import { addAdminRoutes } from "./routes/admin.ts";
 import { addBatchRoutes } from "./routes/batch-events.ts";
 import { addBudgetRoutes } from "./routes/budget.ts";
 import { addCatalogueRoutes } from "./routes/catalogue.ts";
+import { addInferenceRoutes } from "./routes/inference.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
+import { addModelRoutes } from "./routes/models.ts";
 import { addQuoteRoutes } from "./routes/quotes.ts";
 import { addSubmitRoutes } from "./routes/submit.ts";
 import { addTenantDataRoutes } from "./routes/tenant-data.ts";
 import { addTransferRoutes } from "./routes/transfers.ts";
+import { addUsageRoutes } from "./routes/usage.ts";
 
 const INFO = {
   title: "softpost",
   version: "1",
   description:
-    "Transfers soft prompts from a small student to the language model that it was distilled from (POST). The private data stays with the client: only the prompt and its manifest are sent. A tenant has a rate limit, and so has an address that sends requests without a valid key: both are answered with 429 and Retry-After.",
+    "Transfers soft prompts from a small student to the language model that it was distilled from (POST). The private data stays with the client: only the prompt and its manifest are sent to be transferred. A tenant has a rate limit, and so has an address that sends requests without a valid key: both are answered with 429 and Retry-After.",
 };
 
 /** In the order of a client's way; the last two are the provider's own. */
 const TAGS = [
   { name: "Students", description: "What the provider offers: models to tune prompts on, and public texts." },
   { name: "Transfers", description: "From a quote to the transferred prompt." },
+  {
+    name: "Inference",
+    description:
+      "Asking the provider's models, behind a transferred prompt or without one; in the form of OpenAI's API, its errors too. The provider sees the texts.",
+  },
   { name: "Budgets", description: "What is spent, reserved and left." },
   {
     name: "Administration",
@@ -61,7 +69,10 @@ export function createApp(): App {
   addQuoteRoutes(app);
   addSubmitRoutes(app);
   addTransferRoutes(app);
+  addModelRoutes(app);
+  addInferenceRoutes(app);
   addBudgetRoutes(app);
+  addUsageRoutes(app);
   addAdminRoutes(app);
   addTenantDataRoutes(app);
   addJobRoutes(app);

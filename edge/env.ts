@@ -17,6 +17,8 @@ export interface Env {
   readonly AWS_SECRET_ACCESS_KEY: string;
   /** What AWS's events about jobs carry; without one, none are taken. */
   readonly EVENTS_SECRET?: string;
+  /** Shared with the serving processes; without one, no model is served. */
+  readonly SERVING_SECRET?: string;
 
   readonly AWS_REGION: string;
   readonly BATCH_QUEUE: string;
@@ -34,6 +36,11 @@ export interface Env {
   readonly DEVICE: string;
   /** Millionths of the currency that a device second costs. */
   readonly PRICE_MICROS: string;
+  /** Millionths of the currency that a million prompt tokens and a million completion tokens of requests to models cost. */
+  readonly PROMPT_TOKEN_MICROS: string;
+  readonly COMPLETION_TOKEN_MICROS: string;
+  /** Where the serving process of each target is: a JSON object of target ids and addresses. */
+  readonly SERVING_URLS: string;
   /** Requests a second that one tenant may send for long. */
   readonly RATE_PER_SECOND: string;
   /** Header in which what stands in front of the Worker writes the client's address, whatever the client sent; empty where nothing does. */

@@ -16,6 +16,7 @@ const environmentSchema = z.object({
 
 const configSchema = environmentSchema.extend({
   compatibility_date: z.string(),
+  compatibility_flags: z.array(z.string()),
   env: z.record(z.string(), environmentSchema),
 });
 

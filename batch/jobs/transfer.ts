@@ -15,7 +15,7 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   const [target, student] = [await models.open(spec.target, precision), await models.open(spec.student, precision)];
   const folder = bucket.job(spec.job);
   const files = { manifest: folder + jobFiles.manifest, weights: folder + jobFiles.weights };
-  const prompt = await readStoredPrompt(store, files, spec.prompt.sha256);
+  const prompt = await readStoredPrompt(store, files, { weights: spec.prompt.sha256 });
   const { id, digest } = spec.publicSet;
   const path = await fetchPublicSet(store, work, spec.publicSet);
   const { loss, alpha, starts, selected, steps, batchSize, learningRate, seed, answers } = spec.options;

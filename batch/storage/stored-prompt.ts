@@ -7,16 +7,19 @@ import type { Bucket } from "./bucket.ts";
 /**
  * A soft prompt that lies in the bucket. The edge checked it when it came; it is checked again here.
  * @param files keys of its manifest and its tensor
- * @param sha256OfWeights of the tensor's file, where a spec says it
+ * @param digests of both files, where they are known
  * @throws ProblemError if one is missing, not valid, or not the other's
  */
 export async function readStoredPrompt(
   store: Bucket,
   files: { readonly manifest: string; readonly weights: string },
-  sha256OfWeights?: string,
+  digests: { readonly manifest?: string; readonly weights?: string } = {},
 ): Promise<StudentPrompt> {
-  const manifest = parseManifest(new TextDecoder().decode(await store.need(files.manifest)), files.manifest);
-  const bytes = await store.need(files.weights, sha256OfWeights);
+  const manifest = parseManifest(
+    new TextDecoder().decode(await store.need(files.manifest, digests.manifest)),
+    files.manifest,
+  );
+  const bytes = await store.need(files.weights, digests.weights);
   const digest = await sha256(bytes);
   if (digest !== manifest.prompt.digest) {
     const detail = `${files.weights} has the digest ${digest}; its manifest says ${manifest.prompt.digest}.`;

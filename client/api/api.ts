@@ -8,6 +8,7 @@ import {
   studentSchema,
 } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { openaiErrorSchema } from "../../shared/protocol/openai-error.ts";
 import {
   type Budget,
   budgetSchema,
@@ -91,7 +92,8 @@ export class Api {
     return fetch(url + path, { ...init, headers, redirect: "error" });
   }
 
-  private async json<S extends z.ZodType>(path: string, schema: S, init?: RequestInit): Promise<z.output<S>> {
+  /** The answer to a request, checked. @throws ProblemError as `request`, or if it isn't what it should be */
+  async json<S extends z.ZodType>(path: string, schema: S, init?: RequestInit): Promise<z.output<S>> {
     const response = await this.request(path, init);
     const answer = schema.safeParse(parse(await readLimited(response, this.connection.url)));
     if (answer.success) return answer.data;
@@ -115,7 +117,10 @@ export function studentFilePath(student: Student, { name }: FileRecord): string 
 /** What an answer says that isn't the wanted one. */
 export async function problemOf(response: Response): Promise<ProblemError> {
   const { status } = response;
-  const parsed = problemSchema.safeParse(parse(await readLimited(response, response.url)));
+  const value = parse(await readLimited(response, response.url));
+  const openai = openaiErrorSchema.safeParse(value);
+  if (openai.success) return new ProblemError("The request failed", openai.data.error.message, { status });
+  const parsed = problemSchema.safeParse(value);
   if (!parsed.success) return new ProblemError("The provider failed", `It answered with status ${status}.`, { status });
   const { title, detail, faults } = parsed.data;
   return new ProblemError(title, detail, { status, faults });

@@ -1,4 +1,5 @@
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { eventData } from "../../shared/protocol/event-stream.ts";
 import { type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
 import { type Api, transferPath } from "./api.ts";
 
@@ -6,8 +7,6 @@ import { type Api, transferPath } from "./api.ts";
 const RECONNECT_MS = 1000;
 /** Reconnections in a row that brought nothing: then something is really wrong. */
 const MAX_RECONNECTS = 60;
-/** A transfer with its losses has some kilobytes. */
-const MAX_EVENT_CHARACTERS = 1024 * 1024;
 
 /**
  * Follows a transfer until it has finished, over lost connections too.
@@ -41,19 +40,7 @@ async function* connection(api: Api, id: string, version: number | undefined, si
   const headers = version === undefined ? {} : { "last-event-id": String(version) };
   const init = { headers, ...(signal && { signal }) };
   const response = await api.request(`${transferPath(id)}/events`, init);
-  for await (const data of events(response.body!)) yield transferSchema.parse(JSON.parse(data));
-}
-
-/** The data of the events of a stream (WHATWG HTML, section 9.2.6), as far as this API uses them: one data line an event. */
-async function* events(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop()!;
-    if (rest.length > MAX_EVENT_CHARACTERS) throw new ProblemError("The provider failed", "An event doesn't end.");
-    for (const line of lines) if (line.startsWith("data: ")) yield line.slice("data: ".length);
-  }
+  for await (const data of eventData(response.body!)) yield transferSchema.parse(JSON.parse(data));
 }
 
 /** Whether trying again may help: the connection broke, or the provider is down for a moment. */

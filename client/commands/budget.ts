@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { EXAMPLE } from "../../shared/privacy/unit.ts";
+import type { InferenceBudget } from "../../shared/protocol/metering.ts";
 import type { Budget } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
@@ -23,7 +24,7 @@ export function registerBudget(program: Command, io: Io): void {
 
 async function run(options: ConnectionOptions, io: Io): Promise<void> {
   const budget = await new Api(await connect(options)).budget();
-  const { currency, money: micros, deviceSeconds, virtualTokens, concurrent, daily, privacy } = budget;
+  const { currency, money: micros, deviceSeconds, virtualTokens, concurrent, daily, privacy, inference } = budget;
   const part = (name: string, { limit, used, reserved }: typeof micros, shown: (value: number) => string) => [
     name,
     shown(used),
@@ -37,12 +38,34 @@ async function run(options: ConnectionOptions, io: Io): Promise<void> {
     part("virtual tokens", virtualTokens, String),
     ["transfers at one time", String(concurrent.used), "", String(concurrent.limit - concurrent.used)],
     ["transfers today", String(daily.used), "", String(daily.limit - daily.used)],
+    ...(inference ? inferenceRows(inference) : []),
   ]);
   const lines = privacy.datasets.map((dataset) => privacyLine(dataset, privacy.limit));
   io.result(
     budget,
-    [...table, "", ...(lines.length > 0 ? lines : ["No prompt was released yet, so no privacy is spent."])].join("\n"),
+    [
+      ...table,
+      "",
+      ...(inference ? [inferencePrice(inference, currency)] : []),
+      ...(lines.length > 0 ? lines : ["No prompt was released yet, so no privacy is spent."]),
+    ].join("\n"),
   );
+}
+
+/** Tokens that were sent to models and that they made. */
+function inferenceRows({ tokens, daily }: InferenceBudget): string[][] {
+  const part = (name: string, limit: number, { used, reserved }: { used: number; reserved: number }) => [
+    name,
+    String(used),
+    String(reserved),
+    String(Math.max(0, limit - used - reserved)),
+  ];
+  const today = daily.limit === null ? [] : [part("tokens today", daily.limit, daily)];
+  return [part("tokens of models", tokens.limit, tokens), ...today];
+}
+
+function inferencePrice({ micros, prices }: InferenceBudget, currency: string): string {
+  return `Of the money, models took ${money(micros.used, currency)}: a million tokens of texts cost ${money(prices.promptMicros, currency)}, of answers ${money(prices.completionMicros, currency)}.`;
 }
 
 type Privacy = Budget["privacy"];

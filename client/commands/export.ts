@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { open, rename, rm, stat } from "node:fs/promises";
 import { type Command, Option } from "commander";
 import type { Encoded } from "../../shared/data/encode.ts";
+import { torchFile } from "../../shared/data/torch-file.ts";
 import type { Engine } from "../../shared/graph/engine.ts";
 import { input } from "../../shared/graph/tensor.ts";
 import type { Model } from "../../shared/models/model.ts";
@@ -15,7 +16,6 @@ import { InterruptedError } from "../../shared/training/loop.ts";
 import { type LoadedPrompt, loadModel, loadPromptAndTask, loadVerbalizer } from "../inputs.ts";
 import { engineRun, nothingWritten } from "../long-run.ts";
 import type { Io } from "../output.ts";
-import { torchFile } from "../torch-file.ts";
 
 const TITLE = "The export can't be written";
 

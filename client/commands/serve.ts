@@ -1,4 +1,4 @@
-import { basename, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import type { WantedLimits } from "../../infra/local/first-tenant.ts";
 import type { Settings } from "../../infra/local/identity.ts";
@@ -6,6 +6,7 @@ import type { Provider } from "../../infra/local/provider.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
 import { describeEvent, describeStart } from "../describe-provider.ts";
+import { inferenceExamples } from "../inference-examples.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 
@@ -23,12 +24,16 @@ interface Options {
   readonly port?: number;
   readonly jobs: number;
   readonly price?: number;
+  readonly promptTokenPrice?: number;
+  readonly completionTokenPrice?: number;
   readonly currency?: string;
   readonly rate?: number;
   readonly cors?: string[];
   readonly moneyLimit?: number;
   readonly deviceSecondsLimit?: number;
   readonly virtualTokensLimit?: number;
+  readonly tokensLimit?: number;
+  readonly dailyTokensLimit?: number;
   readonly concurrentLimit?: number;
   readonly dailyLimit?: number;
   readonly epsilonLimit?: number;
@@ -60,12 +65,16 @@ export function registerServe(program: Command, io: Io): void {
     .option("--port <n>", "port (default: that of the last time, or a free one)", wholeNumber(1))
     .option("--jobs <n>", "jobs that run at once, and share --threads", wholeNumber(1), 1)
     .option("--price <x>", "price of a device hour (default: 3.6)", numberBetween(0, 1e6))
+    .option("--prompt-token-price <x>", "price of a million prompt tokens (default: 0.5)", numberBetween(0, 1e6))
+    .option("--completion-token-price <x>", "of a million completion tokens (default: 1.5)", numberBetween(0, 1e6))
     .option("--currency <code>", "currency of all prices, from the beginning (default: USD)", currency)
     .option("--rate <n>", "requests a second of one tenant, for long (default: 50)", wholeNumber(1))
     .option("--cors <origin...>", "origins whose pages may call the API, or none (default: none)", origins)
     .option("--money-limit <x>", "money for all transfers of the first tenant (default: 1000)", numberBetween(0, 1e9))
     .option("--device-seconds-limit <n>", "device seconds for them (default: 1000000)", wholeNumber(0))
     .option("--virtual-tokens-limit <n>", "virtual tokens of all its prompts (default: 1000000)", wholeNumber(0))
+    .option("--tokens-limit <n>", "tokens of its requests to models (default: 1000000000)", wholeNumber(0))
+    .option("--daily-tokens-limit <n>", "such tokens a day (default: not limited)", wholeNumber(0))
     .option("--concurrent-limit <n>", "its transfers at one time (default: 10)", wholeNumber(0))
     .option("--daily-limit <n>", "its transfers a day (default: 1000)", wholeNumber(0))
     .option("--epsilon-limit <e>", "privacy limit of each of its data sets (default: none)", positiveNumber)
@@ -89,12 +98,16 @@ async function run(options: Options, io: Io): Promise<void> {
     device: io.device,
     settings: settingsOf(options),
     limits: limitsOf(options),
+    publish: (store) => publish(store, options),
     onLog: options.quiet ? undefined : (line) => tellEvent(line, options, io),
   });
   try {
-    await publish(provider, options);
-    const { url, key, adminSecret, clientConfig, limits, settings } = provider;
-    io.result({ url, key, adminSecret, clientConfig, limits, settings }, describe(provider));
+    const { url, key, adminSecret, clientConfig, limits, settings, models } = provider;
+    const examples = examplesOf(provider);
+    io.result({ url, key, adminSecret, clientConfig, limits, settings, models, examples }, describe(provider));
+    for (const late of models.late) {
+      io.message(`The model ${late} can't be asked yet; see ${join(options.dir, "serving", `${late}.log`)}.`);
+    }
     const published = { ...options, public: options.public ?? [] };
     for (const line of describeStart(published, clientConfig)) io.message(line);
     await stopped;
@@ -124,9 +137,13 @@ function checkOptions({ target, student, openStudent }: Options, io: Io): void {
   }
 }
 
-function settingsOf({ price, currency, rate, cors }: Options): Settings {
+function settingsOf(options: Options): Settings {
+  const { price, promptTokenPrice, completionTokenPrice, currency, rate, cors } = options;
+  const micros = (amount?: number) => (amount === undefined ? undefined : Math.round(amount * MICROS));
   const priceMicros = price === undefined ? undefined : Math.round((price * MICROS) / SECONDS_PER_HOUR);
-  return { priceMicros, currency, ratePerSecond: rate, corsOrigins: cors };
+  const promptTokenMicros = micros(promptTokenPrice);
+  const completionTokenMicros = micros(completionTokenPrice);
+  return { priceMicros, promptTokenMicros, completionTokenMicros, currency, ratePerSecond: rate, corsOrigins: cors };
 }
 
 function limitsOf(options: Options): WantedLimits {
@@ -135,6 +152,8 @@ function limitsOf(options: Options): WantedLimits {
     micros: moneyLimit === undefined ? undefined : Math.round(moneyLimit * MICROS),
     deviceSeconds: deviceSecondsLimit,
     virtualTokens: virtualTokensLimit,
+    tokens: options.tokensLimit,
+    dailyTokens: options.dailyTokensLimit,
     concurrent: concurrentLimit,
     daily: dailyLimit,
     epsilon: options.epsilonLimit,
@@ -142,22 +161,31 @@ function limitsOf(options: Options): WantedLimits {
   };
 }
 
-function describe({ url, key, adminSecret, clientConfig, limits }: Provider): string {
+/** How a model is asked that continues texts; null if there is none. */
+function examplesOf({ url, key, models }: Provider) {
+  const model = models.all.find(({ isCausal }) => isCausal);
+  return model ? inferenceExamples(url, key, model.id) : null;
+}
+
+function describe(provider: Provider): string {
+  const { url, key, adminSecret, clientConfig, limits } = provider;
+  const examples = examplesOf(provider);
   return [
     `${url} (description at ${url}/docs)`,
     `API key:      ${key}`,
     `Admin secret: ${adminSecret}`,
     ...(limits ? [`Its limits:   ${describeLimits(limits)}`] : []),
     `For a client:  export SOFTPOST_CONFIG=${clientConfig}`,
+    ...(examples ? [`\n${examples.curl}`, `\n${examples.openai}`] : []),
   ].join("\n");
 }
 
-function describeLimits({ micros, deviceSeconds, virtualTokens, concurrent, daily, privacy }: Limits): string {
+function describeLimits({ micros, deviceSeconds, virtualTokens, concurrent, daily, privacy, tokens }: Limits): string {
   const epsilon = privacy === null ? "privacy not limited" : `epsilon ${privacy.epsilon} at delta ${privacy.delta}`;
-  return `${micros / MICROS} in money, ${deviceSeconds} device seconds, ${virtualTokens} virtual tokens, ${concurrent} transfers at one time, ${daily} a day, ${epsilon}`;
+  return `${micros / MICROS} in money, ${tokens} tokens of requests to models, ${deviceSeconds} device seconds, ${virtualTokens} virtual tokens, ${concurrent} transfers at one time, ${daily} a day, ${epsilon}`;
 }
 
-async function publish({ store }: Provider, options: Options): Promise<void> {
+async function publish(store: Provider["store"], options: Options): Promise<void> {
   const { target, student, openStudent, unknownOrigin = false, public: files = [] } = options;
   const { publishPublicSet, publishStudent } = await import("../../batch/storage/publish.ts");
   const named = (folder: string) => ({ folder, name: basename(resolve(folder)) });

@@ -5,7 +5,7 @@ import type { Env } from "../env.ts";
 import type { AppEnv } from "./app-env.ts";
 import { equalBytes, keyedHash, randomSecret } from "./secrets.ts";
 
-export const scopes = ["read", "submit", "admin"] as const;
+export const scopes = ["read", "submit", "infer", "admin"] as const;
 export type Scope = (typeof scopes)[number];
 
 /** The key says whose it is, so that one look at that tenant's own ledger is all it takes. */

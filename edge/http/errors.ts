@@ -3,6 +3,7 @@ import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { MAX_FAULTS } from "../../shared/protocol/json.ts";
+import { openaiError } from "../../shared/protocol/openai-error.ts";
 import type { AppEnv } from "./app-env.ts";
 
 /** RFC 9457, with every fault of the request in `faults`. */
@@ -17,24 +18,34 @@ export const problemSchema = z
   })
   .meta({ id: "Problem" });
 
+/** Where errors have OpenAI's form, for its clients. */
+const OPENAI_ROUTES = /^\/v1\/(models|completions|chat|classify)(\/|$)/;
+
 /** The one place where errors become answers. What isn't a ProblemError is our own bug: it is logged, not shown. */
 export function onError(error: Error, c: Context<AppEnv>): Response {
   const problem = toProblem(error);
   if (problem.status >= 500) c.set("error", withCauses(error));
-  const { title, detail, status, faults } = problem;
-  const body: z.output<typeof problemSchema> = {
+  const openai = OPENAI_ROUTES.test(c.req.path) ? openaiError(problem) : undefined;
+  const headers = new Headers(c.res.headers);
+  const status = openai?.status ?? problem.status;
+  headers.set("content-type", openai ? "application/json" : "application/problem+json");
+  if (status === 401) headers.set("www-authenticate", "Bearer");
+  if (status === 429 || status === 503) headers.set("retry-after", "5");
+  return new Response(JSON.stringify(openai?.body ?? problemBody(problem, c.get("requestId"))), { status, headers });
+}
+
+function problemBody(
+  { title, detail, status, faults }: ProblemError,
+  requestId: string,
+): z.output<typeof problemSchema> {
+  return {
     type: `urn:softpost:problem:${title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}`,
     title,
     status,
     detail,
-    instance: c.get("requestId"),
+    instance: requestId,
     ...(faults.length > 0 && { faults: [...faults] }),
   };
-  const headers = new Headers(c.res.headers);
-  headers.set("content-type", "application/problem+json");
-  if (status === 401) headers.set("www-authenticate", "Bearer");
-  if (status === 429 || status === 503) headers.set("retry-after", "5");
-  return new Response(JSON.stringify(body), { status, headers });
 }
 
 /** For the log: an error with what caused it. */

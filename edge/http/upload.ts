@@ -30,7 +30,7 @@ export function limitBody(maxSize: number) {
     const declared = Number(c.req.header("content-length") ?? 0);
     const body = declared > maxSize ? undefined : await readAtMost(raw.body, maxSize);
     if (!body) throw new ProblemError("The body is too large", `At most ${maxSize} bytes are taken.`, { status: 413 });
-    c.req.raw = new Request(raw, { body });
+    c.req.raw = new Request(raw, { body, signal: raw.signal });
     return next();
   });
 }

@@ -1,7 +1,9 @@
+import type { InferenceBudget, TokenPrices } from "../../shared/protocol/metering.ts";
 import type { Budget, BudgetName, Limits } from "../../shared/protocol/transfer.ts";
 import type { Ask, Usage } from "./decide.ts";
 import { composedUnit } from "./privacy.ts";
 import { nextDay, type Release } from "./store.ts";
+import type { TokenSums } from "./tokens.ts";
 
 /** What would be left of each budget after the transfer; negative where it would be passed. */
 export function leftView(
@@ -28,7 +30,9 @@ interface Inputs {
   readonly currency: string;
   readonly limits: Limits;
   readonly usage: Usage;
+  /** By transfers. */
   readonly reserved: Ask;
+  readonly tokens: { readonly used: TokenSums; readonly reserved: TokenSums; readonly prices: TokenPrices };
   readonly datasets: readonly { readonly dataset: string; readonly releases: readonly Release[] }[];
   /** Epsilon at a delta of a data set's releases. */
   readonly epsilonOf: (dataset: string, releases: readonly Release[], delta: number) => number;
@@ -36,13 +40,13 @@ interface Inputs {
   readonly delta: number | undefined;
 }
 
-/** The tenant's budgets as the API shows them; `used` is what is spent for good, `reserved` what unfinished transfers hold. */
+/** The tenant's budgets as the API shows them; `used` is what is spent for good, `reserved` what unfinished transfers and requests hold. */
 export function budgetView(inputs: Inputs): Budget {
-  const { currency, limits, usage, reserved, datasets, now } = inputs;
+  const { currency, limits, usage, reserved, tokens, datasets, now } = inputs;
   const part = (limit: number, total: number, held: number) => ({ limit, used: total - held, reserved: held });
   return {
     currency,
-    money: part(limits.micros, usage.micros, reserved.micros),
+    money: part(limits.micros, usage.micros, reserved.micros + tokens.reserved.micros),
     deviceSeconds: part(limits.deviceSeconds, usage.deviceSeconds, reserved.deviceSeconds),
     virtualTokens: part(limits.virtualTokens, usage.virtualTokens, reserved.virtualTokens),
     concurrent: { limit: limits.concurrent, used: usage.concurrent },
@@ -51,6 +55,21 @@ export function budgetView(inputs: Inputs): Budget {
       limit: limits.privacy,
       datasets: datasets.map(({ dataset, releases }) => datasetView(dataset, releases, inputs)),
     },
+    inference: inferenceView(limits, tokens, now),
+  };
+}
+
+function inferenceView(limits: Limits, { used, reserved, prices }: Inputs["tokens"], now: number): InferenceBudget {
+  return {
+    tokens: { limit: limits.tokens ?? 0, used: used.tokens, reserved: reserved.tokens },
+    daily: {
+      limit: limits.dailyTokens ?? null,
+      used: used.dailyTokens,
+      reserved: reserved.dailyTokens,
+      resets: new Date(nextDay(now)).toISOString(),
+    },
+    micros: { used: used.micros, reserved: reserved.micros },
+    prices,
   };
 }
 

@@ -41,6 +41,15 @@ CREATE TABLE IF NOT EXISTS entries (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, transfer TEXT NOT NULL, kind TEXT NOT NULL,
   micros INTEGER NOT NULL, device_seconds INTEGER NOT NULL, virtual_tokens INTEGER NOT NULL, note TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS requests (
+  id TEXT PRIMARY KEY, model TEXT NOT NULL, day INTEGER NOT NULL, expires INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
+  completion_tokens INTEGER NOT NULL, prompt_price INTEGER NOT NULL, completion_price INTEGER NOT NULL, micros INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS token_usage (
+  day INTEGER NOT NULL, model TEXT NOT NULL, requests INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
+  completion_tokens INTEGER NOT NULL, micros INTEGER NOT NULL, PRIMARY KEY (day, model)
+);
+CREATE TABLE IF NOT EXISTS aliases (name TEXT PRIMARY KEY, transfer TEXT NOT NULL, created INTEGER NOT NULL);
 `;
 
 /** What a tenant's export has of each table: not the hashes of its keys. */
@@ -50,6 +59,9 @@ export const EXPORTED = {
   transfers: "*",
   releases: "*",
   entries: "*",
+  requests: "*",
+  token_usage: "*",
+  aliases: "*",
 } as const;
 
 export type ExportedTable = keyof typeof EXPORTED;

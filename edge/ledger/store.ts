@@ -65,11 +65,13 @@ export class Store {
 
   /**
    * Deletes what is about the tenant itself. What stays: of each release the privacy record, without which a data set that comes back would start
-   * from nothing, and of each transfer what was paid for what.
+   * from nothing, and of each transfer and each day's requests to models what was paid for what.
    */
   close(): void {
     this.sql.exec("DELETE FROM account");
     this.sql.exec("DELETE FROM keys");
+    this.sql.exec("DELETE FROM aliases");
+    this.sql.exec("DELETE FROM requests");
     this.sql.exec(
       `UPDATE transfers SET idempotency_key = 'closed ' || id, fingerprint = '', progress = NULL, losses = '[]', files = '[]', problem = NULL`,
     );

@@ -1,14 +1,14 @@
-import { DurableObject } from "cloudflare:workers";
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import type { JobEvent, ResultFacts } from "../../shared/protocol/job.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
+import { InferenceLedger, type LedgerEnv } from "./inference.ts";
 import { KeyRing } from "./keys.ts";
 import { composedEpsilon, composedUnit } from "./privacy.ts";
 import type { ExportedTable, Row } from "./schema.ts";
-import { type Release, Store, type Submission } from "./store.ts";
+import type { Release, Submission } from "./store.ts";
 import { addLoss, toTransfer } from "./view.ts";
 
 /** Longer than the dispatch of a job can take with all its retries (`dispatch.ts`), so that two never submit one job. */
@@ -35,21 +35,16 @@ export interface End extends Partial<ResultFacts> {
   readonly problem?: string;
 }
 
-/** What a ledger needs of the Worker's environment. */
-type LedgerEnv = { readonly RATE_PER_SECOND: string };
-
 /**
  * One tenant: keys, budgets and transfers, in one SQLite database. A Durable Object runs one method at a time between
  * awaits, and no method here awaits between reading and writing, so every decision is made on the state that it changes.
  */
-export class Tenant extends DurableObject<LedgerEnv> {
-  private readonly store: Store;
+export class Tenant extends InferenceLedger {
   private readonly keyRing: KeyRing;
   private readonly waiting = new Set<() => void>();
 
   constructor(ctx: DurableObjectState, env: LedgerEnv) {
     super(ctx, env);
-    this.store = new Store(ctx.storage.sql);
     this.keyRing = new KeyRing(ctx.storage.sql, Number(env.RATE_PER_SECOND));
   }
 
@@ -129,11 +124,16 @@ export class Tenant extends DurableObject<LedgerEnv> {
   quote(ask: Ask, dataset: string, promptDigest: string, privacy: PrivacyRecord | null) {
     const now = Date.now();
     const { limits } = this.store.account();
-    const usage = this.store.usage(now);
+    const usage = this.usage(now);
     const composed = () => this.composedWith(dataset, promptDigest, privacy, limits);
     const refused = this.otherRecord(promptDigest, privacy) ?? refusals(limits, usage, ask, composed);
-    const privacyUnit = limits.privacy ? composed().unit : null;
-    return { refusals: refused, left: leftView(limits, usage, ask, () => composed().epsilon), privacyUnit };
+    const tokensLeft = (limits.tokens ?? 0) - this.tokens.used(now).tokens - this.tokens.reserved(now).tokens;
+    return {
+      refusals: refused,
+      left: leftView(limits, usage, ask, () => composed().epsilon),
+      privacyUnit: limits.privacy ? composed().unit : null,
+      inference: { prices: this.prices, tokensLeft: Math.max(0, tokensLeft) },
+    };
   }
 
   /** Sets aside what the transfer may cost, or says why not. The same key twice is one transfer. */
@@ -147,7 +147,7 @@ export class Tenant extends DurableObject<LedgerEnv> {
       const { limits } = this.store.account();
       const { ask, options, promptDigest, privacy } = submission;
       const composed = () => this.composedWith(options.dataset, promptDigest, privacy, limits);
-      const found = this.otherRecord(promptDigest, privacy) ?? refusals(limits, this.store.usage(now), ask, composed);
+      const found = this.otherRecord(promptDigest, privacy) ?? refusals(limits, this.usage(now), ask, composed);
       if (found.length > 0) return { kind: "refused", refusals: found };
       const row = this.store.reserve(submission, now);
       this.store.lease(row.id, now, now + LEASE_MS);
@@ -282,8 +282,9 @@ export class Tenant extends DurableObject<LedgerEnv> {
     return budgetView({
       currency,
       limits,
-      usage: this.store.usage(now),
+      usage: this.usage(now),
       reserved: this.store.reserved(),
+      tokens: { used: this.tokens.used(now), reserved: this.tokens.reserved(now), prices: this.prices },
       datasets,
       epsilonOf: (dataset, releases, at) => this.epsilonOf(dataset, releases, at),
       now,

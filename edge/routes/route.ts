@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { openaiErrorSchema } from "../../shared/protocol/openai-error.ts";
 import { problemSchema } from "../http/errors.ts";
 
 /** Parts of route descriptions that all routes share. */
@@ -19,6 +20,14 @@ export const problems = {
     headers: retryAfter,
     content: problem,
   },
+};
+
+const openai = { "application/json": { schema: openaiErrorSchema } };
+
+/** The same in OpenAI's form, on its routes. */
+export const openaiProblems = {
+  "4XX": { ...problems["4XX"], content: openai },
+  "5XX": { ...problems["5XX"], content: openai },
 };
 
 export function json<S extends z.ZodType>(schema: S, description: string) {

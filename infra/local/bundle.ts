@@ -8,6 +8,8 @@ export interface Bundle {
   readonly config: string;
   /** The file that runs a batch job. */
   readonly job: string;
+  /** The file that runs a serving process. */
+  readonly serving: string;
 }
 
 /** The built Worker beside the built command line; in a clone that runs from its sources, the Worker is bundled on the spot. */
@@ -19,6 +21,7 @@ export async function loadBundle(): Promise<Bundle> {
       script: readFileSync(built, "utf8"),
       config: readFileSync(here("./wrangler.toml"), "utf8"),
       job: here("./job.js"),
+      serving: here("./serving.js"),
     };
   }
   const root = here("../..");
@@ -28,5 +31,6 @@ export async function loadBundle(): Promise<Bundle> {
     script: outputFiles![0]!.text,
     config: readFileSync(`${root}/wrangler.toml`, "utf8"),
     job: here("../../batch/main.ts"),
+    serving: here("../../serving/main.ts"),
   };
 }

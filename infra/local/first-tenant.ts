@@ -10,7 +10,9 @@ const LIMITS: Limits = {
   concurrent: 10,
   daily: 1000,
   privacy: null,
+  tokens: 1e9,
 };
+const SCOPES = ["read", "submit", "infer", "admin"];
 /** Where only the privacy limit's epsilon is given. */
 const DELTA = 1e-5;
 
@@ -20,6 +22,10 @@ export type WantedLimits = {
 } & { readonly epsilon?: number | undefined; readonly delta?: number | undefined };
 
 const tenantSchema = z.object({ id: z.string(), limits: limitsSchema });
+
+const keysSchema = z.object({
+  keys: z.array(z.object({ id: z.string(), scopes: z.array(z.string()), revoked: z.string().nullable() })),
+});
 
 /** Makes a provider's first tenant, or gives the one that is there other limits. */
 export class FirstTenant {
@@ -35,9 +41,23 @@ export class FirstTenant {
   async make(wanted: WantedLimits): Promise<{ key: string; limits: Limits }> {
     const body = { name: "local", limits: changed(LIMITS, wanted) };
     const { id, limits } = tenantSchema.parse(await this.ask("POST", "/v1/admin/tenants", body));
-    const scopes = ["read", "submit", "admin"];
-    const made = await this.ask("POST", `/v1/admin/tenants/${id}/keys`, { name: "first", scopes });
-    return { key: z.object({ key: z.string() }).parse(made).key, limits };
+    return { key: await this.makeKey(id), limits };
+  }
+
+  /**
+   * A key that may do all that this release can. Keys of earlier ones may not ask models: then it is a new one, and the tenant gets tokens. The old
+   * key goes on as it was.
+   */
+  async upgrade(key: string): Promise<string> {
+    const [, id, keyId] = key.split("_");
+    const tenant = await this.find(id!);
+    if (!tenant) return key;
+    const { keys } = keysSchema.parse(await this.ask("GET", `/v1/admin/tenants/${id}/keys`));
+    const mine = keys.find((each) => each.id === keyId);
+    if (!mine || mine.revoked !== null || mine.scopes.includes("infer")) return key;
+    const tokens = tenant.limits.tokens ?? LIMITS.tokens;
+    await this.ask("PUT", `/v1/admin/tenants/${id}/limits`, { ...tenant.limits, tokens });
+    return this.makeKey(id!);
   }
 
   /**
@@ -47,15 +67,24 @@ export class FirstTenant {
    * @throws ProblemError if the tenant's data was deleted
    */
   async limit(key: string, wanted: WantedLimits): Promise<Limits | null> {
-    const id = key.split("_")[1];
-    const { tenants } = z.object({ tenants: z.array(tenantSchema) }).parse(await this.ask("GET", "/v1/admin/tenants"));
-    const tenant = tenants.find((each) => each.id === id);
+    const id = key.split("_")[1]!;
+    const tenant = await this.find(id);
     const none = Object.values(wanted).every((value) => value === undefined);
     if (none) return tenant?.limits ?? null;
     if (!tenant)
       throw new ProblemError("The limits can't be set", "The data of the provider's first tenant was deleted.");
     const limits = changed(tenant.limits, wanted);
     return tenantSchema.parse(await this.ask("PUT", `/v1/admin/tenants/${id}/limits`, limits)).limits;
+  }
+
+  private async find(id: string) {
+    const { tenants } = z.object({ tenants: z.array(tenantSchema) }).parse(await this.ask("GET", "/v1/admin/tenants"));
+    return tenants.find((each) => each.id === id);
+  }
+
+  private async makeKey(id: string): Promise<string> {
+    const made = await this.ask("POST", `/v1/admin/tenants/${id}/keys`, { name: "first", scopes: SCOPES });
+    return z.object({ key: z.string() }).parse(made).key;
   }
 
   private async ask(method: string, path: string, body?: unknown): Promise<unknown> {

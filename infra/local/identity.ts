@@ -10,6 +10,9 @@ import { parseJson, validate } from "../../shared/protocol/json.ts";
 export const settingsSchema = z.object({
   /** Millionths of the currency that a device second costs. */
   priceMicros: z.int().nonnegative().optional(),
+  /** Millionths of the currency that a million prompt tokens and a million completion tokens cost. */
+  promptTokenMicros: z.int().nonnegative().optional(),
+  completionTokenMicros: z.int().nonnegative().optional(),
   currency: z.string().optional(),
   /** Requests a second that one tenant may send for long. */
   ratePerSecond: z.number().positive().optional(),

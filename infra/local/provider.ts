@@ -1,9 +1,12 @@
+import { randomBytes } from "node:crypto";
 import { chmod, mkdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { Lease } from "../../batch/lifecycle/lease.ts";
 import { Bucket } from "../../batch/storage/bucket.ts";
 import type { Device } from "../../shared/graph/graph.ts";
+import { bucket } from "../../shared/protocol/bucket.ts";
+import { catalogueSchema } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
 import { answers, type Batch, type BatchOptions, startBatch } from "./batch/daemon.ts";
@@ -12,6 +15,7 @@ import { defineJobs } from "./definitions.ts";
 import { FirstTenant, type WantedLimits } from "./first-tenant.ts";
 import { freePort, type Identity, loadIdentity, type Settings, saveIdentity, writeSafely } from "./identity.ts";
 import { repeat } from "./repeat.ts";
+import { type Serving, startServing, targetsOf } from "./serving.ts";
 import { startWorker } from "./worker.ts";
 
 const QUEUE = "softpost";
@@ -38,6 +42,8 @@ export interface ProviderOptions {
   readonly limits: WantedLimits;
   /** Called with every line of the Worker's log. */
   readonly onLog?: ((line: string) => void) | undefined;
+  /** Puts into the bucket what there is to be offered, before anything else uses it. */
+  readonly publish?: (store: Bucket) => Promise<void>;
 }
 
 export interface Provider {
@@ -50,12 +56,14 @@ export interface Provider {
   /** A client's config file with this provider's address and key. */
   readonly clientConfig: string;
   readonly store: Bucket;
+  /** The targets, and those of them whose serving process doesn't answer yet. */
+  readonly models: { readonly all: ReturnType<typeof targetsOf>; readonly late: readonly string[] };
   /** Stops all parts; running jobs write a checkpoint and go on after the next start. */
   close(): Promise<void>;
 }
 
 /**
- * A whole provider on this machine: the Worker with its bucket and ledgers, and Batch with its jobs. All of it listens on loopback
+ * A whole provider on this machine: the Worker with its bucket and ledgers, Batch with its jobs, and a serving process for every target. All of it listens on loopback
  * only, and all state is in the folder.
  *
  * @throws ProblemError if the folder's provider is running already, a port is taken, or the device is missing
@@ -89,34 +97,59 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     await batch.close();
     return portProblem(error, identity.port);
   });
+  let serving: Serving | undefined;
   const stop = async () => {
-    // The jobs first: they write their last checkpoints through the Worker's S3 door.
-    await batch.close();
+    // Jobs and answers first: they write their last checkpoints through the Worker's S3 door, and report what they used.
+    await Promise.all([batch.close(), serving?.close()]);
     await worker.close();
   };
   try {
     const threads = options.threads ?? availableParallelism();
-    await defineJobs(batch.url, credentials, bundle.job, {
+    const environment = {
       SOFTPOST_BUCKET: worker.bucketName,
       SOFTPOST_S3_ENDPOINT: worker.s3,
-      SOFTPOST_EDGE: url,
       AWS_ACCESS_KEY_ID: accessKeyId,
       AWS_SECRET_ACCESS_KEY: secretAccessKey,
       SOFTPOST_CACHE: join(folder, "models"),
-      SOFTPOST_THREADS: String(Math.max(1, Math.floor(threads / concurrency))),
       SOFTPOST_DEVICE: device,
-    });
+    };
     const store = new Bucket({ name: worker.bucketName, endpoint: worker.s3, credentials });
+    await options.publish?.(store);
+    const offered = catalogueSchema.safeParse(await store.readJson(bucket.catalogue).catch(() => undefined));
+    const targets = offered.success ? targetsOf(offered.data) : [];
+    if (targets.length > 0) {
+      const secret = randomBytes(32).toString("base64url");
+      serving = await startServing(
+        targets.map(({ id }) => id),
+        {
+          program: bundle.serving,
+          folder: join(folder, "serving"),
+          environment: {
+            ...environment,
+            SOFTPOST_THREADS: String(Math.max(1, Math.floor(threads / targets.length))),
+            SERVING_SECRET: secret,
+            REPORT_URL: `${url}/internal/usage`,
+          },
+        },
+      );
+      await worker.change({ SERVING_SECRET: secret, SERVING_URLS: JSON.stringify(serving.urls) });
+    }
+    await defineJobs(batch.url, credentials, bundle.job, {
+      ...environment,
+      SOFTPOST_EDGE: url,
+      SOFTPOST_THREADS: String(Math.max(1, Math.floor(threads / concurrency))),
+    });
     await batch.run(async (ended, others) => {
       await Promise.all(others.map((job) => Lease.end(store, job, ended)));
     });
     const tenant = new FirstTenant(url, adminSecret);
     const made = identity.key === undefined ? await tenant.make(wanted) : undefined;
-    const key = made?.key ?? identity.key!;
+    const key = made?.key ?? (await tenant.upgrade(identity.key!));
     const limits = made?.limits ?? (await tenant.limit(key, wanted));
     await saveIdentity(folder, { ...identity, key });
     const clientConfig = join(folder, "client.json");
     await writeSafely(clientConfig, `${JSON.stringify({ profiles: { default: { url, key } } }, null, 2)}\n`);
+    const late = (await serving?.ready()) ?? [];
     const stopReconciling = repeat(RECONCILE_MS, () => worker.reconcile());
     return {
       url,
@@ -126,6 +159,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       settings,
       clientConfig,
       store,
+      models: { all: targets, late },
       async close() {
         await stopReconciling();
         await stop();
@@ -152,7 +186,7 @@ function varsOf(
   { pepper, adminSecret, accessKeyId, secretAccessKey, settings }: Identity,
   { url, batchUrl, device }: { url: string; batchUrl: string; device: string },
 ): Record<string, string> {
-  const { priceMicros, currency, ratePerSecond, corsOrigins } = settings;
+  const { priceMicros, promptTokenMicros, completionTokenMicros, currency, ratePerSecond, corsOrigins } = settings;
   return {
     PEPPER: pepper,
     ADMIN_SECRET: adminSecret,
@@ -165,6 +199,8 @@ function varsOf(
     // Nothing stands in front: whatever a client says of its address is its own word.
     CLIENT_ADDRESS_HEADER: "",
     ...(priceMicros !== undefined && { PRICE_MICROS: String(priceMicros) }),
+    ...(promptTokenMicros !== undefined && { PROMPT_TOKEN_MICROS: String(promptTokenMicros) }),
+    ...(completionTokenMicros !== undefined && { COMPLETION_TOKEN_MICROS: String(completionTokenMicros) }),
     ...(currency !== undefined && { CURRENCY: currency }),
     ...(ratePerSecond !== undefined && { RATE_PER_SECOND: String(ratePerSecond) }),
     ...(corsOrigins !== undefined && { CORS_ORIGINS: corsOrigins.join(",") }),

@@ -1,6 +1,6 @@
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
-import { Miniflare, NoOpLog } from "miniflare";
+import { Miniflare, type MiniflareOptions, NoOpLog } from "miniflare";
 import { parseWrangler } from "../wrangler-config.ts";
 import type { Bundle } from "./bundle.ts";
 import { endOrphan, noteWorkerd } from "./orphan.ts";
@@ -23,6 +23,8 @@ export interface LocalWorker {
   /** Endpoint of the bucket for an S3 client, path style. */
   readonly s3: string;
   readonly bucketName: string;
+  /** Gives the Worker other variables, and starts it again with them. */
+  change(vars: Readonly<Record<string, string>>): Promise<void>;
   /** Runs the Worker's cron handler. */
   reconcile(): Promise<void>;
   close(): Promise<void>;
@@ -37,10 +39,11 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
   const pidFile = join(folder, "workerd.pid");
   await endOrphan(pidFile);
   const restoreSignals = keepSignals();
-  const miniflare = new Miniflare({
+  const miniflareOptions = {
     name: "softpost",
     modules: [{ type: "ESModule", path: "worker.js", contents: bundle.script }],
     compatibilityDate: config.compatibility_date,
+    compatibilityFlags: config.compatibility_flags,
     host: "127.0.0.1",
     port: options.port,
     bindings: { ...config.vars, ...options.vars },
@@ -56,13 +59,14 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
       log(message);
       options.onLog?.(message);
     },
-  });
+  } satisfies MiniflareOptions;
+  const miniflare = new Miniflare(miniflareOptions);
   restoreSignals();
   const { origin: url } = await miniflare.ready.catch(async (error) => {
     await miniflare.dispose();
     throw error;
   });
-  const forget = await noteWorkerd(pidFile);
+  let forget = await noteWorkerd(pidFile);
   return {
     url,
     s3: `${url}/cdn-cgi/local/r2/s3`,
@@ -70,6 +74,13 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
     async reconcile() {
       const worker = await miniflare.getWorker();
       await worker.scheduled({ cron: "* * * * *" });
+    },
+    async change(vars) {
+      const bindings = { ...miniflareOptions.bindings, ...vars };
+      const port = Number(new URL(url).port);
+      await miniflare.setOptions({ ...miniflareOptions, port, bindings });
+      forget();
+      forget = await noteWorkerd(pidFile);
     },
     async close() {
       await miniflare.dispose();

@@ -112,7 +112,7 @@ export function requireCausal(kind: "causal" | "masked"): void {
 }
 
 /** How many special tokens a tokenizer puts behind every text: nothing may be continued behind them. */
-async function closingTokens(tokenizer: Tokenizer): Promise<number> {
+export async function closingTokens(tokenizer: Tokenizer): Promise<number> {
   const [whole, piece] = [(await tokenizer.encode(["a"]))[0]!, (await tokenizer.encodePieces(["a"]))[0]!];
   const opening = whole.findIndex((_, at) => piece.every((id, i) => whole[at + i] === id));
   return whole.length - opening - piece.length;

@@ -32,15 +32,19 @@ export function append({ data, dims }: Stored, part: Stored, positions: Int32Arr
 /** A tensor of another size on any axis: what is in both stays where it is, the rest is 0. */
 export function resized({ data, dims }: Stored, shape: readonly number[]): Stored {
   const result = { data: new Float32Array(shape.reduce((a, b) => a * b, 1)), dims: shape };
+  // Behind the last axis that changes, everything lies together.
+  const last = shape.findLastIndex((size, axis) => size !== dims[axis]);
+  const block = shape.slice(last + 1).reduce((a, b) => a * b, 1);
   const copyAxis = (axis: number, from: number, to: number): void => {
-    const count = Math.min(dims[axis]!, shape[axis]!);
-    if (axis === shape.length - 1) {
-      result.data.set(data.subarray(from * dims[axis]!, from * dims[axis]! + count), to * shape[axis]!);
+    const count = axis < 0 ? 1 : Math.min(dims[axis]!, shape[axis]!);
+    if (axis === last) {
+      const begin = from * (dims[axis] ?? 1) * block;
+      result.data.set(data.subarray(begin, begin + count * block), to * (shape[axis] ?? 1) * block);
       return;
     }
     for (let i = 0; i < count; i++) copyAxis(axis + 1, from * dims[axis]! + i, to * shape[axis]! + i);
   };
-  copyAxis(0, 0, 0);
+  copyAxis(Math.min(0, last), 0, 0);
   return result;
 }
 

@@ -143,6 +143,27 @@ export async function readWeight(checkpoint: Checkpoint, name: string): Promise<
 }
 
 /**
+ * Reads rows of a matrix into memory as float32, and nothing else of it.
+ * @param rows indices, each below the matrix's rows
+ * @returns `[rows, columns]`, row-major
+ */
+export async function readRows(checkpoint: Checkpoint, name: string, rows: Int32Array): Promise<Float32Array> {
+  const weight = checkpoint.weights.get(name);
+  if (!weight) throw new Error(`no weight is called ${name}`);
+  const columns = weight.shape[1]!;
+  const { file, offset, length } = weight.location;
+  const size = length / weight.shape[0]!;
+  const values = new Float32Array(rows.length * columns);
+  await using handle = await open(file);
+  for (const [i, row] of rows.entries()) {
+    const bytes = new Uint8Array(size);
+    await readFully(handle, bytes, offset + row * size);
+    values.set(toFloat32(bytes, weight.dtype as FloatDtype), i * columns);
+  }
+  return values;
+}
+
+/**
  * What a weight may be called: base checkpoints on the hub leave out the prefix that language-model classes add, and BERT's
  * first ones have TensorFlow's words for the norms.
  */

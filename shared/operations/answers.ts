@@ -62,7 +62,7 @@ export function answerOptions({ stop, maxNewTokens }: GenerationTask, model: Ope
 }
 
 /** The tokens that end a text: the tokenizer's, and those that config.json names. */
-function endTokens({ tokenizer, checkpoint }: { tokenizer: Tokenizer; checkpoint: OpenModel["checkpoint"] }) {
+export function endTokens({ tokenizer, checkpoint }: { tokenizer: Tokenizer; checkpoint: OpenModel["checkpoint"] }) {
   const named = [checkpoint.json.eos_token_id].flat().filter((id): id is number => typeof id === "number");
   return new Set([...(tokenizer.endId === undefined ? [] : [tokenizer.endId]), ...named]);
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { fileSchema, nameSchema, precisionSchema } from "./catalogue.ts";
 import { ANSWERS, idSchema, LOSSES, manifestSchema, STARTS, travelSchema } from "./manifest.ts";
+import { inferenceBudgetSchema, tokenPricesSchema } from "./metering.ts";
 
 /** Twenty times the paper's number of steps and a hundred times the default; the budget is what limits a job, this only catches slips. */
 const MAX_STEPS = 100_000;
@@ -109,7 +110,10 @@ export type BudgetName = (typeof budgetNames)[number];
 
 export const limitsSchema = z
   .strictObject({
-    micros: z.int().nonnegative().describe("Money, in millionths of the currency, for all transfers together."),
+    micros: z
+      .int()
+      .nonnegative()
+      .describe("Money, in millionths of the currency, for all transfers and tokens together."),
     deviceSeconds: z.int().nonnegative(),
     virtualTokens: z.int().nonnegative().describe("Rows of all transferred prompts together."),
     concurrent: z.int().nonnegative().describe("Transfers that are not finished."),
@@ -118,6 +122,18 @@ export const limitsSchema = z
       .strictObject({ epsilon: z.number().positive(), delta: z.number().gt(0).lt(1) })
       .nullable()
       .describe("What all prompts released from one private data set may reveal together; null: not limited."),
+    tokens: z
+      .int()
+      .nonnegative()
+      .optional()
+      .describe(
+        "Prompt and completion tokens of all requests to models together. Without it none: nobody granted any.",
+      ),
+    dailyTokens: z
+      .int()
+      .nonnegative()
+      .optional()
+      .describe("The same for one day (UTC). Without it, a day may use what is left."),
   })
   .meta({ id: "Limits" });
 
@@ -148,6 +164,7 @@ export const budgetSchema = z
         }),
       ),
     }),
+    inference: inferenceBudgetSchema.optional(),
   })
   .meta({ id: "Budget" });
 
@@ -197,6 +214,10 @@ export const quoteSchema = z
         "Whose data the privacy that is left is about, this prompt included: one example, or all rows of one user. Null: not limited.",
       ),
     refusals: z.array(refusalSchema).describe("Empty if the transfer would be accepted now."),
+    inference: z
+      .object({ prices: tokenPricesSchema, tokensLeft: z.int() })
+      .optional()
+      .describe("What using the transferred prompt at the provider costs, and the tokens that the budget has left."),
   })
   .meta({ id: "Quote" });
 
@@ -269,7 +290,11 @@ export const ledgerEntrySchema = z
     at: z.iso.datetime(),
     transfer: z.string(),
     kind: z.enum(["reserve", "settle", "refund"]),
-    micros: z.int().describe("Change of what is spent or reserved: the sum over all entries is what the budget shows."),
+    micros: z
+      .int()
+      .describe(
+        "Change of what is spent or reserved: the sum over all entries is what the budget shows, but for what requests to models cost (GET /v1/usage).",
+      ),
     deviceSeconds: z.int(),
     virtualTokens: z.int(),
     note: z.string(),

@@ -41,7 +41,8 @@ const ROOM_STEP = 64;
 /**
  * A causal model that continues texts, one token a step, and keeps their keys and values. Rows are of different lengths and begin with
  * different prompts; they may join and leave between any two steps. The first rows of the memory are always those in use, so a step
- * computes nothing else: when one leaves, the last takes its place.
+ * computes nothing else: when one leaves, the last takes its place. Before them is one aside, in which a long text is read piece by
+ * piece while the others go on.
  */
 export class Decoder {
   static #count = 0;
@@ -52,7 +53,10 @@ export class Decoder {
   readonly #headSize: number;
   /** Positions that are kept of each row in use. */
   readonly #lengths: number[] = [];
-  #room = 0;
+  /** Positions that are kept aside. */
+  #aside = 0;
+  /** Rows and positions that there is memory for. */
+  #size = { rows: 0, positions: 0 };
   #prefixes = 0;
   /** Rows at once. */
   readonly slots: number;
@@ -87,25 +91,76 @@ export class Decoder {
     return this.#lengths;
   }
 
-  /** Computes the keys and values of a prompt `[P, D]`. */
-  async prefix({ shape, data }: Value): Promise<Prefix> {
-    const [length, width] = shape as readonly [number, number];
-    await this.#makeRoom(length);
-    const name = `${this.#name}.prefix${this.#prefixes++}`;
-    // Behind the rows that may be in use there is one more.
-    const scratch = this.#place(this.slots);
-    const embedded = { shape: [1, length, width], data };
-    const ids = { shape: [1, 0], data: new Int32Array() };
-    await this.#run({ embedded, ids }, { first: this.slots, past: [0], read: [length - 1] }, []);
-    await this.#engine.resize(this.#shapes(name, 1, length));
-    await this.#copy(scratch, { name, row: 0, room: length }, length);
-    await this.#copy(undefined, scratch, length);
-    return { name, length };
+  /** Bytes that a prompt of so many virtual tokens takes. */
+  prefixBytes(length: number): number {
+    const { keyHeads, layers } = this.#model.config;
+    return 2 * layers * keyHeads * length * this.#headSize * Float32Array.BYTES_PER_ELEMENT;
+  }
+
+  /** Computes the keys and values of a prompt `[P, D]`. Nothing else may be read aside meanwhile. */
+  async prefix(value: Value): Promise<Prefix> {
+    await this.begin();
+    await this.read(value);
+    return this.keep();
   }
 
   /** Frees a prompt's keys and values. Rows that began with them keep their own. */
   async release({ name }: Prefix): Promise<void> {
     await this.#engine.drop(Object.keys(this.#shapes(name, 1, 1)));
+  }
+
+  /** Begins to read a text, or a prompt, aside. What was read there before is forgotten. */
+  async begin(prefix?: Prefix): Promise<void> {
+    await this.forget();
+    if (!prefix) return;
+    await this.#makeRoom(prefix.length, 0);
+    await this.#copy([[placeOf(prefix), this.#place(ASIDE), prefix.length]]);
+    this.#aside = prefix.length;
+  }
+
+  /**
+   * Reads the next piece aside: tokens, or embeddings `[E, D]`.
+   * @returns what may come next, as one row
+   * @throws ProblemError if the model has no positions for it
+   */
+  async read(piece: Int32Array | Value, scores = false): Promise<Next> {
+    const tokens = piece instanceof Int32Array;
+    const length = tokens ? piece.length : piece.shape[0]!;
+    this.#requirePositions(this.#aside + length);
+    await this.#makeRoom(this.#aside + length, 0);
+    const rows = { first: ASIDE, past: [this.#aside], read: [length - 1] };
+    const embedded = (value: Value) => ({ shape: [1, ...value.shape], data: value.data });
+    const noIds = { shape: [1, 0], data: new Int32Array() };
+    const next = tokens
+      ? await this.#runTokens(piece, rows, scores)
+      : await this.#run({ embedded: embedded(piece), ids: noIds }, rows, false);
+    this.#aside += length;
+    return next;
+  }
+
+  /** Makes what was read aside the last rows, so many of them. @throws Error if there are fewer free slots */
+  async settle(rows: number): Promise<void> {
+    const first = this.#requireSlots(rows);
+    await this.#makeRoom(this.#aside, first + rows);
+    const places = Array.from({ length: rows }, (_, i) => this.#place(ROWS + first + i));
+    await this.#copy(places.map((place) => [this.#place(ASIDE), place, this.#aside]));
+    this.#lengths.push(...places.map(() => this.#aside));
+    await this.forget();
+  }
+
+  /** Keeps what was read aside as what other texts may begin with. */
+  async keep(): Promise<Prefix> {
+    const prefix = { name: `${this.#name}.prefix${this.#prefixes++}`, length: this.#aside };
+    await this.#engine.resize(this.#shapes(prefix.name, 1, prefix.length));
+    await this.#copy([[this.#place(ASIDE), placeOf(prefix), prefix.length]]);
+    await this.forget();
+    return prefix;
+  }
+
+  /** Forgets what was read aside. */
+  async forget(): Promise<void> {
+    await this.#copy([[undefined, this.#place(ASIDE), this.#aside]]);
+    this.#aside = 0;
   }
 
   /**
@@ -114,22 +169,17 @@ export class Decoder {
    * @throws ProblemError for a text that the model has no positions for; Error if there are more texts than free slots
    */
   async join(texts: readonly Beginning[], scores = false): Promise<Next> {
-    const first = this.#lengths.length;
-    if (first + texts.length > this.slots) throw new Error("the decoder has no free slots for so many texts");
-    const past = texts.map(({ prefix }) => prefix?.length ?? 0);
-    const longest = Math.max(...texts.map(({ ids }) => ids.length));
-    const lengths = texts.map(({ ids }, i) => past[i]! + ids.length);
-    this.#requirePositions(Math.max(...lengths));
-    await this.#makeRoom(Math.max(...past) + longest);
-    for (const [i, { prefix }] of texts.entries()) {
-      if (prefix)
-        await this.#copy({ name: prefix.name, row: 0, room: prefix.length }, this.#place(first + i), past[i]!);
-    }
-    const padded = new Int32Array(texts.length * longest);
-    for (const [i, { ids }] of texts.entries()) padded.set(ids, i * longest);
-    const read = texts.map(({ ids }) => ids.length - 1);
-    const next = await this.#runTokens(padded, { first, past, read }, scores);
-    this.#lengths.push(...lengths);
+    this.#requireSlots(texts.length);
+    const next = await this.#readBehind(texts, scores);
+    this.#lengths.push(...texts.map(lengthOf));
+    return next;
+  }
+
+  /** Says what may come next in texts, behind the rows, and keeps nothing of them. @throws ProblemError as `join` */
+  async look(texts: readonly Beginning[]): Promise<Next> {
+    const first = ROWS + this.#lengths.length;
+    const next = await this.#readBehind(texts, true);
+    await this.#copy(texts.map((text, i) => [undefined, this.#place(first + i), lengthOf(text)]));
     return next;
   }
 
@@ -142,8 +192,8 @@ export class Decoder {
     const past = [...this.#lengths];
     const longest = Math.max(...past) + 1;
     this.#requirePositions(longest);
-    await this.#makeRoom(longest);
-    const next = await this.#runTokens(tokens, { first: 0, past, read: past.map(() => 0) }, scores);
+    await this.#makeRoom(longest, past.length);
+    const next = await this.#runTokens(tokens, { first: ROWS, past, read: past.map(() => 0) }, scores);
     for (const row of past.keys()) this.#lengths[row]! += 1;
     return next;
   }
@@ -153,11 +203,12 @@ export class Decoder {
     const last = this.#lengths.length - 1;
     const [gone, moved] = [this.#lengths[row]!, this.#lengths[last]!];
     // What is not a number would spoil whatever comes here next, though a mask hides it.
-    await this.#copy(undefined, this.#place(row), gone);
+    const moves: Move[] = [[undefined, this.#place(ROWS + row), gone]];
     if (row !== last) {
-      await this.#copy(this.#place(last), this.#place(row), moved);
-      await this.#copy(undefined, this.#place(last), moved);
+      moves.push([this.#place(ROWS + last), this.#place(ROWS + row), moved]);
+      moves.push([undefined, this.#place(ROWS + last), moved]);
     }
+    await this.#copy(moves);
     this.#lengths[row] = moved;
     this.#lengths.pop();
   }
@@ -175,50 +226,84 @@ export class Decoder {
     throw new ProblemError("The text is too long", detail, { status: 422 });
   }
 
-  /** Room for so many positions in every row, and for not many more: a step reads all of it. */
-  async #makeRoom(positions: number): Promise<void> {
-    const wanted = Math.ceil(Math.max(positions, ...this.#lengths) / ROOM_STEP) * ROOM_STEP;
-    if (wanted <= this.#room && wanted > this.#room / 2) return;
-    this.#room = wanted;
-    await this.#engine.resize(this.#shapes(this.#name, this.slots + 1, wanted));
+  /** The first free slot. */
+  #requireSlots(wanted: number): number {
+    const first = this.#lengths.length;
+    if (first + wanted > this.slots) throw new Error("the decoder has no free slots for so many texts");
+    return first;
   }
 
-  async #runTokens(tokens: Int32Array, rows: Rows, scores: boolean): Promise<Next> {
+  /** Room for so many positions in so many rows, and for not many more positions: a step reads all of them. */
+  async #makeRoom(positions: number, rows: number): Promise<void> {
+    const longest = Math.max(positions, this.#aside, ...this.#lengths);
+    const wanted = Math.ceil(longest / ROOM_STEP) * ROOM_STEP;
+    const before = this.#size;
+    const fits = rows <= before.rows && wanted <= before.positions && wanted > before.positions / 4;
+    if (fits) return;
+    const twice = rows <= before.rows ? before.rows : Math.max(rows, 2 * before.rows);
+    this.#size = { rows: twice, positions: wanted };
+    await this.#engine.resize(this.#shapes(this.#name, ROWS + twice, wanted));
+  }
+
+  async #readBehind(texts: readonly Beginning[], scores: boolean): Promise<Next> {
+    const first = this.#lengths.length;
+    const past = texts.map(({ prefix }) => prefix?.length ?? 0);
+    const longest = Math.max(...texts.map(({ ids }) => ids.length));
+    this.#requirePositions(Math.max(...texts.map(lengthOf)));
+    await this.#makeRoom(Math.max(...past) + longest, first + texts.length);
+    const moves = texts.map(({ prefix }, i): Move[] =>
+      prefix ? [[placeOf(prefix), this.#place(ROWS + first + i), prefix.length]] : [],
+    );
+    await this.#copy(moves.flat());
+    const padded = new Int32Array(texts.length * longest);
+    for (const [i, { ids }] of texts.entries()) padded.set(ids, i * longest);
+    const read = texts.map(({ ids }) => ids.length - 1);
+    return this.#runTokens(padded, { first: ROWS + first, past, read }, scores);
+  }
+
+  #runTokens(tokens: Int32Array, rows: Rows, scores: boolean): Promise<Next> {
     const count = rows.past.length;
-    const feeds = {
-      embedded: { shape: [count, 0, this.#model.config.width], data: new Float32Array() },
-      ids: { shape: [count, tokens.length / count], data: tokens },
-    };
-    const next = await this.#run(feeds, rows, scores ? ["best", "scores"] : ["best"]);
+    const embedded = { shape: [count, 0, this.#model.config.width], data: new Float32Array() };
+    const ids = { shape: [count, tokens.length / count], data: tokens };
+    return this.#run({ embedded, ids }, rows, scores);
+  }
+
+  async #run(
+    feeds: Readonly<Record<"embedded" | "ids", Value>>,
+    { first, past, read }: Rows,
+    scores: boolean,
+  ): Promise<Next> {
+    const [count, positions] = [past.length, Int32Array.from(past)];
+    const each = { past: { shape: [count], data: positions }, read: { shape: [count], data: Int32Array.from(read) } };
+    const part = { rows: { first, count }, positions, outputs: scores ? ["best", "scores"] : ["best"] };
+    const next = await this.#session.run({ ...feeds, ...each }, part);
     return { best: next.best!.data as Int32Array, scores: next.scores?.data as Float32Array | undefined };
   }
 
-  #run(feeds: Readonly<Record<"embedded" | "ids", Value>>, { first, past, read }: Rows, outputs: readonly string[]) {
-    const [count, positions] = [past.length, Int32Array.from(past)];
-    const each = { past: { shape: [count], data: positions }, read: { shape: [count], data: Int32Array.from(read) } };
-    return this.#session.run({ ...feeds, ...each }, { rows: { first, count }, positions, outputs });
-  }
-
   #place(row: number): Place {
-    return { name: this.#name, row, room: this.#room };
+    return { name: this.#name, row, room: this.#size.positions };
   }
 
-  /** Copies a row's first positions to another row, or zeros, head by head. */
-  #copy(from: Place | undefined, to: Place, length: number): Promise<void> {
+  /** Copies rows' first positions to other rows, or zeros, head by head, one after the other. */
+  async #copy(moves: readonly Move[]): Promise<void> {
     const { keyHeads, layers } = this.#model.config;
     const at = (place: Place | undefined, head: number) =>
       place ? (place.row * keyHeads + head) * place.room * this.#headSize : 0;
-    const size = length * this.#headSize;
-    const heads = Array.from({ length: keyHeads }, (_, head) => [at(from, head), at(to, head), size]);
-    const pieces = Float64Array.from(heads.flat());
-    const copies: Copy[] = [];
-    for (let layer = 0; layer < layers; layer++) {
-      const [source, target] = [from && keptNames(from.name, layer), keptNames(to.name, layer)];
-      for (const part of ["key", "value"] as const) {
-        copies.push({ ...(source && { from: source[part] }), to: target[part], pieces });
-      }
-    }
-    return this.#engine.copy(copies);
+    const copies = moves.flatMap(([from, to, length]): Copy[] => {
+      if (length === 0) return [];
+      const size = length * this.#headSize;
+      const heads = Array.from({ length: keyHeads }, (_, head) => [at(from, head), at(to, head), size]);
+      const pieces = Float64Array.from(heads.flat());
+      return Array.from({ length: layers }, (_, layer) => {
+        const [source, target] = [from && keptNames(from.name, layer), keptNames(to.name, layer)];
+        return (["key", "value"] as const).map((part) => ({
+          ...(source && { from: source[part] }),
+          to: target[part],
+          pieces,
+        }));
+      }).flat();
+    });
+    if (copies.length > 0) await this.#engine.copy(copies);
   }
 
   #shapes(name: string, rows: number, room: number): Record<string, readonly number[]> {
@@ -227,6 +312,22 @@ export class Decoder {
     const names = Array.from({ length: layers }, (_, layer) => Object.values(keptNames(name, layer)));
     return Object.fromEntries(names.flat().map((each) => [each, shape]));
   }
+}
+
+/** The row of the memory that is aside, and the first of those in use. */
+const ASIDE = 0;
+const ROWS = 1;
+
+/** From where, or zeros, to where, and how many positions. */
+type Move = readonly [from: Place | undefined, to: Place, length: number];
+
+/** Positions of a text with its prompt. */
+function lengthOf({ ids, prefix }: Beginning): number {
+  return (prefix?.length ?? 0) + ids.length;
+}
+
+function placeOf({ name, length }: Prefix): Place {
+  return { name, row: 0, room: length };
 }
 
 /** Rows that a run continues: the first, and of each how many positions are kept and which new one is read. */

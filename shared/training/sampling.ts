@@ -10,48 +10,63 @@ export interface Sampling {
   readonly topP?: number | undefined;
 }
 
-/** A token and its probability. */
-interface Candidate {
-  readonly id: number;
-  readonly probability: number;
+/** Tokens that are left, in the order of their ids, and the probability of each. */
+interface Candidates {
+  readonly ids: Int32Array;
+  readonly probabilities: Float64Array;
 }
 
 /**
- * The tokens that sampling leaves, likeliest first, with their probabilities: temperature, then top-k, then nucleus sampling
- * (Holtzman et al. 2020, section 3.1), as transformers' warpers do it one after the other.
+ * The tokens that sampling leaves: temperature, then top-k, then nucleus sampling (Holtzman et al. 2020, section 3.1), as transformers'
+ * warpers do it one after the other.
  * @param scores of all tokens `[V]`
  */
-export function candidates(scores: Float32Array, { temperature = 1, topK, topP }: Sampling): Candidate[] {
-  const order = Array.from(scores, (_, id) => id).sort((a, b) => scores[b]! - scores[a]! || a - b);
-  // Tokens as likely as the last of the k are left too.
-  const least = topK === undefined ? Number.NEGATIVE_INFINITY : scores[order[Math.min(topK, order.length) - 1]!]!;
-  const left = normalised(
-    order
-      .filter((id) => scores[id]! >= least)
-      .map((id) => ({ id, probability: Math.exp((scores[id]! - scores[order[0]!]!) / temperature) })),
-  );
-  if (topP === undefined) return left;
-  let before = 0;
-  const nucleus = left.filter(({ probability }, i) => {
-    const wanted = i === 0 || before < topP;
-    before += probability;
-    return wanted;
-  });
-  return normalised(nucleus);
-}
-
-function normalised(list: readonly Candidate[]): Candidate[] {
-  const sum = list.reduce((total, { probability }) => total + probability, 0);
-  return list.map(({ id, probability }) => ({ id, probability: probability / sum }));
+export function candidates(scores: Float32Array, sampling: Sampling): Candidates {
+  const { temperature = 1 } = sampling;
+  const best = scores.reduce((most, score) => Math.max(most, score), Number.NEGATIVE_INFINITY);
+  const { least, alike } = boundary(scores, best, sampling);
+  const [ids, weights] = [new Int32Array(scores.length), new Float64Array(scores.length)];
+  let [count, sum, taken] = [0, 0, 0];
+  for (let id = 0; id < scores.length; id++) {
+    const score = scores[id]!;
+    if (score < least || (score === least && taken++ >= alike)) continue;
+    ids[count] = id;
+    weights[count] = Math.exp((score - best) / temperature);
+    sum += weights[count++]!;
+  }
+  return { ids: ids.subarray(0, count), probabilities: weights.subarray(0, count).map((weight) => weight / sum) };
 }
 
 /** Draws a token. @param scores of all tokens `[V]` */
 export function sample(scores: Float32Array, sampling: Sampling, draws: Draws): number {
-  const list = candidates(scores, sampling);
+  const { ids, probabilities } = candidates(scores, sampling);
   let rest = draws.uniform53();
-  for (const { id, probability } of list) {
+  const chosen = probabilities.findIndex((probability) => {
     rest -= probability;
-    if (rest < 0) return id;
-  }
-  return list.at(-1)!.id;
+    return rest < 0;
+  });
+  return ids.at(chosen)!;
+}
+
+/** The least score that is left, and how many tokens of just that score. */
+function boundary(scores: Float32Array, best: number, { temperature = 1, topK, topP }: Sampling) {
+  if (topK === undefined && topP === undefined) return { least: Number.NEGATIVE_INFINITY, alike: 0 };
+  // Numbers alone are sorted fast.
+  const sorted = Float32Array.from(scores).sort().reverse();
+  // Tokens as likely as the last of the k are left too.
+  const kth = topK === undefined ? Number.NEGATIVE_INFINITY : sorted[Math.min(topK, sorted.length) - 1]!;
+  const left = sorted.subarray(0, upTo(sorted, kth));
+  if (topP === undefined) return { least: kth, alike: Number.POSITIVE_INFINITY };
+  const weights = Float64Array.from(left, (score) => Math.exp((score - best) / temperature));
+  const wanted = topP * weights.reduce((total, weight) => total + weight, 0);
+  let [count, sum] = [0, 0];
+  while (count < weights.length && (count === 0 || sum < wanted)) sum += weights[count++]!;
+  const least = left[count - 1]!;
+  return { least, alike: count - left.indexOf(least) };
+}
+
+/** How many of the scores, largest first, are at least so large. */
+function upTo(sorted: Float32Array, least: number): number {
+  const end = sorted.findIndex((score) => score < least);
+  return end < 0 ? sorted.length : end;
 }

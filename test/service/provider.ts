@@ -53,7 +53,10 @@ export const LIMITS: Limits = {
   concurrent: 1e4,
   daily: 1e4,
   privacy: null,
+  tokens: 1e6,
 };
+/** What the Worker and serving processes share. */
+export const SERVING_SECRET = "serving-secret-of-tests";
 
 /** What a door in front of Batch does with a request: lets it through, refuses it, cuts it, or does it and never answers. */
 export type Door = "open" | "refuse" | "cut" | "swallow";
@@ -71,7 +74,11 @@ export async function faultyBundle(): Promise<Bundle> {
   return { ...(await loadBundle()), script: outputFiles![0]!.text };
 }
 
-export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tmpdir(), "softpost-"))) {
+export async function startProvider(
+  bundle: Bundle,
+  folder = mkdtempSync(join(tmpdir(), "softpost-")),
+  vars: Readonly<Record<string, string>> = {},
+) {
   const batch = await startBatch({
     folder: join(folder, "batch"),
     port: 0,
@@ -97,6 +104,8 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
         RATE_PER_SECOND: "100000",
         CORS_ORIGINS: "https://console.example",
         CLIENT_ADDRESS_HEADER: "cf-connecting-ip",
+        SERVING_SECRET,
+        ...vars,
       },
       credentials,
     });
@@ -147,7 +156,7 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
         }),
       );
     },
-    async tenant(limits: Partial<Limits> = {}, scopes = ["read", "submit"]) {
+    async tenant(limits: Partial<Limits> = {}, scopes = ["read", "submit", "infer"]) {
       const admin = { authorization: `Bearer ${ADMIN}`, "content-type": "application/json" };
       const body = JSON.stringify({ name: "test", limits: { ...LIMITS, ...limits } });
       const { body: tenant } = await fetchJson("/v1/admin/tenants", { method: "POST", headers: admin, body });

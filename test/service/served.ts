@@ -12,6 +12,7 @@ export interface Served {
   readonly key: string;
   readonly store: Bucket;
   readonly folder: string;
+  readonly pid: number;
   /** All that it printed when it was ready. */
   readonly result: Readonly<Record<string, unknown>>;
   end(signal: NodeJS.Signals): Promise<number | null>;
@@ -30,6 +31,7 @@ export async function serve(folder: string, ...args: string[]): Promise<Served> 
     url,
     key,
     folder,
+    pid: child.pid!,
     result,
     store: new Bucket({ name: "softpost", endpoint: `${url}/cdn-cgi/local/r2/s3`, credentials }),
     end: (signal) =>

@@ -108,7 +108,8 @@ describe("sampling", () => {
     ({ sampling, index }) => {
       for (let i = 0; i < rows; i++) {
         const left = new Float32Array(V);
-        for (const { id, probability } of candidates(row("logits", i), sampling)) left[id] = probability;
+        const { ids, probabilities } = candidates(row("logits", i), sampling);
+        for (const [at, id] of ids.entries()) left[id] = probabilities[at]!;
         left.forEach((probability, id) => {
           expect(probability).toBeCloseTo(row(`kept.${index}`, i)[id]!, 5);
         });
@@ -125,7 +126,9 @@ describe("sampling", () => {
     };
     const drawn = draw(1);
     expect(draw(1)).toEqual(drawn);
-    for (const { id, probability } of candidates(scores, sampling)) {
+    const { ids, probabilities } = candidates(scores, sampling);
+    for (const [at, id] of ids.entries()) {
+      const probability = probabilities[at]!;
       const share = drawn.filter((each) => each === id).length / drawn.length;
       // Five standard errors.
       expect(Math.abs(share - probability)).toBeLessThan(

@@ -96,4 +96,38 @@ describe.each(readdirSync(folder))("%s", (name) => {
     expect(got).toEqual(texts.map((_, row) => wanted(row % 2 === 0 ? "decoded" : "bare")[row]));
     await decoder.close();
   });
+
+  test("a prompt and texts that are read aside, piece by piece, while rows go on; and looks that leave nothing", async () => {
+    const decoder = await open(B + 1);
+    const prompt = tensor("prompt");
+    const [P, D] = prompt.shape as [number, number];
+    await decoder.begin();
+    for (const row of Array.from({ length: P }).keys()) {
+      await decoder.read({ shape: [1, D], data: prompt.data.subarray(row * D, (row + 1) * D) });
+    }
+    const prefix = await decoder.keep();
+    const { best } = await decoder.join([{ ids: texts[0]!, prefix }]);
+    const out = [[best[0]!]];
+    for (const [row, ids] of texts.entries()) {
+      if (row === 0) continue;
+      await decoder.begin(prefix);
+      const looked = await decoder.look([{ ids, prefix }, { ids: texts[0]! }]);
+      let next = await decoder.read(ids.subarray(0, 1));
+      for (const id of ids.subarray(1)) {
+        next = await decoder.read(Int32Array.of(id));
+        const step = await decoder.step(Int32Array.from(out, (own) => own.at(-1)!));
+        for (const [i, own] of out.entries()) own.push(step.best[i]!);
+      }
+      await decoder.settle(1);
+      out.push([next.best[0]!]);
+      expect(looked.best[0]).toBe(wanted("decoded")[row]![0]);
+      expect(looked.best[1]).toBe(wanted("bare")[0]![0]);
+    }
+    while (out.some((own) => own.length < NEW)) {
+      const { best } = await decoder.step(Int32Array.from(out, (own) => own.at(-1)!));
+      for (const [i, own] of out.entries()) own.push(best[i]!);
+    }
+    expect(out.map((own) => own.slice(0, NEW))).toEqual(wanted("decoded"));
+    await decoder.close();
+  });
 });

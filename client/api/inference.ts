@@ -1,0 +1,115 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { eventData } from "../../shared/protocol/event-stream.ts";
+import { modelListSchema, type ServedModel, servedModelSchema } from "../../shared/protocol/served-model.ts";
+import type { Api } from "./api.ts";
+
+/** How often a request is sent again that the provider has no room for at the moment. */
+const TRIES = 6;
+const WAIT_MS = { first: 1000, most: 15_000 };
+
+const predictionSchema = z.object({ label: z.string(), probabilities: z.record(z.string(), z.number()) });
+const classifySchema = z.object({
+  data: z.array(predictionSchema.extend({ index: z.int() })),
+  usage: z.object({ prompt_tokens: z.int() }),
+});
+const partSchema = z.object({
+  choices: z.array(z.object({ text: z.string(), finish_reason: z.string().nullable() })),
+  error: z.object({ message: z.string() }).optional(),
+});
+
+/** What `softpost predict` prints of a text. */
+export type RemotePrediction = z.output<typeof predictionSchema>;
+
+export interface CompletionOptions {
+  readonly model: string;
+  readonly prompt: string;
+  readonly max_tokens?: number | undefined;
+  readonly temperature?: number | undefined;
+  readonly top_p?: number | undefined;
+  readonly stop?: readonly string[] | undefined;
+  readonly seed?: number | undefined;
+}
+
+/** The models that the tenant can ask. */
+export async function listModels(api: Api): Promise<ServedModel[]> {
+  return (await api.json("/v1/models", modelListSchema)).data;
+}
+
+/** A model by any of its names. @throws ProblemError (404) */
+export function findModel(api: Api, name: string): Promise<ServedModel> {
+  return api.json(`/v1/models/${encodeURIComponent(name)}`, servedModelSchema);
+}
+
+/**
+ * Asks for a completion, and tells it piece by piece.
+ *
+ * @param signal stops it: at the provider too
+ * @returns why it ended: "stop" or "length"
+ * @throws ProblemError if it is refused, breaks off or isn't understood
+ */
+export async function complete(
+  api: Api,
+  options: CompletionOptions,
+  onText: (text: string) => void,
+  signal: AbortSignal,
+): Promise<string> {
+  const response = await api.request("/v1/completions", { ...jsonPost({ ...options, stream: true }), signal });
+  let finish: string | null = null;
+  for await (const data of eventData(response.body!)) {
+    if (data === "[DONE]" && finish !== null) return finish;
+    const part = partSchema.safeParse(parse(data));
+    if (!part.success) throw new ProblemError("The provider's answer is not understood", "Is it another version?");
+    if (part.data.error) throw new ProblemError("The answer broke off", part.data.error.message, { status: 502 });
+    for (const { text, finish_reason } of part.data.choices) {
+      if (text !== "") onText(text);
+      finish = finish_reason ?? finish;
+    }
+  }
+  throw new ProblemError("The answer broke off", "The provider ended it in the middle; ask again.", { status: 503 });
+}
+
+/**
+ * Labels texts, in their order; what the provider has no room for is sent again for a while.
+ *
+ * @throws ProblemError if it is refused, or the answer isn't one to these texts
+ */
+export async function classify(
+  api: Api,
+  model: string,
+  input: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<RemotePrediction[]> {
+  const init = { ...jsonPost({ model, input }), ...(signal && { signal }) };
+  const { data } = await patiently(() => api.json("/v1/classify", classifySchema, init), signal);
+  if (data.length !== input.length || data.some(({ index }, i) => index !== i)) {
+    const detail = `It has ${data.length} labels for ${input.length} texts, or another order.`;
+    throw new ProblemError("The provider's answer is not understood", detail, { status: 502 });
+  }
+  return data.map(({ label, probabilities }) => ({ label, probabilities }));
+}
+
+async function patiently<T>(action: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  for (let attempt = 1, wait = WAIT_MS.first; ; attempt++, wait = Math.min(2 * wait, WAIT_MS.most)) {
+    try {
+      return await action();
+    } catch (error) {
+      const passes = error instanceof ProblemError && [429, 503].includes(error.status);
+      if (!passes || attempt === TRIES || signal?.aborted) throw error;
+      await sleep(wait, undefined, signal && { signal });
+    }
+  }
+}
+
+function jsonPost(body: unknown) {
+  return { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,41 @@
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import type { Service } from "../service.ts";
+
+/** Texts as the model reads them, with the special tokens before them that the tokenizer adds. @throws ProblemError that names which can't be read, and quotes none */
+export async function encodeTexts<P>(
+  { target, closingTokens }: Service<P>,
+  prompts: readonly (string | readonly number[])[],
+): Promise<Int32Array[]> {
+  const texts = prompts.filter((prompt) => typeof prompt === "string");
+  const encoded = await target.tokenizer.encode(texts).catch(hide);
+  return prompts.map((prompt, i) => {
+    const ids = typeof prompt === "string" ? withoutEnd(encoded.shift()!, closingTokens) : Int32Array.from(prompt);
+    const { vocabulary } = target.checkpoint.config;
+    if (ids.length === 0) throw invalid(i, "Has no token.");
+    if (ids.some((id) => id >= vocabulary)) throw invalid(i, `Has a token id that isn't below ${vocabulary}.`);
+    return ids;
+  });
+}
+
+/** A text without special tokens of its own: what a chat template gives has them. */
+export async function encodeRendered<P>({ target }: Service<P>, text: string): Promise<Int32Array> {
+  const [ids] = await target.tokenizer.encodePieces([text]).catch(hide);
+  if (ids!.length === 0) throw invalid(0, "Has no token.");
+  return ids!;
+}
+
+function withoutEnd(ids: Int32Array, count: number): Int32Array {
+  return ids.subarray(0, ids.length - count);
+}
+
+function invalid(index: number, message: string): ProblemError {
+  return new ProblemError("The request is not valid", `Text ${index + 1} can't be read.`, {
+    faults: [{ at: "body#/prompt", message }],
+  });
+}
+
+/** The tokenizer's own message names the token. */
+function hide(error: unknown): never {
+  if (!(error instanceof ProblemError)) throw error;
+  throw new ProblemError("The request is not valid", "A text has a token that the model has no embedding for.");
+}
