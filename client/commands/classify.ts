@@ -61,7 +61,7 @@ async function run(text: string | undefined, options: Options, io: Io): Promise<
       : `Stopped: ${done} of ${texts.length} texts are labelled in ${out}. The same command with --resume goes on.`;
   await longRun(io, whenStopped, async ({ signal, onEvent }) => {
     let done = file?.done ?? 0;
-    onEvent?.({ kind: "phase", name: "labelling", total: texts.length, unit: "examples" });
+    onEvent?.({ kind: "phase", name: "labelling", total: texts.length, unit: "texts" });
     for (const batch of batchesOf(texts.slice(done))) {
       if (signal?.aborted) throw new InterruptedError(done);
       write(

@@ -256,7 +256,7 @@ describe("privacy", () => {
       (await tenant.quote(promptOf(2, { privacy }).manifest, { ...OPTIONS, dataset: "mails" })).body;
     // An example's guarantee beside it leaves only one for examples, for whom the first run counts with twice the sensitivity.
     const [same, weakest] = [await quoted(ofUsers), await quoted(privacyRecord())];
-    expect([same.privacyUnit, weakest.privacyUnit]).toEqual(["all rows of one user", "one example"]);
+    expect([same.privacyUnit, weakest.privacyUnit]).toEqual(["all rows of one user", "one row"]);
     expect(weakest.left.privacy).toBeLessThan(same.left.privacy);
     expect(await send(2, ofUsers)).toBe(202);
     expect(await shown()).toMatchObject({ prompts: 2, unit: "all rows of one user" });
@@ -286,7 +286,7 @@ describe("privacy", () => {
     const mixed = await release(7, { field: "user", rowsPerUnit: 3 });
     const composed = runs.map((run, i) => (i < 7 ? run : { ...run, neighbouring: "replace-one" as const }));
     const { lower, upper } = epsilonBounds(composed, 1e-5);
-    expect(mixed.unit).toBe("one example");
+    expect(mixed.unit).toBe("one row");
     expect(mixed.epsilon).toBeGreaterThanOrEqual(lower);
     expect(mixed.epsilon).toBeLessThanOrEqual(upper * 1.002 + 1e-3);
   });
