@@ -44,7 +44,7 @@ function describeLeft({ left, rate, privacyUnit }: Quote, dataset: string): stri
     virtualTokens: (tokens) => count(tokens, "virtual token"),
     concurrent: (transfers) => `${count(transfers, "more transfer")} at one time`,
     daily: (transfers) => `${count(transfers, "more transfer")} today`,
-    privacy: (epsilon) => `ε ${short(epsilon)} for data set ${dataset} (of ${privacyUnit})`,
+    privacy: (epsilon) => `ε ${short(epsilon)} for data set ${dataset}${privacyUnit ? ` (of ${privacyUnit})` : ""}`,
   };
   const parts = (Object.keys(amounts) as BudgetName[]).flatMap((name) => {
     const value = left[name];

@@ -210,6 +210,7 @@ export const quoteSchema = z
     privacyUnit: z
       .string()
       .nullable()
+      .optional()
       .describe(
         "Whose data the privacy that is left is about, this prompt included: one example, or all rows of one user. Null: not limited.",
       ),
