@@ -1,4 +1,7 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Budget, Quote, Transfer } from "../shared/protocol/transfer.ts";
+import type { Row } from "./corpora/task-files.ts";
 import { budgetRows, money } from "./report/tables.ts";
 import { TASKS } from "./settings.ts";
 import { type Party, softpost } from "./softpost.ts";
@@ -51,6 +54,16 @@ export class Client {
     );
     await softpost(this.#party, "download", id, "--out", out);
     return result;
+  }
+
+  /** Lets the provider label the task's test texts with a transferred prompt. @returns the share that it gets right */
+  async accuracy(task: string, transfer: string, test: readonly Row[]): Promise<number> {
+    const out = `${task}/labels-${transfer}.jsonl`;
+    const data = ["--data", `${task}/test.jsonl`, "--out", out];
+    await softpost(this.#party, "classify", "--model", `target:${transfer}`, ...data);
+    const lines = readFileSync(join(this.#party.folder, out), "utf8").trimEnd().split("\n");
+    const labels = lines.map((line) => (JSON.parse(line) as { label: string }).label);
+    return test.filter(({ label }, i) => label === labels[i]).length / test.length;
   }
 
   async budget(): Promise<Budget> {

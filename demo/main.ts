@@ -112,6 +112,8 @@ function finish(
   console.log(`\n${sentText(sent)}`);
   for (const task of results.tasks)
     console.log(`\n${task.name}, ${task.testExamples} test examples\n${textTable(task)}`);
-  console.log(`\nDone in ${seconds.toFixed(0)} s. Private data is in ${OUTPUT}/client only.`);
+  console.log(
+    `\nDone in ${seconds.toFixed(0)} s. The private training rows are in ${OUTPUT}/client only; the test texts were shown to the provider.`,
+  );
   console.log(`The report: ${relative(process.cwd(), report.html)} and ${relative(process.cwd(), report.markdown)}`);
 }

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { WEIGHTS_FILE } from "../shared/prompt/adapter.ts";
 import { MANIFEST_FILE } from "../shared/protocol/manifest.ts";
@@ -8,7 +8,7 @@ import type { Sent } from "./report/results.ts";
 
 /**
  * What the client's requests held. Every manifest and every prompt is compared with the files in the client's folder, so that the list
- * says what was sent and not what should have been.
+ * says what was sent and not what should have been. Texts that were sent to be labelled are compared with the test rows that lie beside the prompts.
  *
  * @param prompts the prompt folders that the client may have sent, in `folder`
  * @throws Error if anything else was sent
@@ -20,8 +20,36 @@ export async function describeSent(
 ): Promise<Sent[]> {
   const silent = requests.filter(({ body }) => body.length === 0);
   const speaking = requests.filter(({ body }) => body.length > 0);
-  const parts = await Promise.all(speaking.map((request) => describe(request, folder, prompts)));
-  return [{ request: `GET × ${silent.length}`, what: "nothing", bytes: 0 }, ...parts.flat()];
+  const isLabelling = ({ path }: Recorded) => path === "/v1/classify";
+  const parts = await Promise.all(
+    speaking.filter((each) => !isLabelling(each)).map((request) => describe(request, folder, prompts)),
+  );
+  const labelled = describeTexts(speaking.filter(isLabelling), folder, prompts);
+  return [{ request: `GET × ${silent.length}`, what: "nothing", bytes: 0 }, ...parts.flat(), ...labelled];
+}
+
+/** What was sent to be labelled, a row for each file that the texts are of. */
+function describeTexts(requests: readonly Recorded[], folder: string, prompts: readonly string[]): Sent[] {
+  const files = [...new Set(prompts.map((prompt) => `${dirname(prompt)}/test.jsonl`))]
+    .filter((name) => existsSync(join(folder, name)))
+    .map((name) => ({ name, texts: new Set(textsOf(join(folder, name))) }));
+  const found = Map.groupBy(requests, ({ body }) => {
+    const { model: _, input, ...more } = JSON.parse(body.toString()) as { model: string; input: string[] };
+    const file = files.find(({ texts }) => input.every((text) => texts.has(text)));
+    if (!file || Object.keys(more).length > 0)
+      throw new Error("The client sent a text that is none of its test rows'.");
+    return file.name;
+  });
+  return [...found].map(([name, own]) => ({
+    request: `POST /v1/classify × ${own.length}`,
+    what: `texts of ${name}, which the provider sees`,
+    bytes: own.reduce((sum, { body }) => sum + body.length, 0),
+  }));
+}
+
+function textsOf(path: string): string[] {
+  const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+  return lines.map((line) => (JSON.parse(line) as { text: string }).text);
 }
 
 async function describe({ method, path, headers, body }: Recorded, folder: string, prompts: readonly string[]) {

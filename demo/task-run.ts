@@ -44,7 +44,18 @@ export async function runTask(parties: Parties, files: TaskFiles): Promise<TaskR
   const moved = await client.collect(submitted, `${name}/moved`);
 
   console.log("\nEvaluating on the test examples.");
-  const methods = await evaluateAll(commands, files, { tuned, tunedDp, moved, movedDp, onTarget });
+  const compared = await evaluateHere(commands, files, { tuned, onTarget });
+  console.log(
+    "\nThe client, which hasn't the target's files, lets the provider label its test texts: these it shows to the provider.",
+  );
+  const post = await client.accuracy(name, submitted.id, files.test);
+  const dpPost = await client.accuracy(name, submittedDp.id, files.test);
+  const methods = [
+    ...compared.before,
+    row(files, "POST", "target at the provider, the prompt transferred", post, tuned, moved),
+    row(files, "DP POST", "the same, tuned with privacy", dpPost, tunedDp, movedDp),
+    compared.full,
+  ];
   const { epsilon, delta } = tunedDp.result.privacy as { epsilon: number; delta: number };
   const classes = files.task.labels.map((label) => label.name);
   const results: TaskResults = {
@@ -131,38 +142,45 @@ class TaskCommands {
   }
 }
 
-interface Runs extends Readonly<Record<"tuned" | "tunedDp" | "onTarget", Finished>> {
-  readonly moved: Transfer;
-  readonly movedDp: Transfer;
-}
-
-async function evaluateAll(commands: TaskCommands, files: TaskFiles, runs: Runs): Promise<MethodResult[]> {
+/** What needs the files of both parties, or none of the provider's. */
+async function evaluateHere(
+  commands: TaskCommands,
+  files: TaskFiles,
+  { tuned, onTarget }: Readonly<Record<"tuned" | "onTarget", Finished>>,
+): Promise<{ before: MethodResult[]; full: MethodResult }> {
   const { name } = files.task;
-  const publicExamples = Math.min(TASKS[name]!.publicTexts, files.public.length);
-  const row = (method: string, how: string, accuracy: number, tuned?: Finished, moved?: Transfer): MethodResult => ({
-    method,
-    how,
-    accuracy,
-    privateExamples: tuned ? files.train.length : 0,
-    publicExamples: moved ? publicExamples : 0,
-    seconds: (tuned?.seconds ?? 0) + (moved?.cost?.deviceSeconds ?? 0),
-  });
   const [student, target, own] = ["client/student", "provider/target", `client/${name}`];
   const zeroShot = await commands.accuracy(target);
   const direct = await commands.accuracy(target, `comparison/${name}/direct`);
   const compressed = await commands.accuracy(student, `${own}/${PROMPTS.plain}`);
-  const post = await commands.accuracy(target, `${own}/moved`);
-  const dpPost = await commands.accuracy(target, `${own}/moved-dp`);
   const full = await commands.accuracy(target, `comparison/${name}/prompt`);
-  return [
-    row("majority class", "no model", majorityShare(files)),
-    row("full zero-shot", "target, no prompt", zeroShot),
-    row("direct transfer", "target, the student's prompt as it is", direct, runs.tuned),
-    row("compressed PT", "student, its own prompt", compressed, runs.tuned),
-    row("POST", "target, the prompt transferred", post, runs.tuned, runs.moved),
-    row("DP POST", "the same, tuned with privacy", dpPost, runs.tunedDp, runs.movedDp),
-    row("full PT", "target, prompt tuned on it", full, runs.onTarget),
-  ];
+  return {
+    before: [
+      row(files, "majority class", "no model", majorityShare(files)),
+      row(files, "full zero-shot", "target, no prompt", zeroShot),
+      row(files, "direct transfer", "target, the student's prompt as it is", direct, tuned),
+      row(files, "compressed PT", "student, its own prompt", compressed, tuned),
+    ],
+    full: row(files, "full PT", "target, prompt tuned on it", full, onTarget),
+  };
+}
+
+function row(
+  { task, train, public: texts }: TaskFiles,
+  method: string,
+  how: string,
+  accuracy: number,
+  tuned?: Finished,
+  moved?: Transfer,
+): MethodResult {
+  return {
+    method,
+    how,
+    accuracy,
+    privateExamples: tuned ? train.length : 0,
+    publicExamples: moved ? Math.min(TASKS[task.name]!.publicTexts, texts.length) : 0,
+    seconds: (tuned?.seconds ?? 0) + (moved?.cost?.deviceSeconds ?? 0),
+  };
 }
 
 function curve(name: string, { losses }: Pick<Finished, "losses">): Curve {

@@ -78,7 +78,7 @@ export function transferRows({ transfers }: Results): string[][] {
 
 /** Every budget with what is spent or reserved of it, and its limit. */
 export function budgetRows({ money: { used, reserved, limit }, ...budget }: Budget): [string, string, string][] {
-  const { deviceSeconds, virtualTokens, daily, privacy } = budget;
+  const { deviceSeconds, virtualTokens, daily, privacy, inference } = budget;
   const count = (part: { used: number; reserved: number }) => String(part.used + part.reserved);
   const privacyLimit = privacy.limit ? `ε = ${privacy.limit.epsilon} at δ = ${privacy.limit.delta}` : "no limit";
   return [
@@ -86,6 +86,9 @@ export function budgetRows({ money: { used, reserved, limit }, ...budget }: Budg
     ["device seconds", count(deviceSeconds), String(deviceSeconds.limit)],
     ["virtual tokens", count(virtualTokens), String(virtualTokens.limit)],
     ["transfers today", String(daily.used), String(daily.limit)],
+    ...(inference
+      ? [["tokens", count(inference.tokens), String(inference.tokens.limit)] satisfies [string, string, string]]
+      : []),
     ...privacy.datasets.map(({ dataset, prompts, epsilon, delta }): [string, string, string] => {
       const released = `${prompts} ${prompts === 1 ? "prompt" : "prompts"}`;
       const total = epsilon === null ? "not private" : `ε = ${epsilon.toFixed(2)} at δ = ${delta.toExponential(0)}`;

@@ -79,7 +79,8 @@ function describe(results: Results): Block[] {
       kind: "paragraph",
       text:
         `A door between the two wrote down every request: ${total} bytes in all. Each part was compared with the client's files, and ` +
-        "nothing but manifests, prompts and the options of the transfer was among them. A quote needs the manifest only.",
+        "nothing but manifests, prompts and the options of the transfer was among them, and at last the test texts that the provider was asked to label. A quote " +
+        "needs the manifest only. No private training text left; a text that is sent to be labelled is shown to the provider.",
     },
     { kind: "table", head: SENT_HEAD, rows: sentRows(sent) },
     { kind: "heading", level: 2, text: "What the transfers cost" },

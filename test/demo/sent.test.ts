@@ -1,5 +1,5 @@
 /** The list of what the demo's client sent: made from its requests as they came in, and nothing else passes. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -73,6 +73,25 @@ test("every part is named by the file that it equals, with its size", async () =
     { request: "POST /v1/transfers", what: `mailbox/prompt-dp/${WEIGHTS_FILE}`, bytes: weights },
     { request: "POST /v1/transfers", what: 'options {"alpha":0.5,"steps":10}', bytes: honest().options.length },
   ]);
+});
+
+function labelling(input: readonly string[]): Recorded {
+  const body = Buffer.from(JSON.stringify({ model: "target:abc", input }));
+  return { method: "POST", path: "/v1/classify", headers: { "content-type": "application/json" }, body };
+}
+
+test("texts to be labelled are those of the test rows, and no others", async () => {
+  const row = (text: string) => `${JSON.stringify({ text, label: "a" })}\n`;
+  writeFileSync(join(folder, "mailbox", "test.jsonl"), row("one") + row("two"));
+  writeFileSync(join(folder, "mailbox", "train.jsonl"), row("private"));
+  const requests = [labelling(["one", "two"]), labelling(["two"])];
+  expect((await describeSent(requests, folder, prompts)).at(-1)).toEqual({
+    request: "POST /v1/classify × 2",
+    what: "texts of mailbox/test.jsonl, which the provider sees",
+    bytes: requests[0]!.body.length + requests[1]!.body.length,
+  });
+  const wrong = describeSent([labelling(["one", "private"])], folder, prompts);
+  await expect(wrong).rejects.toThrow(/^The client sent a text that is none of its test rows/);
 });
 
 test.each([
