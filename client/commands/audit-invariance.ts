@@ -26,6 +26,12 @@ interface Options {
   readonly records: number;
 }
 
+const EXAMPLE = `
+Example:
+  softpost audit invariance --model student --task task.json --data private.jsonl
+
+Next: softpost tune --epsilon …`;
+
 /** `softpost audit invariance`: whether a record moves a private step's sum by at most the clip norm on this machine. */
 export function registerInvariance(audit: Command, io: Io): void {
   audit
@@ -38,6 +44,7 @@ export function registerInvariance(audit: Command, io: Io): void {
     .option("--batch-size <n>", "expected examples a step", wholeNumber(1), 32)
     .option("--clip <c>", "norm that a gradient is clipped to", positiveNumber, 1)
     .option("--records <n>", "rows that are looked at, and make up the sample", wholeNumber(1), 32)
+    .addHelpText("after", EXAMPLE)
     .action((options: Options) => run(options, io));
 }
 

@@ -42,7 +42,9 @@ Examples:
   softpost audit invariance --model student --task task.json --data private.jsonl
   softpost audit lira --model student --task task.json --train private.jsonl --shadows 16 --roc roc.svg
 
-The result describes your private data and is covered by no guarantee: keep it on this machine.`;
+The result describes your private data and is covered by no guarantee: keep it on this machine.
+
+Next: softpost privacy explain prompt (what the guarantee allows at most)`;
 
 interface Options extends AuditedTraining {
   readonly model: string;
@@ -72,10 +74,12 @@ export function registerAudit(program: Command, io: Io): void {
     .option("--privacy-unit <field>", "audit a tuning of units: canaries are all rows with one value of this field")
     .option("--rows-per-unit <m>", `most rows of a unit in a step (default: ${ROWS_PER_UNIT})`, wholeNumber(1))
     .option("--without-noise", "leave out the noise of --noise-multiplier, and only that: the audit should find it")
+    .addHelpText("after", EXAMPLES)
     .action((options: Options) => auditOneRun(options, io));
   withTraining(audit.command("lira").description("likelihood-ratio attack with shadow prompts (Carlini et al. 2022)"))
     .option("--shadows <n>", "prompts, each tuned on a random half of the rows and attacked once", wholeNumber(4), 8)
     .option("--roc <file>", "write the curve as an SVG picture")
+    .addHelpText("after", EXAMPLES)
     .action((options: Options) => auditLira(options, io));
   registerInvariance(audit, io);
 }

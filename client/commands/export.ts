@@ -15,7 +15,9 @@ import type { Watch } from "../../shared/training/events.ts";
 import { InterruptedError } from "../../shared/training/loop.ts";
 import { type LoadedPrompt, loadModel, loadPromptAndTask, loadVerbalizer } from "../inputs.ts";
 import { engineRun, nothingWritten } from "../long-run.ts";
+import { freeName } from "../out-folder.ts";
 import type { Io } from "../output.ts";
+import { count } from "../words.ts";
 
 const TITLE = "The export can't be written";
 
@@ -34,7 +36,12 @@ embeddings of the text in its template, float32, as the server's model takes the
 answer is one of the labels' words. Where a label has several words that is the likeliest word, while \`predict\` compares the labels' means. Of
 a generation task it is text up to a stop string, as \`predict\` gives it.
 
-The embeddings are the texts in another form: whoever has the model can read them.`;
+The embeddings are the texts in another form: whoever has the model can read them.
+
+Example:
+  softpost export --model models/target --prompt prompts/moved --data new.jsonl --format vllm --out requests.jsonl
+
+Next: send each line to the server's /v1/completions`;
 
 /** `softpost export`: texts and a soft prompt in the form that another server takes. */
 export function registerExport(program: Command, io: Io): void {
@@ -55,7 +62,7 @@ export function registerExport(program: Command, io: Io): void {
 async function run(options: Options, io: Io): Promise<void> {
   const { out } = options;
   if (await stat(out).catch(() => undefined)) {
-    throw new ProblemError(TITLE, `--out ${out} is there already. Name another file or remove it.`);
+    throw new ProblemError(TITLE, `--out ${out} is there already. A free name: --out ${await freeName(out)}`);
   }
   const loaded = await loadModel(options.model, io);
   const { model } = loaded;
@@ -73,7 +80,7 @@ async function run(options: Options, io: Io): Promise<void> {
   await engineRun(io, nothingWritten, (engine, watch) =>
     writeLines(out, bodies({ engine, model, prompt, texts, request, name: options.model }, watch)),
   );
-  io.result({ requests: texts.length, out }, `${out}: ${texts.length} requests to /v1/completions`);
+  io.result({ requests: texts.length, out }, `${out}: ${count(texts.length, "request")} to /v1/completions`);
 }
 
 /** What a request says of its answer: one of the labels' words, or text up to a stop string. */

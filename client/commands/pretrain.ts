@@ -16,6 +16,7 @@ import { engineRun, resumable } from "../long-run.ts";
 import { type WeightTrainingOptions, withWeightTraining } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
+import { count } from "../words.ts";
 
 /** Of a corpus without a held-out file, the part at its end that is held out. */
 const HELD_OUT = 0.01;
@@ -27,6 +28,12 @@ interface Options extends WeightTrainingOptions {
   tokenizer?: string;
 }
 
+const EXAMPLE = `
+Example:
+  softpost pretrain --corpus public.jsonl --config small/config.json --out models/target
+
+Next: softpost distill --target models/target --public public.jsonl --out models/student`;
+
 /** `softpost pretrain`: a small language model from random weights. */
 export function registerPretrain(program: Command, io: Io): void {
   const command = program
@@ -37,9 +44,9 @@ export function registerPretrain(program: Command, io: Io): void {
     .requiredOption("--config <file>", "config.json of the model to make")
     .option("--tokenizer <dir>", "folder with tokenizer.json (default: the config's)")
     .requiredOption("--out <dir>", "new folder for the model");
-  withWeightTraining(command, { batchSize: 16, learningRate: 3e-3, seed: "seed of weights and order" }).action(
-    (options: Options) => run(options, io),
-  );
+  withWeightTraining(command, { batchSize: 16, learningRate: 3e-3, seed: "seed of weights and order" })
+    .addHelpText("after", EXAMPLE)
+    .action((options: Options) => run(options, io));
 }
 
 async function run(options: Options, io: Io): Promise<void> {
@@ -96,7 +103,7 @@ async function readTokens(
   tokenizer: Tokenizer,
   { onEvent }: Watch,
 ): Promise<{ tokens: Int32Array; heldOut: Int32Array }> {
-  onEvent?.({ kind: "note", text: `Tokenising ${corpus.length} files.` });
+  onEvent?.({ kind: "note", text: `Tokenising ${count(corpus.length, "file")}.` });
   const tokens = await readCorpus(corpus, tokenizer);
   if (heldOut) return { tokens, heldOut: await readCorpus(heldOut, tokenizer) };
   const cut = Math.floor(tokens.length * (1 - HELD_OUT));

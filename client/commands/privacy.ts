@@ -55,7 +55,7 @@ export function registerPrivacy(program: Command, io: Io): void {
     .description("account for differential privacy")
     .addHelpText("after", EXAMPLES);
   const command = (name: keyof typeof HELP) =>
-    withFlags(privacy.command(name).description(HELP[name].text), HELP[name].flags);
+    withFlags(privacy.command(name).description(HELP[name].text), HELP[name].flags).addHelpText("after", EXAMPLES);
 
   command("epsilon")
     .addOption(neighbouringOption())

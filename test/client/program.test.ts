@@ -34,7 +34,7 @@ test.each([
   [
     "an unknown command whose help is asked for",
     ["tokens", "--help"],
-    /no command "tokens"\. There are: distill, tune/,
+    /no command "tokens"\. There are: distill, task, tune/,
   ],
   ["help for an unknown command", ["help", "keys"], /no command "keys"/],
   ["an unknown command behind an option's value", ["--threads", "2", "usage"], /no command "usage"/],
@@ -55,4 +55,28 @@ test.each([
   const { code, stdout, stderr } = await softpost(...args);
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   expect(stderr).toMatch(message);
+});
+
+/** The commands that a command's help lists. */
+async function commandsOf(...group: string[]): Promise<string[]> {
+  const { stdout } = await softpost(...group, "--help");
+  const list = /\nCommands:\n(.*?)(\n\n|$)/s.exec(stdout)?.[1] ?? "";
+  return [...list.matchAll(/^ {2}(\w[\w-]*)/gm)].map(([, name]) => name!).filter((name) => name !== "help");
+}
+
+test("every command has an example, says what comes next, and marks what it needs", async () => {
+  const commands = (await commandsOf()).map((name) => [name]);
+  const groups = await Promise.all(
+    commands.map(async (group) => (await commandsOf(...group)).map((name) => [...group, name])),
+  );
+  const all = [...commands, ...groups.flat()];
+  expect(all.length).toBeGreaterThan(25);
+  for (const command of all) {
+    const { code, stdout } = await softpost(...command, "--help");
+    expect([command, code]).toEqual([command, 0]);
+    expect(stdout, command.join(" ")).toMatch(/\nExamples?:\n {2}softpost /);
+    expect(stdout, command.join(" ")).toMatch(/\nNext\b.*: /);
+    expect(stdout, command.join(" ")).not.toMatch(/default: (\[|undefined|false|true)/);
+  }
+  expect((await softpost("tune", "--help")).stdout.replace(/\s+/g, " ")).toMatch(/--model <dir> [^-]*\(required\)/);
 });

@@ -9,6 +9,8 @@ import { Worker } from "node:worker_threads";
 import type { Request } from "../../shared/graph/session-messages.ts";
 
 const file = process.env.SOFTPOST_TEST_HOLD!;
+/** On a terminal it is the window's title, which nothing on the screen makes room for. */
+const HELD_TITLE = "\u001b]0;Held by the test.\u0007";
 /** How often the file is looked for. */
 const LOOK_MS = 20;
 
@@ -30,7 +32,7 @@ Worker.prototype.postMessage = function (this: Worker, message: { readonly reque
     const { request } = message;
     if (request.type === "load" && request.updates.length > 0) training.add(request.handle);
     if (request.type === "run" && (training.has(request.handle) || held().includes("any"))) {
-      if (holds()) process.stderr.write("Held by the test.\n");
+      if (holds()) process.stderr.write(process.stderr.isTTY ? HELD_TITLE : "Held by the test.\n");
       while (holds()) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       steps += 1;
     }
