@@ -9,6 +9,7 @@ import { registerCancel } from "./commands/cancel.ts";
 import { registerClassify } from "./commands/classify.ts";
 import { registerComplete } from "./commands/complete.ts";
 import { registerDistill } from "./commands/distill.ts";
+import { registerDoctor } from "./commands/doctor.ts";
 import { registerDownload } from "./commands/download.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerExport } from "./commands/export.ts";
@@ -110,6 +111,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerBudget,
     registerPrivacy,
     registerAudit,
+    registerDoctor,
   ];
   for (const register of commands) register(program, io);
 }
