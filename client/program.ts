@@ -8,6 +8,7 @@ import { registerBudget } from "./commands/budget.ts";
 import { registerCancel } from "./commands/cancel.ts";
 import { registerClassify } from "./commands/classify.ts";
 import { registerComplete } from "./commands/complete.ts";
+import { registerCompletion } from "./commands/completion.ts";
 import { registerDistill } from "./commands/distill.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerDownload } from "./commands/download.ts";
@@ -112,6 +113,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerPrivacy,
     registerAudit,
     registerDoctor,
+    registerCompletion,
   ];
   for (const register of commands) register(program, io);
 }
