@@ -14,6 +14,7 @@ import { registerDoctor } from "./commands/doctor.ts";
 import { registerDownload } from "./commands/download.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerExport } from "./commands/export.ts";
+import { registerInit } from "./commands/init.ts";
 import { registerModels } from "./commands/models.ts";
 import { registerPredict } from "./commands/predict.ts";
 import { registerPretrain } from "./commands/pretrain.ts";
@@ -90,6 +91,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     .exitOverride();
   // Subcommands take over the settings made above, so they are registered after them.
   const commands = [
+    registerInit,
     registerDistill,
     registerTask,
     registerTune,

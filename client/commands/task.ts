@@ -1,15 +1,14 @@
 import type { Command } from "commander";
 import { readTask } from "../../shared/data/files.ts";
 import { readTexts } from "../../shared/data/jsonl.ts";
-import { type CheckedText, type CheckedWord, checkTexts, checkWords } from "../../shared/operations/check-task.ts";
+import { checkTexts, checkWords } from "../../shared/operations/check-task.ts";
 import { encodedRows } from "../../shared/operations/texts.ts";
-import { isGeneration, type Task } from "../../shared/protocol/task.ts";
 import { type ColumnOptions, dataFile, withColumns } from "../data-file.ts";
+import { dataLine, taskLine, textLines, wordLines } from "../describe-task.ts";
 import { loadModel } from "../inputs.ts";
 import { wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
-import { tableLines } from "../table.ts";
-import { count, next } from "../words.ts";
+import { next } from "../words.ts";
 
 const KEYS = `
 task.json, key by key (R: required):
@@ -75,40 +74,4 @@ async function run(file: string, options: Options, io: Io): Promise<void> {
     next("tune", "--model", name, "--task", file, "--train", data ?? "FILE", "--epsilon", "8", "--out", "prompt"),
   ];
   io.result({ task, words, texts: checked, rows: rows?.rows.length ?? null }, lines.join("\n"));
-}
-
-function taskLine(task: Task): string {
-  const kind = isGeneration(task)
-    ? `answers of at most ${count(task.maxNewTokens, "token")}`
-    : `labels ${task.labels.map(({ name }) => name).join(", ")}`;
-  return `Task ${task.name}: ${kind}; texts of at most ${count(task.maxLength, "token")} with the template`;
-}
-
-function textLines({ filled, tokens, shortened }: CheckedText, row: number, real: boolean): string[] {
-  return [
-    `${real ? `Row ${row + 1}` : "The template with a sample text"}, ${count(tokens.length, "token")}${shortened ? ", too long: its text will lose its end" : ""}:`,
-    ...filled.split("\n").map((line) => `  | ${line}`),
-    `  tokens: ${tokens.map((token) => JSON.stringify(token)).join(" ")}`,
-  ];
-}
-
-function wordLines(words: readonly CheckedWord[]): string[] {
-  if (words.length === 0) return [];
-  const rows = words.map(({ label, word, tokens }) => [
-    label,
-    JSON.stringify(word),
-    tokens.map((token) => JSON.stringify(token)).join(" "),
-    tokens.length > 1 ? `counts by the first of ${tokens.length} tokens` : "",
-  ]);
-  return [
-    "Behind it the model is asked for:",
-    ...tableLines([["label", "word", "as tokens"], ...rows]).map((line) => `  ${line}`),
-  ];
-}
-
-function dataLine(rows: Awaited<ReturnType<typeof encodedRows>>): string {
-  const amount = `Data: ${count(rows.rows.length, "row")}`;
-  if (rows.kind === "generation") return amount;
-  const { labels } = rows.task;
-  return `${amount} (${labels.map(({ name }, k) => `${name} ${rows.rows.filter(({ label }) => label === k).length}`).join(", ")})`;
 }

@@ -140,6 +140,27 @@ function keepDigits(_: string, value: unknown, { source }: { readonly source?: s
   return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(source);
 }
 
+/** How often each label stands in a file, by its name, the most frequent first. */
+export type LabelCounts = ReadonlyMap<string, number>;
+
+/**
+ * Reads what labels a file has, where there is no task yet that names them.
+ *
+ * @throws ProblemError with the lines whose label is missing, or neither a string nor a whole number
+ */
+export async function readLabels(data: Data): Promise<LabelCounts> {
+  const columns = columnsOf(data);
+  const name = quote(columns.label);
+  const rows = await readRows(data, [columns.text, columns.label], (row, { textOnly }) => {
+    const [text, label] = [own(row, columns.text), own(row, columns.label)];
+    if (typeof text !== "string") return noText(row, columns, textOnly);
+    if (typeof label === "string" || Number.isInteger(label)) return { label: String(label) };
+    return lacks(row, "label", columns.label, textOnly) ?? `Has no ${name} that is a string or a whole number.`;
+  });
+  const counts = [...Map.groupBy(rows, ({ label }) => label)].map(([label, { length }]) => [label, length] as const);
+  return new Map(counts.sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)));
+}
+
 /**
  * Groups a file's rows by a field: those with one value are one unit of privacy. A number and the string that shows it are the same value.
  * @throws ProblemError as `readTexts`, and with the lines of rows whose field is missing, empty, or neither a string nor a number

@@ -1,0 +1,42 @@
+/** A task and its data as a model reads them, in lines. */
+import type { CheckedText, CheckedWord } from "../shared/operations/check-task.ts";
+import type { TaskRows } from "../shared/operations/texts.ts";
+import { isGeneration, type Task } from "../shared/protocol/task.ts";
+import { tableLines } from "./table.ts";
+import { count } from "./words.ts";
+
+export function taskLine(task: Task): string {
+  const kind = isGeneration(task)
+    ? `answers of at most ${count(task.maxNewTokens, "token")}`
+    : `labels ${task.labels.map(({ name }) => name).join(", ")}`;
+  return `Task ${task.name}: ${kind}; texts of at most ${count(task.maxLength, "token")} with the template`;
+}
+
+export function textLines({ filled, tokens, shortened }: CheckedText, row: number, real: boolean): string[] {
+  return [
+    `${real ? `Row ${row + 1}` : "The template with a sample text"}, ${count(tokens.length, "token")}${shortened ? ", too long: its text will lose its end" : ""}:`,
+    ...filled.split("\n").map((line) => `  | ${line}`),
+    `  tokens: ${tokens.map((token) => JSON.stringify(token)).join(" ")}`,
+  ];
+}
+
+export function wordLines(words: readonly CheckedWord[]): string[] {
+  if (words.length === 0) return [];
+  const rows = words.map(({ label, word, tokens }) => [
+    label,
+    JSON.stringify(word),
+    tokens.map((token) => JSON.stringify(token)).join(" "),
+    tokens.length > 1 ? `counts by the first of ${tokens.length} tokens` : "",
+  ]);
+  return [
+    "Behind it the model is asked for:",
+    ...tableLines([["label", "word", "as tokens"], ...rows]).map((line) => `  ${line}`),
+  ];
+}
+
+export function dataLine(rows: TaskRows): string {
+  const amount = `Data: ${count(rows.rows.length, "row")}`;
+  if (rows.kind === "generation") return amount;
+  const { labels } = rows.task;
+  return `${amount} (${labels.map(({ name }, k) => `${name} ${rows.rows.filter(({ label }) => label === k).length}`).join(", ")})`;
+}

@@ -1,0 +1,74 @@
+import { templateFiller } from "../data/encode.ts";
+import type { LabelCounts } from "../data/jsonl.ts";
+import { ProblemError } from "../protocol/errors.ts";
+import { quote } from "../protocol/json.ts";
+import { type ClassificationTask, parseTask } from "../protocol/task.ts";
+import type { OpenModel } from "./open-model.ts";
+
+/** What somebody says of a task before there is one; the rest is proposed. */
+export interface Wishes {
+  readonly name: string;
+  readonly template?: string | undefined;
+  /** What a label is called behind the template, by its name. */
+  readonly words: ReadonlyMap<string, readonly string[]>;
+}
+
+const MOST_LABELS = 50;
+/** A prompt of the usual size has to fit beside the texts, or one of half the positions in a small model. */
+const PROMPT_ROWS = 100;
+/** Of the texts, the share that isn't shortened, if the model has room. */
+const WHOLE_TEXTS = 0.95;
+const LENGTH_STEP = 16;
+const MOST_TOKENS = 512;
+
+/**
+ * A task for labelled rows: a template, a word a label, and a length that leaves nearly all texts whole.
+ *
+ * @param texts some of the rows'
+ * @throws ProblemError for labels that can't be names, or that are numbers and have no words
+ */
+export async function proposeTask(
+  { name, template: wanted, words }: Wishes,
+  labels: LabelCounts,
+  texts: readonly string[],
+  model: OpenModel,
+): Promise<ClassificationTask> {
+  const names = [...labels.keys()].sort();
+  refuseLabels(names, words);
+  const template = wanted ?? (model.model.kind === "masked" ? "{text}\nLabel: {mask}" : "{text}\nLabel:");
+  const task = {
+    name,
+    template,
+    labels: names.map((label) => ({ name: label, words: words.get(label) ?? [` ${label.toLowerCase()}`] })),
+    init: `Give the label of the text: ${names.join(", ")}.`,
+    maxLength: MOST_TOKENS,
+  };
+  const parsed = parseTask(JSON.stringify(task), "task.json") as ClassificationTask;
+  const filled = await model.tokenizer.encode(texts.map(templateFiller(parsed, model.tokenizer)));
+  const lengths = filled.map(({ length }) => length).sort((a, b) => a - b);
+  const most = lengths[Math.min(lengths.length - 1, Math.floor(WHOLE_TEXTS * lengths.length))]!;
+  const { positions } = model.checkpoint.config;
+  const room = positions - Math.min(PROMPT_ROWS, Math.floor(positions / 2));
+  const maxLength = Math.min(Math.ceil(most / LENGTH_STEP) * LENGTH_STEP, MOST_TOKENS, room);
+  return { ...parsed, maxLength };
+}
+
+function refuseLabels(names: readonly string[], words: ReadonlyMap<string, readonly string[]>): void {
+  const title = "The labels can't be proposed for";
+  if (names.length < 2)
+    throw new ProblemError(title, `All rows have the label ${quote(names[0]!)}: there is nothing to tell apart.`);
+  if (names.length > MOST_LABELS) {
+    const detail = `There are ${names.length} different labels. If they are answers, the task is a generation (softpost task --help); if they are numbers on a scale, put them into classes.`;
+    throw new ProblemError(title, detail);
+  }
+  const unknown = [...words.keys()].find((label) => !names.includes(label));
+  if (unknown !== undefined)
+    throw new ProblemError(title, `No row has the label ${quote(unknown)}; there are ${names.map(quote).join(", ")}.`);
+  const numbers = names.filter((label) => /^[-+\d.]+$/.test(label) && !words.has(label));
+  if (numbers.length === 0) return;
+  const example = numbers.map((label) => `--word ${label}=…`).join(" ");
+  throw new ProblemError(
+    title,
+    `The labels ${numbers.join(", ")} are numbers, which say nothing to a model. Say what they stand for: ${example}`,
+  );
+}
