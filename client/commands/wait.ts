@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import type { Progress } from "../../shared/protocol/transfer.ts";
+import { type Progress, transferSchema } from "../../shared/protocol/transfer.ts";
 import type { TrainingEvent } from "../../shared/training/events.ts";
-import { Api } from "../api/api.ts";
+import { Api, transferPath } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import { follow } from "../api/events.ts";
 import { longRun } from "../long-run.ts";
@@ -21,7 +21,7 @@ async function run(id: string, options: ConnectionOptions, io: Io): Promise<void
   const api = new Api(await connect(options));
   const transfer = await longRun(io, ({ signal, onEvent }) => {
     const show = onEvent && progressEvents(onEvent);
-    return follow(api, id, ({ progress }) => progress && show?.(progress), signal);
+    return follow(api, transferPath(id), transferSchema, ({ progress }) => progress && show?.(progress), signal);
   });
   if (transfer.state !== "succeeded") {
     throw new ProblemError(
@@ -33,7 +33,7 @@ async function run(id: string, options: ConnectionOptions, io: Io): Promise<void
 }
 
 /** Turns a transfer's progress into the events that the progress display understands. */
-function progressEvents(onEvent: (event: TrainingEvent) => void): (progress: Progress) => void {
+export function progressEvents(onEvent: (event: TrainingEvent) => void): (progress: Progress) => void {
   let phase: string | undefined;
   return ({ phase: name, done, total, loss }) => {
     if (name !== phase) onEvent({ kind: "phase", name, total, unit: "steps" });
