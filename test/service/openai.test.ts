@@ -370,6 +370,8 @@ test("no text that was sent, and no answer, is anywhere at the provider afterwar
   const ask = (more: object) => openai.completions.create({ model, prompt: planted, max_tokens: 12, ...more });
   const answered = await ask({ temperature: 2, n: 16, user: canary });
   await openai.post("/classify", { body: { model, input: planted } });
+  writeFileSync(at("planted.jsonl"), JSON.stringify({ text: planted }));
+  await ok("predict", "--remote", "--model", model, "--data", at("planted.jsonl"));
   const wrong = [
     ask({ model: canary }),
     ask({ [canary]: planted }),
