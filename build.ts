@@ -1,6 +1,6 @@
 /**
- * Bundles what is distributed into `dist/`: the command line, the thread that runs ONNX sessions, the program of a batch job, and the
- * Worker that a provider runs.
+ * Bundles what is distributed into `dist/`: the command line, the thread that runs ONNX sessions, the programs of a batch job and of a
+ * serving process, and the Worker that a provider runs.
  */
 import { copyFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
@@ -12,6 +12,7 @@ await build({
     softpost: "client/main.ts",
     "session-worker": "shared/graph/session-worker.ts",
     job: "batch/main.ts",
+    serving: "serving/main.ts",
   },
   outdir: "dist",
   bundle: true,
