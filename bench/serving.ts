@@ -83,7 +83,7 @@ export async function serving(options: ServingOptions, keep: (result: object) =>
     1,
     clients([[0]], (prompt) => decode(prompt, 1)),
   );
-  await many(clients, decode, runs, keep);
+  await many(clients, { classify, decode }, runs, keep);
   for (const count of CURVE) {
     const [classified, decoded] = await inTurn([clients(each(count), classify), clients(each(count), decode)], runs);
     const rate = (times: typeof classified) => spread(times!.map(({ wall }) => (1000 * count) / wall));
@@ -101,7 +101,7 @@ type Clients = (lists: readonly (readonly number[])[], request: (prompt: number)
 /** Many prompts, the k-th used in proportion to 1/k (Zipf 1949), against one. */
 async function many(
   clients: Clients,
-  decode: (prompt: number) => Promise<unknown>,
+  { classify, decode }: Readonly<Record<"classify" | "decode", (prompt: number) => Promise<unknown>>>,
   runs: number,
   keep: (result: object) => void,
 ): Promise<void> {
@@ -118,13 +118,9 @@ async function many(
       }),
     );
   };
-  const lists = (prompt: () => number) => Array.from({ length: CLIENTS }, () => Array.from({ length: 4 }, prompt));
-  const all = clients(
-    Array.from({ length: PROMPTS }, (_, i) => [i]),
-    decode,
-  );
+  const lists = (prompt: () => number) => Array.from({ length: CLIENTS }, () => [prompt(), prompt()]);
   // All of them are ready.
-  await all.run();
+  for (let prompt = 0; prompt < PROMPTS; prompt++) await classify(prompt);
   const [one, other] = await inTurn(
     [
       clients(

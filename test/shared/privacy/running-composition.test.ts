@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { epsilonBounds, type NeighbouringRun } from "../../../shared/privacy/accountant.ts";
 import { gaussianEpsilonBounds } from "../../../shared/privacy/gaussian.ts";
-import type { GaussianRun } from "../../../shared/privacy/run.ts";
 import {
   decodeComposition,
   emptyComposition,
