@@ -34,7 +34,9 @@ export async function fetchPrompt(store: Bucket, key: PromptKey, target: OpenMod
     throw unavailable("It can't be read from the provider's storage; tell the provider.", 500);
   });
   const { digest } = prompt.manifest.model;
-  if (digest !== target.record.digest || prompt.value.shape[1] !== target.checkpoint.config.width) {
+  const { width, positions } = target.checkpoint.config;
+  const [virtualTokens, dimension] = prompt.value.shape as readonly [number, number];
+  if (digest !== target.record.digest || dimension !== width || virtualTokens >= positions) {
     throw unavailable("It was transferred to another model than the one that is served.", 500);
   }
   return prompt;

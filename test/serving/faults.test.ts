@@ -272,9 +272,12 @@ describe("a prompt's file in the bucket", () => {
   test("for another model is refused", async () => {
     await start();
     const wide = { shape: [2, 32], data: new Float32Array(64) };
-    const own = await storePrompt(provider, model, "wide", wide, TASK);
-    const { status, body } = await serving.json("completions", LONG, { prompt: own });
-    expect([status, body.error.message]).toEqual([500, expect.stringContaining("another model")]);
+    const long = { shape: [2048, WIDTH], data: new Float32Array(2048 * WIDTH) };
+    for (const [key, value] of Object.entries({ wide, long })) {
+      const own = await storePrompt(provider, model, key, value, TASK);
+      const { status, body } = await serving.json("completions", LONG, { prompt: own });
+      expect([status, body.error.message]).toEqual([500, expect.stringContaining("another model")]);
+    }
   });
 });
 
