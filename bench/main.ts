@@ -35,7 +35,8 @@ const options = program.parse().opts<Options>();
 mkdirSync(options.models, { recursive: true });
 const wanted = (name: string) => options.only.length === 0 || options.only.some((start) => name.startsWith(start));
 for (const benchmark of BENCHMARKS.filter(({ name }) => wanted(name))) await run(benchmark);
-if (wanted("serving")) await serving(options, keep);
+const { only } = options;
+if (only.length === 0 || only.some((name) => name.startsWith("serving"))) await serving(options, { wanted, keep });
 if (wanted("curves")) await curves(options.models, options.threads, options.runs);
 
 async function run(benchmark: Benchmark): Promise<void> {

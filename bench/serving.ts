@@ -30,8 +30,13 @@ const signal = new AbortController().signal;
 const quiet = { signal, onPrompt: () => {}, onCompletion: () => {} };
 const GREEDY = { temperature: 0, topP: 1, seed: undefined, stop: [], logprobs: undefined };
 
-/** Figures are given to `keep` as they are printed. */
-export async function serving(options: ServingOptions, keep: (result: object) => void): Promise<void> {
+/** Whether a part, by its name, is to be measured, and what takes its figures as they are printed. */
+export interface Asked {
+  wanted(name: string): boolean;
+  keep(result: object): void;
+}
+
+export async function serving(options: ServingOptions, { wanted, keep }: Asked): Promise<void> {
   const { models, threads, runs, peer } = options;
   const target = await randomGpt2(models, LAYERS);
   const events = { onStep: () => {}, onFailure: fail };
@@ -64,6 +69,7 @@ export async function serving(options: ServingOptions, keep: (result: object) =>
   const each = (count: number) => Array.from({ length: count }, (_, i) => [i]);
 
   const against = async (name: string, step: string, B: number, subject: Subject) => {
+    if (!wanted(`serving, ${name}`)) return;
     const args = Object.entries({ L: LAYERS, B, P, T, N: NEW, threads });
     const flags = args.flatMap(([flag, value]) => [`--${flag}`, String(value)]);
     const other = peer === undefined ? undefined : await startPeer(peer.split(" "), [step, models, ...flags]);
@@ -83,8 +89,8 @@ export async function serving(options: ServingOptions, keep: (result: object) =>
     1,
     clients([[0]], (prompt) => decode(prompt, 1)),
   );
-  await many(clients, decode, runs, keep);
-  for (const count of CURVE) {
+  if (wanted("serving, prompts")) await many(clients, { classify, decode }, runs, keep);
+  for (const count of wanted("serving, curve") ? CURVE : []) {
     const [classified, decoded] = await inTurn([clients(each(count), classify), clients(each(count), decode)], runs);
     const rate = (times: typeof classified) => spread(times!.map(({ wall }) => (1000 * count) / wall));
     const rates = { classify: rate(classified), decode: rate(decoded) };
@@ -101,7 +107,7 @@ type Clients = (lists: readonly (readonly number[])[], request: (prompt: number)
 /** Many prompts, the k-th used in proportion to 1/k (Zipf 1949), against one. */
 async function many(
   clients: Clients,
-  decode: (prompt: number) => Promise<unknown>,
+  { classify, decode }: Readonly<Record<"classify" | "decode", (prompt: number) => Promise<unknown>>>,
   runs: number,
   keep: (result: object) => void,
 ): Promise<void> {
@@ -118,13 +124,9 @@ async function many(
       }),
     );
   };
-  const lists = (prompt: () => number) => Array.from({ length: CLIENTS }, () => Array.from({ length: 4 }, prompt));
-  const all = clients(
-    Array.from({ length: PROMPTS }, (_, i) => [i]),
-    decode,
-  );
+  const lists = (prompt: () => number) => Array.from({ length: CLIENTS }, () => [prompt(), prompt()]);
   // All of them are ready.
-  await all.run();
+  for (let prompt = 0; prompt < PROMPTS; prompt++) await classify(prompt);
   const [one, other] = await inTurn(
     [
       clients(

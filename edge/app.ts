@@ -15,6 +15,7 @@ import { addCatalogueRoutes } from "./routes/catalogue.ts";
 import { addInferenceRoutes } from "./routes/inference.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
 import { addModelRoutes } from "./routes/models.ts";
+import { addPredictionRoutes } from "./routes/predictions.ts";
 import { addQuoteRoutes } from "./routes/quotes.ts";
 import { addSubmitRoutes } from "./routes/submit.ts";
 import { addTenantDataRoutes } from "./routes/tenant-data.ts";
@@ -71,6 +72,7 @@ export function createApp(): App {
   addTransferRoutes(app);
   addModelRoutes(app);
   addInferenceRoutes(app);
+  addPredictionRoutes(app);
   addBudgetRoutes(app);
   addUsageRoutes(app);
   addAdminRoutes(app);

@@ -23,6 +23,7 @@ export interface Env {
   readonly AWS_REGION: string;
   readonly BATCH_QUEUE: string;
   readonly BATCH_TRANSFER_DEFINITION: string;
+  readonly BATCH_PREDICT_DEFINITION: string;
   /** The bucket's address where it isn't R2's binding. */
   readonly S3_URL?: string;
   /** Only where Batch isn't AWS's own. */

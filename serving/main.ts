@@ -1,4 +1,8 @@
-/** The program of the serving process: everything that it needs to know is in its environment (environment.ts). */
+/**
+ * The program of the serving process: everything that it needs to know is in its environment (environment.ts). `fetch LINK` only downloads
+ * the target, and makes a link to it, for another server.
+ */
+import { rename, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { Bucket } from "../batch/storage/bucket.ts";
 import { useProxies } from "../shared/data/proxy.ts";
@@ -6,7 +10,7 @@ import { ProblemError } from "../shared/protocol/errors.ts";
 import { MaskedBackend } from "./engine/masked-backend.ts";
 import { OwnBackend } from "./engine/own-backend.ts";
 import { readEnvironment } from "./environment.ts";
-import { log, whereOf } from "./log.ts";
+import { log, logLevel, whereOf } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { fetchPrompt, type PromptKey } from "./prompts/served-prompt.ts";
 import { type Parts, type RunningServer, startServer } from "./server.ts";
@@ -16,13 +20,15 @@ import { VllmBackend } from "./vllm/vllm-backend.ts";
 
 /** How often a process looks whether its parent lives; in a container there is none. */
 const PARENT_MS = 1000;
+const LEVEL_MS = 20_000;
 /** How long those who wait have to be told that the engine failed. */
 const LAST_ANSWERS_MS = 100;
 
-async function main(): Promise<void> {
+async function main([command, link]: readonly string[]): Promise<void> {
   const environment = readEnvironment(process.env);
   const store = new Bucket(environment.bucket);
   const target = await openTarget(store, environment);
+  if (command === "fetch") return linkTo(target.folder, link!);
   const metrics = new Metrics();
   const outbox = new Outbox({
     path: join(environment.SERVING_STATE, "usage.jsonl"),
@@ -37,6 +43,10 @@ async function main(): Promise<void> {
     fetchPrompt: (key: PromptKey) => fetchPrompt(store, key, target),
   };
   const server = await startWithBackend(parts);
+  // On ECS, which says so, the number of tasks follows this.
+  if (process.env.AWS_EXECUTION_ENV) {
+    setInterval(() => logLevel(target.record.id, metrics.requestCount), LEVEL_MS).unref();
+  }
   log("listening", { url: server.url, target: target.record.id });
   let isStopping = false;
   const stop = async () => {
@@ -50,6 +60,13 @@ async function main(): Promise<void> {
   process.on("SIGINT", stop);
   const parent = process.ppid;
   setInterval(() => process.ppid !== parent && stop(), PARENT_MS).unref();
+}
+
+/** Makes a link to a folder, in place of another one. */
+async function linkTo(folder: string, link: string): Promise<void> {
+  const own = `${link}.${process.pid}`;
+  await symlink(folder, own);
+  await rename(own, link);
 }
 
 async function startWithBackend(parts: Omit<Parts<never>, "backend">): Promise<RunningServer> {
@@ -78,7 +95,7 @@ async function startWithBackend(parts: Omit<Parts<never>, "backend">): Promise<R
 }
 
 await useProxies();
-await main().catch((error: unknown) => {
+await main(process.argv.slice(2)).catch((error: unknown) => {
   if (!(error instanceof ProblemError)) throw error;
   log("not started", { problem: error.message, faults: error.faults.map((f) => `${f.at}: ${f.message}`).join(" ") });
   process.exitCode = 2;

@@ -67,6 +67,11 @@ export class Metrics {
     this.#stepRows.observe(rows);
   }
 
+  /** Requests that run or wait. */
+  get requestCount(): number {
+    return this.#levels?.().requests ?? 0;
+  }
+
   /** Prometheus's text format. */
   text(): Promise<string> {
     return this.#registry.metrics();

@@ -19,6 +19,8 @@ import type { Outbox } from "./usage/outbox.ts";
 
 /** How long a client may take for what is already written. */
 const LAST_BYTES_MS = 2000;
+/** Longer than the Worker keeps a connection that it doesn't use: who closes it first must not be who is about to be asked. */
+const KEEP_ALIVE_MS = 120_000;
 
 /** What a server is made of. */
 export interface Parts<P> {
@@ -95,6 +97,7 @@ async function closeServer(server: Server): Promise<void> {
 function listen<P>(service: Service<P>, { HOST: hostname, PORT: port }: Environment): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = serve({ fetch: createApp(service).fetch, hostname, port }, () => resolve(server)) as Server;
+    server.keepAliveTimeout = KEEP_ALIVE_MS;
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const detail = `${hostname}:${port} can't be listened on (${cause.code}).`;
       reject(new ProblemError("The serving process can't start", detail, { cause }));

@@ -18,16 +18,20 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     (name) => `shared/${name}`,
   ),
   edge: ["shared/protocol", "shared/prompt", "shared/privacy"],
+  // The bucket's door and the models behind it are the jobs'.
+  serving: ["protocol", "prompt", "data", "graph", "models", "training", "operations"]
+    .map((name) => `shared/${name}`)
+    .concat("batch/storage"),
 };
 
 /** These run in workerd: no Node module, and only packages that don't need one. */
 const PURE = ["shared/protocol", "shared/prompt", "shared/privacy"];
 const PURE_PACKAGES = ["zod", "fft.js"];
 
-/** `shared/graph` for `shared/graph/operators/matrix.ts`, `edge` for `edge/routes/x.ts`. */
+/** `shared/graph` for `shared/graph/operators/matrix.ts`, `batch/storage` for `batch/storage/x.ts`, `edge` for `edge/routes/x.ts`. */
 function folderOf(path: string): string {
   const parts = path.split("/");
-  return parts.slice(0, parts[0] === "shared" ? 2 : 1).join("/");
+  return parts.slice(0, parts[0] === "shared" || path.startsWith("batch/storage/") ? 2 : 1).join("/");
 }
 
 function importsOf(path: string): string[] {

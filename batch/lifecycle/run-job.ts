@@ -26,7 +26,8 @@ export async function runOne(spec: Spec, start: Start, lease?: Lease): Promise<O
   const { kind, job } = spec;
   const log = jobLog({ kind, job, runner: start.id });
   const signal = lease ? AbortSignal.any([start.signal, lease.lost]) : start.signal;
-  const target = spec.kind === "transfer" ? reportTarget(spec.report, start.edge) : undefined;
+  const report = spec.kind === "distill" ? undefined : spec.report;
+  const target = report && reportTarget(report, start.edge);
   const reporter = new Reporter(target, lease?.epoch ?? 1, start.id, start.deviceName);
   const end = async (outcome: Outcome, problem?: string, deviceSeconds?: number) => {
     log(outcome, { problem, deviceSeconds });

@@ -1,33 +1,42 @@
+import type { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { eventData } from "../../shared/protocol/event-stream.ts";
-import { type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
-import { type Api, transferPath } from "./api.ts";
+import type { Api } from "./api.ts";
 
 /** After a lost connection; a provider that restarts takes about a second. */
 const RECONNECT_MS = 1000;
 /** Reconnections in a row that brought nothing: then something is really wrong. */
 const MAX_RECONNECTS = 60;
 
+/** What is followed: its version grows, and at its end it has a cost. */
+interface Followed {
+  readonly version: number;
+  readonly cost: unknown;
+}
+
 /**
- * Follows a transfer until it has finished, over lost connections too.
+ * Follows a transfer or predictions until they have finished, over lost connections too.
  *
+ * @param path of it in the API
  * @param onChange called at every change
- * @returns the finished transfer
+ * @returns it, finished
  */
-export async function follow(
+export async function follow<T extends Followed>(
   api: Api,
-  id: string,
-  onChange: (transfer: Transfer) => void,
+  path: string,
+  schema: z.ZodType<T>,
+  onChange: (now: T) => void,
   signal?: AbortSignal,
-): Promise<Transfer> {
-  let last: Transfer | undefined;
+): Promise<T> {
+  let last: T | undefined;
   for (let fruitless = 0; ; fruitless++) {
     try {
-      for await (const transfer of connection(api, id, last?.version, signal)) {
+      for await (const data of connection(api, path, last?.version, signal)) {
+        const now = schema.parse(JSON.parse(data));
         fruitless = 0;
-        last = transfer;
-        onChange(transfer);
-        if (transfer.cost !== null) return transfer;
+        last = now;
+        onChange(now);
+        if (now.cost !== null) return now;
       }
     } catch (error) {
       if (signal?.aborted || fruitless === MAX_RECONNECTS || !passes(error)) throw error;
@@ -36,11 +45,11 @@ export async function follow(
   }
 }
 
-async function* connection(api: Api, id: string, version: number | undefined, signal: AbortSignal | undefined) {
+async function* connection(api: Api, path: string, version: number | undefined, signal: AbortSignal | undefined) {
   const headers = version === undefined ? {} : { "last-event-id": String(version) };
   const init = { headers, ...(signal && { signal }) };
-  const response = await api.request(`${transferPath(id)}/events`, init);
-  for await (const data of eventData(response.body!)) yield transferSchema.parse(JSON.parse(data));
+  const response = await api.request(`${path}/events`, init);
+  yield* eventData(response.body!);
 }
 
 /** Whether trying again may help: the connection broke, or the provider is down for a moment. */

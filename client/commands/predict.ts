@@ -1,16 +1,21 @@
 import type { Command } from "commander";
 import { predictRows } from "../../shared/operations/predict.ts";
 import { encodedTextRows } from "../../shared/operations/texts.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { type ConnectionOptions, withConnection } from "../api/connection.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { loadModel, loadPromptAndTask } from "../inputs.ts";
 import { engineRun, nothingWritten } from "../long-run.ts";
 import type { Io } from "../output.ts";
+import { predictRemotely } from "../predict-remotely.ts";
+import { printPredictions } from "../print-predictions.ts";
 
-interface Options extends ColumnOptions {
+interface Options extends ColumnOptions, ConnectionOptions {
   model: string;
-  prompt: string;
+  prompt?: string;
   data: string;
   task?: string;
+  remote?: boolean;
 }
 
 const NOTES = `
@@ -23,35 +28,36 @@ Next: softpost export --format vllm (the same texts as requests to another serve
 
 /** `softpost predict`: labels or answers for new texts. */
 export function registerPredict(program: Command, io: Io): void {
-  const command = program
-    .command("predict")
+  const command = withConnection(program.command("predict"))
     .description("print, of every text, label and class probabilities, or the answer, as a line of JSON")
-    .requiredOption("--model <dir>", "model folder, or hub id such as org/name or org/name@revision")
-    .requiredOption("--prompt <dir>", "soft prompt to put before every text")
+    .requiredOption("--model <name>", "model folder, or hub id such as org/name or org/name@revision")
+    .option("--prompt <dir>", "soft prompt to put before every text")
     .requiredOption("--data <file>", `rows of {"text"} (${ROW_FORMATS})`)
     .option("--task <file>", "task.json (default: the task in the prompt's manifest)")
+    .option(
+      "--remote",
+      "let a job of the provider's do it, which sees the texts; --model is then TARGET:TRANSFER_ID or an alias",
+    )
     .addHelpText("after", NOTES)
     .action((options: Options) => run(options, io));
   withColumns(command, ["text"]);
 }
 
 async function run(options: Options, io: Io): Promise<void> {
+  const { remote, prompt: folder } = options;
+  const { data } = await dataFile(options.data, options);
+  if ((remote === true) === (folder !== undefined)) {
+    throw new ProblemError(
+      "The prompt is not known",
+      "Name a folder with --prompt, or a prompt at the provider with --remote.",
+    );
+  }
+  if (folder === undefined) return predictRemotely({ ...options, data }, io);
   const model = await loadModel(options.model, io);
-  const { prompt, task } = await loadPromptAndTask(options, model, io);
-  const { texts, fields } = await encodedTextRows(
-    (await dataFile(options.data, options)).data,
-    task,
-    model,
-    io.message,
-  );
+  const { prompt, task } = await loadPromptAndTask({ ...options, prompt: folder }, model, io);
+  const { texts, fields } = await encodedTextRows(data, task, model, io.message);
   const rows = await engineRun(io, nothingWritten, (engine, watch) =>
     predictRows({ model, task, prompt: prompt.value }, texts, engine, watch),
   );
-  const taken = Object.keys(rows[0]!).filter((name) => fields.some((own) => Object.hasOwn(own, name)));
-  if (taken.length > 0) {
-    io.message(
-      `The rows have fields of their own called ${taken.join(", ")}: what is printed there is the prediction.`,
-    );
-  }
-  for (const [i, row] of rows.entries()) io.row(JSON.stringify({ ...fields[i], ...row }));
+  printPredictions(rows, fields, io);
 }

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import type { Progress, Transfer } from "../../shared/protocol/transfer.ts";
+import { type Progress, type State, transferSchema } from "../../shared/protocol/transfer.ts";
 import type { TrainingEvent } from "../../shared/training/events.ts";
-import { Api } from "../api/api.ts";
+import { Api, transferPath } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import { follow } from "../api/events.ts";
 import { describeTransfer } from "../describe-transfer.ts";
@@ -33,7 +33,7 @@ async function run(id: string, options: ConnectionOptions, io: Io): Promise<void
     () => `Stopped watching; the transfer goes on. To watch again: softpost wait ${id}`,
     ({ signal, onEvent }) => {
       const show = onEvent && progressEvents(onEvent);
-      return follow(api, id, (change) => show?.(change), signal);
+      return follow(api, transferPath(id), transferSchema, (change) => show?.(change), signal);
     },
   );
   if (transfer.state !== "succeeded") {
@@ -45,8 +45,14 @@ async function run(id: string, options: ConnectionOptions, io: Io): Promise<void
   io.result(transfer, describeTransfer(transfer).join("\n"));
 }
 
-/** Turns a transfer's progress into the events that the progress display understands. */
-function progressEvents(onEvent: (event: TrainingEvent) => void): (transfer: Transfer) => void {
+/** What of a job's progress is shown. */
+interface Shown {
+  readonly progress: Progress | null;
+  readonly state: State;
+}
+
+/** Turns a job's progress into the events that the progress display understands. */
+export function progressEvents(onEvent: (event: TrainingEvent) => void): (job: Shown) => void {
   let last: Progress | undefined;
   // Reports come now and then: a phase that another one follows has come to its end since the last one.
   const finish = () => last && onEvent({ kind: "progress", done: last.total });

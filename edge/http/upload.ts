@@ -16,8 +16,8 @@ const TITLE = "The upload is not valid";
 
 /** How long a body may take to arrive: 4 MB at 70 kB/s. */
 const MAX_BODY_MS = 60_000;
-/** How long nothing may come of it: more than a machine that has much else to do keeps a body waiting. */
-const MAX_PAUSE_MS = 30_000;
+/** How long nothing may come of a body: more than a machine that has much else to do keeps a body waiting. */
+export const MAX_PAUSE_MS = 30_000;
 
 /**
  * Refuses a longer or slower body while it arrives, whatever length was declared. What it leaves unread can be drained (`drainBody`), which is
@@ -65,7 +65,8 @@ async function readAtMost(stream: ReadableStream<Uint8Array>, limit: number): Pr
   return bytes;
 }
 
-async function readInTime(reader: ReadableStreamDefaultReader<Uint8Array>, milliseconds: number) {
+/** @throws ProblemError 408 if nothing comes for so long, 400 if the body breaks off */
+export async function readInTime(reader: ReadableStreamDefaultReader<Uint8Array>, milliseconds: number) {
   let late = false;
   const timer = setTimeout(() => {
     late = true;

@@ -29,12 +29,12 @@ export class PromptList {
 
   /** Newest first. */
   list(limit: number): TransferredPrompt[] {
-    const query = `SELECT ${COLUMNS} FROM transfers WHERE state = 'succeeded' ORDER BY created DESC, id DESC LIMIT ?`;
+    const query = `SELECT ${COLUMNS} FROM transfers WHERE state = 'succeeded' AND kind = 'transfer' ORDER BY created DESC, id DESC LIMIT ?`;
     return this.sql.exec<PromptRow>(query, limit).toArray().map(toPrompt);
   }
 
   find(transfer: string): TransferredPrompt | undefined {
-    const query = `SELECT ${COLUMNS} FROM transfers WHERE id = ? AND state = 'succeeded'`;
+    const query = `SELECT ${COLUMNS} FROM transfers WHERE id = ? AND state = 'succeeded' AND kind = 'transfer'`;
     return this.sql.exec<PromptRow>(query, transfer).toArray().map(toPrompt)[0];
   }
 

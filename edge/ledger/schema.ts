@@ -76,6 +76,8 @@ export const ADDED_COLUMNS = {
   advice: "TEXT NOT NULL DEFAULT '[]'",
   device: "TEXT",
   folder: "TEXT NOT NULL DEFAULT ''",
+  kind: "TEXT NOT NULL DEFAULT 'transfer'",
+  model: "TEXT NOT NULL DEFAULT ''",
 } as const;
 
 /** A row of `transfers`. */
@@ -115,4 +117,8 @@ export type Row = {
   advice: string;
   device: string | null;
   folder: string;
+  /** `transfer`, or `predict`. */
+  kind: string;
+  /** What predictions are made with. */
+  model: string;
 };

@@ -6,6 +6,9 @@ import { ADDED_COLUMNS, EXPORTED, type ExportedTable, type Row, SCHEMA } from ".
 
 const DAY = 86_400_000;
 
+/** What a row of `transfers` is: both are jobs that are reserved, followed, cancelled and settled in the same way. */
+export type JobKind = "transfer" | "predict";
+
 /** A submission that wants to be reserved. */
 export interface Submission {
   readonly id: string;
@@ -24,6 +27,20 @@ export interface Submission {
   readonly promptDigest: string;
   readonly privacy: PrivacyRecord | null;
   readonly options: TransferOptions;
+}
+
+/** Predictions that want to be reserved. */
+export interface PredictionSubmission {
+  readonly id: string;
+  readonly model: string;
+  readonly target: string;
+  readonly targetDigest: string;
+  readonly promptDigest: string;
+  readonly work: number;
+  readonly ask: Ask;
+  readonly price: number;
+  readonly rate: Rate;
+  readonly estimatedSeconds: number;
 }
 
 export type Release = Released & { readonly promptDigest: string };
@@ -167,11 +184,12 @@ export class Store {
   }
 
   /** Newest first; `last` is the one that ended the last page. */
-  list(limit: number, last?: Row): Row[] {
+  list(kind: JobKind, limit: number, last?: Row): Row[] {
     const [created, id] = last ? [last.created, last.id] : [Number.MAX_SAFE_INTEGER, ""];
     return this.sql
       .exec<Row>(
-        "SELECT * FROM transfers WHERE (created, id) < (?, ?) ORDER BY created DESC, id DESC LIMIT ?",
+        "SELECT * FROM transfers WHERE kind = ? AND (created, id) < (?, ?) ORDER BY created DESC, id DESC LIMIT ?",
+        kind,
         created,
         id,
         limit,
@@ -199,6 +217,20 @@ export class Store {
       "INSERT OR IGNORE INTO releases VALUES (?, ?, ?, ?)",
       ...[options.dataset, submission.promptDigest, JSON.stringify(submission.privacy), now],
     );
+    return this.find(id)!;
+  }
+
+  reservePrediction(submission: PredictionSubmission, now: number): Row {
+    const { id, ask, model } = submission;
+    this.sql.exec(
+      `INSERT INTO transfers (id, idempotency_key, fingerprint, state, version, created, updated, leased_until, student,
+         target_digest, work, virtual_tokens, prompt_digest, options, price, reserved_micros, reserved_seconds, rate, estimated_seconds, kind, model)
+       VALUES (?, ?, '', 'accepted', 1, ?, ?, 0, ?, ?, ?, 0, ?, '{}', ?, ?, ?, ?, ?, 'predict', ?)`,
+      ...[id, `predict ${id}`, now, now, submission.target, submission.targetDigest, submission.work],
+      ...[submission.promptDigest, submission.price, ask.micros, ask.deviceSeconds],
+      ...[JSON.stringify(submission.rate), submission.estimatedSeconds, model],
+    );
+    this.enter(now, id, "reserve", ask, "Predictions");
     return this.find(id)!;
   }
 

@@ -1,6 +1,7 @@
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import type { JobEvent, ResultFacts } from "../../shared/protocol/job.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
+import type { Prediction } from "../../shared/protocol/prediction.ts";
 import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
@@ -8,8 +9,8 @@ import { InferenceLedger, type LedgerEnv } from "./inference.ts";
 import { KeyRing } from "./keys.ts";
 import { composedEpsilon, composedUnit } from "./privacy.ts";
 import type { ExportedTable, Row } from "./schema.ts";
-import type { Release, Submission } from "./store.ts";
-import { addLoss, toTransfer } from "./view.ts";
+import type { JobKind, PredictionSubmission, Release, Submission } from "./store.ts";
+import { addLoss, toPrediction, toTransfer } from "./view.ts";
 
 /** Longer than the dispatch of a job can take with all its retries (`dispatch.ts`), so that two never submit one job. */
 export const LEASE_MS = 60_000;
@@ -21,9 +22,14 @@ export type Reserved =
 
 /** An unfinished transfer as dispatch and reconciliation need it. */
 export interface Open {
+  readonly kind: JobKind;
   readonly transfer: Transfer;
   readonly batchJob: string | null;
 }
+
+export type ReservedPrediction =
+  | { readonly kind: "new"; readonly transfer: Transfer; readonly prediction: Prediction }
+  | { readonly kind: "refused"; readonly refusals: Refusal[] };
 
 /** How a transfer ended. */
 export interface End extends Partial<ResultFacts> {
@@ -155,21 +161,44 @@ export class Tenant extends InferenceLedger {
     });
   }
 
+  /** The same for predictions, which release no prompt. */
+  reservePrediction(submission: PredictionSubmission): ReservedPrediction {
+    return this.ctx.storage.transactionSync(() => {
+      const now = Date.now();
+      const limits = { ...this.store.account().limits, privacy: null };
+      const found = refusals(limits, this.usage(now), submission.ask, () => 0);
+      if (found.length > 0) return { kind: "refused", refusals: found };
+      const row = this.store.reservePrediction(submission, now);
+      this.store.lease(row.id, now, now + LEASE_MS);
+      return { kind: "new", transfer: toTransfer(row), prediction: toPrediction(row) };
+    });
+  }
+
+  prediction(id: string): Prediction | null {
+    const row = this.store.find(id);
+    return row?.kind === "predict" ? toPrediction(row) : null;
+  }
+
+  /** Newest first. */
+  predictions(limit: number): Prediction[] {
+    return this.store.list("predict", limit).map(toPrediction);
+  }
+
   get(id: string): Open | null {
     const row = this.store.find(id);
-    return row ? { transfer: toTransfer(row), batchJob: row.batch_job } : null;
+    return row ? toOpen(row) : null;
   }
 
   /** Newest first; null if there is no transfer `before`, which ended the last page. */
   list(limit: number, before?: string): Transfer[] | null {
     const last = before === undefined ? undefined : this.store.find(before);
-    if (before !== undefined && !last) return null;
-    return this.store.list(limit, last).map(toTransfer);
+    if (before !== undefined && last?.kind !== "transfer") return null;
+    return this.store.list("transfer", limit, last).map(toTransfer);
   }
 
   unfinished(): Open[] {
     if (!this.store.exists()) return [];
-    return this.store.unfinished().map((row) => ({ transfer: toTransfer(row), batchJob: row.batch_job }));
+    return this.store.unfinished().map(toOpen);
   }
 
   /** Whether the caller may now work on the transfer's job, alone for `LEASE_MS`. */
@@ -252,9 +281,9 @@ export class Tenant extends InferenceLedger {
   }
 
   /** Work and target of a transfer, for the cost model. */
-  work(id: string): { targetDigest: string; work: number } | null {
+  work(id: string): { kind: JobKind; targetDigest: string; work: number } | null {
     const row = this.store.find(id);
-    return row ? { targetDigest: row.target_digest, work: row.work } : null;
+    return row ? { kind: row.kind as JobKind, targetDigest: row.target_digest, work: row.work } : null;
   }
 
   /** The transfer as soon as its version is above `version`, or as it is after `timeout` milliseconds. */
@@ -340,6 +369,10 @@ export class Tenant extends InferenceLedger {
   private wake(): void {
     for (const done of [...this.waiting]) done();
   }
+}
+
+function toOpen(row: Row): Open {
+  return { kind: row.kind as JobKind, transfer: toTransfer(row), batchJob: row.batch_job };
 }
 
 function withLoss(losses: string, step: number, loss: number): string {

@@ -1,3 +1,4 @@
+import type { Prediction } from "../../shared/protocol/prediction.ts";
 import type { State, Transfer } from "../../shared/protocol/transfer.ts";
 import type { Row } from "./schema.ts";
 
@@ -29,6 +30,14 @@ export function toTransfer(row: Row): Transfer {
     problem: row.problem,
     files: JSON.parse(row.files),
   };
+}
+
+/** The same of predictions. */
+export function toPrediction(row: Row): Prediction {
+  const { id, state, version, created, updated, progress, rate, device, ...rest } = toTransfer(row);
+  const { estimatedSeconds, reserved, cost, actualSeconds, problem, files } = rest;
+  const costs = { estimatedSeconds, reserved, cost, actualSeconds };
+  return { id, model: row.model, state, version, created, updated, progress, rate, device, ...costs, problem, files };
 }
 
 /** The losses with one more; every second one is dropped when there are too many. Steps that a resumed job repeats are kept once. */

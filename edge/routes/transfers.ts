@@ -1,5 +1,4 @@
 import { createRoute } from "@hono/zod-openapi";
-import { streamSSE } from "hono/streaming";
 import { z } from "zod";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { nameSchema } from "../../shared/protocol/catalogue.ts";
@@ -8,14 +7,14 @@ import { ID_PATTERN, jobId } from "../../shared/protocol/ids.ts";
 import { transferSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";
+import { HEARTBEAT_MS, sendChanges } from "../http/send-changes.ts";
 import { sendObject } from "../http/send-object.ts";
 import { isFinal } from "../ledger/decide.ts";
-import { cancel } from "../transfers/dispatch.ts";
+import type { Open } from "../ledger/tenant.ts";
+import { requestCancel } from "../transfers/dispatch.ts";
 import { file, fileHeaders, json, problems, secured } from "./route.ts";
 
 const PAGE = 100;
-/** Proxies close connections that are silent for 30 to 100 seconds. */
-const HEARTBEAT_MS = 15_000;
 
 const idSchema = z.string().regex(ID_PATTERN, "Is no transfer's id.");
 const params = z.object({ id: idSchema });
@@ -124,33 +123,18 @@ export function addTransferRoutes(app: App): void {
   app.openapi(getEvents, async (c) => {
     const { id } = c.req.valid("param");
     const ledger = ledgerOf(c.env, c.get("tenant"));
-    let version = c.req.valid("header")["last-event-id"] ?? 0;
+    const version = c.req.valid("header")["last-event-id"] ?? 0;
     const { transfer } = found(await ledger.get(id));
     // The event stream's way to say that there is nothing to come back for.
     if (isFinal(transfer.state) && transfer.version <= version) return c.body(null, 204);
-    return streamSSE(c, async (stream) => {
-      while (!stream.aborted) {
-        const transfer = found(await ledger.next(id, version, HEARTBEAT_MS));
-        if (transfer.version > version) {
-          await stream.writeSSE({ event: "transfer", id: String(transfer.version), data: JSON.stringify(transfer) });
-        } else {
-          await stream.write(": still here\n\n");
-        }
-        if (isFinal(transfer.state)) return;
-        version = transfer.version;
-      }
-    });
+    return sendChanges(c, "transfer", version, async (after) => (await ledger.next(id, after, HEARTBEAT_MS))!);
   });
 
   app.openapi(deleteTransfer, async (c) => {
     const { id } = c.req.valid("param");
     const tenant = c.get("tenant");
-    const ledger = ledgerOf(c.env, tenant);
-    const transfer = found(await ledger.cancelling(id));
-    const { batchJob } = found(await ledger.get(id));
-    // Before it has a job, whoever is dispatching it at this moment sees the mark and stops it.
-    const mine = !isFinal(transfer.state) && (batchJob !== null || (await ledger.lease(id)));
-    return c.json(mine ? await cancel(c.env, tenant, transfer, batchJob) : transfer, 202);
+    found(await ledgerOf(c.env, tenant).get(id));
+    return c.json(await requestCancel(c.env, tenant, id), 202);
   });
 
   app.openapi(getPromptFile, async (c) => {
@@ -170,7 +154,7 @@ export function addTransferRoutes(app: App): void {
 }
 
 /** @throws ProblemError (404) */
-function found<T>(value: T | null): T {
-  if (value === null) throw new ProblemError("Not found", "There is no such transfer.", { status: 404 });
-  return value;
+function found(open: Open | null): Open {
+  if (open?.kind !== "transfer") throw new ProblemError("Not found", "There is no such transfer.", { status: 404 });
+  return open;
 }

@@ -7,7 +7,7 @@ export interface StoredObject {
   json(): Promise<unknown>;
 }
 
-/** What the Worker needs of its bucket: R2's binding is one, and so is `S3Store`. */
+/** What the Worker needs of its bucket: R2's binding is one by way of `TimedStore`, and so is `S3Store`. */
 export interface PromptStore {
   /** Null if it isn't there. */
   get(key: string, options?: { range?: { offset: number; length: number } }): Promise<StoredObject | null>;
@@ -18,10 +18,21 @@ export interface PromptStore {
     value: string | Uint8Array,
     options?: { onlyIf?: { etagMatches: string } | { etagDoesNotMatch: string } },
   ): Promise<unknown>;
+  /** Writes what comes, in place of what is there. @param body the readable side of a FixedLengthStream: the length must be known */
+  putStream(key: string, body: ReadableStream): Promise<unknown>;
   delete(key: string): Promise<void>;
   /** Keys that start with `prefix`, in order, as many as one page has. */
   list(options: {
     prefix: string;
     cursor?: string;
   }): Promise<{ objects: { key: string }[] } & ({ truncated: false } | { truncated: true; cursor: string })>;
+}
+
+/** R2's binding, as far as it is used: its one `put` takes streams too. */
+export interface Binding extends Omit<PromptStore, "put" | "putStream"> {
+  put(
+    key: string,
+    value: string | Uint8Array | ReadableStream,
+    options?: Parameters<PromptStore["put"]>[2],
+  ): Promise<unknown>;
 }

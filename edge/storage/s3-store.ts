@@ -1,5 +1,6 @@
 import { AwsClient } from "aws4fetch";
 import type { PromptStore, StoredObject } from "./prompt-store.ts";
+import { STREAM_MS } from "./timed-store.ts";
 
 /** S3 answers within a second; a passing fault is tried again. */
 const RETRIES = 2;
@@ -52,6 +53,14 @@ export class S3Store implements PromptStore {
     const body = typeof value === "string" ? value : new Uint8Array(value);
     const response = await this.send("PUT", key, { headers, body });
     return response.ok ? { etag: etagOf(response) } : null;
+  }
+
+  async putStream(key: string, body: ReadableStream): Promise<unknown> {
+    // Signed without its digest, and tried once: it can't be read twice.
+    const init = { method: "PUT", body, signal: AbortSignal.timeout(STREAM_MS) };
+    const response = await fetch(await this.client.sign(`${this.url}/${key}`, init));
+    if (!response.ok) throw new Error(`S3 answered ${response.status} to PUT`);
+    return { etag: etagOf(response) };
   }
 
   async delete(key: string): Promise<void> {

@@ -1,14 +1,16 @@
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import type { PromptStore } from "./prompt-store.ts";
+import type { Binding, PromptStore } from "./prompt-store.ts";
 
 /** A bucket answers within a second; on one machine whose disk is full a write isn't answered at all. */
 const ANSWER_MS = 30_000;
+/** A large file comes as fast as the client sends it. */
+export const STREAM_MS = 900_000;
 
 /** A bucket none of whose answers is waited for without end. Each is a ProblemError (503) after a while. */
 export class TimedStore implements PromptStore {
-  private readonly store: PromptStore;
+  private readonly store: Binding;
 
-  constructor(store: PromptStore) {
+  constructor(store: Binding) {
     this.store = store;
   }
 
@@ -24,6 +26,10 @@ export class TimedStore implements PromptStore {
     return inTime(this.store.put(key, value, options));
   }
 
+  putStream(key: string, body: ReadableStream): Promise<unknown> {
+    return inTime(this.store.put(key, body), STREAM_MS);
+  }
+
   delete(key: string): Promise<void> {
     return inTime(this.store.delete(key));
   }
@@ -33,10 +39,10 @@ export class TimedStore implements PromptStore {
   }
 }
 
-async function inTime<T>(answer: Promise<T>): Promise<T> {
+async function inTime<T>(answer: Promise<T>, limit = ANSWER_MS): Promise<T> {
   const late = Promise.withResolvers<never>();
   const problem = new ProblemError("The storage can't be reached", "Try again in a moment.", { status: 503 });
-  const timer = setTimeout(() => late.reject(problem), ANSWER_MS);
+  const timer = setTimeout(() => late.reject(problem), limit);
   try {
     return await Promise.race([answer, late.promise]);
   } finally {

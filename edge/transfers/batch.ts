@@ -11,6 +11,7 @@ import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { SHIFT_SECONDS } from "../../shared/protocol/job.ts";
 import type { Env } from "../env.ts";
+import type { JobKind } from "../ledger/store.ts";
 
 /** Batch answers within a second; who waits longer is better served by another try. */
 const REQUEST_MS = 2500;
@@ -46,7 +47,7 @@ function clientOf(env: Env): BatchClient {
  * @returns Batch's id of the job
  * @throws ProblemError (502) if Batch refuses it, (503) if it can't be reached
  */
-export function submitJob(env: Env, job: string, reservedSeconds: number): Promise<string> {
+export function submitJob(env: Env, job: string, kind: JobKind, reservedSeconds: number): Promise<string> {
   const client = clientOf(env);
   return retry(async () => {
     const earlier = await findJob(env, job, client);
@@ -54,7 +55,7 @@ export function submitJob(env: Env, job: string, reservedSeconds: number): Promi
     const command = new SubmitJobCommand({
       jobName: job,
       jobQueue: env.BATCH_QUEUE,
-      jobDefinition: env.BATCH_TRANSFER_DEFINITION,
+      jobDefinition: kind === "transfer" ? env.BATCH_TRANSFER_DEFINITION : env.BATCH_PREDICT_DEFINITION,
       parameters: { spec: bucket.job(job) + jobFiles.spec },
       timeout: {
         attemptDurationSeconds: SHIFT_SECONDS + Math.max(MIN_TIMEOUT_SECONDS, TIMEOUT_FACTOR * reservedSeconds),

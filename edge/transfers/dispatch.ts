@@ -6,6 +6,7 @@ import type { Transfer } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import { ledgerOf } from "../http/auth.ts";
 import { logEvent } from "../http/log.ts";
+import { isFinal } from "../ledger/decide.ts";
 import { readObject } from "../storage/read-object.ts";
 import { cancelJob, findJob, submitJob, terminateJob } from "./batch.ts";
 import { learnSpeed } from "./speed.ts";
@@ -17,8 +18,10 @@ import { learnSpeed } from "./speed.ts";
 export async function dispatch(env: Env, tenant: string, transfer: Transfer): Promise<Transfer> {
   const ledger = ledgerOf(env, tenant);
   try {
-    await announce(env, tenant, transfer.id);
-    const batchJob = await submitJob(env, jobId(tenant, transfer.id), transfer.reserved.deviceSeconds);
+    const { kind } = (await ledger.work(transfer.id))!;
+    // Only transfers are done in turn with others of their target.
+    if (kind === "transfer") await announce(env, tenant, transfer.id);
+    const batchJob = await submitJob(env, jobId(tenant, transfer.id), kind, transfer.reserved.deviceSeconds);
     const submitted = (await ledger.submitted(transfer.id, batchJob)) ?? transfer;
     return submitted.state === "cancelling" ? await cancel(env, tenant, submitted, batchJob) : submitted;
   } catch (error) {
@@ -50,7 +53,18 @@ export async function cancel(env: Env, tenant: string, transfer: Transfer, batch
     return transfer;
   }
   logEvent("cancelled", { tenant, transfer: transfer.id });
-  return (await ledger.finish(transfer.id, "cancelled", {})) ?? transfer;
+  const cancelled = await ledger.finish(transfer.id, "cancelled", {});
+  await removeTexts(env, tenant, transfer.id);
+  return cancelled ?? transfer;
+}
+
+/** What a client asks for: whoever is dispatching the job at this moment sees the mark, and stops it. */
+export async function requestCancel(env: Env, tenant: string, id: string): Promise<Transfer> {
+  const ledger = ledgerOf(env, tenant);
+  const marked = (await ledger.cancelling(id))!;
+  const { batchJob } = (await ledger.get(id))!;
+  const mine = !isFinal(marked.state) && (batchJob !== null || (await ledger.lease(id)));
+  return mine ? cancel(env, tenant, marked, batchJob) : marked;
 }
 
 /** Lets a job that has time take the transfer before its own job starts. Where that fails, its own job does it. */
@@ -83,8 +97,9 @@ export async function settle(env: Env, tenant: string, id: string, runner?: stri
   const before = await ledger.get(id);
   const end = { seconds: deviceSeconds, files, folder, device, travel, advice };
   const settled = await ledger.finish(id, "succeeded", end);
+  await removeTexts(env, tenant, id);
   const job = await ledger.work(id);
-  if (before?.transfer.cost === null && job) {
+  if (before?.transfer.cost === null && job?.kind === "transfer") {
     const sample = { work: job.work, seconds: deviceSeconds, at: Date.now(), device, precision };
     await learnSpeed(env.PROMPTS, job.targetDigest, sample);
   }
@@ -102,6 +117,12 @@ export async function settle(env: Env, tenant: string, id: string, runner?: stri
     });
   }
   return settled;
+}
+
+/** Removes the texts of predictions that have ended; a transfer has none. What fails here goes when the tenant's data are deleted. */
+export async function removeTexts(env: Env, tenant: string, id: string): Promise<void> {
+  if ((await ledgerOf(env, tenant).work(id))?.kind !== "predict") return;
+  await env.PROMPTS.delete(bucket.job(jobId(tenant, id)) + jobFiles.texts).catch(() => {});
 }
 
 /** Whether another job than the transfer's own works on it at this moment (batch/README.md). */
@@ -125,6 +146,7 @@ export async function fail(env: Env, tenant: string, id: string, problem: string
   if ((await ledger.get(id))?.transfer.cost !== null) return;
   await withdraw(env, tenant, id);
   await ledger.finish(id, "failed", { problem });
+  await removeTexts(env, tenant, id);
   logEvent("failed", { tenant, transfer: id, runner, reason: problem });
   await dismiss(env, (await ledger.get(id))?.batchJob ?? null, runner);
 }

@@ -43,7 +43,15 @@ export async function priceOf(
     publicSet,
   }: { manifest: Manifest; options: TransferOptions; student: Student; publicSet: PublicSet },
 ): Promise<Price> {
-  const work = workOf(manifest, options, publicSet);
+  return priceOfWork(env, workOf(manifest, options, publicSet), student, manifest.prompt.virtualTokens);
+}
+
+/**
+ * The same for any job with a student's target, and for making predictions with it.
+ *
+ * @param work token positions that are computed
+ */
+export async function priceOfWork(env: Env, work: number, student: Student, virtualTokens: number): Promise<Price> {
   const { digest, precision } = student.target;
   const samples = (await readSamples(env.PROMPTS, digest)).filter((sample) => sample.precision === precision);
   const { startSeconds, tokensPerSecond } = estimateOf(samples, student.tokensPerSecond);
@@ -60,7 +68,7 @@ export async function priceOf(
     estimate: costs(seconds),
     range: { low: costs(Math.min(...onDevices)), high: costs(slowest) },
     precision,
-    ask: { ...costs(slowest * RESERVE_FACTOR), virtualTokens: manifest.prompt.virtualTokens },
+    ask: { ...costs(slowest * RESERVE_FACTOR), virtualTokens },
     model: {
       formula: FORMULA,
       startSeconds,

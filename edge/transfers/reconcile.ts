@@ -9,7 +9,7 @@ import { LEASE_MS, type Open } from "../ledger/tenant.ts";
 import { sweepClosed } from "../tenants/tenant-data.ts";
 import { tenantIds } from "../tenants/tenant-ids.ts";
 import { describeJobs } from "./batch.ts";
-import { abandon, cancel, dispatch, isTaken, settle } from "./dispatch.ts";
+import { abandon, cancel, dispatch, isTaken, removeTexts, settle } from "./dispatch.ts";
 import { explainEnd } from "./explain.ts";
 import { sendHeartbeat } from "./heartbeat.ts";
 
@@ -122,7 +122,10 @@ async function resume(env: Env, tenant: string, { transfer }: Open): Promise<voi
   const age = Date.now() - Date.parse(transfer.created);
   const stored = await env.PROMPTS.head(bucket.job(jobId(tenant, transfer.id)) + jobFiles.spec);
   if (!stored && age < STORE_MS) await ledger.release(transfer.id);
-  else if (!stored) await abandon(env, tenant, transfer.id, "The upload was interrupted; send it again.");
+  else if (!stored) {
+    await abandon(env, tenant, transfer.id, "The upload was interrupted; send it again.");
+    await removeTexts(env, tenant, transfer.id);
+  }
   // A submission whose answer got lost may have reached Batch, so giving up is cancelling.
   else if (age > DISPATCH_MS) await ledger.cancelling(transfer.id).then((marked) => cancel(env, tenant, marked!, null));
   else await dispatch(env, tenant, transfer);
@@ -142,6 +145,7 @@ async function follow(
     if (settled || (await isTaken(env, tenant, id, batchJob))) return;
     const ended = state === "cancelling" ? ("cancelled" as const) : ("failed" as const);
     await ledger.finish(id, ended, ended === "failed" ? { problem: explainEnd(job) } : {});
+    await removeTexts(env, tenant, id);
     const { exitCode, logStreamName: log } = job?.attempts?.at(-1)?.container ?? {};
     logEvent(ended, { tenant, transfer: id, batchJob, reason: job?.statusReason, exitCode, log });
   } else if (state === "cancelling") {

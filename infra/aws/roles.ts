@@ -16,11 +16,12 @@ export function addJobRole(stack: Stack, kind: Kind, own: s3.Bucket | undefined)
 }
 
 /** Lets a role or user at the objects with these keys. */
-export function grantObjects(grantee: iam.IIdentity, own: s3.Bucket, { read, write, remove }: ObjectRights): void {
-  const allow = (actions: string[], keys: readonly string[]) =>
-    grantee.addToPrincipalPolicy(
-      new iam.PolicyStatement({ actions, resources: keys.map((key) => own.arnForObjects(key)) }),
-    );
+export function grantObjects(grantee: iam.IIdentity, own: s3.IBucket, { read, write, remove }: ObjectRights): void {
+  const allow = (actions: string[], keys: readonly string[]) => {
+    if (keys.length === 0) return;
+    const resources = keys.map((key) => own.arnForObjects(key));
+    grantee.addToPrincipalPolicy(new iam.PolicyStatement({ actions, resources }));
+  };
   allow(["s3:GetObject"], read);
   allow(["s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"], write);
   allow(["s3:DeleteObject"], remove);

@@ -11,6 +11,8 @@ const stageSchema = z.strictObject({
   maxGpus: z.int().min(4),
   /** The same for the queue that never waits for Spot capacity; 0 turns it off. */
   maxOnDemandGpus: z.int().refine((n) => n === 0 || n >= 4, "must be 0, or at least 4"),
+  /** GPUs at most at once that answer requests for inference, where the stack for that is deployed (serving/stack.ts). */
+  maxServingGpus: z.int().min(1),
   /** Letters of the region's availability zones that have the GPUs (docs/deploy.md says how to find out). */
   zones: z
     .array(z.string().regex(/^[a-z]$/))

@@ -18,7 +18,8 @@ export function addWorkerUser(
   const allow = (actions: string[], resources: string[]) =>
     user.addToPolicy(new iam.PolicyStatement({ actions, resources }));
   const queueArns = queues.map(({ jobQueueArn }) => jobQueueArn);
-  allow(["batch:SubmitJob"], [...queueArns, ...definitionArns(stack, prefix, "transfer")]);
+  const definitions = (["transfer", "predict"] as const).flatMap((kind) => definitionArns(stack, prefix, kind));
+  allow(["batch:SubmitJob"], [...queueArns, ...definitions]);
   allow(
     ["batch:TerminateJob", "batch:CancelJob"],
     [stack.formatArn({ service: "batch", resource: "job", resourceName: "*" })],

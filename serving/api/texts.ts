@@ -20,7 +20,7 @@ export async function encodeTexts<P>(
 /** A text without special tokens of its own: what a chat template gives has them. */
 export async function encodeRendered<P>({ target }: Service<P>, text: string): Promise<Int32Array> {
   const [ids] = await target.tokenizer.encodePieces([text]).catch(hide);
-  if (ids!.length === 0) throw invalid(0, "Has no token.");
+  if (ids!.length === 0) throw new ProblemError("The request is not valid", "The messages make no token.");
   return ids!;
 }
 

@@ -1,3 +1,4 @@
+import { ProblemError } from "../../shared/protocol/errors.ts";
 import { MAX_RECORDS, signUsage, USAGE_HEADERS, type UsageRecord } from "../../shared/protocol/usage-report.ts";
 import { log } from "../log.ts";
 import { type Entry, Journal } from "./journal.ts";
@@ -64,11 +65,17 @@ export class Outbox {
     return this.#entries.has(request);
   }
 
-  /** Begins to count. @param expires of its ticket, unix seconds */
+  /**
+   * Begins to count.
+   * @param expires of its ticket, unix seconds
+   * @throws ProblemError 503 if it can't be written down: what isn't known after a crash is not begun
+   */
   open(request: string, tenant: string, expires: number): Meter {
     const entry: Entry = { request, tenant, promptTokens: 0, completionTokens: 0, expires, state: "running" };
+    if (!this.#append([entry])) {
+      throw new ProblemError("The server can't take requests", "It has no room to write; try again.", { status: 503 });
+    }
     this.#entries.set(request, entry);
-    this.#journal.append([entry]);
     const change = (counts: Partial<Entry>): void => {
       if (entry.state !== "running") return;
       Object.assign(entry, counts);
@@ -97,8 +104,18 @@ export class Outbox {
 
   #write(): void {
     const entries = [...this.#changed].flatMap((request) => this.#entries.get(request) ?? []);
-    this.#changed.clear();
-    this.#journal.append(entries);
+    if (this.#append(entries)) this.#changed.clear();
+  }
+
+  /** Whether it could be written: a disk may be full. */
+  #append(entries: readonly Entry[]): boolean {
+    try {
+      this.#journal.append(entries);
+      return true;
+    } catch (error) {
+      log("usage not written", { why: (error as NodeJS.ErrnoException).code });
+      return false;
+    }
   }
 
   #schedule(delay: number): void {
@@ -120,6 +137,7 @@ export class Outbox {
       log("usage not reported", { waiting: this.waiting, why: (error as Error).message });
       this.#retry = Math.min(2 * this.#retry, RETRY_MS.most);
       this.#forgetOldest();
+      this.#compact();
     }
   }
 
@@ -134,7 +152,16 @@ export class Outbox {
     for (const { request, state, expires } of this.#entries.values()) {
       if (state === "reported" && expires < now) this.#entries.delete(request);
     }
-    this.#journal.replace([...this.#entries.values()]);
+    this.#compact();
+  }
+
+  /** Of every request one line is enough. */
+  #compact(): void {
+    try {
+      this.#journal.replace([...this.#entries.values()]);
+    } catch (error) {
+      log("usage not written", { why: (error as NodeJS.ErrnoException).code });
+    }
   }
 
   async #post(records: readonly UsageRecord[]): Promise<void> {

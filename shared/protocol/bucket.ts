@@ -34,6 +34,8 @@ export const jobFiles = {
   spec: "spec.json",
   manifest: "prompt/softpost.json",
   weights: "prompt/adapter_model.safetensors",
+  /** Texts that predictions are made of; they go when the job has ended. */
+  texts: "texts.jsonl",
   lease: "lease.json",
   checkpoint: "checkpoint/",
   /** Each attempt writes into a folder of its own in it; the result names the one that counts. */

@@ -41,6 +41,10 @@ export const predictSpecSchema = z.object({
   /** The job whose output is the prompt. */
   prompt: z.string(),
   data: publicSetSchema,
+  /** Whether the texts are a tenant's: then they lie in the job's own folder. */
+  own: z.boolean().optional(),
+  /** Undefined for one that nobody waits for. */
+  report: reportSchema.optional(),
 });
 
 /** `spec.json` in a job's folder. */

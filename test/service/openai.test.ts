@@ -257,6 +257,35 @@ test("labels are those of softpost predict with the downloaded prompt", async ()
   }
 });
 
+test("a job of the provider's predicts what softpost predict does; its texts go, and another tenant sees nothing of it", async () => {
+  const data = ["--data", fixture("tiny-task/test.jsonl")];
+  const here = await softpost("predict", "--model", fixture(TARGET), "--prompt", at("moved"), ...data);
+  const { url, key } = provider;
+  const { code, stdout, stderr } = await client(["predict", "--remote", "--model", model, ...data], { url, key });
+  expect(code, stderr).toBe(0);
+  expect(stdout).toBe(here.stdout);
+  const get = async (path: string, bearer = key) => {
+    const answer = await fetch(`${url}/v1/predictions${path}`, { headers: { authorization: `Bearer ${bearer}` } });
+    return { status: answer.status, body: JSON.parse((await answer.text()) || "null") };
+  };
+  const [{ id, state, cost, ...rest }] = (await get("")).body.predictions;
+  expect({ state, model: rest.model }).toEqual({ state: "succeeded", model });
+  expect(cost.micros).toBeGreaterThan(0);
+  const tenant = key.split("_")[1];
+  const stored = await provider.store.list(bucket.job(`${tenant}-${id}`));
+  expect(stored.some((name) => name.endsWith("spec.json"))).toBe(true);
+  expect(stored.filter((name) => name.endsWith("texts.jsonl"))).toEqual([]);
+  const other = (await newKey(["infer"])).key;
+  expect((await get("", other)).body.predictions).toEqual([]);
+  for (const path of [`/${id}`, `/${id}/events`, `/${id}/files/predictions.jsonl`]) {
+    expect((await get(path, other)).status).toBe(404);
+  }
+  // It is no transfer, and no model.
+  const transfers = (await ok("status")).transfers as { id: string }[];
+  expect(transfers.map((each) => each.id)).not.toContain(id);
+  expect((await ok("models")).models.map((each: { id: string }) => each.id)).not.toContain(`${TARGET}:${id}`);
+});
+
 test("a prompt that is damaged in the bucket is said to be, and costs nothing", async () => {
   const id = await transfer(1);
   const tenant = provider.key.split("_")[1];
@@ -341,6 +370,8 @@ test("no text that was sent, and no answer, is anywhere at the provider afterwar
   const ask = (more: object) => openai.completions.create({ model, prompt: planted, max_tokens: 12, ...more });
   const answered = await ask({ temperature: 2, n: 16, user: canary });
   await openai.post("/classify", { body: { model, input: planted } });
+  writeFileSync(at("planted.jsonl"), JSON.stringify({ text: planted }));
+  await ok("predict", "--remote", "--model", model, "--data", at("planted.jsonl"));
   const wrong = [
     ask({ model: canary }),
     ask({ [canary]: planted }),

@@ -1,5 +1,5 @@
 /** What goes wrong around a serving process: who hangs up, who comes twice, kills, full queues, damaged files. */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
@@ -119,21 +119,19 @@ describe("a ticket", () => {
     await vi.waitFor(() => expect(ledger.recordOf(ticket.request)).toMatchObject({ completionTokens: 2 }));
   });
 
-  test.each<[string, Parameters<Serving["makeTicket"]>[2], string]>([
-    ["that has expired", { expires: Math.floor(Date.now() / 1000) - 1 }, "expired"],
-    ["for another route", { endpoint: "classify" }, "another route"],
-    ["for another target", { target: "other" }, "another target"],
-    ["for another version of the target", { targetDigest: "00".repeat(32) }, "another target"],
-    ["for another body", { body: "00".repeat(32) }, "another body"],
-  ])("%s is refused", async (_, change, message) => {
+  test("for something else, altered, of another secret, or not there is refused", async () => {
     await start();
-    const { status, body } = await serving.json("completions", LONG, change);
-    expect([status, body.error.message]).toEqual([401, expect.stringContaining(message)]);
-    expect(ledger.records).toEqual([]);
-  });
-
-  test("that is altered, of another secret, or not there is refused", async () => {
-    await start();
+    const others: [Parameters<Serving["makeTicket"]>[2], string][] = [
+      [{ expires: Math.floor(Date.now() / 1000) - 1 }, "expired"],
+      [{ endpoint: "classify" }, "another route"],
+      [{ target: "other" }, "another target"],
+      [{ targetDigest: "00".repeat(32) }, "another target"],
+      [{ body: "00".repeat(32) }, "another body"],
+    ];
+    for (const [change, message] of others) {
+      const { status, body } = await serving.json("completions", LONG, change);
+      expect([status, body.error.message]).toEqual([401, expect.stringContaining(message)]);
+    }
     const body = JSON.stringify(LONG);
     const ticket = serving.makeTicket("completions", body);
     const good = await signTicket(ticket, "the secret of tests");
@@ -145,14 +143,17 @@ describe("a ticket", () => {
       expect((await fetch(`${serving.url}/v1/completions`, { method: "POST", headers, body })).status).toBe(401);
     }
     expect((await fetch(`${serving.url}/v1/completions`, { method: "POST", body })).status).toBe(401);
+    expect(ledger.records).toEqual([]);
   });
 
-  test("is for so many tokens, counted with the tokenizer", async () => {
+  test("is for so many tokens, counted with the tokenizer, and for a body within the limit", async () => {
     await start();
     const allowed = { ...LONG, stream: false, max_tokens: 5 };
     expect((await serving.json("completions", allowed, { prompt, maxTokens: 8 })).status).toBe(200);
     const { status, body } = await serving.json("completions", allowed, { prompt, maxTokens: 7 });
     expect([status, body.error.message]).toEqual([400, expect.stringContaining("its ticket is for 7")]);
+    const long = { ...LONG, user: "u".repeat(1_100_000) };
+    expect((await serving.json("completions", long, { prompt })).status).toBe(413);
   });
 });
 
@@ -172,10 +173,19 @@ test("what doesn't fit is told at once to come again, and is reported as nothing
   await vi.waitFor(() => expect(ledger.records).toHaveLength(65), { timeout: 20_000 });
 });
 
-test("a body of any length is cut off at its limit", async () => {
+test("what can't be written down isn't begun, and what runs goes on", async () => {
   await start();
-  const { status } = await serving.json("completions", { ...LONG, user: "u".repeat(1_100_000) }, { prompt });
-  expect(status).toBe(413);
+  const { reader } = await begin({ ...LONG, max_tokens: 1500 });
+  const path = join(state, "usage.jsonl");
+  rmSync(path);
+  mkdirSync(path);
+  const { status, headers } = await serving.json("completions", LONG, { prompt });
+  expect([status, headers.get("retry-after")]).toEqual([503, "2"]);
+  await vi.waitFor(() => expect(serving.output.text).toContain('"why":"EISDIR"'));
+  rmdirSync(path);
+  expect((await serving.json("completions", { ...LONG, stream: false, max_tokens: 2 }, { prompt })).status).toBe(200);
+  await reader.cancel();
+  await vi.waitFor(() => expect(ledger.records).toHaveLength(2), { timeout: 20_000 });
 });
 
 describe("SIGTERM", () => {
@@ -262,14 +272,18 @@ describe("a prompt's file in the bucket", () => {
   test("for another model is refused", async () => {
     await start();
     const wide = { shape: [2, 32], data: new Float32Array(64) };
-    const own = await storePrompt(provider, model, "wide", wide, TASK);
-    const { status, body } = await serving.json("completions", LONG, { prompt: own });
-    expect([status, body.error.message]).toEqual([500, expect.stringContaining("another model")]);
+    const long = { shape: [2048, WIDTH], data: new Float32Array(2048 * WIDTH) };
+    for (const [key, value] of Object.entries({ wide, long })) {
+      const own = await storePrompt(provider, model, key, value, TASK);
+      const { status, body } = await serving.json("completions", LONG, { prompt: own });
+      expect([status, body.error.message]).toEqual([500, expect.stringContaining("another model")]);
+    }
   });
 });
 
 test("texts and answers are nowhere: not in logs, metrics, errors or on disk", async () => {
   await start();
+  const before = await provider.store.list("");
   const canary = "t31 t37 t33 t39";
   const word = "canary-7f3a";
   const bodies: object[] = [
@@ -303,8 +317,8 @@ test("texts and answers are nowhere: not in logs, metrics, errors or on disk", a
   await serving.ended;
   const disk = files(state).map((path) => readFileSync(path, "utf8"));
   expect(disk.length).toBeGreaterThan(0);
-  const written = await provider.store.list("");
-  expect(written.filter((key) => /usage|serving/.test(key))).toEqual([]);
+  // It writes nothing into the bucket at all.
+  expect(await provider.store.list("")).toEqual(before);
   const said = answer.trim().split(" ").slice(0, 4).join(" ");
   for (const text of [serving.output.text, metrics, ...disk]) {
     for (const secret of [canary, word, said]) expect(text).not.toContain(secret);

@@ -1,0 +1,58 @@
+import { createHash } from "node:crypto";
+import { type Data, pathOf, readTextRows } from "../shared/data/jsonl.ts";
+import { ProblemError } from "../shared/protocol/errors.ts";
+import { MAX_PREDICTION_BYTES, PREDICTIONS_FILE, predictionSchema } from "../shared/protocol/prediction.ts";
+import { Api } from "./api/api.ts";
+import { type ConnectionOptions, connect } from "./api/connection.ts";
+import { follow } from "./api/events.ts";
+import { progressEvents } from "./commands/wait.ts";
+import { longRun } from "./long-run.ts";
+import type { Io } from "./output.ts";
+import { printPredictions } from "./print-predictions.ts";
+import { bytes } from "./words.ts";
+
+/**
+ * Lets a job of the provider's make predictions for a file of texts, and prints what `predict` prints. Only the texts are sent.
+ *
+ * @throws ProblemError if it is refused, fails, or what comes is not what was announced
+ */
+export async function predictRemotely(
+  { model, data, ...options }: ConnectionOptions & { readonly model: string; readonly data: Data },
+  io: Io,
+): Promise<void> {
+  const api = new Api(await connect(options));
+  const rows = await readTextRows(data);
+  const body = Buffer.from(rows.map(({ text }) => `${JSON.stringify({ text })}\n`).join(""));
+  if (body.length > MAX_PREDICTION_BYTES) {
+    const detail = `${pathOf(data)} has ${bytes(body.length)} of texts; at most ${bytes(MAX_PREDICTION_BYTES)} are taken.`;
+    throw new ProblemError("The data file is too large", detail);
+  }
+  const headers = { "content-type": "application/jsonl" };
+  const init = { method: "POST", headers, body };
+  const { id } = await api.json(`/v1/predictions?model=${encodeURIComponent(model)}`, predictionSchema, init);
+  const path = `/v1/predictions/${id}`;
+  const whenStopped = () => "Stopped watching; the job goes on, and is paid for. The same command begins another.";
+  const done = await longRun(io, whenStopped, ({ signal, onEvent }) => {
+    const show = onEvent && progressEvents(onEvent);
+    return follow(api, path, predictionSchema, (change) => show?.(change), signal);
+  });
+  if (done.state !== "succeeded") {
+    const detail = done.problem ?? "It was cancelled.";
+    throw new ProblemError(`The prediction ${done.state === "failed" ? "failed" : "was cancelled"}`, detail);
+  }
+  const file = done.files.find(({ name }) => name === PREDICTIONS_FILE);
+  const answer = Buffer.from(await (await api.request(`${path}/files/${PREDICTIONS_FILE}`)).arrayBuffer());
+  if (createHash("sha256").update(answer).digest("hex") !== file?.sha256) {
+    throw new ProblemError("The download failed", "The predictions' digest is not the one that was announced.");
+  }
+  const lines = answer.toString("utf8").trim().split("\n");
+  if (lines.length !== rows.length) {
+    throw new ProblemError("The download failed", `There are ${lines.length} predictions of ${rows.length} texts.`);
+  }
+  const predictions = lines.map((line) => JSON.parse(line) as object);
+  printPredictions(
+    predictions,
+    rows.map(({ fields }) => fields),
+    io,
+  );
+}

@@ -1,0 +1,129 @@
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { MAX_FAULTS } from "../../shared/protocol/json.ts";
+import { MAX_PREDICTION_BYTES } from "../../shared/protocol/prediction.ts";
+import { MAX_PAUSE_MS, readInTime } from "../http/upload.ts";
+import type { PromptStore } from "../storage/prompt-store.ts";
+
+const TITLE = "The texts are not valid";
+/** As long as a row may be for a job (shared/data/jsonl.ts). */
+const MAX_LINE = 1024 * 1024;
+
+/** Texts that lie in the bucket. */
+export interface StoredTexts {
+  readonly size: number;
+  readonly digest: string;
+  readonly examples: number;
+}
+
+/**
+ * Streams a file of rows `{"text": string}` into the bucket, and checks it on the way: it is never in memory as a whole.
+ *
+ * @throws ProblemError with the line of every fault, and if its length isn't said or too much. What was stored is then the caller's to remove
+ */
+export async function storeTexts(store: PromptStore, key: string, request: Request): Promise<StoredTexts> {
+  const size = Number(request.headers.get("content-length") ?? Number.NaN);
+  if (!Number.isSafeInteger(size) || request.body === null) {
+    throw new ProblemError(TITLE, "Send a file with its Content-Length.", { status: 411 });
+  }
+  if (size > MAX_PREDICTION_BYTES) {
+    throw new ProblemError("The body is too large", `At most ${MAX_PREDICTION_BYTES} bytes are taken.`, {
+      status: 413,
+    });
+  }
+  const rows = new Rows();
+  const digest = new crypto.DigestStream("SHA-256");
+  const { readable, writable } = new FixedLengthStream(size);
+  const stored = store.putStream(key, readable);
+  const sent = copy(request.body, [writable.getWriter(), digest.getWriter()], rows);
+  // Both, so that none is left behind whatever the other does.
+  const [copied, put] = await Promise.allSettled([sent, stored]);
+  if (copied.status === "rejected") throw copied.reason;
+  if (put.status === "rejected") {
+    throw new ProblemError("The storage can't be reached", "Try again in a moment.", {
+      status: 503,
+      cause: put.reason,
+    });
+  }
+  const bytes = new Uint8Array(await digest.digest);
+  return { size, examples: rows.end(), digest: Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("") };
+}
+
+async function copy(
+  body: ReadableStream<Uint8Array>,
+  writers: readonly WritableStreamDefaultWriter<Uint8Array>[],
+  rows: Rows,
+): Promise<void> {
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await readInTime(reader, MAX_PAUSE_MS);
+      if (done) break;
+      rows.take(value);
+      for (const writer of writers) await writer.write(value);
+    }
+    for (const writer of writers) await writer.close();
+  } catch (error) {
+    for (const writer of writers) await writer.abort(error).catch(() => {});
+    throw error;
+  } finally {
+    reader.releaseLock();
+  }
+}
+
+/** Checks rows as they come. A fault is told by its line and kind, never with the text. */
+class Rows {
+  private readonly decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  private readonly faults: { at: string; message: string }[] = [];
+  private rest = "";
+  private line = 0;
+  private examples = 0;
+
+  /** @throws ProblemError if it isn't UTF-8, or a line doesn't end */
+  take(bytes: Uint8Array): void {
+    const lines = (this.rest + this.decode(bytes)).split("\n");
+    this.rest = lines.pop()!;
+    if (this.rest.length > MAX_LINE) throw this.problem([this.fault(this.line + 1, "Is too long.")]);
+    for (const line of lines) this.check(line);
+  }
+
+  /** @returns how many texts there are. @throws ProblemError with all faults, or if there is no text */
+  end(): number {
+    this.check(this.rest + this.decode());
+    if (this.faults.length > 0) throw this.problem(this.faults);
+    if (this.examples === 0) throw new ProblemError(TITLE, "There is no row.", { status: 422 });
+    return this.examples;
+  }
+
+  private check(line: string): void {
+    this.line += 1;
+    if (line.trim() === "" || this.faults.length >= MAX_FAULTS) return;
+    if (line.length > MAX_LINE) this.faults.push(this.fault(this.line, "Is too long."));
+    else if (!hasText(line))
+      this.faults.push(this.fault(this.line, 'Is no JSON object with a "text" that is a string.'));
+    else this.examples += 1;
+  }
+
+  private decode(bytes?: Uint8Array): string {
+    try {
+      return bytes ? this.decoder.decode(bytes, { stream: true }) : this.decoder.decode();
+    } catch (cause) {
+      throw new ProblemError(TITLE, `It is not UTF-8 text, after line ${this.line}.`, { status: 422, cause });
+    }
+  }
+
+  private fault(line: number, message: string) {
+    return { at: `body:${line}`, message };
+  }
+
+  private problem(faults: { at: string; message: string }[]): ProblemError {
+    return new ProblemError(TITLE, "Some rows can't be used.", { status: 422, faults });
+  }
+}
+
+function hasText(line: string): boolean {
+  try {
+    return typeof (JSON.parse(line) as { text?: unknown } | null)?.text === "string";
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,219 @@
+import { createRoute } from "@hono/zod-openapi";
+import { z } from "zod";
+import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
+import { nameSchema, type Student } from "../../shared/protocol/catalogue.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { ID_LENGTH, ID_PATTERN, jobId, randomId } from "../../shared/protocol/ids.ts";
+import type { PredictSpec } from "../../shared/protocol/job.ts";
+import { MAX_PREDICTION_BYTES, type Prediction, predictionSchema } from "../../shared/protocol/prediction.ts";
+import { isGeneration } from "../../shared/protocol/task.ts";
+import type { Env } from "../env.ts";
+import type { App } from "../http/app-env.ts";
+import { jobToken, ledgerOf, registerOf, tenantWith } from "../http/auth.ts";
+import { HEARTBEAT_MS, sendChanges } from "../http/send-changes.ts";
+import { sendObject } from "../http/send-object.ts";
+import { readManifest } from "../inference/manifests.ts";
+import { type ResolvedModel, resolveModel } from "../inference/models.ts";
+import { type StoredTexts, storeTexts } from "../inference/store-texts.ts";
+import { isFinal, refusalStatus } from "../ledger/decide.ts";
+import type { TransferredPrompt } from "../ledger/prompts.ts";
+import { readCatalogue } from "../storage/catalogue.ts";
+import { dispatch, requestCancel } from "../transfers/dispatch.ts";
+import { priceOfWork } from "../transfers/price.ts";
+import { file, fileHeaders, json, problems, secured } from "./route.ts";
+
+const PAGE = 100;
+const params = z.object({ id: z.string().regex(ID_PATTERN, "Is no prediction's id.") });
+const shared = { tags: ["Inference"], security: secured, middleware: [tenantWith("infer")] };
+
+const postPrediction = createRoute({
+  operationId: "submitPrediction",
+  ...shared,
+  method: "post",
+  path: "/v1/predictions",
+  summary: "Labels or answers for a file of texts, made by a job",
+  description: `The body is JSONL, rows of {"text"}, of at most ${MAX_PREDICTION_BYTES} bytes. It costs device seconds, as a transfer does. The texts are removed when the job has ended.`,
+  request: {
+    query: z.object({ model: z.string().max(256).describe("TARGET:TRANSFER_ID or an alias.") }),
+    body: {
+      required: true,
+      content: { "application/jsonl": { schema: { type: "string" as const }, example: '{"text": "What a film!"}\n' } },
+    },
+  },
+  responses: { 202: json(predictionSchema, "It is accepted."), ...problems },
+});
+
+const listPredictions = createRoute({
+  operationId: "listPredictions",
+  ...shared,
+  method: "get",
+  path: "/v1/predictions",
+  summary: "The tenant's predictions, newest first",
+  responses: { 200: json(z.object({ predictions: z.array(predictionSchema) }), `The newest ${PAGE}.`), ...problems },
+});
+
+const getPrediction = createRoute({
+  operationId: "getPrediction",
+  ...shared,
+  method: "get",
+  path: "/v1/predictions/{id}",
+  summary: "State, progress and cost",
+  request: { params },
+  responses: { 200: json(predictionSchema, "The prediction."), ...problems },
+});
+
+const getEvents = createRoute({
+  operationId: "followPrediction",
+  ...shared,
+  method: "get",
+  path: "/v1/predictions/{id}/events",
+  summary: "The prediction at every change, as server-sent events, until it has finished",
+  request: { params, headers: z.object({ "last-event-id": z.coerce.number<string>().int().optional() }) },
+  responses: {
+    200: { description: "The events.", content: { "text/event-stream": { schema: { type: "string" as const } } } },
+    204: { description: "The client has seen the end." },
+    ...problems,
+  },
+});
+
+const deletePrediction = createRoute({
+  operationId: "cancelPrediction",
+  ...shared,
+  method: "delete",
+  path: "/v1/predictions/{id}",
+  summary: "Cancel; what was computed is charged",
+  request: { params },
+  responses: { 202: json(predictionSchema, "It is cancelled, or will be."), ...problems },
+});
+
+const getFile = createRoute({
+  operationId: "downloadPredictions",
+  ...shared,
+  method: "get",
+  path: "/v1/predictions/{id}/files/{file}",
+  summary: "A file of the result: predictions.jsonl has a row for every text",
+  request: { params: params.extend({ file: nameSchema }), headers: fileHeaders },
+  responses: { ...file, ...problems },
+});
+
+export function addPredictionRoutes(app: App): void {
+  app.openapi(postPrediction, async (c) => {
+    const tenant = c.get("tenant");
+    const { target, prompt, name } = await resolveModel(c.env, tenant, c.req.valid("query").model);
+    if (!prompt) throw new ProblemError("The request is not valid", "A target has no task without a prompt.");
+    const { students } = await readCatalogue(c.env.PROMPTS);
+    const student = students.find((each) => each.target.digest === target.digest)!;
+    const prediction = await submit(c.env, tenant, { name, target, prompt, student }, c.req.raw);
+    return c.json(prediction, 202);
+  });
+
+  app.openapi(listPredictions, async (c) => {
+    return c.json({ predictions: await ledgerOf(c.env, c.get("tenant")).predictions(PAGE) }, 200);
+  });
+
+  app.openapi(getPrediction, async (c) => {
+    return c.json(await find(c.env, c.get("tenant"), c.req.valid("param").id), 200);
+  });
+
+  app.openapi(getEvents, async (c) => {
+    const { id } = c.req.valid("param");
+    const tenant = c.get("tenant");
+    const version = c.req.valid("header")["last-event-id"] ?? 0;
+    const now = await find(c.env, tenant, id);
+    if (isFinal(now.state) && now.version <= version) return c.body(null, 204);
+    return sendChanges(c, "prediction", version, async (after) => {
+      await ledgerOf(c.env, tenant).next(id, after, HEARTBEAT_MS);
+      return find(c.env, tenant, id);
+    });
+  });
+
+  app.openapi(deletePrediction, async (c) => {
+    const { id } = c.req.valid("param");
+    await find(c.env, c.get("tenant"), id);
+    await requestCancel(c.env, c.get("tenant"), id);
+    return c.json(await find(c.env, c.get("tenant"), id), 202);
+  });
+
+  app.openapi(getFile, async (c) => {
+    const { id, file: name } = c.req.valid("param");
+    const tenant = c.get("tenant");
+    const { files, state } = await find(c.env, tenant, id);
+    const record = files.find((each) => each.name === name);
+    if (!record) {
+      const detail = state === "succeeded" ? `It has no file ${name}.` : `It is ${state}, not succeeded.`;
+      throw new ProblemError("Not found", detail, { status: state === "succeeded" ? 404 : 409 });
+    }
+    const folder = bucket.job(jobId(tenant, id)) + jobFiles.output + (await ledgerOf(c.env, tenant).folder(id));
+    return sendObject(c, folder + name, record);
+  });
+}
+
+/** @throws ProblemError (404) */
+async function find(env: Env, tenant: string, id: string): Promise<Prediction> {
+  const found = await ledgerOf(env, tenant).prediction(id);
+  if (!found) throw new ProblemError("Not found", "There is no such prediction.", { status: 404 });
+  return found;
+}
+
+type Wanted = ResolvedModel & { readonly prompt: TransferredPrompt; readonly student: Student };
+
+/** Stores the texts, reserves what the job may cost, and dispatches it. Where one of these fails, the texts are removed. */
+async function submit(env: Env, tenant: string, wanted: Wanted, request: Request): Promise<Prediction> {
+  const id = randomId(ID_LENGTH);
+  const texts = bucket.job(jobId(tenant, id)) + jobFiles.texts;
+  const { task } = await readManifest(env, tenant, wanted.prompt);
+  try {
+    const stored = await storeTexts(env.PROMPTS, texts, request);
+    const length = task.maxLength + (isGeneration(task) ? task.maxNewTokens : 0);
+    const { work, ask, perSecond, rate, estimate } = await priceOfWork(
+      env,
+      stored.examples * length,
+      wanted.student,
+      0,
+    );
+    const { target, prompt, name: model } = wanted;
+    await registerOf(env).add(tenant);
+    const reserved = await ledgerOf(env, tenant).reservePrediction({
+      id,
+      model,
+      target: target.id,
+      targetDigest: target.digest,
+      promptDigest: prompt.files.find(({ name }) => name.endsWith(".safetensors"))?.sha256 ?? "",
+      work,
+      ask,
+      price: perSecond,
+      rate,
+      estimatedSeconds: estimate.deviceSeconds,
+    });
+    if (reserved.kind === "refused") {
+      const faults = reserved.refusals.map(({ budget, message }) => ({ at: `budget/${budget}`, message }));
+      const detail = faults.map(({ message }) => message).join(" ");
+      throw new ProblemError("A budget would be passed", detail, { status: refusalStatus(reserved.refusals), faults });
+    }
+    await writeSpec(env, tenant, id, wanted, stored);
+    const dispatched = await dispatch(env, tenant, reserved.transfer);
+    if (dispatched.state === "failed") {
+      throw new ProblemError("The job was refused", dispatched.problem ?? "", { status: 502 });
+    }
+    return await find(env, tenant, id);
+  } catch (error) {
+    if (await ledgerOf(env, tenant).prediction(id)) await ledgerOf(env, tenant).abandon(id, "It could not be begun.");
+    await env.PROMPTS.delete(texts).catch(() => {});
+    throw error;
+  }
+}
+
+async function writeSpec(env: Env, tenant: string, id: string, wanted: Wanted, texts: StoredTexts): Promise<void> {
+  const job = jobId(tenant, id);
+  const { id: target, digest, files } = wanted.student.target;
+  const spec: PredictSpec = {
+    kind: "predict",
+    job,
+    model: { id: target, digest, files },
+    prompt: jobId(tenant, wanted.prompt.transfer),
+    data: { id: "texts", digest: texts.digest, size: texts.size, examples: texts.examples, description: "" },
+    own: true,
+    report: { url: `${env.PUBLIC_URL}/internal/jobs/${job}/events`, token: await jobToken(env, job) },
+  };
+  await env.PROMPTS.put(bucket.job(job) + jobFiles.spec, JSON.stringify(spec));
+}

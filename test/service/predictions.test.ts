@@ -1,0 +1,98 @@
+/** Uploads of texts for predictions: what is checked, stored, refused and removed. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { loadBundle } from "../../infra/local/bundle.ts";
+import { bucket } from "../../shared/protocol/bucket.ts";
+import { type Provider, startProvider, type TenantClient } from "./provider.ts";
+import { transferred } from "./transferred.ts";
+
+let provider: Provider;
+let tenant: TenantClient;
+let transfer: string;
+let model: string;
+
+beforeAll(async () => {
+  provider = await startProvider(await loadBundle(), undefined, {
+    SERVING_URLS: JSON.stringify({ large: "http://127.0.0.1:1" }),
+    BATCH_PREDICT_DEFINITION: "softpost-transfer",
+  });
+  tenant = await provider.tenant();
+  transfer = (await transferred(provider, tenant, 1)).id;
+  model = `large:${transfer}`;
+  await provider.define(["sleep", "60"]);
+});
+
+afterAll(() => provider.close());
+
+const send = (who: TenantClient, body: string | Uint8Array<ArrayBuffer>, name = model) =>
+  provider.fetchJson(`/v1/predictions?model=${name}`, {
+    method: "POST",
+    headers: { ...who.headers, "content-type": "application/jsonl" },
+    body,
+  });
+const stored = async (who: TenantClient) =>
+  (await provider.store.list(bucket.jobsOf(who.id))).filter((key) => !key.includes(transfer));
+
+test("a file is stored as it came, reserved for, and removed when its job is cancelled", async () => {
+  const texts = `${Array.from({ length: 50_000 }, (_, i) => JSON.stringify({ text: `text é ${i}` })).join("\n")}\n`;
+  const { status, body } = await send(tenant, texts);
+  expect([status, body.state, body.model]).toEqual([202, "queued", model]);
+  const key = `${bucket.job(`${tenant.id}-${body.id}`)}texts.jsonl`;
+  expect(Buffer.from(await provider.store.need(key)).toString()).toBe(texts);
+  const spec = await provider.store.readJson(`${bucket.job(`${tenant.id}-${body.id}`)}spec.json`);
+  expect(spec).toMatchObject({
+    kind: "predict",
+    own: true,
+    data: { examples: 50_000 },
+    prompt: `${tenant.id}-${transfer}`,
+  });
+  expect((await tenant.get("/v1/budget")).body.deviceSeconds.reserved).toBe(body.reserved.deviceSeconds);
+  expect((await tenant.get(`/v1/transfers/${body.id}`)).status).toBe(404);
+  const other = await provider.tenant();
+  const cancel = (who: TenantClient) =>
+    provider.fetchJson(`/v1/predictions/${body.id}`, { method: "DELETE", headers: who.headers });
+  expect((await cancel(other)).status).toBe(404);
+  expect((await cancel(tenant)).body.state).toBe("cancelled");
+  expect(await stored(tenant)).not.toContain(key);
+  expect((await tenant.get("/v1/budget")).body.deviceSeconds.reserved).toBe(0);
+  expect(await tenant.ledgerAddsUp()).toBe(true);
+});
+
+test("what is wrong with a file is said by line and never quoted, and nothing is kept of it", async () => {
+  const before = await stored(tenant);
+  const rows = ['{"text":"secret"}', "", "secret", '{"text":1}', "[]"].join("\n");
+  const wrong = await send(tenant, rows);
+  expect([wrong.status, wrong.body.faults.map(({ at }: { at: string }) => at)]).toEqual([
+    422,
+    ["body:3", "body:4", "body:5"],
+  ]);
+  expect(JSON.stringify(wrong.body)).not.toContain("secret");
+  expect((await send(tenant, "\n\n")).status).toBe(422);
+  expect((await send(tenant, new Uint8Array([0x7b, 0xff, 0xfe]))).status).toBe(422);
+  expect((await send(tenant, `{"text":"${"x".repeat(1_100_000)}"}`)).status).toBe(422);
+  expect((await send(tenant, '{"text":"x"}', "large")).status).toBe(400);
+  expect((await send(tenant, '{"text":"x"}', "none")).status).toBe(404);
+  expect(await stored(tenant)).toEqual(before);
+  expect((await tenant.get("/v1/predictions")).body.predictions).toHaveLength(1);
+});
+
+test("past a budget, or of another tenant's prompt, nothing is kept", async () => {
+  const other = await provider.tenant();
+  expect((await send(other, '{"text":"x"}')).status).toBe(404);
+  const poor = await provider.tenant({});
+  const mine = await transferred(provider, poor, 2);
+  const headers = { authorization: "Bearer admin-secret", "content-type": "application/json" };
+  const { body: budget } = await poor.get("/v1/budget");
+  const limits = {
+    micros: budget.money.used,
+    deviceSeconds: 1e6,
+    virtualTokens: 1e6,
+    concurrent: 10,
+    daily: 10,
+    privacy: null,
+  };
+  const init = { method: "PUT", headers, body: JSON.stringify(limits) };
+  await provider.fetchJson(`/v1/admin/tenants/${poor.id}/limits`, init);
+  const refused = await send(poor, '{"text":"x"}', `large:${mine.id}`);
+  expect([refused.status, refused.body.faults[0].at]).toEqual([402, "budget/money"]);
+  expect((await provider.store.list(bucket.jobsOf(poor.id))).filter((key) => key.includes("texts"))).toEqual([]);
+});
