@@ -23,7 +23,7 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
   [/"label":"\w+"/g, '"label":"LABEL"'],
   [/–|N\.N %/g, "N %"],
   // A column is as wide as its figures are.
-  [/ +(?=\S.*N( %|\.N kB))|(?<=N %) +/g, " "],
+  [/(?<=\S) {2,}/g, "  "],
   [/content-length: \d+|Part "\w+", \d+ bytes/g, "SIZE"],
 ];
 
