@@ -11,10 +11,7 @@ interface Published {
 }
 
 /** What a provider that has started says of itself beside its address and keys: what it published, where things are, what to do next. */
-export function describeStart(
-  { dir, target, student, openStudent, public: files }: Published,
-  clientConfig: string,
-): string[] {
+export function describeStart({ dir, target, student, openStudent, public: files }: Published): string[] {
   const students = [student, openStudent].filter((folder) => folder !== undefined);
   const things = [
     ...students.map((folder) => `the student ${folder} of ${target}`),
@@ -29,7 +26,7 @@ export function describeStart(
     "The API key is a client's. The admin secret makes and limits tenants (/v1/admin/…); keep it to yourself.",
     `Logs: ${join(dir, "worker.log")} (requests and what became of transfers), ${join(dir, "batch", "logs")} (jobs)`,
     "Ctrl-C stops it; all that it has stays in its folder, and jobs go on when it starts again.",
-    `In another terminal: export SOFTPOST_CONFIG=${clientConfig}; softpost students`,
+    "Next, in another terminal with that SOFTPOST_CONFIG: softpost students",
   ];
 }
 

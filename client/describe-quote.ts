@@ -42,15 +42,19 @@ function describeLeft({ left, rate, privacyUnit }: Quote, dataset: string): stri
     money: (micros) => money(micros, rate.currency),
     deviceSeconds: (seconds) => `${duration(seconds)} of device time`,
     virtualTokens: (tokens) => count(tokens, "virtual token"),
-    concurrent: (transfers) => `${count(transfers, "more transfer")} at one time`,
-    daily: (transfers) => `${count(transfers, "more transfer")} today`,
+    concurrent: (transfers) => `${count(transfers, "transfer")} at one time`,
+    daily: (transfers) => `${count(transfers, "transfer")} today`,
     privacy: (epsilon) => `ε ${short(epsilon)} for data set ${dataset}${privacyUnit ? ` (of ${privacyUnit})` : ""}`,
   };
-  const parts = (Object.keys(amounts) as BudgetName[]).flatMap((name) => {
+  const known = (Object.keys(amounts) as BudgetName[]).flatMap((name) => {
     const value = left[name];
-    if (value === undefined) return [];
-    if (value === null) return name === "privacy" ? [`no privacy limit for data set ${dataset}`] : [];
-    return value >= 0 ? [`${amounts[name](value)} left`] : [`${amounts[name](-value)} too much`];
+    return typeof value === "number" ? [{ text: amounts[name](Math.abs(value)), isEnough: value >= 0 }] : [];
   });
-  return parts.join(", ");
+  const texts = (isEnough: boolean) => known.filter((each) => each.isEnough === isEnough).map(({ text }) => text);
+  const [enough, missing] = [texts(true), texts(false)];
+  return [
+    ...(missing.length > 0 ? [`${missing.join(", ")} MISSING`] : []),
+    ...(enough.length > 0 ? [`${enough.join(", ")} left`] : []),
+    ...(left.privacy === null ? [`no privacy limit for data set ${dataset}`] : []),
+  ].join("; ");
 }

@@ -32,7 +32,7 @@ export function describeSchedule(schedule: Schedule, { records, plan }: Tuning, 
   ];
   const why = `chosen for ${count(records, units.slice(0, -1))} ${plan ? "with" : "without"} privacy`;
   return [
-    `Settings: ${count(steps, "step")} of ${plan ? "about " : ""}${batchSize} ${units} (${short(passes, 3)} passes, ${short(records / batchSize, 3)} steps each), learning rate ${learningRate}${mean}`,
+    `Settings: ${count(steps, "step")} of ${plan ? "about " : ""}${batchSize} ${units} (${short(passes, 3)} passes of ${short(records / batchSize, 3)} steps), learning rate ${learningRate}${mean}`,
     ...(chosen.length > 0 ? [`  ${chosen.join(", ")}: ${why}`] : []),
   ];
 }

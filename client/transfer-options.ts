@@ -77,6 +77,15 @@ export function transferOptions(flags: TransferFlags): Partial<TransferOptions> 
   return { dataset, publicSet, ...Object.fromEntries(given) };
 }
 
+/** The options as they are typed, those of the connection left out. */
+export function asWords(flags: TransferFlags): string[] {
+  const { prompt, dataset, public: publicSet, steps, batchSize, lr, loss, start, select, answers, seed, alpha } = flags;
+  const how = { steps, "batch-size": batchSize, lr, loss, start, select, answers, seed, alpha };
+  return Object.entries({ prompt, dataset, public: publicSet, ...how }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, ...[value].flat().map(String)],
+  );
+}
+
 /** A number from 0 to 1, or `auto`. */
 export function alphaOrAuto(text: string): number | "auto" {
   if (text === "auto") return text;

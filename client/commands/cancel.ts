@@ -20,7 +20,9 @@ export function registerCancel(program: Command, io: Io): void {
     .addHelpText("after", NOTES)
     .action(async (id: string, options: ConnectionOptions) => {
       const transfer = await new Api(await connect(options)).cancel(id);
+      const late = transfer.state === "succeeded" || transfer.state === "failed";
+      const done = late ? ["It had ended before: nothing was cancelled."] : [];
       const privacy = "The provider has the prompt: what it spent of the data set's privacy budget stays spent.";
-      io.result(transfer, [...describeTransfer(transfer), privacy].join("\n"));
+      io.result(transfer, [...done, ...describeTransfer(transfer), privacy].join("\n"));
     });
 }

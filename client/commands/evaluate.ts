@@ -2,11 +2,13 @@ import type { Command } from "commander";
 import { readTask } from "../../shared/data/files.ts";
 import { evaluateRows } from "../../shared/operations/evaluate.ts";
 import { encodedRows } from "../../shared/operations/texts.ts";
+import type { Manifest } from "../../shared/protocol/manifest.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { figureLines } from "../describe-figures.ts";
 import { loadModel, loadPromptAndTask } from "../inputs.ts";
 import { engineRun, nothingWritten } from "../long-run.ts";
 import type { Io } from "../output.ts";
+import { next } from "../words.ts";
 
 interface Options extends ColumnOptions {
   model: string;
@@ -55,5 +57,14 @@ async function run(options: Options, io: Io): Promise<void> {
   const evaluation = await engineRun(io, nothingWritten, (engine, watch) =>
     evaluateRows({ model, prompt: prompt?.value }, rows, engine, watch),
   );
-  io.result(evaluation.figures, figureLines(evaluation).join("\n"));
+  const lines = figureLines(evaluation);
+  if (folder !== undefined) lines.push(nextOf(name, folder, prompt?.manifest ?? null));
+  io.result(evaluation.figures, lines.join("\n"));
+}
+
+/** What one does with a prompt: a student's goes to the provider if it may, any other is used. */
+function nextOf(model: string, prompt: string, manifest: Manifest | null): string {
+  if (!manifest?.privacy || manifest.transfer)
+    return next("predict", "--model", model, "--prompt", prompt, "--data", "FILE");
+  return next("submit", "--prompt", prompt, "--dataset", "NAME", "--public", "ID");
 }

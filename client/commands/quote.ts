@@ -8,7 +8,7 @@ import { connect, withConnection } from "../api/connection.ts";
 import { readTunedPrompt } from "../api/tuned-prompt.ts";
 import { describeOptions, describeQuote } from "../describe-quote.ts";
 import type { Io } from "../output.ts";
-import { type TransferFlags, transferOptions, withTransferFlags } from "../transfer-options.ts";
+import { asWords, type TransferFlags, transferOptions, withTransferFlags } from "../transfer-options.ts";
 import { next } from "../words.ts";
 
 const NOTES = `
@@ -37,8 +37,7 @@ async function run(flags: TransferFlags, io: Io): Promise<void> {
     for (const line of lines) io.message(line);
     throw await refused(api, manifest, options, quote);
   }
-  const again = ["--prompt", flags.prompt, "--dataset", flags.dataset, "--public", flags.public];
-  io.result(quote, [...lines, next("submit", ...again)].join("\n"));
+  io.result(quote, [...lines, next("submit", ...asWords(flags))].join("\n"));
 }
 
 /** A refusal in the user's units, and what would fit where it is a matter of steps. */

@@ -109,9 +109,9 @@ async function run(options: Options, io: Io): Promise<void> {
       io.message(`The model ${late} can't be asked yet; see ${join(options.dir, "serving", `${late}.log`)}.`);
     }
     const published = { ...options, public: options.public ?? [] };
-    for (const line of describeStart(published, clientConfig)) io.message(line);
+    for (const line of describeStart(published)) io.message(line);
     await stopped;
-    io.message("Stopping: running jobs write a checkpoint.");
+    io.message("Stopping: running jobs write a checkpoint, and go on when it is started again.");
   } finally {
     await provider.close();
   }

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { Command } from "commander";
+import { unitText } from "../../shared/privacy/unit.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
 import { optionsSchema } from "../../shared/protocol/transfer.ts";
@@ -12,7 +13,7 @@ import { NO_GUARANTEE } from "../describe-tuning.ts";
 import { longRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
 import { type TransferFlags, transferOptions, withTransferFlags } from "../transfer-options.ts";
-import { bytes, next, short } from "../words.ts";
+import { bytes, next, short, shortUp } from "../words.ts";
 import { refused } from "./quote.ts";
 
 interface Options extends TransferFlags {
@@ -65,7 +66,8 @@ async function run(flags: Options, io: Io): Promise<void> {
 
 /** What the people in the data are promised, before anything is sent. */
 function tellGuarantee({ privacy }: Manifest, io: Io): void {
-  if (privacy) io.message(`Private: ε ${short(privacy.epsilon)} at δ ${short(privacy.delta)}.`);
+  if (privacy)
+    io.message(`Private: ε ${shortUp(privacy.epsilon)} at δ ${short(privacy.delta)} for ${unitText(privacy.unit)}.`);
   else for (const line of NO_GUARANTEE) io.message(line);
 }
 

@@ -54,9 +54,12 @@ interface Shown {
 /** Turns a job's progress into the events that the progress display understands. */
 export function progressEvents(onEvent: (event: TrainingEvent) => void): (job: Shown) => void {
   let last: Progress | undefined;
+  let told: string | undefined;
   // Reports come now and then: a phase that another one follows has come to its end since the last one.
   const finish = () => last && onEvent({ kind: "progress", done: last.total });
-  return ({ progress, state }) => {
+  return ({ id, progress, state }) => {
+    if (!progress && state !== told) onEvent({ kind: "note", text: `${id} is ${state}` });
+    told = state;
     if (progress) {
       const { phase: name, done, total, unit = "steps", loss } = progress;
       if (name !== last?.phase) {

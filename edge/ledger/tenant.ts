@@ -166,7 +166,7 @@ export class Tenant extends InferenceLedger {
     return this.ctx.storage.transactionSync(() => {
       const now = Date.now();
       const limits = { ...this.store.account().limits, privacy: null };
-      const found = refusals(limits, this.usage(now), submission.ask, () => 0);
+      const found = refusals(limits, this.usage(now), submission.ask, () => ({ epsilon: 0, unit: "" }));
       if (found.length > 0) return { kind: "refused", refusals: found };
       const row = this.store.reservePrediction(submission, now);
       this.store.lease(row.id, now, now + LEASE_MS);

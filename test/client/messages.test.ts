@@ -110,7 +110,7 @@ describe("the schedule of a tuning", () => {
     const { stderr } = await tune("--task", TASK, "--train", TRAIN, ...few, "--out", join(temporaryFolder(), "p"));
     expect(stderr).toMatch(/Data: 12 rows \(negative 6, positive 6\)/);
     expect(stderr).toMatch(
-      /Settings: 2 steps of 4 rows \(0\.667 passes, 3 steps each\), learning rate 0\.003\n {2}--lr, --average: chosen for 12 rows without privacy/,
+      /Settings: 2 steps of 4 rows \(0\.667 passes of 3 steps\), learning rate 0\.003\n {2}--lr, --average: chosen for 12 rows without privacy/,
     );
     expect(scheduleFor(300, true, { epochs: 3, batchSize: 50 })).toMatchObject({
       batchSize: 50,
