@@ -58,7 +58,7 @@ async function run(options: Options, io: Io): Promise<void> {
     evaluateRows({ model, prompt: prompt?.value }, rows, engine, watch),
   );
   const lines = figureLines(evaluation);
-  if (folder !== undefined) lines.push(nextOf(name, folder, prompt?.manifest ?? null));
+  if (folder !== undefined) lines.push(nextOf(options.model, folder, prompt?.manifest ?? null));
   io.result(evaluation.figures, lines.join("\n"));
 }
 

@@ -47,6 +47,7 @@ async function run(id: string, options: ConnectionOptions, io: Io): Promise<void
 
 /** What of a job's progress is shown. */
 interface Shown {
+  readonly id: string;
   readonly progress: Progress | null;
   readonly state: State;
 }
