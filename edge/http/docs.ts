@@ -59,13 +59,14 @@ export function docsPage(description: unknown) {
 
 /** A client's whole way, with the command line and with any program that speaks HTTP. */
 function start(url: string) {
-  return html`<p>Send the key that the provider gave you as <code>Authorization: Bearer KEY</code>. Errors are <code>application/problem+json</code>. For machines: <a href="/openapi.json">/openapi.json</a>.</p>
+  return html`<p>Send the key that the provider gave you as <code>Authorization: Bearer KEY</code>. Errors are <code>application/problem+json</code>, on OpenAI's routes in OpenAI's form. For machines: <a href="/openapi.json">/openapi.json</a>.</p>
 <pre>export SOFTPOST_URL=${url} SOFTPOST_KEY=sp_…
 softpost students                                    # what there is
 softpost students STUDENT --out student              # tune a prompt on it, on your own machine
 softpost quote  --prompt prompt --dataset my-data --public PUBLIC
 softpost submit --prompt prompt --dataset my-data --public PUBLIC
-softpost wait ID &amp;&amp; softpost download ID --out moved</pre>
+softpost wait ID &amp;&amp; softpost download ID --out moved
+softpost complete "The weather is" --model TARGET:ID # use it here, or with OpenAI's client at ${url}/v1</pre>
 <p>The same without it:</p>
 <pre>${SUBMIT.replaceAll("URL", url)}</pre>`;
 }
@@ -95,10 +96,11 @@ function showOperation(url: string, method: string, path: string, operation: Ope
 /** A request with curl; what stands in braces is to be filled in. */
 function example(url: string, method: string, path: string, type: string | undefined): string {
   const send = type === "application/json" ? ` -H "Content-Type: ${type}" -d @body.json` : "";
+  const lines = type === "application/jsonl" ? ` -H "Content-Type: ${type}" --data-binary @texts.jsonl` : "";
   const parts = type?.startsWith("multipart")
     ? " -F manifest=@softpost.json -F prompt=@adapter_model.safetensors -F options=@options.json"
     : "";
-  return `curl -X ${method.toUpperCase()} -H "Authorization: Bearer KEY"${send}${parts} '${url}${path}'`;
+  return `curl -X ${method.toUpperCase()} -H "Authorization: Bearer KEY"${send}${lines}${parts} '${url}${path}'`;
 }
 
 function showSchema(schema: unknown) {

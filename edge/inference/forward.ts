@@ -59,13 +59,14 @@ export async function forward(env: Env, context: ExecutionContext, call: Inferen
     const detail = refusals.map(({ message }) => message).join(" ");
     throw new ProblemError("A budget would be passed", detail, { status: 402 });
   }
+  const hasten = () => ledger.hastenTokens(request, Date.now() + BROKEN_MS);
   const answer = await ask(env, call, request, expires).catch(async (error: unknown) => {
-    await ledger.releaseTokens(request);
+    // Who hangs up pays for what was made meanwhile, which the process reports.
+    await (call.signal.aborted ? hasten() : ledger.releaseTokens(request));
     throw error;
   });
   if (!answer.ok) await ledger.releaseTokens(request);
   const { readable, writable } = new IdentityTransformStream();
-  const hasten = () => ledger.hastenTokens(request, Date.now() + BROKEN_MS);
   context.waitUntil(answer.body!.pipeTo(writable, { signal: call.signal }).catch(hasten));
   return new Response(readable, { status: answer.status, headers: headersOf(answer) });
 }

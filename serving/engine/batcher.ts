@@ -3,8 +3,10 @@ import type { Beginning, Decoder, Next, Prefix } from "../../shared/training/dec
 import type { Choice } from "./choice.ts";
 import { type AskJob, type Continuation, type ContinueJob, isAborted, type Job, type Question } from "./jobs.ts";
 
-/** Tokens that are read between two steps, padding included: what a long text may hold others up. */
+/** Tokens that are read between two steps, padding included: what texts that join may hold others up. */
 const READ_BETWEEN_STEPS = 128;
+/** Tokens of a text that is read aside, which holds others up at each of its pieces. */
+const READ_ASIDE = 64;
 /** Tokens that are read at once where nobody is held up. */
 const READ_ALONE = 512;
 
@@ -25,8 +27,8 @@ interface Row {
 /** What is read aside, piece by piece. */
 interface Aside {
   readonly job: Job;
-  readonly pieces: (Int32Array | Value)[];
-  next: Next | undefined;
+  /** Tokens or embeddings that have been read. */
+  read: number;
 }
 
 /**
@@ -191,8 +193,7 @@ export class Batcher {
   /** Begins to read aside. */
   async #begin(job: Job): Promise<boolean> {
     this.#queue.splice(this.#queue.indexOf(job), 1);
-    const pieces = job.kind === "prompt" ? cutRows(job.value) : cut(job.text.ids);
-    this.#aside = { job, pieces, next: undefined };
+    this.#aside = { job, read: 0 };
     if (job.kind !== "prompt") job.text.onBegin();
     await this.#decoder.begin(job.kind === "prompt" ? undefined : job.text.prefix);
     await this.#readAside(this.#aside);
@@ -200,20 +201,22 @@ export class Batcher {
   }
 
   async #readAside(aside: Aside): Promise<void> {
-    const { job, pieces } = aside;
-    const isLast = pieces.length === 1;
+    const { job, read } = aside;
+    const most = this.#rows.length > 0 ? READ_ASIDE : READ_ALONE;
+    const piece = job.kind === "prompt" ? rowsOf(job.value, read, most) : job.text.ids.subarray(read, read + most);
+    aside.read += piece instanceof Int32Array ? piece.length : piece.shape[0]!;
+    const isLast = aside.read === lengthOf(job);
     const wanted = job.kind === "ask" || (job.kind === "continue" && job.text.choices.some((each) => each.needsScores));
-    aside.next = await this.#decoder.read(pieces.shift()!, isLast && wanted);
+    const next = await this.#decoder.read(piece, isLast && wanted);
     if (!isLast) return;
     this.#aside = undefined;
     if (job.kind === "prompt") job.resolve(await this.#decoder.keep());
-    else if (job.kind === "ask") job.resolve(aside.next.scores!);
+    else if (job.kind === "ask") job.resolve(next.scores!);
     else {
       const rows = job.text.choices.map((choice) => ({ job, choice }));
       await this.#decoder.settle(rows.length);
       this.#rows.push(...rows);
-      const { best, scores } = aside.next;
-      await this.#takeEach(rows, () => ({ best: best[0]!, scores }));
+      await this.#takeEach(rows, () => ({ best: next.best[0]!, scores: next.scores }));
     }
   }
 
@@ -284,17 +287,14 @@ function beginning({ ids, prefix }: Continuation | Question): Beginning {
   return { ids, prefix };
 }
 
-function cut(ids: Int32Array): Int32Array[] {
-  const count = Math.ceil(ids.length / READ_BETWEEN_STEPS);
-  return Array.from({ length: count }, (_, i) => ids.subarray(i * READ_BETWEEN_STEPS, (i + 1) * READ_BETWEEN_STEPS));
+/** Tokens of a text, or rows of a prompt. */
+function lengthOf(job: Job): number {
+  return job.kind === "prompt" ? job.value.shape[0]! : job.text.ids.length;
 }
 
-/** Rows of a matrix, so many at a time. */
-function cutRows({ shape, data }: Value): Value[] {
+/** Some rows of a matrix. */
+function rowsOf({ shape, data }: Value, first: number, most: number): Value {
   const [rows, width] = shape as readonly [number, number];
-  return Array.from({ length: Math.ceil(rows / READ_BETWEEN_STEPS) }, (_, i) => {
-    const begin = i * READ_BETWEEN_STEPS;
-    const length = Math.min(READ_BETWEEN_STEPS, rows - begin);
-    return { shape: [length, width], data: data.subarray(begin * width, (begin + length) * width) };
-  });
+  const count = Math.min(most, rows - first);
+  return { shape: [count, width], data: data.subarray(first * width, (first + count) * width) };
 }

@@ -63,6 +63,7 @@ describe.each(stages)("the stage %s", (_, { vars, secrets, durable_objects, rate
 
   test("names a definition of its own queue", () => {
     expect(vars.BATCH_TRANSFER_DEFINITION).toBe(definitionName(vars.BATCH_QUEUE!, "transfer"));
+    expect(vars.BATCH_PREDICT_DEFINITION).toBe(definitionName(vars.BATCH_QUEUE!, "predict"));
   });
 });
 

@@ -77,7 +77,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, state:
   }
   const { stream = false, input } = JSON.parse(body.toString());
   response.writeHead(200, { "content-type": stream ? "text/event-stream" : "application/json" });
-  response.flushHeaders();
+  // What isn't streamed has no headers either until it is whole.
+  if (stream) response.flushHeaders();
   let made = 0;
   while (made < state.tokens && !response.destroyed) {
     if (state.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, state.pauseMs));

@@ -2,7 +2,9 @@ import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { settledTokens, tokenRefusals } from "../../../edge/ledger/metering.ts";
+import { PromptList } from "../../../edge/ledger/prompts.ts";
 import { SCHEMA } from "../../../edge/ledger/schema.ts";
+import { Store } from "../../../edge/ledger/store.ts";
 import { TokenStore } from "../../../edge/ledger/tokens.ts";
 import { tokenMicros } from "../../../shared/protocol/metering.ts";
 import type { Limits } from "../../../shared/protocol/transfer.ts";
@@ -30,13 +32,20 @@ const full = (limits: Partial<Limits>): Limits => ({
 function openStore(): TokenStore {
   const database = new DatabaseSync(":memory:");
   database.exec(SCHEMA);
+  return new TokenStore(sqlOf(database));
+}
+
+function sqlOf(database: DatabaseSync): SqlStorage {
   const sql = {
     exec(query: string, ...values: (string | number)[]) {
-      const rows = database.prepare(query).all(...values);
+      // A schema is several statements.
+      const several = /;\s*\S/.test(query);
+      if (several) database.exec(query);
+      const rows = several ? [] : database.prepare(query).all(...values);
       return { toArray: () => rows, one: () => rows[0], rowsWritten: 0 };
     },
   };
-  return new TokenStore(sql as unknown as SqlStorage);
+  return sql as unknown as SqlStorage;
 }
 
 const command = fc.oneof(
@@ -145,4 +154,31 @@ describe("requests", () => {
     expect(store.rows(start + DAY, start + DAY)).toEqual([]);
     expect(store.used(start + DAY)).toEqual({ tokens: 9, dailyTokens: 3, micros: 10 });
   });
+});
+
+test("a ledger of the release before opens: its transfers are there, its tenant has no tokens, and both kinds of jobs go on", () => {
+  const database = new DatabaseSync(":memory:");
+  const [before] = SCHEMA.split("CREATE TABLE IF NOT EXISTS requests");
+  database.exec(before!);
+  const limits = full({ micros: 1000 });
+  database.prepare("INSERT INTO account VALUES (1, 'old', ?, 0)").all(JSON.stringify(limits));
+  const columns = ["id", "idempotency_key", "fingerprint", "state", "version", "created", "updated", "leased_until"];
+  const more = ["student", "target_digest", "work", "virtual_tokens", "prompt_digest", "options", "price"];
+  const names = [...columns, ...more, "reserved_micros", "reserved_seconds", "cost_micros", "cost_seconds"];
+  const values = ["old", "key", "", "succeeded", 3, 5, 6, 0, "small", "ab", 9, 4, "cd", "{}", 1, 10, 10, 7, 7];
+  const marks = names.map(() => "?").join(", ");
+  database.prepare(`INSERT INTO transfers (${names.join(", ")}) VALUES (${marks})`).all(...values);
+
+  const sql = sqlOf(database);
+  const store = new Store(sql);
+  expect(store.list("transfer", 10).map(({ id, kind, model }) => [id, kind, model])).toEqual([["old", "transfer", ""]]);
+  expect(store.list("predict", 10)).toEqual([]);
+  expect(store.usage(20).micros).toBe(7);
+  expect(new PromptList(sql).list(10)).toMatchObject([{ transfer: "old", targetDigest: "ab", created: 6, files: [] }]);
+  const tokens = new TokenStore(sql);
+  expect(tokens.used(20)).toEqual({ tokens: 0, dailyTokens: 0, micros: 0 });
+  const usage = { micros: 7, tokens: 0, dailyTokens: 0 };
+  const prices = { promptMicros: 0, completionMicros: 0 };
+  const refused = tokenRefusals(store.account().limits, usage, { prompt: 1, completion: 0 }, prices);
+  expect(refused.map(({ budget }) => budget)).toEqual(["tokens"]);
 });

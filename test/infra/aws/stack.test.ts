@@ -255,14 +255,16 @@ describe("the bucket", () => {
 });
 
 describe("the Worker's user", () => {
-  test("may submit transfers to the two queues, by bare name and by revision, and nothing else", () => {
+  test("may submit transfers and predictions to the two queues, by bare name and by revision, and nothing else", () => {
     const [submit, ...more] = statement(onR2, "batch:SubmitJob");
     expect(more).toEqual([]);
     const text = JSON.stringify(submit.Resource);
-    expect(submit.Resource).toHaveLength(4);
-    expect(text).toContain(`:job-definition/${settings.prefix}-transfer"`);
-    expect(text).toContain(`:job-definition/${settings.prefix}-transfer:*"`);
-    expect(text).not.toMatch(/distill|predict/);
+    expect(submit.Resource).toHaveLength(6);
+    for (const kind of ["transfer", "predict"]) {
+      expect(text).toContain(`:job-definition/${settings.prefix}-${kind}"`);
+      expect(text).toContain(`:job-definition/${settings.prefix}-${kind}:*"`);
+    }
+    expect(text).not.toMatch(/distill/);
   });
 
   test("has a star only where Batch knows no other", () => {
