@@ -15,7 +15,10 @@ export async function readStoredPrompt(
   files: { readonly manifest: string; readonly weights: string },
   digests: { readonly manifest?: string; readonly weights?: string } = {},
 ): Promise<StudentPrompt> {
-  const manifest = parseManifest(new TextDecoder().decode(await store.need(files.manifest, digests.manifest)), files.manifest);
+  const manifest = parseManifest(
+    new TextDecoder().decode(await store.need(files.manifest, digests.manifest)),
+    files.manifest,
+  );
   const bytes = await store.need(files.weights, digests.weights);
   const digest = await sha256(bytes);
   if (digest !== manifest.prompt.digest) {
