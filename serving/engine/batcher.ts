@@ -195,7 +195,7 @@ export class Batcher {
     this.#queue.splice(this.#queue.indexOf(job), 1);
     this.#aside = { job, read: 0 };
     if (job.kind !== "prompt") job.text.onBegin();
-    await this.#decoder.begin(job.kind === "prompt" ? undefined : job.text.prefix);
+    await this.#decoder.begin(job.kind === "prompt" ? undefined : job.text.prefix, lengthOf(job));
     await this.#readAside(this.#aside);
     return true;
   }

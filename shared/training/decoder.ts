@@ -109,11 +109,14 @@ export class Decoder {
     await this.#engine.drop(Object.keys(this.#shapes(name, 1, 1)));
   }
 
-  /** Begins to read a text, or a prompt, aside. What was read there before is forgotten. */
-  async begin(prefix?: Prefix): Promise<void> {
+  /**
+   * Begins to read a text, or a prompt, aside. What was read there before is forgotten.
+   * @param length tokens that will be read: there is room for them at once
+   */
+  async begin(prefix?: Prefix, length = 0): Promise<void> {
     await this.forget();
+    await this.#makeRoom((prefix?.length ?? 0) + length, 0);
     if (!prefix) return;
-    await this.#makeRoom(prefix.length, 0);
     await this.#copy([[placeOf(prefix), this.#place(ASIDE), prefix.length]]);
     this.#aside = prefix.length;
   }
@@ -236,8 +239,10 @@ export class Decoder {
   /** Room for so many positions in so many rows, and for not many more positions: a step reads all of them. */
   async #makeRoom(positions: number, rows: number): Promise<void> {
     const longest = Math.max(positions, this.#aside, ...this.#lengths);
-    const wanted = Math.ceil(longest / ROOM_STEP) * ROOM_STEP;
     const before = this.#size;
+    // Whatever grows is to grow seldom, since all is copied.
+    const grown = longest > before.positions ? Math.min(1.25 * before.positions, this.#model.config.positions) : 0;
+    const wanted = Math.ceil(Math.max(longest, grown) / ROOM_STEP) * ROOM_STEP;
     const fits = rows <= before.rows && wanted <= before.positions && wanted > before.positions / 4;
     if (fits) return;
     const twice = rows <= before.rows ? before.rows : Math.max(rows, 2 * before.rows);
