@@ -20,7 +20,7 @@ export function describeStart({ dir, target, student, openStudent, public: files
   const published =
     things.length > 0
       ? `Published: ${things.join(", ")}`
-      : "Published nothing new. Without a student clients can't do anything: give --target, --student and --public, once";
+      : "Published nothing new. Where nothing was published before, clients find nothing: give --target, --student and --public, once";
   return [
     published,
     "The API key is a client's. The admin secret makes and limits tenants (/v1/admin/…); keep it to yourself.",

@@ -21,13 +21,13 @@ test("a run that is stopped with Ctrl-C and resumed gives the model of an undist
 
   const stopped = await softpostProcess(command(parts), 40);
   expect(stopped).toMatchObject({ code: 130, stdout: "" });
-  expect(stopped.stderr).toMatch(/Stopped after step \d+\. .*--resume/);
+  expect(stopped.stderr).toMatch(/Stopped after step \d+, which is saved\. .*--resume/);
   expect(existsSync(parts)).toBe(false);
 
   expect((await softpost(...command(parts))).stderr).toMatch(/state of an unfinished run/);
   const other = await softpost(...command(parts), "--resume", "--lr", "1", "--seed", "2");
   expect(other.code).toBe(1);
-  expect(other.stderr).toMatch(/learningRate: was 0\.003, is 1 now.*seed: was 0, is 2 now/s);
+  expect(other.stderr).toMatch(/--lr: was 0\.003, is 1 now.*--seed: was 0, is 2 now/s);
 
   expect(await softpost(...command(parts), "--resume")).toMatchObject({ code: 0 });
   const weights = (out: string) => readFileSync(join(out, "model.safetensors"));

@@ -93,9 +93,9 @@ test(
     const quote = await run("quote", ...transfer);
     const dry = await run("submit", ...transfer, "--dry-run", "--idempotency-key", "one");
     expect(recorder.requests.filter(({ method }) => method === "POST")).toHaveLength(1);
-    const { id, reserved } = await run("submit", ...transfer, "--idempotency-key", "one");
+    const { id, reserved } = await run("submit", ...transfer, "--no-privacy", "--idempotency-key", "one");
     expect(reserved).toEqual(quote.reserve);
-    expect((await run("submit", ...transfer, "--idempotency-key", "one")).id).toBe(id);
+    expect((await run("submit", ...transfer, "--no-privacy", "--idempotency-key", "one")).id).toBe(id);
     const done = await run("wait", id);
     expect(done).toMatchObject({ state: "succeeded", progress: { done: 20 } });
     await run("download", id, "--out", at("moved"));
@@ -121,10 +121,13 @@ test(
     const manifest = JSON.parse(readFileSync(join(at("acme-prompt"), "softpost.json"), "utf8"));
     const options = { dataset: "set-7", publicSet: "test", steps: 20 };
     const posts = recorder.requests.filter(({ method }) => method === "POST");
-    expect(posts.map(({ path }) => path)).toEqual(["/v1/quotes", "/v1/transfers", "/v1/transfers"]);
+    const [asked, sent] = ["/v1/quotes", "/v1/transfers"];
+    expect(posts.map(({ path }) => path)).toEqual([asked, asked, sent, asked, sent]);
     expect(manifest.model.id).toBe(students[0].id);
-    expect(JSON.parse(posts[0]!.body.toString())).toEqual({ manifest, options });
-    for (const post of posts.slice(1)) {
+    for (const { body } of posts.filter(({ path }) => path === asked)) {
+      expect(JSON.parse(body.toString())).toEqual({ manifest, options });
+    }
+    for (const post of posts.filter(({ path }) => path === sent)) {
       expect(post.body.toString("base64")).toBe(dry.body);
       const form = await new Response(new Uint8Array(post.body), {
         headers: { "content-type": dry.headers["content-type"] },
@@ -170,7 +173,7 @@ test(
     const transfer = ["--prompt", at("prompt"), ...options];
     const hold = at("hold");
     await holdTransfers(hold, 10);
-    const { id } = await ok("submit", ...transfer, "--dataset", "disturbed");
+    const { id } = await ok("submit", ...transfer, "--no-privacy", "--dataset", "disturbed");
     // In the middle of it the provider is stopped: the job writes a checkpoint.
     await until(async () => (await stepsOf(id)) === 10);
     expect(await provider.end("SIGTERM")).toBe(0);
@@ -190,7 +193,7 @@ test(
     // The end of the last attempt may not be written down yet.
     const ends = jobOf(id).attempts.map(({ statusReason }) => statusReason.split(" ", 2).join(" "));
     expect(ends.slice(0, 3)).toEqual(["Host EC2", "Essential container", "Host EC2"]);
-    const undisturbed = await ok("submit", ...transfer, "--dataset", "undisturbed");
+    const undisturbed = await ok("submit", ...transfer, "--no-privacy", "--dataset", "undisturbed");
     await ok("wait", undisturbed.id);
     await ok("download", id, "--out", at("disturbed"));
     await ok("download", undisturbed.id, "--out", at("undisturbed"));
@@ -287,7 +290,9 @@ test("what is asked wrongly is answered with what is wrong", async () => {
   };
   const { url, key } = provider;
   const transfer = ["--prompt", at("prompt"), "--dataset", "x", "--public", "none"];
-  expect(await refused(url, key, "submit", ...transfer)).toContain("options#/publicSet");
+  expect(await refused(url, key, "submit", ...transfer)).toContain("or say --no-privacy");
+  const submitted = await refused(url, key, "submit", ...transfer, "--no-privacy");
+  expect(submitted).toContain("--public: Is no public set of this provider; softpost students lists them");
   expect(await refused(url, "wrong", "budget")).toContain("Not authenticated");
   expect(await refused("http://127.0.0.1:1", key, "budget")).toContain("can't be reached");
   expect(await refused("http://provider.example", key, "budget")).toContain("must be an https address");

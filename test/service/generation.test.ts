@@ -75,7 +75,7 @@ test(
     const examples = publicSets[0].examples;
     const steps = 3 * 5 * (16 * length + 4);
     expect(quote.model.tokens).toBe(steps + 2 * examples * length);
-    const { id } = await run("submit", ...transfer);
+    const { id } = await run("submit", ...transfer, "--no-privacy");
     expect(await run("wait", id)).toMatchObject({ state: "succeeded" });
     await run("download", id, "--out", at("moved"));
     const { manifest } = await readPromptFolder(at("moved"));
