@@ -1,3 +1,4 @@
+import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_LENGTH, randomId } from "../../shared/protocol/ids.ts";
@@ -18,6 +19,13 @@ export function tenantWith(scope: Scope) {
     const ledger = ledgerOf(c.env, tenant);
     const answer = await ledger.authenticate(key, hash);
     if (answer.kind === "unknown") throw unauthorized("The API key is not known or was revoked.");
+    if (answer.kind === "expired") {
+      throw unauthorized(`The API key expired on ${new Date(answer.expires).toISOString()}; use its successor.`);
+    }
+    if (answer.kind === "suspended") {
+      const detail = "The account is suspended; its provider can say why. What is under way is finished.";
+      throw new ProblemError("Not allowed", detail, { status: 403 });
+    }
     if (answer.kind === "limited") {
       throw new ProblemError("Too many requests", "This tenant sends more than its rate limit allows; wait a moment.", {
         status: 429,
@@ -27,6 +35,7 @@ export function tenantWith(scope: Scope) {
       throw new ProblemError("Not allowed", `The API key lacks the scope "${scope}".`, { status: 403 });
     }
     c.set("tenant", tenant);
+    c.set("key", key);
     await next();
   });
 }
@@ -50,6 +59,11 @@ export const providerOrTenantAdmin = createMiddleware<AppEnv>(async (c, next) =>
     await own(c, next);
   });
 });
+
+/** Who asks, for the audit log. */
+export function actorOf(c: Context<AppEnv>): string {
+  return c.get("key") ?? "provider";
+}
 
 export function ledgerOf(env: Env, tenant: string) {
   return env.TENANTS.get(env.TENANTS.idFromName(tenant));

@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { AUDIT_TABLE, AuditLog } from "./audit-log.ts";
 
 /** A request that was going to reserve something has long ended by then. */
 const QUIET_MS = 600_000;
@@ -20,7 +21,13 @@ export class Register extends DurableObject<object> {
       "CREATE TABLE IF NOT EXISTS busy (tenant TEXT PRIMARY KEY, turn INTEGER NOT NULL, since INTEGER NOT NULL, visited INTEGER NOT NULL)",
     );
     this.sql.exec("CREATE INDEX IF NOT EXISTS busy_by_visit ON busy (visited)");
+    this.sql.exec(AUDIT_TABLE);
     this.sql.exec("CREATE TABLE IF NOT EXISTS state (seeded INTEGER PRIMARY KEY)");
+  }
+
+  /** What was changed that is no one tenant's: which there are, and the catalogue. */
+  get audit(): AuditLog {
+    return new AuditLog(this.sql);
   }
 
   add(tenant: string): void {

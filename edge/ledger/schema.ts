@@ -47,9 +47,12 @@ CREATE TABLE IF NOT EXISTS entries (
 export const EXPORTED = {
   account: "name, limits, created",
   keys: "id, name, scopes, created, revoked",
+  key_life: "*",
+  settings: "*",
   transfers: "*",
   releases: "*",
   entries: "*",
+  audit: "*",
 } as const;
 
 export type ExportedTable = keyof typeof EXPORTED;
@@ -103,4 +106,6 @@ export type Row = {
   advice: string;
   device: string | null;
   folder: string;
+  /** Id of the key that sent it; null for what earlier releases have written. */
+  api_key: string | null;
 };

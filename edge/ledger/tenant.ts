@@ -5,9 +5,11 @@ import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
+import { Desk } from "./desk.ts";
 import { KeyRing } from "./keys.ts";
 import { composedEpsilon, composedUnit } from "./privacy.ts";
 import type { ExportedTable, Row } from "./schema.ts";
+import { Settings } from "./settings.ts";
 import { type Release, Store, type Submission } from "./store.ts";
 import { addLoss, toTransfer } from "./view.ts";
 
@@ -53,17 +55,9 @@ export class Tenant extends DurableObject<LedgerEnv> {
     this.keyRing = new KeyRing(ctx.storage.sql, Number(env.RATE_PER_SECOND));
   }
 
-  /** Opens the account, or opens it again after it was closed; false if it is open. */
-  open(name: string, limits: Limits): boolean {
-    return this.ctx.storage.transactionSync(() => {
-      if (this.account() !== null) return false;
-      this.store.open(name, limits, Date.now());
-      return true;
-    });
-  }
-
-  account() {
-    return (this.store.exists() && this.store.findAccount()) || null;
+  /** Account, limits, keys and the audit log. */
+  get desk(): Desk {
+    return new Desk(this.ctx.storage, this.store, this.keyRing);
   }
 
   /** From now on nobody gets in; whoever is in may finish. */
@@ -78,7 +72,7 @@ export class Tenant extends DurableObject<LedgerEnv> {
    */
   close(currency: string): Budget["privacy"]["datasets"] {
     return this.ctx.storage.transactionSync(() => {
-      if (this.account() === null) return [];
+      if (!this.store.findAccount()) return [];
       const { datasets } = this.budget(currency).privacy;
       this.store.close();
       return datasets;
@@ -103,26 +97,12 @@ export class Tenant extends DurableObject<LedgerEnv> {
     return this.store.exists() ? this.store.rows(table, after, limit) : [];
   }
 
-  setLimits(limits: Limits): void {
-    this.store.setLimits(limits);
-  }
-
-  addKey(id: string, hash: string, name: string, scopes: readonly string[]): void {
-    this.keyRing.add(id, hash, name, scopes, Date.now());
-  }
-
-  keys() {
-    return this.keyRing.list();
-  }
-
-  revokeKey(id: string): boolean {
-    return this.keyRing.revoke(id, Date.now());
-  }
-
   /** What the key with this id and hash may do, and whether it may do it now. */
   authenticate(id: string, hash: string) {
     if (!this.store.exists()) return { kind: "unknown" } as const;
-    return this.keyRing.authenticate(id, hash, Date.now());
+    const answer = this.keyRing.authenticate(id, hash, Date.now());
+    const suspended = answer.kind === "known" && new Settings(this.ctx.storage.sql).all().suspended;
+    return suspended ? ({ kind: "suspended" } as const) : answer;
   }
 
   /** What `reserve` would answer, and what it would leave of each budget. */

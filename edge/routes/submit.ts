@@ -1,4 +1,5 @@
 import { createRoute } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import { z } from "zod";
 import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
@@ -8,7 +9,7 @@ import type { TransferSpec } from "../../shared/protocol/job.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import { type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
-import type { App } from "../http/app-env.ts";
+import type { App, AppEnv } from "../http/app-env.ts";
 import { jobToken, ledgerOf, registerOf, tenantWith } from "../http/auth.ts";
 import { limitBody, MAX_UPLOAD_BYTES, readUpload } from "../http/upload.ts";
 import { refusalStatus } from "../ledger/decide.ts";
@@ -77,7 +78,7 @@ export function addSubmitRoutes(app: App): void {
     const tenant = c.get("tenant");
     const upload = await readUpload(c.req.raw);
     const checked = await validateUpload(upload, await readCatalogue(c.env.PROMPTS));
-    const submission = await describe(c.env, upload, checked, c.req.valid("header")["idempotency-key"]);
+    const submission = await describe(c, upload, checked);
     // First the mark by which reconciliation finds it.
     await registerOf(c.env).add(tenant);
     const reserved = await ledgerOf(c.env, tenant).reserve(submission);
@@ -98,13 +99,13 @@ export function addSubmitRoutes(app: App): void {
 }
 
 async function describe(
-  env: Env,
+  c: Context<AppEnv>,
   upload: Record<"manifest" | "prompt" | "options", Uint8Array>,
   checked: Checked,
-  key: string | undefined,
 ): Promise<Submission> {
   const { manifest, options, student } = checked;
-  const { work, perSecond, rate, estimate, ask } = await priceOf(env, checked);
+  const { work, perSecond, rate, estimate, ask } = await priceOf(c.env, checked);
+  const key = c.req.header("idempotency-key");
   const promptDigest = manifest.prompt.digest;
   const fingerprint = [await sha256(upload.manifest), promptDigest, await sha256(upload.options)].join(" ");
   return {
@@ -112,6 +113,7 @@ async function describe(
     idempotencyKey: key ?? `none ${randomId(ID_LENGTH)}`,
     fingerprint,
     student: student.id,
+    apiKey: c.get("key"),
     targetDigest: student.target.digest,
     work,
     ask,

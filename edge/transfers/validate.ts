@@ -75,6 +75,7 @@ export function checkFit(
   const student = catalogue.students.find(({ digest }) => digest === manifest.model.digest);
   const publicSet = findPublicSet(catalogue, options.publicSet);
   if (!publicSet) fault("options#/publicSet", "Is no public set of this provider; GET /v1/public-sets lists them.");
+  else if (publicSet.retired) fault("options#/publicSet", "Is retired; GET /v1/public-sets lists those in service.");
   if (!student) {
     fault(`${MANIFEST_FILE}#/model/digest`, "Is no student of this provider; GET /v1/students lists them.");
   } else {

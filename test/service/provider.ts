@@ -42,7 +42,7 @@ export const catalogue: Catalogue = {
       retired: false,
     },
   ],
-  publicSets: [{ id: "news", digest: hex("news"), size: 10, examples: 100, description: "News." }],
+  publicSets: [{ id: "news", digest: hex("news"), size: 10, examples: 100, description: "News.", retired: false }],
 };
 catalogue.students.push({ ...catalogue.students[0]!, id: "old", digest: hex("old"), retired: true });
 
