@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { useProxies } from "../shared/data/proxy.ts";
 import { DEVICES } from "../shared/graph/engine.ts";
+import { registerAdmin } from "./commands/admin.ts";
 import { registerAudit } from "./commands/audit.ts";
 import { registerBudget } from "./commands/budget.ts";
 import { registerCancel } from "./commands/cancel.ts";
@@ -96,6 +97,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerBudget,
     registerPrivacy,
     registerAudit,
+    registerAdmin,
   ];
   for (const register of commands) register(program, io);
 }

@@ -91,7 +91,8 @@ export class Api {
     return fetch(url + path, { ...init, headers, redirect: "error" });
   }
 
-  private async json<S extends z.ZodType>(path: string, schema: S, init?: RequestInit): Promise<z.output<S>> {
+  /** The answer as the schema's output. @throws ProblemError also where it is something else */
+  async json<S extends z.ZodType>(path: string, schema: S, init?: RequestInit): Promise<z.output<S>> {
     const response = await this.request(path, init);
     const answer = schema.safeParse(parse(await readLimited(response, this.connection.url)));
     if (answer.success) return answer.data;

@@ -1,5 +1,3 @@
-import { RpcTarget } from "cloudflare:workers";
-
 /** Nothing in it is ever changed: the database itself refuses. */
 export const AUDIT_TABLE = `
 CREATE TABLE IF NOT EXISTS audit (
@@ -21,11 +19,10 @@ export interface Deed {
 export type AuditRow = { sequence: number; at: number; actor: string; action: string; target: string; detail: string };
 
 /** Who changed what, when, with which key. */
-export class AuditLog extends RpcTarget {
+export class AuditLog {
   private readonly sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
-    super();
     this.sql = sql;
   }
 

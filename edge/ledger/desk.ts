@@ -1,11 +1,11 @@
-import { RpcTarget } from "cloudflare:workers";
+import { DurableObject } from "cloudflare:workers";
 import { changedLimits, type KeyRecord, type LimitsChange } from "../../shared/protocol/administration.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
 import { AuditLog } from "./audit-log.ts";
 import type { Ask, Usage } from "./decide.ts";
-import type { KeyRing, MadeKey } from "./keys.ts";
+import { KeyRing, type MadeKey } from "./keys.ts";
 import { type Change, type Chosen, Settings } from "./settings.ts";
-import type { Store } from "./store.ts";
+import { Store } from "./store.ts";
 import { usageOf } from "./usage.ts";
 
 /** An account as its provider sees it. */
@@ -17,31 +17,33 @@ export interface Account extends Chosen {
   readonly reserved: Ask;
 }
 
+/** What a ledger needs of the Worker's environment. */
+export type LedgerEnv = { readonly RATE_PER_SECOND: string };
+
 export type Revoked = "revoked" | "unknown" | "last admin";
 
 /**
  * The administration of one tenant: its account, limits and keys. Every change and its entry in the audit log are one transaction; who does it
  * (`actor`) is the provider or a key's id. All but `account` and `audit` are for an account that is open.
  */
-export class Desk extends RpcTarget {
-  private readonly storage: DurableObjectStorage;
-  private readonly store: Store;
-  private readonly keyRing: KeyRing;
+export class Desk extends DurableObject<LedgerEnv> {
+  protected readonly store: Store;
+  protected readonly keyRing: KeyRing;
+  protected readonly settings: Settings;
   private readonly log: AuditLog;
-  private readonly settings: Settings;
 
-  constructor(storage: DurableObjectStorage, store: Store, keyRing: KeyRing) {
-    super();
-    this.storage = storage;
-    this.store = store;
-    this.keyRing = keyRing;
-    this.log = new AuditLog(storage.sql);
-    this.settings = new Settings(storage.sql);
+  constructor(ctx: DurableObjectState, env: LedgerEnv) {
+    super(ctx, env);
+    const { sql } = ctx.storage;
+    this.store = new Store(sql);
+    this.keyRing = new KeyRing(sql, Number(env.RATE_PER_SECOND));
+    this.settings = new Settings(sql);
+    this.log = new AuditLog(sql);
   }
 
   /** Opens the account, or opens it again after it was closed; false if it is open. */
   open(name: string, limits: Limits, actor: string): boolean {
-    return this.storage.transactionSync(() => {
+    return this.ctx.storage.transactionSync(() => {
       if (this.store.exists() && this.store.findAccount()) return false;
       this.store.open(name, limits, Date.now());
       this.log.note({ actor, action: "tenant.created", target: "", detail: { limits } });
@@ -56,8 +58,8 @@ export class Desk extends RpcTarget {
     return { ...account, ...this.settings.all(), usage: this.store.usage(now), reserved: this.store.reserved() };
   }
 
-  change({ name, ...chosen }: Change & { name?: string | undefined }, actor: string): void {
-    this.storage.transactionSync(() => {
+  changeAccount({ name, ...chosen }: Change & { name?: string | undefined }, actor: string): void {
+    this.ctx.storage.transactionSync(() => {
       const before = this.settings.all();
       if (name !== undefined) this.store.rename(name);
       this.settings.set(chosen);
@@ -68,7 +70,7 @@ export class Desk extends RpcTarget {
 
   /** Changes the limits that are named; two changes at one time are both made. */
   changeLimits(change: LimitsChange, actor: string): void {
-    this.storage.transactionSync(() => {
+    this.ctx.storage.transactionSync(() => {
       const { limits } = this.store.account();
       const changed = changedLimits(limits, change);
       this.store.setLimits(changed);
@@ -81,7 +83,7 @@ export class Desk extends RpcTarget {
   }
 
   addKey(key: MadeKey, name: string, scopes: readonly string[], expires: number | null, actor: string): void {
-    this.storage.transactionSync(() => {
+    this.ctx.storage.transactionSync(() => {
       this.keyRing.add(key, name, scopes, Date.now(), expires);
       this.log.note({ actor, action: "key.created", target: key.id, detail: { scopes, expires } });
     });
@@ -89,7 +91,7 @@ export class Desk extends RpcTarget {
 
   /** See `KeyRing.rotate`. */
   rotateKey(old: string, key: MadeKey, overlapSeconds: number, actor: string) {
-    return this.storage.transactionSync(() => {
+    return this.ctx.storage.transactionSync(() => {
       const now = Date.now();
       const until = now + overlapSeconds * 1000;
       const rotated = this.keyRing.rotate(old, key, now, until);
@@ -100,7 +102,7 @@ export class Desk extends RpcTarget {
 
   /** @param force whether the last key that administers the tenant may go too */
   revokeKey(id: string, force: boolean, actor: string): Revoked {
-    return this.storage.transactionSync(() => {
+    return this.ctx.storage.transactionSync(() => {
       const now = Date.now();
       const last = this.keyRing.usable(id, now)?.scopes.includes("admin") && !this.keyRing.hasOtherAdmin(id, now);
       if (last && !force) return "last admin";
@@ -112,7 +114,7 @@ export class Desk extends RpcTarget {
 
   /** What was used in a month, also by a tenant whose account is closed. */
   usage(month: string) {
-    return this.store.exists() ? usageOf(this.storage.sql, month) : [];
+    return this.store.exists() ? usageOf(this.ctx.storage.sql, month) : [];
   }
 
   note(actor: string, action: string, target: string): void {

@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { AUDIT_TABLE, AuditLog } from "./audit-log.ts";
+import { AUDIT_TABLE, AuditLog, type AuditRow, type Deed } from "./audit-log.ts";
 
 /** A request that was going to reserve something has long ended by then. */
 const QUIET_MS = 600_000;
@@ -26,8 +26,13 @@ export class Register extends DurableObject<object> {
   }
 
   /** What was changed that is no one tenant's: which there are, and the catalogue. */
-  get audit(): AuditLog {
-    return new AuditLog(this.sql);
+  note(deed: Deed): void {
+    new AuditLog(this.sql).note(deed);
+  }
+
+  /** Oldest first. */
+  audit(limit: number, after: number): AuditRow[] {
+    return new AuditLog(this.sql).entries(limit, after);
   }
 
   add(tenant: string): void {

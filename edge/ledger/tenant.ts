@@ -1,4 +1,3 @@
-import { DurableObject } from "cloudflare:workers";
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import type { JobEvent, ResultFacts } from "../../shared/protocol/job.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
@@ -6,11 +5,9 @@ import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../.
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
 import { Desk } from "./desk.ts";
-import { KeyRing } from "./keys.ts";
 import { composedEpsilon, composedUnit } from "./privacy.ts";
 import type { ExportedTable, Row } from "./schema.ts";
-import { Settings } from "./settings.ts";
-import { type Release, Store, type Submission } from "./store.ts";
+import type { Release, Submission } from "./store.ts";
 import { addLoss, toTransfer } from "./view.ts";
 
 /** Longer than the dispatch of a job can take with all its retries (`dispatch.ts`), so that two never submit one job. */
@@ -37,28 +34,12 @@ export interface End extends Partial<ResultFacts> {
   readonly problem?: string;
 }
 
-/** What a ledger needs of the Worker's environment. */
-type LedgerEnv = { readonly RATE_PER_SECOND: string };
-
 /**
  * One tenant: keys, budgets and transfers, in one SQLite database. A Durable Object runs one method at a time between
  * awaits, and no method here awaits between reading and writing, so every decision is made on the state that it changes.
  */
-export class Tenant extends DurableObject<LedgerEnv> {
-  private readonly store: Store;
-  private readonly keyRing: KeyRing;
+export class Tenant extends Desk {
   private readonly waiting = new Set<() => void>();
-
-  constructor(ctx: DurableObjectState, env: LedgerEnv) {
-    super(ctx, env);
-    this.store = new Store(ctx.storage.sql);
-    this.keyRing = new KeyRing(ctx.storage.sql, Number(env.RATE_PER_SECOND));
-  }
-
-  /** Account, limits, keys and the audit log. */
-  get desk(): Desk {
-    return new Desk(this.ctx.storage, this.store, this.keyRing);
-  }
 
   /** From now on nobody gets in; whoever is in may finish. */
   revokeKeys(): void {
@@ -101,7 +82,7 @@ export class Tenant extends DurableObject<LedgerEnv> {
   authenticate(id: string, hash: string) {
     if (!this.store.exists()) return { kind: "unknown" } as const;
     const answer = this.keyRing.authenticate(id, hash, Date.now());
-    const suspended = answer.kind === "known" && new Settings(this.ctx.storage.sql).all().suspended;
+    const suspended = answer.kind === "known" && this.settings.all().suspended;
     return suspended ? ({ kind: "suspended" } as const) : answer;
   }
 

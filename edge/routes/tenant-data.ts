@@ -102,7 +102,7 @@ export function addTenantDataRoutes(app: App): void {
     const ledger = ledgerOf(c.env, tenant);
     // In the provider's log: the ledger's own is set back too.
     const deed = { actor: actorOf(c), action: "tenant.restored", target: tenant, detail: c.req.valid("json") };
-    await registerOf(c.env).audit.note(deed);
+    await registerOf(c.env).note(deed);
     // Transfers that ended since are unfinished again.
     await registerOf(c.env).add(tenant);
     try {
@@ -116,10 +116,10 @@ export function addTenantDataRoutes(app: App): void {
 
   app.openapi(deleteTenant, async (c) => {
     const { tenant } = c.req.valid("param");
-    const { desk } = ledgerOf(c.env, tenant);
+    const desk = ledgerOf(c.env, tenant);
     if (!(await desk.account())) throw noTenant();
     await desk.note(actorOf(c), "tenant.deleted", "");
-    await registerOf(c.env).audit.note({ actor: actorOf(c), action: "tenant.deleted", target: tenant });
+    await registerOf(c.env).note({ actor: actorOf(c), action: "tenant.deleted", target: tenant });
     const { objects, datasets } = await closeTenant(c.env, tenant);
     return c.json({ objects, kept: { why: WHY, datasets } }, 200);
   });

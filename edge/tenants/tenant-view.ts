@@ -5,7 +5,7 @@ import type { Account } from "../ledger/desk.ts";
 
 /** A tenant as its provider sees it; undefined if its account isn't open. */
 export async function findTenant(env: Env, id: string): Promise<TenantRecord | undefined> {
-  const account = await ledgerOf(env, id).desk.account();
+  const account = await ledgerOf(env, id).account();
   if (!account) return undefined;
   const { name, created, suspended, retentionDays, limits } = account;
   const standing = standingOf(account, env.CURRENCY);

@@ -182,7 +182,10 @@ test("usage is what the ledger's settlements of the month add up to, by key and 
   const init = { method: "POST", headers: { authorization: `Bearer ${second.key}` }, body: uploadOf(promptOf(2)) };
   const { body: two } = await provider.fetchJson("/v1/transfers", init);
   const files = [{ name: "x", size: 1, sha256: "a".repeat(64) }];
-  for (const [{ id }, deviceSeconds] of [[one, 12.5], [two, 3]] as const) {
+  for (const [{ id }, deviceSeconds] of [
+    [one, 12.5],
+    [two, 3],
+  ] as const) {
     const folder = bucket.job(`${tenant.id}-${id}`);
     await provider.store.write(`${folder}result.json`, JSON.stringify({ files, deviceSeconds, device: "CPU" }));
   }
@@ -206,7 +209,9 @@ test("usage is what the ledger's settlements of the month add up to, by key and 
     expect((await ask("GET", `/v1/admin/usage?month=${wrong}`)).status).toBe(400);
   }
   await ask("DELETE", admin(tenant.id));
-  const all = (await ask("GET", "/v1/admin/usage")).body.usage.filter((row: { tenant: string }) => row.tenant === tenant.id);
+  const all = (await ask("GET", "/v1/admin/usage")).body.usage.filter(
+    (row: { tenant: string }) => row.tenant === tenant.id,
+  );
   expect(all.map(({ micros }: { micros: number }) => micros).sort()).toEqual([13_000, 3000]);
   expect(all[0].tenantName).toBeNull();
 });
@@ -230,7 +235,9 @@ describe("the catalogue", () => {
     expect((await submit()).status).toBe(202);
     expect((await ask("PATCH", "/v1/admin/catalogue/students/none", { retired: true })).status).toBe(404);
     const deeds = (await ask("GET", "/v1/admin/audit")).body.entries.map(({ action }: { action: string }) => action);
-    expect(deeds).toEqual(expect.arrayContaining(["public-set.published", "public-set.retired", "public-set.reinstated"]));
+    expect(deeds).toEqual(
+      expect.arrayContaining(["public-set.published", "public-set.retired", "public-set.reinstated"]),
+    );
   });
 
   test("keeps the changes of several who make them at one time", async () => {

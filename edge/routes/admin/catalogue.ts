@@ -2,6 +2,7 @@ import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { bucket } from "../../../shared/protocol/bucket.ts";
 import {
+  catalogueSchema,
   nameSchema,
   publicSetSchema,
   studentSchema,
@@ -14,7 +15,7 @@ import type { Env } from "../../env.ts";
 import type { App } from "../../http/app-env.ts";
 import { actorOf, providerOnly, registerOf } from "../../http/auth.ts";
 import { limitBody } from "../../http/upload.ts";
-import { changeCatalogue } from "../../storage/catalogue.ts";
+import { changeCatalogue, readCatalogue } from "../../storage/catalogue.ts";
 import { json, problems } from "../route.ts";
 import { body, provider } from "./shared.ts";
 
@@ -24,6 +25,15 @@ const recorded = { ...provider, middleware: [providerOnly, limitBody(MAX_RECORD)
 
 const named = z.object({ id: nameSchema });
 const retirement = z.strictObject({ retired: z.boolean() }).meta({ examples: [{ retired: true }] });
+
+const getCatalogue = createRoute({
+  operationId: "getCatalogue",
+  ...provider,
+  method: "get",
+  path: "/v1/admin/catalogue",
+  summary: "Students and public sets, the retired ones too",
+  responses: { 200: json(catalogueSchema, "The catalogue."), ...problems },
+});
 
 const postStudent = createRoute({
   operationId: "publishStudent",
@@ -69,6 +79,8 @@ const patchPublicSet = createRoute({
 });
 
 export function addAdminCatalogueRoutes(app: App): void {
+  app.openapi(getCatalogue, async (c) => c.json(await readCatalogue(c.env.PROMPTS), 200));
+
   app.openapi(postStudent, async (c) => {
     const student = c.req.valid("json");
     const files = (model: { digest: string; files: readonly { name: string }[] }) =>
@@ -76,7 +88,7 @@ export function addAdminCatalogueRoutes(app: App): void {
     await requireObjects(c.env, [...files(student), ...files(student.target)]);
     await changeCatalogue(c.env.PROMPTS, (before) => withStudent(before, student));
     const detail = { digest: student.digest, target: student.target.digest };
-    await registerOf(c.env).audit.note({ actor: actorOf(c), action: "student.published", target: student.id, detail });
+    await registerOf(c.env).note({ actor: actorOf(c), action: "student.published", target: student.id, detail });
     return c.json(student, 201);
   });
 
@@ -86,7 +98,7 @@ export function addAdminCatalogueRoutes(app: App): void {
     await changeCatalogue(c.env.PROMPTS, (before) => withPublicSet(before, publicSet));
     const detail = { digest: publicSet.digest };
     const deed = { actor: actorOf(c), action: "public-set.published", target: publicSet.id, detail };
-    await registerOf(c.env).audit.note(deed);
+    await registerOf(c.env).note(deed);
     return c.json(publicSet, 201);
   });
 
@@ -112,7 +124,7 @@ async function retire(
 ): Promise<void> {
   await changeCatalogue(env.PROMPTS, (before) => withRetired(before, kind, id, retired));
   const what = kind === "students" ? "student" : "public-set";
-  await registerOf(env).audit.note({ actor, action: `${what}.${retired ? "retired" : "reinstated"}`, target: id });
+  await registerOf(env).note({ actor, action: `${what}.${retired ? "retired" : "reinstated"}`, target: id });
 }
 
 /** @throws ProblemError (422) with the objects that are missing */

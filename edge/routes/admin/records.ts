@@ -85,12 +85,12 @@ export function addRecordRoutes(app: App): void {
   });
 
   app.openapi(getAudit, async (c) => {
-    const entries = await registerOf(c.env).audit.entries(PAGE + 1, c.req.valid("query").after);
+    const entries = await registerOf(c.env).audit(PAGE + 1, c.req.valid("query").after);
     return c.json(pageOf(entries), 200);
   });
 
   app.openapi(getTenantAudit, async (c) => {
-    const desk = ledgerOf(c.env, c.req.valid("param").tenant).desk;
+    const desk = ledgerOf(c.env, c.req.valid("param").tenant);
     const entries = await desk.audit(PAGE + 1, c.req.valid("query").after);
     return c.json(pageOf(entries), 200);
   });
@@ -105,7 +105,7 @@ function pageOf(rows: readonly AuditRow[]): { entries: AuditEntry[]; has_more: b
 }
 
 async function usageOf(env: Env, tenant: string, month: string): Promise<UsageRow[]> {
-  const desk = ledgerOf(env, tenant).desk;
+  const desk = ledgerOf(env, tenant);
   const [account, rows] = await Promise.all([desk.account(), desk.usage(month)]);
   const tenantName = account?.name ?? null;
   return rows.map((row) => ({ ...row, tenant, tenantName, kind: "transfer" as const }));

@@ -34,5 +34,5 @@ export async function needTenant(env: Env, id: string): Promise<TenantRecord> {
 /** The desk of a tenant whose account is open. @throws ProblemError (404) */
 export async function deskOf(env: Env, id: string) {
   await needTenant(env, id);
-  return ledgerOf(env, id).desk;
+  return ledgerOf(env, id);
 }

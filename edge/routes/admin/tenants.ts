@@ -141,8 +141,8 @@ export function addTenantRoutes(app: App): void {
     }
     // First the mark by which reconciliation finds it, so that no account is ever without one.
     await c.env.PROMPTS.put(bucket.tenant(tenant), JSON.stringify({ id: tenant }));
-    await registerOf(c.env).audit.note({ actor: actorOf(c), action: "tenant.created", target: tenant });
-    await ledgerOf(c.env, tenant).desk.open(name, changedLimits(DEFAULT_LIMITS, limits), actorOf(c));
+    await registerOf(c.env).note({ actor: actorOf(c), action: "tenant.created", target: tenant });
+    await ledgerOf(c.env, tenant).open(name, changedLimits(DEFAULT_LIMITS, limits), actorOf(c));
     return c.json(await needTenant(c.env, tenant), 201);
   });
 
@@ -152,7 +152,7 @@ export function addTenantRoutes(app: App): void {
     const { tenant } = c.req.valid("param");
     const change = c.req.valid("json");
     requireChange(change);
-    await (await deskOf(c.env, tenant)).change(change, actorOf(c));
+    await (await deskOf(c.env, tenant)).changeAccount(change, actorOf(c));
     return c.json(await needTenant(c.env, tenant), 200);
   });
 
