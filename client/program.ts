@@ -6,6 +6,7 @@ import { registerAdmin } from "./commands/admin.ts";
 import { registerAudit } from "./commands/audit.ts";
 import { registerBudget } from "./commands/budget.ts";
 import { registerCancel } from "./commands/cancel.ts";
+import { registerDelete } from "./commands/delete.ts";
 import { registerDistill } from "./commands/distill.ts";
 import { registerDownload } from "./commands/download.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
@@ -94,6 +95,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerWait,
     registerDownload,
     registerCancel,
+    registerDelete,
     registerBudget,
     registerPrivacy,
     registerAudit,

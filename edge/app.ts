@@ -13,7 +13,9 @@ import { addBatchRoutes } from "./routes/batch-events.ts";
 import { addBudgetRoutes } from "./routes/budget.ts";
 import { addCatalogueRoutes } from "./routes/catalogue.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
+import { addPromptZipRoutes } from "./routes/prompt-zip.ts";
 import { addQuoteRoutes } from "./routes/quotes.ts";
+import { addRemovalRoutes } from "./routes/removal.ts";
 import { addSubmitRoutes } from "./routes/submit.ts";
 import { addTenantDataRoutes } from "./routes/tenant-data.ts";
 import { addTransferRoutes } from "./routes/transfers.ts";
@@ -61,6 +63,8 @@ export function createApp(): App {
   addQuoteRoutes(app);
   addSubmitRoutes(app);
   addTransferRoutes(app);
+  addPromptZipRoutes(app);
+  addRemovalRoutes(app);
   addBudgetRoutes(app);
   addAdminRoutes(app);
   addTenantDataRoutes(app);

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import type { TransferOptions } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type Connection, type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
@@ -19,6 +19,8 @@ export interface TransferFlags extends ConnectionOptions, HowToTransfer {
 interface Options extends TransferFlags {
   readonly dryRun?: boolean;
   readonly idempotencyKey?: string;
+  readonly name?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** Adds the options that say what to transfer and how. */
@@ -47,17 +49,21 @@ export function registerSubmit(program: Command, io: Io): void {
     .description("send a tuned prompt to a provider for transfer")
     .option("--dry-run", "show every byte that would be sent, and send nothing")
     .option("--idempotency-key <key>", "name of this submission: trying again with it never submits twice")
+    .option("--name <name>", "what you call the transfer; the provider sees it, the jobs do not")
+    .option("--metadata <key=value...>", "up to 16 pairs of your own, as with --name", pairs)
     .action((options: Options) => run(options, io));
 }
 
 async function run(options: Options, io: Io): Promise<void> {
   const api = new Api(await connect(options));
   const prompt = await readTunedPrompt(options.prompt, api);
-  const request = submitRequest(prompt, transferOptions(options), options.idempotencyKey ?? randomUUID());
+  const { name, metadata, idempotencyKey = randomUUID() } = options;
+  const labels = name === undefined && metadata === undefined ? undefined : { name, metadata };
+  const request = submitRequest(prompt, transferOptions(options), idempotencyKey, labels);
   if (options.dryRun) return show(request, api.connection, io);
   const transfer = await api.submit(request);
   io.message(
-    `Sent ${request.body.length} bytes: the manifest, the prompt and the options. (--dry-run shows them all.)`,
+    `Sent ${request.body.length} bytes: the manifest, the prompt and the options${labels ? ", with your name and metadata" : ""}. (--dry-run shows them all.)`,
   );
   io.result(transfer, `${transfer.id}: ${transfer.state}. Next: softpost wait ${transfer.id}`);
 }
@@ -82,6 +88,15 @@ function show({ path, headers, body, parts }: SubmitRequest, { url }: Connection
     "Nothing of it was sent; the provider was asked for its list of students. With --json the whole body is printed, as base64.",
   ];
   io.result(request, lines.join("\n"));
+}
+
+/** Gathers `key=value`. */
+function pairs(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const at = text.indexOf("=");
+  if (at < 1) throw new InvalidArgumentError("It must be a pair, such as commit=1f3c9a2.");
+  const key = text.slice(0, at);
+  if (Object.hasOwn(before, key)) throw new InvalidArgumentError(`It names ${key} twice.`);
+  return { ...before, [key]: text.slice(at + 1) };
 }
 
 function describe(type: string, bytes: Uint8Array): string {

@@ -8,7 +8,11 @@ const STEPS: readonly string[] = [
   `CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
    CREATE TABLE key_life (id TEXT PRIMARY KEY, expires INTEGER, used INTEGER);
    ${AUDIT_TABLE}
-   ALTER TABLE transfers ADD COLUMN api_key TEXT;`,
+   ALTER TABLE transfers ADD COLUMN api_key TEXT;
+   ALTER TABLE transfers ADD COLUMN name TEXT;
+   ALTER TABLE transfers ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+   ALTER TABLE transfers ADD COLUMN deleted INTEGER;
+   CREATE TABLE removals (transfer TEXT PRIMARY KEY, asked INTEGER NOT NULL, next INTEGER NOT NULL);`,
 ];
 
 export const SCHEMA_VERSION = STEPS.length + 1;

@@ -3,6 +3,8 @@ import { AUDIT_TABLE, AuditLog, type AuditRow, type Deed } from "./audit-log.ts"
 
 /** A request that was going to reserve something has long ended by then. */
 const QUIET_MS = 600_000;
+/** How late a transfer may be deleted that isn't kept for longer. */
+const KEEPER_MS = 600_000;
 
 /** A tenant, and a number that grows with every submission. */
 export type Busy = { readonly tenant: string; readonly turn: number };
@@ -22,6 +24,7 @@ export class Register extends DurableObject<object> {
     );
     this.sql.exec("CREATE INDEX IF NOT EXISTS busy_by_visit ON busy (visited)");
     this.sql.exec(AUDIT_TABLE);
+    this.sql.exec("CREATE TABLE IF NOT EXISTS keepers (tenant TEXT PRIMARY KEY, visited INTEGER NOT NULL)");
     this.sql.exec("CREATE TABLE IF NOT EXISTS state (seeded INTEGER PRIMARY KEY)");
   }
 
@@ -41,6 +44,26 @@ export class Register extends DurableObject<object> {
       tenant,
       Date.now(),
     );
+  }
+
+  /** Whether a tenant keeps finished transfers for a time only. */
+  keepsForDays(tenant: string, does: boolean): void {
+    const query = does ? "INSERT OR IGNORE INTO keepers VALUES (?, 0)" : "DELETE FROM keepers WHERE tenant = ?";
+    this.sql.exec(query, tenant);
+  }
+
+  /** Those of them whose transfers were not looked through for some minutes. */
+  keepersDue(limit: number): string[] {
+    const now = Date.now();
+    const due = this.sql
+      .exec<{ tenant: string }>(
+        "SELECT tenant FROM keepers WHERE visited <= ? ORDER BY visited LIMIT ?",
+        now - KEEPER_MS,
+        limit,
+      )
+      .toArray();
+    for (const { tenant } of due) this.sql.exec("UPDATE keepers SET visited = ? WHERE tenant = ?", now, tenant);
+    return due.map(({ tenant }) => tenant);
   }
 
   /** Those that were looked after longest ago. */

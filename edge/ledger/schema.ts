@@ -108,4 +108,8 @@ export type Row = {
   folder: string;
   /** Id of the key that sent it; null for what earlier releases have written. */
   api_key: string | null;
+  name: string | null;
+  metadata: string;
+  /** When its files were deleted, or that was asked for. */
+  deleted: number | null;
 };

@@ -1,5 +1,5 @@
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
-import type { Limits, Rate, State, TransferOptions } from "../../shared/protocol/transfer.ts";
+import type { Labels, Limits, Rate, State, TransferOptions } from "../../shared/protocol/transfer.ts";
 import { type Ask, charge, type Usage } from "./decide.ts";
 import { migrate } from "./migrations.ts";
 import type { Keeper, Released } from "./privacy.ts";
@@ -27,6 +27,7 @@ export interface Submission {
   readonly promptDigest: string;
   readonly privacy: PrivacyRecord | null;
   readonly options: TransferOptions;
+  readonly labels: Labels;
 }
 
 export type Release = Released & { readonly promptDigest: string };
@@ -71,7 +72,7 @@ export class Store {
     this.sql.exec("DELETE FROM account");
     for (const table of ["keys", "key_life", "settings"]) this.sql.exec(`DELETE FROM ${table}`);
     this.sql.exec(
-      `UPDATE transfers SET idempotency_key = 'closed ' || id, fingerprint = '', progress = NULL, losses = '[]', files = '[]', problem = NULL`,
+      `UPDATE transfers SET idempotency_key = 'closed ' || id, fingerprint = '', progress = NULL, losses = '[]', files = '[]', problem = NULL, name = NULL, metadata = '{}'`,
     );
   }
 
@@ -168,19 +169,6 @@ export class Store {
     return this.sql.exec<Row>("SELECT * FROM transfers WHERE idempotency_key = ?", idempotencyKey).toArray()[0];
   }
 
-  /** Newest first; `last` is the one that ended the last page. */
-  list(limit: number, last?: Row): Row[] {
-    const [created, id] = last ? [last.created, last.id] : [Number.MAX_SAFE_INTEGER, ""];
-    return this.sql
-      .exec<Row>(
-        "SELECT * FROM transfers WHERE (created, id) < (?, ?) ORDER BY created DESC, id DESC LIMIT ?",
-        created,
-        id,
-        limit,
-      )
-      .toArray();
-  }
-
   unfinished(): Row[] {
     return this.sql.exec<Row>("SELECT * FROM transfers WHERE cost_micros IS NULL ORDER BY created").toArray();
   }
@@ -189,12 +177,13 @@ export class Store {
     const { id, ask, options } = submission;
     this.sql.exec(
       `INSERT INTO transfers (id, idempotency_key, fingerprint, state, version, created, updated, leased_until, student,
-         target_digest, work, virtual_tokens, prompt_digest, options, price, reserved_micros, reserved_seconds, rate, estimated_seconds, api_key)
-       VALUES (?, ?, ?, 'accepted', 1, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         target_digest, work, virtual_tokens, prompt_digest, options, price, reserved_micros, reserved_seconds, rate, estimated_seconds, api_key, name, metadata)
+       VALUES (?, ?, ?, 'accepted', 1, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       ...[id, submission.idempotencyKey, submission.fingerprint, now, now, submission.student],
       ...[submission.targetDigest, submission.work, ask.virtualTokens, submission.promptDigest],
       ...[JSON.stringify(options), submission.price, ask.micros, ask.deviceSeconds],
       ...[JSON.stringify(submission.rate), submission.estimatedSeconds, submission.apiKey],
+      ...[submission.labels.name ?? null, JSON.stringify(submission.labels.metadata)],
     );
     this.enter(now, id, "reserve", ask, "");
     this.sql.exec(

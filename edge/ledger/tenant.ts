@@ -2,9 +2,9 @@ import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import type { JobEvent, ResultFacts } from "../../shared/protocol/job.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
+import { Archive } from "./archive.ts";
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
-import { Desk } from "./desk.ts";
 import { composedEpsilon, composedUnit } from "./privacy.ts";
 import type { ExportedTable, Row } from "./schema.ts";
 import type { Release, Submission } from "./store.ts";
@@ -38,7 +38,7 @@ export interface End extends Partial<ResultFacts> {
  * One tenant: keys, budgets and transfers, in one SQLite database. A Durable Object runs one method at a time between
  * awaits, and no method here awaits between reading and writing, so every decision is made on the state that it changes.
  */
-export class Tenant extends Desk {
+export class Tenant extends Archive {
   private readonly waiting = new Set<() => void>();
 
   /** From now on nobody gets in; whoever is in may finish. */
@@ -119,13 +119,6 @@ export class Tenant extends Desk {
   get(id: string): Open | null {
     const row = this.store.find(id);
     return row ? { transfer: toTransfer(row), batchJob: row.batch_job } : null;
-  }
-
-  /** Newest first; null if there is no transfer `before`, which ended the last page. */
-  list(limit: number, before?: string): Transfer[] | null {
-    const last = before === undefined ? undefined : this.store.find(before);
-    if (before !== undefined && !last) return null;
-    return this.store.list(limit, last).map(toTransfer);
   }
 
   unfinished(): Open[] {

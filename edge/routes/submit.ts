@@ -11,13 +11,13 @@ import { type Transfer, transferSchema } from "../../shared/protocol/transfer.ts
 import type { Env } from "../env.ts";
 import type { App, AppEnv } from "../http/app-env.ts";
 import { jobToken, ledgerOf, registerOf, tenantWith } from "../http/auth.ts";
-import { limitBody, MAX_UPLOAD_BYTES, readUpload } from "../http/upload.ts";
+import { limitBody, MAX_UPLOAD_BYTES, readUpload, type Upload } from "../http/upload.ts";
 import { refusalStatus } from "../ledger/decide.ts";
 import type { Submission } from "../ledger/store.ts";
 import { readCatalogue } from "../storage/catalogue.ts";
 import { dispatch } from "../transfers/dispatch.ts";
 import { priceOf } from "../transfers/price.ts";
-import { type Checked, validateUpload } from "../transfers/validate.ts";
+import { type CheckedUpload, validateUpload } from "../transfers/validate.ts";
 import { json, problems, secured } from "./route.ts";
 
 /** As the Idempotency-Key draft has it: opaque, and short enough to store. */
@@ -34,7 +34,7 @@ const postTransfer = createRoute({
   path: "/v1/transfers",
   summary: "Submit a prompt for transfer",
   description:
-    "Parts: `manifest` (softpost.json), `prompt` (adapter_model.safetensors) and `options` (JSON). With an Idempotency-Key header the request can be repeated safely.",
+    "Parts: `manifest` (softpost.json), `prompt` (adapter_model.safetensors) and `options` (JSON), and if wanted `labels` (JSON: a name and metadata for yourself, which no job sees). With an Idempotency-Key header the request can be repeated safely.",
   security: secured,
   middleware: [tenantWith("submit"), limitBody(MAX_UPLOAD_BYTES)],
   request: {
@@ -57,6 +57,11 @@ const postTransfer = createRoute({
                 type: "string",
                 contentMediaType: "application/json",
                 contentSchema: { $ref: "#/components/schemas/TransferOptions" },
+              },
+              labels: {
+                type: "string",
+                contentMediaType: "application/json",
+                contentSchema: { $ref: "#/components/schemas/Labels" },
               },
             },
           },
@@ -98,20 +103,17 @@ export function addSubmitRoutes(app: App): void {
   });
 }
 
-async function describe(
-  c: Context<AppEnv>,
-  upload: Record<"manifest" | "prompt" | "options", Uint8Array>,
-  checked: Checked,
-): Promise<Submission> {
-  const { manifest, options, student } = checked;
+async function describe(c: Context<AppEnv>, upload: Upload, checked: CheckedUpload): Promise<Submission> {
+  const { manifest, options, student, labels } = checked;
   const { work, perSecond, rate, estimate, ask } = await priceOf(c.env, checked);
   const key = c.req.header("idempotency-key");
   const promptDigest = manifest.prompt.digest;
-  const fingerprint = [await sha256(upload.manifest), promptDigest, await sha256(upload.options)].join(" ");
+  const labelled = upload.labels ? [await sha256(upload.labels)] : [];
+  const sent = [await sha256(upload.manifest), promptDigest, await sha256(upload.options), ...labelled];
   return {
     id: randomId(ID_LENGTH),
     idempotencyKey: key ?? `none ${randomId(ID_LENGTH)}`,
-    fingerprint,
+    fingerprint: sent.join(" "),
     student: student.id,
     apiKey: c.get("key"),
     targetDigest: student.target.digest,
@@ -123,6 +125,7 @@ async function describe(
     promptDigest,
     privacy: manifest.privacy,
     options,
+    labels,
   };
 }
 
@@ -136,7 +139,7 @@ async function proceed(
   kind: "new" | "existing",
   transfer: Transfer,
   upload: { manifest: Uint8Array; prompt: Uint8Array },
-  checked: Checked,
+  checked: CheckedUpload,
 ): Promise<Transfer> {
   const ledger = ledgerOf(env, tenant);
   if (kind === "existing" && (transfer.state !== "accepted" || !(await ledger.lease(transfer.id)))) return transfer;
@@ -158,7 +161,7 @@ async function store(
   tenant: string,
   transfer: Transfer,
   upload: { manifest: Uint8Array; prompt: Uint8Array },
-  { options, student, publicSet }: Checked,
+  { options, student, publicSet }: CheckedUpload,
 ): Promise<void> {
   const job = jobId(tenant, transfer.id);
   const { dataset: _, ...jobOptions } = options;

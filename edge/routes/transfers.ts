@@ -4,20 +4,19 @@ import { z } from "zod";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { nameSchema } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { ID_PATTERN, jobId } from "../../shared/protocol/ids.ts";
-import { transferSchema } from "../../shared/protocol/transfer.ts";
+import { jobId } from "../../shared/protocol/ids.ts";
+import { optionsSchema, states, transferSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";
 import { sendObject } from "../http/send-object.ts";
 import { isFinal } from "../ledger/decide.ts";
-import { cancel } from "../transfers/dispatch.ts";
 import { file, fileHeaders, json, problems, secured } from "./route.ts";
+import { found, idSchema, requireFiles } from "./transfer.ts";
 
 const PAGE = 100;
 /** Proxies close connections that are silent for 30 to 100 seconds. */
 const HEARTBEAT_MS = 15_000;
 
-const idSchema = z.string().regex(ID_PATTERN, "Is no transfer's id.");
 const params = z.object({ id: idSchema });
 const shared = { security: secured, middleware: [tenantWith("read")] };
 
@@ -40,9 +39,25 @@ const listTransfers = createRoute({
   method: "get",
   path: "/v1/transfers",
   summary: "The tenant's transfers, newest first",
-  request: { query: z.object({ before: idSchema.optional() }) },
+  request: {
+    query: z.object({
+      state: z.enum(states).optional(),
+      student: nameSchema.optional(),
+      dataset: optionsSchema.shape.dataset.optional(),
+      created_after: z.iso.datetime().optional(),
+      limit: z.coerce.number<string>().int().min(1).max(PAGE).default(PAGE),
+      cursor: idSchema.optional().describe("Of the page before."),
+    }),
+  },
   responses: {
-    200: json(z.object({ transfers: z.array(transferSchema) }), `At most ${PAGE}; go on with before=id.`),
+    200: json(
+      z.object({
+        transfers: z.array(transferSchema),
+        has_more: z.boolean(),
+        cursor: z.string().nullable().describe("For the next page; null where this is the last."),
+      }),
+      "A page.",
+    ),
     ...problems,
   },
 });
@@ -82,19 +97,6 @@ const getEvents = createRoute({
   },
 });
 
-const deleteTransfer = createRoute({
-  operationId: "cancelTransfer",
-  tags: ["Transfers"],
-  ...shared,
-  middleware: [tenantWith("submit")],
-  method: "delete",
-  path: "/v1/transfers/{id}",
-  summary: "Cancel; what was computed is charged, the rest refunded, and the prompt stays released",
-  description: "A transfer whose result is there already stays done, and is paid for.",
-  request: { params },
-  responses: { 202: json(transferSchema, "It is cancelled, or will be."), ...problems },
-});
-
 const getPromptFile = createRoute({
   operationId: "downloadPromptFile",
   tags: ["Transfers"],
@@ -108,12 +110,16 @@ const getPromptFile = createRoute({
 
 export function addTransferRoutes(app: App): void {
   app.openapi(listTransfers, async (c) => {
-    const transfers = await ledgerOf(c.env, c.get("tenant")).list(PAGE, c.req.valid("query").before);
-    if (transfers === null) {
-      const faults = [{ at: "query#/before", message: "Is none of your transfers." }];
+    const { limit, cursor, created_after, ...named } = c.req.valid("query");
+    const filter = { ...named, createdAfter: created_after === undefined ? undefined : Date.parse(created_after) };
+    const page = await ledgerOf(c.env, c.get("tenant")).list(limit + 1, filter, cursor);
+    if (page === null) {
+      const faults = [{ at: "query#/cursor", message: "Is none of your transfers." }];
       throw new ProblemError("The request is not valid", "The page after an unknown transfer isn't known.", { faults });
     }
-    return c.json({ transfers }, 200);
+    const transfers = page.slice(0, limit);
+    const has_more = page.length > limit;
+    return c.json({ transfers, has_more, cursor: has_more ? transfers.at(-1)!.id : null }, 200);
   });
 
   app.openapi(getTransfer, async (c) => {
@@ -142,35 +148,15 @@ export function addTransferRoutes(app: App): void {
     });
   });
 
-  app.openapi(deleteTransfer, async (c) => {
-    const { id } = c.req.valid("param");
-    const tenant = c.get("tenant");
-    const ledger = ledgerOf(c.env, tenant);
-    const transfer = found(await ledger.cancelling(id));
-    const { batchJob } = found(await ledger.get(id));
-    // Before it has a job, whoever is dispatching it at this moment sees the mark and stops it.
-    const mine = !isFinal(transfer.state) && (batchJob !== null || (await ledger.lease(id)));
-    return c.json(mine ? await cancel(c.env, tenant, transfer, batchJob) : transfer, 202);
-  });
-
   app.openapi(getPromptFile, async (c) => {
     const { id, file: name } = c.req.valid("param");
     const tenant = c.get("tenant");
     const ledger = ledgerOf(c.env, tenant);
     const { transfer } = found(await ledger.get(id));
+    requireFiles(transfer);
     const record = transfer.files.find((candidate) => candidate.name === name);
-    if (!record) {
-      const detail =
-        transfer.state === "succeeded" ? `It has no file ${name}.` : `It is ${transfer.state}, not succeeded.`;
-      throw new ProblemError("Not found", detail, { status: transfer.state === "succeeded" ? 404 : 409 });
-    }
+    if (!record) throw new ProblemError("Not found", `It has no file ${name}.`, { status: 404 });
     const folder = bucket.job(jobId(tenant, id)) + jobFiles.output + (await ledger.folder(id));
     return sendObject(c, folder + name, record);
   });
-}
-
-/** @throws ProblemError (404) */
-function found<T>(value: T | null): T {
-  if (value === null) throw new ProblemError("Not found", "There is no such transfer.", { status: 404 });
-  return value;
 }

@@ -15,6 +15,8 @@ const MAY: Readonly<Record<string, readonly Role[] | "everybody" | "internal">> 
   getTransfer: ["read"],
   followTransfer: ["read"],
   cancelTransfer: ["submit"],
+  deleteTransfer: ["submit"],
+  downloadPromptZip: ["read"],
   downloadPromptFile: ["read"],
   getBudget: ["read"],
   getLedger: ["read"],

@@ -179,7 +179,8 @@ function tenantClient(fetchJson: FetchJson, id: string, key: string) {
     get: (path: string) => fetchJson(path, { headers }),
     submit: (upload: FormData, extra: Record<string, string> = {}) =>
       fetchJson("/v1/transfers", { method: "POST", headers: { ...headers, ...extra }, body: upload }),
-    cancel: (transfer: string) => fetchJson(`/v1/transfers/${transfer}`, { method: "DELETE", headers }),
+    cancel: (transfer: string) => fetchJson(`/v1/transfers/${transfer}/cancel`, { method: "POST", headers }),
+    remove: (transfer: string) => fetchJson(`/v1/transfers/${transfer}`, { method: "DELETE", headers }),
     quote: (manifest: Manifest, options: object) =>
       fetchJson("/v1/quotes", {
         method: "POST",

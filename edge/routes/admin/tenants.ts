@@ -152,7 +152,12 @@ export function addTenantRoutes(app: App): void {
     const { tenant } = c.req.valid("param");
     const change = c.req.valid("json");
     requireChange(change);
-    await (await deskOf(c.env, tenant)).changeAccount(change, actorOf(c));
+    const desk = await deskOf(c.env, tenant);
+    const { retentionDays } = change;
+    // First the mark by which the scheduled run finds it.
+    if (retentionDays != null) await registerOf(c.env).keepsForDays(tenant, true);
+    await desk.changeAccount(change, actorOf(c));
+    if (retentionDays === null) await registerOf(c.env).keepsForDays(tenant, false);
     return c.json(await needTenant(c.env, tenant), 200);
   });
 
