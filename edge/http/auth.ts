@@ -3,6 +3,8 @@ import { createMiddleware } from "hono/factory";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_LENGTH, randomId } from "../../shared/protocol/ids.ts";
 import type { Env } from "../env.ts";
+import type { RateStanding } from "../ledger/rate-limit.ts";
+import { REGISTER } from "../ledger/register.ts";
 import type { AppEnv } from "./app-env.ts";
 import { equalBytes, keyedHash, randomSecret } from "./secrets.ts";
 
@@ -27,9 +29,9 @@ export function tenantWith(scope: Scope) {
       throw new ProblemError("Not allowed", detail, { status: 403 });
     }
     if (answer.kind === "limited") {
-      throw new ProblemError("Too many requests", "This tenant sends more than its rate limit allows; wait a moment.", {
-        status: 429,
-      });
+      for (const [name, value] of rateHeaders(answer.standing)) c.header(name, value);
+      const detail = "This tenant sends more than its rate limit allows; wait a moment.";
+      throw new ProblemError("Too many requests", detail, { status: 429, retryAfter: answer.standing.retryAfter });
     }
     if (!answer.scopes.includes(scope)) {
       throw new ProblemError("Not allowed", `The API key lacks the scope "${scope}".`, { status: 403 });
@@ -37,7 +39,16 @@ export function tenantWith(scope: Scope) {
     c.set("tenant", tenant);
     c.set("key", key);
     await next();
+    for (const [name, value] of rateHeaders(answer.standing)) c.res.headers.set(name, value);
   });
+}
+
+/** Where a tenant stands, as draft-ietf-httpapi-ratelimit-headers-10 writes it. */
+function rateHeaders({ limit, window, remaining, reset }: RateStanding): [string, string][] {
+  return [
+    ["ratelimit-policy", `"tenant";q=${limit};w=${window}`],
+    ["ratelimit", `"tenant";r=${remaining};t=${reset}`],
+  ];
 }
 
 /** Lets through the provider's administrator. */
@@ -71,7 +82,7 @@ export function ledgerOf(env: Env, tenant: string) {
 
 /** The list of tenants that may have something under way. */
 export function registerOf(env: Env) {
-  return env.REGISTER.get(env.REGISTER.idFromName("register"));
+  return env.REGISTER.get(env.REGISTER.idFromName(REGISTER));
 }
 
 /** A new API key: the text, which is shown once, and what is kept of it. */

@@ -3,6 +3,7 @@ import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { MAX_FAULTS } from "../../shared/protocol/json.ts";
+import { countRefusal, slugOf } from "../metrics/count.ts";
 import type { AppEnv } from "./app-env.ts";
 
 /** RFC 9457, with every fault of the request in `faults`. */
@@ -17,13 +18,17 @@ export const problemSchema = z
   })
   .meta({ id: "Problem" });
 
+/** Where nothing says how long it takes: long enough for a restart, short enough to wait for. */
+const RETRY_SECONDS = 5;
+
 /** The one place where errors become answers. What isn't a ProblemError is our own bug: it is logged, not shown. */
 export function onError(error: Error, c: Context<AppEnv>): Response {
   const problem = toProblem(error);
   if (problem.status >= 500) c.set("error", withCauses(error));
-  const { title, detail, status, faults } = problem;
+  const { title, detail, status, faults, retryAfter = RETRY_SECONDS } = problem;
+  if (status < 500) countRefusal(problem);
   const body: z.output<typeof problemSchema> = {
-    type: `urn:softpost:problem:${title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}`,
+    type: `urn:softpost:problem:${slugOf(title)}`,
     title,
     status,
     detail,
@@ -33,7 +38,7 @@ export function onError(error: Error, c: Context<AppEnv>): Response {
   const headers = new Headers(c.res.headers);
   headers.set("content-type", "application/problem+json");
   if (status === 401) headers.set("www-authenticate", "Bearer");
-  if (status === 429 || status === 503) headers.set("retry-after", "5");
+  if (status === 429 || status === 503) headers.set("retry-after", String(retryAfter));
   return new Response(JSON.stringify(body), { status, headers });
 }
 

@@ -4,6 +4,7 @@ import type { Limits } from "../../shared/protocol/transfer.ts";
 import { AuditLog } from "./audit-log.ts";
 import type { Ask, Usage } from "./decide.ts";
 import { KeyRing, type MadeKey } from "./keys.ts";
+import type { Register } from "./register.ts";
 import { type Change, type Chosen, Settings } from "./settings.ts";
 import { Store } from "./store.ts";
 import { usageOf } from "./usage.ts";
@@ -18,7 +19,7 @@ export interface Account extends Chosen {
 }
 
 /** What a ledger needs of the Worker's environment. */
-export type LedgerEnv = { readonly RATE_PER_SECOND: string };
+export type LedgerEnv = { readonly RATE_PER_SECOND: string; readonly REGISTER: DurableObjectNamespace<Register> };
 
 export type Revoked = "revoked" | "unknown" | "last admin";
 

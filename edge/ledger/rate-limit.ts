@@ -28,7 +28,7 @@ export class RateLimit {
     const taken = this.tokens >= 1;
     if (taken) this.tokens -= 1;
     const standing = {
-      limit: most,
+      limit: Math.floor(most),
       window: BURST_SECONDS,
       remaining: Math.floor(this.tokens),
       reset: Math.ceil((most - this.tokens) / this.perSecond),

@@ -1,10 +1,15 @@
 import { DurableObject } from "cloudflare:workers";
+import type { Snapshot } from "../metrics/exposition.ts";
 import { AUDIT_TABLE, AuditLog, type AuditRow, type Deed } from "./audit-log.ts";
+import { Counters, type OpenCount } from "./counters.ts";
 
 /** A request that was going to reserve something has long ended by then. */
 const QUIET_MS = 600_000;
 /** How late a transfer may be deleted that isn't kept for longer. */
 const KEEPER_MS = 600_000;
+
+/** The name of the one that there is. */
+export const REGISTER = "register";
 
 /** A tenant, and a number that grows with every submission. */
 export type Busy = { readonly tenant: string; readonly turn: number };
@@ -15,10 +20,12 @@ export type Busy = { readonly tenant: string; readonly turn: number };
  */
 export class Register extends DurableObject<object> {
   private readonly sql: SqlStorage;
+  private readonly counters: Counters;
 
   constructor(ctx: DurableObjectState, env: object) {
     super(ctx, env);
     this.sql = ctx.storage.sql;
+    this.counters = new Counters(this.sql);
     this.sql.exec(
       "CREATE TABLE IF NOT EXISTS busy (tenant TEXT PRIMARY KEY, turn INTEGER NOT NULL, since INTEGER NOT NULL, visited INTEGER NOT NULL)",
     );
@@ -72,11 +79,31 @@ export class Register extends DurableObject<object> {
   }
 
   /** Notes that a tenant was looked after. One that has nothing under way goes, unless it was put in again meanwhile or a moment ago. */
-  visited({ tenant, turn }: Busy, hasOpen: boolean): void {
+  visited({ tenant, turn }: Busy, hasOpen: boolean, open?: readonly OpenCount[]): void {
     const now = Date.now();
+    if (open) this.counters.setOpen(tenant, open);
     this.sql.exec("UPDATE busy SET visited = ? WHERE tenant = ?", now, tenant);
     if (hasOpen) return;
     this.sql.exec("DELETE FROM busy WHERE tenant = ? AND turn = ? AND since < ?", tenant, turn, now - QUIET_MS);
+  }
+
+  /** Adds what an instance of the Worker has counted. */
+  count(counted: readonly [string, number][]): void {
+    this.ctx.storage.transactionSync(() => this.counters.add(counted));
+  }
+
+  runEnded(): void {
+    this.counters.runEnded(Date.now());
+  }
+
+  snapshot(): Snapshot {
+    const { counters } = this;
+    return {
+      counters: counters.all(),
+      open: counters.open(),
+      oldestWaiting: counters.oldestWaiting(),
+      lastRun: counters.lastRun(),
+    };
   }
 
   /** Whether the tenants of the time before there was a register are in it. */

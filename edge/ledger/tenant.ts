@@ -2,10 +2,13 @@ import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import type { JobEvent, ResultFacts } from "../../shared/protocol/job.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
+import { count } from "../metrics/count.ts";
+import { flushMetrics } from "../metrics/flush.ts";
 import { Archive } from "./archive.ts";
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
 import { composedEpsilon, composedUnit } from "./privacy.ts";
+import { REGISTER } from "./register.ts";
 import type { ExportedTable, Row } from "./schema.ts";
 import type { Release, Submission } from "./store.ts";
 import { addLoss, toTransfer } from "./view.ts";
@@ -188,6 +191,9 @@ export class Tenant extends Archive {
         leased_until: 0,
       };
       const finished = this.store.finish(row, state, end.seconds ?? row.computed_seconds, Date.now(), columns);
+      count("softpost_transfers_ended_total", { state });
+      count("softpost_device_seconds_total", {}, finished.cost_seconds ?? 0);
+      this.ctx.waitUntil(flushMetrics(this.env.REGISTER.get(this.env.REGISTER.idFromName(REGISTER))));
       this.wake();
       return toTransfer(finished);
     });

@@ -12,8 +12,20 @@ const retryAfter = {
 };
 const problem = { "application/problem+json": { schema: problemSchema } };
 
+/** draft-ietf-httpapi-ratelimit-headers-10; on every answer to a tenant's key. */
+const standing = {
+  "RateLimit-Policy": {
+    description: '`"tenant";q=…;w=…`: requests that may be sent in so many seconds.',
+    schema: { type: "string" as const },
+  },
+  RateLimit: {
+    description: '`"tenant";r=…;t=…`: how many are left now, and seconds until all are there again.',
+    schema: { type: "string" as const },
+  },
+};
+
 export const problems = {
-  "4XX": { description: "What is wrong with the request.", headers: retryAfter, content: problem },
+  "4XX": { description: "What is wrong with the request.", headers: { ...retryAfter, ...standing }, content: problem },
   "5XX": {
     description: "A fault of the provider's; with 503 one that passes, so the request may be sent again.",
     headers: retryAfter,

@@ -7,12 +7,12 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_LENGTH, jobId, randomId } from "../../shared/protocol/ids.ts";
 import type { TransferSpec } from "../../shared/protocol/job.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
-import { type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
+import { labelsSchema, type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import type { App, AppEnv } from "../http/app-env.ts";
 import { jobToken, ledgerOf, registerOf, tenantWith } from "../http/auth.ts";
 import { limitBody, MAX_UPLOAD_BYTES, readUpload, type Upload } from "../http/upload.ts";
-import { refusalStatus } from "../ledger/decide.ts";
+import { refusalStatus, retrySeconds } from "../ledger/decide.ts";
 import type { Submission } from "../ledger/store.ts";
 import { readCatalogue } from "../storage/catalogue.ts";
 import { dispatch } from "../transfers/dispatch.ts";
@@ -79,6 +79,8 @@ const postTransfer = createRoute({
 });
 
 export function addSubmitRoutes(app: App): void {
+  // A part of a body is named by its schema, which nothing else of the description has.
+  app.openAPIRegistry.register("Labels", labelsSchema);
   app.openapi(postTransfer, async (c) => {
     const tenant = c.get("tenant");
     const upload = await readUpload(c.req.raw);
@@ -95,7 +97,9 @@ export function addSubmitRoutes(app: App): void {
     if (reserved.kind === "refused") {
       const faults = reserved.refusals.map(({ budget, message }) => ({ at: `budget/${budget}`, message }));
       const detail = faults.map(({ message }) => message).join(" ");
-      throw new ProblemError("A budget would be passed", detail, { status: refusalStatus(reserved.refusals), faults });
+      const retryAfter = retrySeconds(reserved.refusals, Date.now());
+      const status = refusalStatus(reserved.refusals);
+      throw new ProblemError("A budget would be passed", detail, { status, faults, retryAfter });
     }
     const transfer = await proceed(c.env, tenant, reserved.kind, reserved.transfer, upload, checked);
     c.header("location", `/v1/transfers/${transfer.id}`);

@@ -43,6 +43,9 @@ const MAY: Readonly<Record<string, readonly Role[] | "everybody" | "internal">> 
   exportTenant: ["provider", "admin"],
   deleteTenant: ["provider"],
   restoreLedger: ["provider"],
+  getHealth: "everybody",
+  getVersion: "everybody",
+  getMetrics: ["provider"],
   reportJob: "internal",
   reportBatchEvent: "internal",
 };

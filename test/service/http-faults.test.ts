@@ -125,7 +125,7 @@ test("what isn't there at all is 404, whatever the method", async () => {
   }
 });
 
-test.each(["/v1/transfers?limit=5", "/v1/ledger?after=0&page=2", "/v1/budget?currency=EUR", "/v1/transfers?Before=a"])(
+test.each(["/v1/transfers?Limit=5", "/v1/ledger?after=0&page=2", "/v1/budget?currency=EUR", "/v1/transfers?Before=a"])(
   "an unknown parameter in %s is named",
   async (path) => {
     const { status, body } = await tenant.get(path);
