@@ -38,6 +38,10 @@ export interface Env {
   readonly RATE_PER_SECOND: string;
   /** Header in which what stands in front of the Worker writes the client's address, whatever the client sent; empty where nothing does. */
   readonly CLIENT_ADDRESS_HEADER: string;
+  /** A DNS resolver over HTTPS that answers in JSON: a webhook's name must lead to public addresses. */
+  readonly WEBHOOK_RESOLVER: string;
+  /** `allowed` lets webhooks lead to this machine: for tests. */
+  readonly WEBHOOK_LOOPBACK?: string;
   /** Origins, separated by commas, whose pages may call the API. */
   readonly CORS_ORIGINS: string;
 }

@@ -4,16 +4,18 @@ import { registerKeys } from "../admin/keys.ts";
 import { registerLimits } from "../admin/limits.ts";
 import { registerAuditLog, registerUsage } from "../admin/records.ts";
 import { registerTenants } from "../admin/tenants.ts";
+import { registerWebhooks } from "../admin/webhooks.ts";
 import type { Io } from "../output.ts";
 
 /** `softpost admin`: a provider's desk; a tenant's own admin key may do what is about its keys, its usage and its audit log. */
 export function registerAdmin(program: Command, io: Io): void {
   const admin = program
     .command("admin")
-    .description("administer a provider: tenants, keys, limits, catalogue, usage, audit");
+    .description("administer a provider: tenants, keys, limits, webhooks, catalogue, usage, audit");
   registerTenants(admin, io);
   registerKeys(admin, io);
   registerLimits(admin, io);
+  registerWebhooks(admin, io);
   registerCatalogue(admin, io);
   registerUsage(admin, io);
   registerAuditLog(admin, io);

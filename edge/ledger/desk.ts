@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { changedLimits, type KeyRecord, type LimitsChange } from "../../shared/protocol/administration.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
+import type { AddressRules } from "../webhooks/address.ts";
 import { AuditLog } from "./audit-log.ts";
 import type { Ask, Usage } from "./decide.ts";
 import { KeyRing, type MadeKey } from "./keys.ts";
@@ -19,7 +20,10 @@ export interface Account extends Chosen {
 }
 
 /** What a ledger needs of the Worker's environment. */
-export type LedgerEnv = { readonly RATE_PER_SECOND: string; readonly REGISTER: DurableObjectNamespace<Register> };
+export interface LedgerEnv extends AddressRules {
+  readonly RATE_PER_SECOND: string;
+  readonly REGISTER: DurableObjectNamespace<Register>;
+}
 
 export type Revoked = "revoked" | "unknown" | "last admin";
 

@@ -1,4 +1,5 @@
 import { AUDIT_TABLE } from "./audit-log.ts";
+import { WEBHOOK_TABLES } from "./webhooks.ts";
 
 /**
  * What changed in a ledger's schema since the first numbered one, which is what `schema.ts` makes: step i leads to version i + 2. A step is never
@@ -12,7 +13,8 @@ const STEPS: readonly string[] = [
    ALTER TABLE transfers ADD COLUMN name TEXT;
    ALTER TABLE transfers ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
    ALTER TABLE transfers ADD COLUMN deleted INTEGER;
-   CREATE TABLE removals (transfer TEXT PRIMARY KEY, asked INTEGER NOT NULL, next INTEGER NOT NULL);`,
+   CREATE TABLE removals (transfer TEXT PRIMARY KEY, asked INTEGER NOT NULL, next INTEGER NOT NULL);
+   ${WEBHOOK_TABLES}`,
 ];
 
 export const SCHEMA_VERSION = STEPS.length + 1;

@@ -53,6 +53,8 @@ export const EXPORTED = {
   releases: "*",
   entries: "*",
   audit: "*",
+  webhooks: "id, url, events, created",
+  deliveries: "id, webhook, type, body, created, state, tries, next, last, status, error",
 } as const;
 
 export type ExportedTable = keyof typeof EXPORTED;

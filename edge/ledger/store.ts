@@ -70,7 +70,8 @@ export class Store {
    */
   close(): void {
     this.sql.exec("DELETE FROM account");
-    for (const table of ["keys", "key_life", "settings"]) this.sql.exec(`DELETE FROM ${table}`);
+    for (const table of ["keys", "key_life", "settings", "webhooks", "deliveries", "budget_marks"])
+      this.sql.exec(`DELETE FROM ${table}`);
     this.sql.exec(
       `UPDATE transfers SET idempotency_key = 'closed ' || id, fingerprint = '', progress = NULL, losses = '[]', files = '[]', problem = NULL, name = NULL, metadata = '{}'`,
     );

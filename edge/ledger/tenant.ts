@@ -4,9 +4,9 @@ import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
 import { count } from "../metrics/count.ts";
 import { flushMetrics } from "../metrics/flush.ts";
-import { Archive } from "./archive.ts";
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
+import { Notifier } from "./notifier.ts";
 import { composedEpsilon, composedUnit } from "./privacy.ts";
 import { REGISTER } from "./register.ts";
 import type { ExportedTable, Row } from "./schema.ts";
@@ -41,7 +41,7 @@ export interface End extends Partial<ResultFacts> {
  * One tenant: keys, budgets and transfers, in one SQLite database. A Durable Object runs one method at a time between
  * awaits, and no method here awaits between reading and writing, so every decision is made on the state that it changes.
  */
-export class Tenant extends Archive {
+export class Tenant extends Notifier {
   private readonly waiting = new Set<() => void>();
 
   /** From now on nobody gets in; whoever is in may finish. */
@@ -114,6 +114,7 @@ export class Tenant extends Archive {
       const found = this.otherRecord(promptDigest, privacy) ?? refusals(limits, this.store.usage(now), ask, composed);
       if (found.length > 0) return { kind: "refused", refusals: found };
       const row = this.store.reserve(submission, now);
+      this.tellBudgets();
       this.store.lease(row.id, now, now + LEASE_MS);
       return { kind: "new", transfer: toTransfer(row) };
     });
@@ -191,6 +192,8 @@ export class Tenant extends Archive {
         leased_until: 0,
       };
       const finished = this.store.finish(row, state, end.seconds ?? row.computed_seconds, Date.now(), columns);
+      this.tellEnd(id, state);
+      this.tellBudgets();
       count("softpost_transfers_ended_total", { state });
       count("softpost_device_seconds_total", {}, finished.cost_seconds ?? 0);
       this.ctx.waitUntil(flushMetrics(this.env.REGISTER.get(this.env.REGISTER.idFromName(REGISTER))));

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { App } from "../http/app-env.ts";
 import { problemSchema } from "../http/errors.ts";
 
 /** Parts of route descriptions that all routes share. */
@@ -35,6 +36,12 @@ export const problems = {
 
 export function json<S extends z.ZodType>(schema: S, description: string) {
   return { description, content: { "application/json": { schema } } };
+}
+
+/** Puts a schema into the description that no route's own schemas have: of a part of a body, or of what is sent to others. */
+export function describeSchema(app: App, name: string, schema: z.ZodType): void {
+  const { $schema: _, id: __, ...described } = JSON.parse(JSON.stringify(z.toJSONSchema(schema, { io: "input" })));
+  app.openAPIRegistry.registerComponent("schemas", name, described);
 }
 
 /** Headers with which a client asks for a part of a file, or only if it changed. */

@@ -18,7 +18,7 @@ import { readCatalogue } from "../storage/catalogue.ts";
 import { dispatch } from "../transfers/dispatch.ts";
 import { priceOf } from "../transfers/price.ts";
 import { type CheckedUpload, validateUpload } from "../transfers/validate.ts";
-import { json, problems, secured } from "./route.ts";
+import { describeSchema, json, problems, secured } from "./route.ts";
 
 /** As the Idempotency-Key draft has it: opaque, and short enough to store. */
 const keySchema = z
@@ -79,8 +79,7 @@ const postTransfer = createRoute({
 });
 
 export function addSubmitRoutes(app: App): void {
-  // A part of a body is named by its schema, which nothing else of the description has.
-  app.openAPIRegistry.register("Labels", labelsSchema);
+  describeSchema(app, "Labels", labelsSchema);
   app.openapi(postTransfer, async (c) => {
     const tenant = c.get("tenant");
     const upload = await readUpload(c.req.raw);

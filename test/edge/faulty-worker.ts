@@ -13,6 +13,8 @@ export class Tenant extends RealTenant {
     const columns = ["created", "updated", "leased_until"].map((name) => `${name} = ${name} - ${milliseconds}`);
     sql.exec(`UPDATE transfers SET ${columns.join(", ")}`);
     sql.exec(`UPDATE removals SET asked = asked - ${milliseconds}, next = next - ${milliseconds}`);
+    sql.exec(`UPDATE deliveries SET next = next - ${milliseconds}`);
+    void this.ctx.storage.setAlarm(Date.now());
   }
 
   /** Makes the ledger one that an earlier release has written. */

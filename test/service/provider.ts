@@ -71,7 +71,12 @@ export async function faultyBundle(): Promise<Bundle> {
   return { ...(await loadBundle()), script: outputFiles![0]!.text };
 }
 
-export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tmpdir(), "softpost-"))) {
+/** @param vars of the Worker, beside those of every test */
+export async function startProvider(
+  bundle: Bundle,
+  folder = mkdtempSync(join(tmpdir(), "softpost-")),
+  vars: Readonly<Record<string, string>> = {},
+) {
   const batch = await startBatch({
     folder: join(folder, "batch"),
     port: 0,
@@ -97,6 +102,7 @@ export async function startProvider(bundle: Bundle, folder = mkdtempSync(join(tm
         RATE_PER_SECOND: "100000",
         CORS_ORIGINS: "https://console.example",
         CLIENT_ADDRESS_HEADER: "cf-connecting-ip",
+        ...vars,
       },
       credentials,
     });
