@@ -6,6 +6,7 @@ import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_LENGTH, jobId, randomId } from "../../shared/protocol/ids.ts";
 import type { TransferSpec } from "../../shared/protocol/job.ts";
+import { JOB_PROTOCOL } from "../../shared/protocol/job-version.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import { labelsSchema, type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
@@ -182,5 +183,5 @@ async function store(
     env.PROMPTS.put(bucket.job(job) + name, value, { onlyIf: { etagDoesNotMatch: "*" } });
   await write(jobFiles.weights, upload.prompt);
   await write(jobFiles.manifest, upload.manifest);
-  await write(jobFiles.spec, JSON.stringify(spec));
+  await write(jobFiles.spec, JSON.stringify({ version: JOB_PROTOCOL, ...spec }));
 }
