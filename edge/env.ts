@@ -18,6 +18,9 @@ export interface Env {
   /** What AWS's events about jobs carry; without one, none are taken. */
   readonly EVENTS_SECRET?: string;
 
+  /** With which backups of ledgers are encrypted: 32 bytes in base64; without one, none are made. */
+  readonly BACKUP_KEY?: string;
+
   readonly AWS_REGION: string;
   readonly BATCH_QUEUE: string;
   readonly BATCH_TRANSFER_DEFINITION: string;

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { registerBackups } from "../admin/backups.ts";
 import { registerCatalogue } from "../admin/catalogue.ts";
 import { registerKeys } from "../admin/keys.ts";
 import { registerLimits } from "../admin/limits.ts";
@@ -11,7 +12,7 @@ import type { Io } from "../output.ts";
 export function registerAdmin(program: Command, io: Io): void {
   const admin = program
     .command("admin")
-    .description("administer a provider: tenants, keys, limits, webhooks, catalogue, usage, audit");
+    .description("administer a provider: tenants, keys, limits, webhooks, catalogue, usage, audit, backups");
   registerTenants(admin, io);
   registerKeys(admin, io);
   registerLimits(admin, io);
@@ -19,4 +20,5 @@ export function registerAdmin(program: Command, io: Io): void {
   registerCatalogue(admin, io);
   registerUsage(admin, io);
   registerAuditLog(admin, io);
+  registerBackups(admin, io);
 }

@@ -4,6 +4,7 @@ import type { Limits } from "../../shared/protocol/transfer.ts";
 import type { AddressRules } from "../webhooks/address.ts";
 import { AuditLog } from "./audit-log.ts";
 import type { Ask, Usage } from "./decide.ts";
+import { Dump, type DumpedRow } from "./dump.ts";
 import { KeyRing, type MadeKey } from "./keys.ts";
 import type { Register } from "./register.ts";
 import { type Change, type Chosen, Settings } from "./settings.ts";
@@ -25,6 +26,9 @@ export interface LedgerEnv extends AddressRules {
   readonly REGISTER: DurableObjectNamespace<Register>;
 }
 
+/** Where a restoration gathers its parts. */
+const STAGED = "staged";
+
 export type Revoked = "revoked" | "unknown" | "last admin";
 
 /**
@@ -36,6 +40,7 @@ export class Desk extends DurableObject<LedgerEnv> {
   protected readonly keyRing: KeyRing;
   protected readonly settings: Settings;
   private readonly log: AuditLog;
+  private readonly dump: Dump;
 
   constructor(ctx: DurableObjectState, env: LedgerEnv) {
     super(ctx, env);
@@ -44,6 +49,7 @@ export class Desk extends DurableObject<LedgerEnv> {
     this.keyRing = new KeyRing(sql, Number(env.RATE_PER_SECOND));
     this.settings = new Settings(sql);
     this.log = new AuditLog(sql);
+    this.dump = new Dump(sql);
   }
 
   /** Opens the account, or opens it again after it was closed; false if it is open. */
@@ -120,6 +126,37 @@ export class Desk extends DurableObject<LedgerEnv> {
   /** What was used in a month, also by a tenant whose account is closed. */
   usage(month: string) {
     return this.store.exists() ? usageOf(this.ctx.storage.sql, month) : [];
+  }
+
+  /** The names of the tables that a backup has. */
+  tables(): string[] {
+    return this.dump.tables().filter((table) => table !== STAGED);
+  }
+
+  dumped(table: string, after: number, limit: number): DumpedRow[] {
+    return this.dump.rows(table, after, limit);
+  }
+
+  /** Keeps a part of a backup (JSON of `DumpedRows`) until all are there; null begins anew. A ledger that is lost is made. */
+  stage(rows: string | null): void {
+    this.store.prepare();
+    if (rows === null) this.ctx.storage.sql.exec(`DELETE FROM ${STAGED}`);
+    else this.ctx.storage.sql.exec(`INSERT INTO ${STAGED} (rows) VALUES (?)`, rows);
+  }
+
+  /** Puts back what is staged, all of it or nothing. @returns why it could not, or null */
+  restoreStaged(): string | null {
+    const { sql } = this.ctx.storage;
+    const staged = sql.exec<{ rows: string }>(`SELECT rows FROM ${STAGED} ORDER BY sequence`).toArray();
+    try {
+      this.ctx.storage.transactionSync(() => this.dump.restore(staged.map(({ rows }) => JSON.parse(rows))));
+      this.store.prepare();
+      return null;
+    } catch (error) {
+      return (error as Error).message;
+    } finally {
+      sql.exec(`DELETE FROM ${STAGED}`);
+    }
   }
 
   note(actor: string, action: string, target: string): void {

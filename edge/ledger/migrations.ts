@@ -14,6 +14,7 @@ const STEPS: readonly string[] = [
    ALTER TABLE transfers ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
    ALTER TABLE transfers ADD COLUMN deleted INTEGER;
    CREATE TABLE removals (transfer TEXT PRIMARY KEY, asked INTEGER NOT NULL, next INTEGER NOT NULL);
+   CREATE TABLE staged (sequence INTEGER PRIMARY KEY AUTOINCREMENT, rows TEXT NOT NULL);
    ${WEBHOOK_TABLES}`,
 ];
 

@@ -31,6 +31,7 @@ export class Register extends DurableObject<object> {
     );
     this.sql.exec("CREATE INDEX IF NOT EXISTS busy_by_visit ON busy (visited)");
     this.sql.exec(AUDIT_TABLE);
+    this.sql.exec("CREATE TABLE IF NOT EXISTS backups (day TEXT PRIMARY KEY)");
     this.sql.exec("CREATE TABLE IF NOT EXISTS keepers (tenant TEXT PRIMARY KEY, visited INTEGER NOT NULL)");
     this.sql.exec("CREATE TABLE IF NOT EXISTS state (seeded INTEGER PRIMARY KEY)");
   }
@@ -90,6 +91,14 @@ export class Register extends DurableObject<object> {
   /** Adds what an instance of the Worker has counted. */
   count(counted: readonly [string, number][]): void {
     this.ctx.storage.transactionSync(() => this.counters.add(counted));
+  }
+
+  isBackedUp(day: string): boolean {
+    return this.sql.exec("SELECT 1 FROM backups WHERE day = ?", day).toArray().length > 0;
+  }
+
+  backedUp(day: string): void {
+    this.sql.exec("INSERT OR IGNORE INTO backups VALUES (?)", day);
   }
 
   runEnded(): void {

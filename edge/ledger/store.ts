@@ -242,7 +242,8 @@ export class Store {
     return this.sql.exec("SELECT * FROM entries WHERE sequence > ? ORDER BY sequence LIMIT ?", after, limit).toArray();
   }
 
-  private prepare(): void {
+  /** Makes the tables, or brings them up to date. */
+  prepare(): void {
     this.sql.exec(SCHEMA);
     this.addColumns();
     migrate(this.sql);

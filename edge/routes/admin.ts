@@ -1,4 +1,5 @@
 import type { App } from "../http/app-env.ts";
+import { addBackupRoutes } from "./admin/backups.ts";
 import { addAdminCatalogueRoutes } from "./admin/catalogue.ts";
 import { addKeyRoutes } from "./admin/keys.ts";
 import { addRecordRoutes } from "./admin/records.ts";
@@ -12,4 +13,5 @@ export function addAdminRoutes(app: App): void {
   addWebhookRoutes(app);
   addAdminCatalogueRoutes(app);
   addRecordRoutes(app);
+  addBackupRoutes(app);
 }

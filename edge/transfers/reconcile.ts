@@ -7,6 +7,7 @@ import { ledgerOf, registerOf } from "../http/auth.ts";
 import { logEvent } from "../http/log.ts";
 import type { OpenCount } from "../ledger/counters.ts";
 import { LEASE_MS, type Open } from "../ledger/tenant.ts";
+import { backUpDaily } from "../tenants/backup.ts";
 import { sweepClosed } from "../tenants/tenant-data.ts";
 import { tenantIds } from "../tenants/tenant-ids.ts";
 import { describeJobs } from "./batch.ts";
@@ -58,6 +59,7 @@ export async function reconcileAll(env: Env): Promise<void> {
     await removeExpired(env, tenant).catch((error) => logEvent("not expired", { tenant, error: String(error) }));
   }
   await sweepClosed(env);
+  await backUpDaily(env).catch((error) => logEvent("not backed up", { error: String(error) }));
   await register.runEnded();
   await sendHeartbeat(env, { failed, stuck });
 }

@@ -50,26 +50,28 @@ const submit = async (seed: number, key: string) => {
 const job = (id: string) => `jobs/${tenant.id}-${id}/`;
 const result = { files: [{ name: "x", size: 1, sha256: "a".repeat(64) }], deviceSeconds: 12.5, device: "CPU" };
 
+async function report(id: string, event: object): Promise<void> {
+  const spec = JSON.parse(Buffer.from(await provider.store.need(`${job(id)}spec.json`)).toString());
+  const { status } = await fetch(`${provider.url}/internal/jobs/${tenant.id}-${id}/events`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${spec.report.token}`, "content-type": "application/json" },
+    body: JSON.stringify({ attempt: 1, sequence: 3, progress: null, ...event }),
+  });
+  if (status !== 204) throw new Error(`The report was answered ${status}`);
+}
+
 const succeeded = await submit(1, "one");
 await provider.store.write(`${job(succeeded)}output/x`, "x");
 await provider.store.write(`${job(succeeded)}result.json`, JSON.stringify(result));
-await tenant.cancel(succeeded);
+await report(succeeded, { state: "succeeded" });
 const cancelled = await submit(2, "two");
 await tenant.cancel(cancelled);
 const queued = await submit(3, "three");
 const running = await submit(4, "four");
-const spec = JSON.parse(Buffer.from(await provider.store.need(`${job(running)}spec.json`)).toString());
-await fetch(`${provider.url}/internal/jobs/${tenant.id}-${running}/events`, {
-  method: "POST",
-  headers: { authorization: `Bearer ${spec.report.token}`, "content-type": "application/json" },
-  body: JSON.stringify({
-    attempt: 1,
-    sequence: 3,
-    state: "running",
-    progress: { phase: "transfer", done: 5, total: 100, loss: 0.5 },
-    step: 5,
-    deviceSeconds: 4,
-  }),
+await report(running, {
+  state: "running",
+  progress: { phase: "transfer", done: 5, total: 100, loss: 0.5 },
+  step: 5,
 });
 
 const said = {
