@@ -25,7 +25,7 @@ const problemSchema = z.object({
   faults: z.array(z.object({ at: z.string(), message: z.string() })).default([]),
 });
 
-const transferPageSchema = z.object({
+export const transferPageSchema = z.object({
   transfers: z.array(transferSchema),
   has_more: z.boolean(),
   cursor: z.string().nullable(),

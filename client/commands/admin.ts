@@ -5,6 +5,7 @@ import { registerKeys } from "../admin/keys.ts";
 import { registerLimits } from "../admin/limits.ts";
 import { registerAuditLog, registerUsage } from "../admin/records.ts";
 import { registerTenants } from "../admin/tenants.ts";
+import { registerTransfers } from "../admin/transfers.ts";
 import { registerWebhooks } from "../admin/webhooks.ts";
 import type { Io } from "../output.ts";
 
@@ -12,10 +13,11 @@ import type { Io } from "../output.ts";
 export function registerAdmin(program: Command, io: Io): void {
   const admin = program
     .command("admin")
-    .description("administer a provider: tenants, keys, limits, webhooks, catalogue, usage, audit, backups");
+    .description("administer a provider: tenants, keys, limits, transfers, webhooks, catalogue, usage, audit, backups");
   registerTenants(admin, io);
   registerKeys(admin, io);
   registerLimits(admin, io);
+  registerTransfers(admin, io);
   registerWebhooks(admin, io);
   registerCatalogue(admin, io);
   registerUsage(admin, io);

@@ -130,7 +130,7 @@ export class Desk extends DurableObject<LedgerEnv> {
 
   /** The names of the tables that a backup has. */
   tables(): string[] {
-    return this.dump.tables().filter((table) => table !== STAGED);
+    return this.dump.tables();
   }
 
   dumped(table: string, after: number, limit: number): DumpedRow[] {
@@ -150,7 +150,6 @@ export class Desk extends DurableObject<LedgerEnv> {
     const staged = sql.exec<{ rows: string }>(`SELECT rows FROM ${STAGED} ORDER BY sequence`).toArray();
     try {
       this.ctx.storage.transactionSync(() => this.dump.restore(staged.map(({ rows }) => JSON.parse(rows))));
-      this.store.prepare();
       return null;
     } catch (error) {
       return (error as Error).message;

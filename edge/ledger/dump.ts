@@ -9,6 +9,8 @@ export interface DumpedRows {
 
 /** Computed from others, and large. */
 const DERIVED = ["kept_compositions"];
+/** About the file, not about the tenant. */
+const OWN = ["schema_version", "staged"];
 /** What was released stays released, and what was done was done: a restoration adds to them, and takes nothing away. */
 const ONLY_ADDED = ["releases", "audit"];
 
@@ -25,7 +27,7 @@ export class Dump {
       .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
       .toArray()
       .map(({ name }) => name)
-      .filter((name) => !/^(sqlite_|_cf_)/.test(name) && !DERIVED.includes(name));
+      .filter((name) => !/^(sqlite_|_cf_)/.test(name) && !DERIVED.includes(name) && !OWN.includes(name));
   }
 
   rows(table: string, after: number, limit: number): DumpedRow[] {

@@ -4,6 +4,7 @@ import { addAdminCatalogueRoutes } from "./admin/catalogue.ts";
 import { addKeyRoutes } from "./admin/keys.ts";
 import { addRecordRoutes } from "./admin/records.ts";
 import { addTenantRoutes } from "./admin/tenants.ts";
+import { addTenantTransferRoutes } from "./admin/transfers.ts";
 import { addWebhookRoutes } from "./admin/webhooks.ts";
 
 /** What a provider administers, and of it what a tenant's own admin key may. */
@@ -12,6 +13,7 @@ export function addAdminRoutes(app: App): void {
   addKeyRoutes(app);
   addWebhookRoutes(app);
   addAdminCatalogueRoutes(app);
+  addTenantTransferRoutes(app);
   addRecordRoutes(app);
   addBackupRoutes(app);
 }

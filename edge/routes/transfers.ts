@@ -5,15 +5,14 @@ import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { nameSchema } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { jobId } from "../../shared/protocol/ids.ts";
-import { optionsSchema, states, transferSchema } from "../../shared/protocol/transfer.ts";
+import { transferSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";
 import { sendObject } from "../http/send-object.ts";
 import { isFinal } from "../ledger/decide.ts";
 import { file, fileHeaders, json, problems, secured } from "./route.ts";
-import { found, idSchema, requireFiles } from "./transfer.ts";
+import { found, idSchema, listQuery, pageOf, pageSchema, requireFiles } from "./transfer.ts";
 
-const PAGE = 100;
 /** Proxies close connections that are silent for 30 to 100 seconds. */
 const HEARTBEAT_MS = 15_000;
 
@@ -40,26 +39,9 @@ const listTransfers = createRoute({
   path: "/v1/transfers",
   summary: "The tenant's transfers, newest first",
   request: {
-    query: z.object({
-      state: z.enum(states).optional(),
-      student: nameSchema.optional(),
-      dataset: optionsSchema.shape.dataset.optional(),
-      created_after: z.iso.datetime().optional(),
-      limit: z.coerce.number<string>().int().min(1).max(PAGE).default(PAGE),
-      cursor: idSchema.optional().describe("Of the page before."),
-    }),
+    query: listQuery,
   },
-  responses: {
-    200: json(
-      z.object({
-        transfers: z.array(transferSchema),
-        has_more: z.boolean(),
-        cursor: z.string().nullable().describe("For the next page; null where this is the last."),
-      }),
-      "A page.",
-    ),
-    ...problems,
-  },
+  responses: { 200: json(pageSchema, "A page."), ...problems },
 });
 
 const getTransfer = createRoute({
@@ -110,16 +92,7 @@ const getPromptFile = createRoute({
 
 export function addTransferRoutes(app: App): void {
   app.openapi(listTransfers, async (c) => {
-    const { limit, cursor, created_after, ...named } = c.req.valid("query");
-    const filter = { ...named, createdAfter: created_after === undefined ? undefined : Date.parse(created_after) };
-    const page = await ledgerOf(c.env, c.get("tenant")).list(limit + 1, filter, cursor);
-    if (page === null) {
-      const faults = [{ at: "query#/cursor", message: "Is none of your transfers." }];
-      throw new ProblemError("The request is not valid", "The page after an unknown transfer isn't known.", { faults });
-    }
-    const transfers = page.slice(0, limit);
-    const has_more = page.length > limit;
-    return c.json({ transfers, has_more, cursor: has_more ? transfers.at(-1)!.id : null }, 200);
+    return c.json(await pageOf(c.env, c.get("tenant"), c.req.valid("query")), 200);
   });
 
   app.openapi(getTransfer, async (c) => {

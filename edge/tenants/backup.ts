@@ -5,6 +5,7 @@ import type { Env } from "../env.ts";
 import { ledgerOf, registerOf } from "../http/auth.ts";
 import { logEvent } from "../http/log.ts";
 import type { DumpedRows } from "../ledger/dump.ts";
+import { SCHEMA_VERSION } from "../ledger/migrations.ts";
 import { keysOf, tenantIds } from "./tenant-ids.ts";
 
 /** Rows that are read at once, and that one object of a backup has. */
@@ -49,7 +50,7 @@ export async function backUp(env: Env, name: string, tenant: string): Promise<vo
       await write(String(chunks++), { table, rows });
     }
   }
-  await write("end", { chunks });
+  await write("end", { chunks, schema: SCHEMA_VERSION });
 }
 
 /**
@@ -65,7 +66,9 @@ export async function restoreBackup(env: Env, name: string, tenant: string): Pro
     if (!object) throw new ProblemError(TITLE, `${path} is not there.`, { status: 404 });
     return schema.parse(await open(key, path, new Uint8Array(await new Response(object.body).arrayBuffer())));
   };
-  const { chunks } = await read("end", z.object({ chunks: z.int() }));
+  const { chunks, schema } = await read("end", z.object({ chunks: z.int(), schema: z.int() }));
+  if (schema > SCHEMA_VERSION)
+    throw misfit(`its ledgers are of version ${schema}, this release's of ${SCHEMA_VERSION}`);
   const ledger = ledgerOf(env, tenant);
   await ledger.stage(null);
   for (let i = 0; i < chunks; i++) {
@@ -78,10 +81,12 @@ export async function restoreBackup(env: Env, name: string, tenant: string): Pro
   await env.PROMPTS.delete(bucket.sweep + tenant);
   await env.PROMPTS.delete(bucket.closed(tenant));
   const fault = await ledger.restoreStaged();
-  if (fault !== null) {
-    const detail = `It does not fit this release: ${fault}. Restore it with the release that wrote it, or a later one.`;
-    throw new ProblemError("The backup can't be restored", detail, { status: 422 });
-  }
+  if (fault !== null) throw misfit(fault);
+}
+
+function misfit(fault: string): ProblemError {
+  const detail = `It does not fit this release: ${fault}. Restore it with the release that wrote it, or a later one.`;
+  return new ProblemError("The backup can't be restored", detail, { status: 422 });
 }
 
 /** Backs up every tenant once a day, some at each run, and removes what is older than is kept. */
@@ -97,7 +102,7 @@ export async function backUpDaily(env: Env): Promise<void> {
     await backUp(env, day, tenant);
   }
   for await (const key of keysOf(env, bucket.backups)) {
-    const made = Date.parse(key.slice(bucket.backups.length).split("/")[0]!);
+    const made = Date.parse(key.slice(bucket.backups.length).slice(0, "2026-11-30".length));
     if (Date.now() - made > KEPT_DAYS * DAY_MS) await env.PROMPTS.delete(key);
   }
   await register.backedUp(day);

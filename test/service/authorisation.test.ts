@@ -27,6 +27,7 @@ const MAY: Readonly<Record<string, readonly Role[] | "everybody" | "internal">> 
   getTenantBudget: ["provider"],
   setLimits: ["provider"],
   changeLimits: ["provider"],
+  listTenantTransfers: ["provider"],
   listKeys: ["provider", "admin"],
   createKey: ["provider", "admin"],
   rotateKey: ["provider", "admin"],
