@@ -3,12 +3,14 @@ import manifest from "../package.json" with { type: "json" };
 import { useProxies } from "../shared/data/proxy.ts";
 import { DEVICES } from "../shared/graph/engine.ts";
 import { HELP, refuseUnknownCommand, SoftpostCommand } from "./command.ts";
+import { registerAdmin } from "./commands/admin.ts";
 import { registerAudit } from "./commands/audit.ts";
 import { registerBudget } from "./commands/budget.ts";
 import { registerCancel } from "./commands/cancel.ts";
 import { registerClassify } from "./commands/classify.ts";
 import { registerComplete } from "./commands/complete.ts";
 import { registerCompletion } from "./commands/completion.ts";
+import { registerDelete } from "./commands/delete.ts";
 import { registerDistill } from "./commands/distill.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerDownload } from "./commands/download.ts";
@@ -108,12 +110,14 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerWait,
     registerDownload,
     registerCancel,
+    registerDelete,
     registerModels,
     registerComplete,
     registerClassify,
     registerBudget,
     registerPrivacy,
     registerAudit,
+    registerAdmin,
     registerDoctor,
     registerCompletion,
   ];

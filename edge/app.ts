@@ -5,6 +5,7 @@ import type { App, AppEnv } from "./http/app-env.ts";
 import { docsPage } from "./http/docs.ts";
 import { invalidRequest, onError } from "./http/errors.ts";
 import { logRequests } from "./http/log.ts";
+import { measureRequests } from "./http/measure.ts";
 import { notFound, refuseUnknown } from "./http/strict-request.ts";
 import { limitStrangers } from "./http/unknown-callers.ts";
 import { drainBody } from "./http/unread-body.ts";
@@ -12,11 +13,14 @@ import { addAdminRoutes } from "./routes/admin.ts";
 import { addBatchRoutes } from "./routes/batch-events.ts";
 import { addBudgetRoutes } from "./routes/budget.ts";
 import { addCatalogueRoutes } from "./routes/catalogue.ts";
+import { addHealthRoutes } from "./routes/health.ts";
 import { addInferenceRoutes } from "./routes/inference.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
 import { addModelRoutes } from "./routes/models.ts";
 import { addPredictionRoutes } from "./routes/predictions.ts";
+import { addPromptZipRoutes } from "./routes/prompt-zip.ts";
 import { addQuoteRoutes } from "./routes/quotes.ts";
+import { addRemovalRoutes } from "./routes/removal.ts";
 import { addSubmitRoutes } from "./routes/submit.ts";
 import { addTenantDataRoutes } from "./routes/tenant-data.ts";
 import { addTransferRoutes } from "./routes/transfers.ts";
@@ -43,6 +47,7 @@ const TAGS = [
     name: "Administration",
     description: "Tenants, their keys, limits and data: with the admin secret, or a tenant's own admin key.",
   },
+  { name: "Operation", description: "Whether it is well: for probes, and for the provider's own monitoring." },
   { name: "Internal", description: "Between the provider's own parts; no client needs them." },
 ];
 
@@ -56,12 +61,17 @@ export function createApp(): App {
   app.notFound((c) => notFound(app, c));
   app.use(
     logRequests,
+    measureRequests,
     drainBody,
     secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"] } }),
   );
   app.use((c, next) => {
     const allowed = c.env.CORS_ORIGINS.split(",").filter(Boolean);
-    return cors({ origin: allowed, exposeHeaders: ["etag", "location", "x-request-id"], maxAge: 600 })(c, next);
+    return cors({
+      origin: allowed,
+      exposeHeaders: ["etag", "location", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"],
+      maxAge: 600,
+    })(c, next);
   });
 
   app.use(limitStrangers, refuseUnknown(app));
@@ -73,10 +83,13 @@ export function createApp(): App {
   addModelRoutes(app);
   addInferenceRoutes(app);
   addPredictionRoutes(app);
+  addPromptZipRoutes(app);
+  addRemovalRoutes(app);
   addBudgetRoutes(app);
   addUsageRoutes(app);
   addAdminRoutes(app);
   addTenantDataRoutes(app);
+  addHealthRoutes(app);
   addJobRoutes(app);
   addBatchRoutes(app);
 

@@ -20,6 +20,9 @@ export interface Env {
   /** Shared with the serving processes; without one, no model is served. */
   readonly SERVING_SECRET?: string;
 
+  /** With which backups of ledgers are encrypted: 32 bytes in base64; without one, none are made. */
+  readonly BACKUP_KEY?: string;
+
   readonly AWS_REGION: string;
   readonly BATCH_QUEUE: string;
   readonly BATCH_TRANSFER_DEFINITION: string;
@@ -46,6 +49,10 @@ export interface Env {
   readonly RATE_PER_SECOND: string;
   /** Header in which what stands in front of the Worker writes the client's address, whatever the client sent; empty where nothing does. */
   readonly CLIENT_ADDRESS_HEADER: string;
+  /** A DNS resolver over HTTPS that answers in JSON: a webhook's name must lead to public addresses. */
+  readonly WEBHOOK_RESOLVER: string;
+  /** `allowed` lets webhooks lead to this machine: for tests. */
+  readonly WEBHOOK_LOOPBACK?: string;
   /** Origins, separated by commas, whose pages may call the API. */
   readonly CORS_ORIGINS: string;
 }

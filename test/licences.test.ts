@@ -9,6 +9,8 @@ const PERMISSIVE = ["0BSD", "Apache-2.0", "BlueOak-1.0.0", "BSD-2-Clause", "BSD-
 const EXCEPTIONS: Readonly<Record<string, RegExp>> = {
   // Miniflare's images, which softpost doesn't use: an own file, unchanged and loaded at run time, that whoever runs it may replace.
   "LGPL-3.0-or-later": /^@img\/sharp-/,
+  // Given to the public domain; bundled into the Worker (it signs webhooks).
+  Unlicense: /^fast-sha256$/,
   // Vitest's bundler: it runs our tests and is no part of what is distributed.
   "MPL-2.0": /^lightningcss/,
 };

@@ -8,6 +8,7 @@ import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_LENGTH, randomId } from "../../shared/protocol/ids.ts";
 import type { JobResult, ResultFacts, Spec } from "../../shared/protocol/job.ts";
+import { JOB_PROTOCOL } from "../../shared/protocol/job-version.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { TrainingEvent, Watch } from "../../shared/training/events.ts";
 import type { Bucket } from "../storage/bucket.ts";
@@ -140,7 +141,7 @@ async function writeResult(
   store: Bucket,
   job: string,
   output: string,
-  facts: Omit<JobResult, "files" | "folder">,
+  facts: Omit<JobResult, "version" | "files" | "folder">,
 ): Promise<void> {
   const folder = `${randomId(ID_LENGTH)}/`;
   const prefix = bucket.job(job) + jobFiles.output + folder;
@@ -150,7 +151,7 @@ async function writeResult(
     await store.write(prefix + name, bytes);
     files.push({ name, size: bytes.length, sha256: await sha256(bytes) });
   }
-  const result: JobResult = { files, folder, ...facts };
+  const result: JobResult = { version: JOB_PROTOCOL, files, folder, ...facts };
   const isFirst = await store.writeOnce(bucket.job(job) + jobFiles.result, JSON.stringify(result));
   // What attempts that were killed here have left goes too; one that still writes comes too late, and removes its own.
   const written = isFirst

@@ -1,4 +1,5 @@
 import type { JobEvent } from "../../shared/protocol/job.ts";
+import { JOB_PROTOCOL, VERSION_HEADER } from "../../shared/protocol/job-version.ts";
 import type { TrainingEvent } from "../../shared/training/events.ts";
 
 /** Fresh enough for who watches, and few enough for the edge. */
@@ -89,7 +90,11 @@ export class Reporter {
     };
     await fetch(this.target.url, {
       method: "POST",
-      headers: { authorization: `Bearer ${this.target.token}`, "content-type": "application/json" },
+      headers: {
+        authorization: `Bearer ${this.target.token}`,
+        "content-type": "application/json",
+        [VERSION_HEADER]: String(JOB_PROTOCOL),
+      },
       body: JSON.stringify(event),
       signal: AbortSignal.timeout(REQUEST_MS),
     }).catch(() => {});

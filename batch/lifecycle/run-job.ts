@@ -1,6 +1,8 @@
+import { z } from "zod";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { type Spec, specSchema } from "../../shared/protocol/job.ts";
+import { reportSchema, type Spec, specSchema } from "../../shared/protocol/job.ts";
+import { JOB_PROTOCOL, versionFault } from "../../shared/protocol/job-version.ts";
 import { validate } from "../../shared/protocol/json.ts";
 import { InterruptedError } from "../../shared/training/loop.ts";
 import { type Bucket, isOutOfReach } from "../storage/bucket.ts";
@@ -61,16 +63,37 @@ export function isDone(store: Bucket, job: string): Promise<boolean> {
   return store.has(bucket.job(job) + jobFiles.result);
 }
 
-/** @throws ProblemError if it isn't there, or not the spec of a job of this kind */
+/** @throws ProblemError if it isn't there, of a release that this one doesn't know, or not the spec of a job of this kind */
 export async function readSpec<K extends Spec["kind"]>(
   store: Bucket,
   kind: K,
   key: string,
 ): Promise<Extract<Spec, { kind: K }>> {
   const title = "The job's spec is not valid";
-  const spec = validate(specSchema, await store.readJson(key), key, title);
+  const value = await store.readJson(key);
+  const fault = versionFault((value as { version?: number }).version ?? JOB_PROTOCOL, "spec");
+  if (fault !== undefined) throw new WrongVersion(fault, value);
+  const spec = validate(specSchema, value, key, title);
   if (spec.kind !== kind) throw new ProblemError(title, `${key} is a ${spec.kind} job.`);
   return spec as Extract<Spec, { kind: K }>;
+}
+
+/** The spec of a job that this release can't do. */
+class WrongVersion extends ProblemError {
+  readonly spec: unknown;
+
+  constructor(fault: string, spec: unknown) {
+    super("The job is of another release", fault);
+    this.spec = spec;
+  }
+}
+
+/** Tells the edge of a job that this release can't do, where the spec says how, so that the client learns why. */
+export async function tellWrongVersion(error: unknown, { id, edge, deviceName }: Start): Promise<void> {
+  if (!(error instanceof WrongVersion)) return;
+  const told = z.object({ report: reportSchema }).safeParse(error.spec);
+  if (!told.success) return;
+  await new Reporter(reportTarget(told.data.report, edge), 1, id, deviceName).end("failed", error.detail);
 }
 
 /** Whether trying again is of no use. */

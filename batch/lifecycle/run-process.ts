@@ -6,7 +6,7 @@ import { runShift } from "./coalesce.ts";
 import { deviceName } from "./device-name.ts";
 import { Engines } from "./engines.ts";
 import { jobLog } from "./log.ts";
-import { isDone, isFailure, type Outcome, readSpec, runOne, type Start } from "./run-job.ts";
+import { isDone, isFailure, type Outcome, readSpec, runOne, type Start, tellWrongVersion } from "./run-job.ts";
 
 /** Exit codes, as the job definitions' evaluateOnExit has them: a job that ends with `failed` is not tried again, all else is. */
 const EXIT: Readonly<Record<Outcome, number>> = { done: 0, crashed: 1, failed: 2, unreachable: 75, interrupted: 143 };
@@ -42,6 +42,7 @@ export async function runJob(
   try {
     return EXIT[await run(kind, key, start)];
   } catch (error) {
+    await tellWrongVersion(error, start);
     const outcome = isFailure(error) ? "failed" : isOutOfReach(error) ? "unreachable" : "crashed";
     jobLog({ kind, key, runner: id })(outcome, { problem: String((error as Error)?.stack ?? error) });
     return EXIT[outcome];

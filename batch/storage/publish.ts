@@ -12,6 +12,9 @@ import {
   type PrecisionName,
   type PublicSet,
   type Student,
+  withPublicSet,
+  withRetired,
+  withStudent,
 } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { validate } from "../../shared/protocol/json.ts";
@@ -50,7 +53,14 @@ export interface Publication {
  *
  * @throws ProblemError if a folder isn't a model, the two don't belong together, the student isn't one (`checkStudent`), or the target doesn't fit the jobs' device
  */
-export async function publishStudent(
+export async function publishStudent(store: Bucket, publication: Publication): Promise<Student> {
+  const record = await uploadStudent(store, publication);
+  await changeCatalogue(store, (before) => withStudent(before, record));
+  return record;
+}
+
+/** Uploads a student and its target; nobody sees it until its record is in the catalogue. @throws ProblemError as `publishStudent` */
+export async function uploadStudent(
   store: Bucket,
   { student, target, kind = "distilled", unknownOrigin = false, precision = "fp32", capacity }: Publication,
 ): Promise<Student> {
@@ -74,7 +84,7 @@ export async function publishStudent(
   );
   await uploadModel(store, student.folder, hashes.student);
   await uploadModel(store, target.folder, hashes.target);
-  const record: Student = {
+  return {
     id,
     kind,
     digest: hashes.student.digest,
@@ -93,14 +103,6 @@ export async function publishStudent(
     tokensPerSecond: Math.min(MAX_ASSUMED_SPEED, ASSUMED_FLOPS / (2 * parameterCount(large))),
     retired: false,
   };
-  await changeCatalogue(store, ({ students, publicSets }) => {
-    const others = students.filter(({ digest }) => digest !== record.digest);
-    const retired = others.map((other) =>
-      other.id === id ? { ...other, id: `${id}-${other.digest.slice(0, 8)}`, retired: true } : other,
-    );
-    return { students: [...retired, record], publicSets };
-  });
-  return record;
 }
 
 /** @throws ProblemError if one of the two is a masked model and the other isn't: a task's template fits only one kind */
@@ -117,13 +119,7 @@ function requireSameReading(student: Checkpoint, target: Checkpoint, name: strin
  * @throws ProblemError if there is none of this name
  */
 export async function retireStudent(store: Bucket, id: string): Promise<void> {
-  await changeCatalogue(store, ({ students, publicSets }) => {
-    if (!students.some((student) => student.id === id)) {
-      throw new ProblemError("There is no such student", `${id} is not in the catalogue.`, { status: 404 });
-    }
-    const changed = students.map((student) => (student.id === id ? { ...student, retired: true } : student));
-    return { students: changed, publicSets };
-  });
+  await changeCatalogue(store, (before) => withRetired(before, "students", id, true));
 }
 
 /**
@@ -133,18 +129,23 @@ export async function retireStudent(store: Bucket, id: string): Promise<void> {
  */
 export async function publishPublicSet(
   store: Bucket,
+  publication: { file: string; description: string },
+): Promise<PublicSet> {
+  const record = await uploadPublicSet(store, publication);
+  await changeCatalogue(store, (before) => withPublicSet(before, record));
+  return record;
+}
+
+/** Uploads a public set; nobody sees it until its record is in the catalogue. @throws ProblemError if a row isn't valid */
+export async function uploadPublicSet(
+  store: Bucket,
   { file, description }: { file: string; description: string },
 ): Promise<PublicSet> {
   const texts = await readTexts(file);
   const { size, sha256 } = await hashFile(file);
   const id = nameSchema.parse(basename(file).replace(/\.jsonl$/, ""));
-  const record: PublicSet = { id, digest: sha256, size, examples: texts.length, description };
   if (!(await store.has(bucket.publicSet(sha256)))) await store.upload(file, bucket.publicSet(sha256), sha256);
-  await changeCatalogue(store, ({ students, publicSets }) => ({
-    students,
-    publicSets: [...publicSets.filter((other) => other.id !== id), record],
-  }));
-  return record;
+  return { id, digest: sha256, size, examples: texts.length, description, retired: false };
 }
 
 async function uploadModel(

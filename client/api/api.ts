@@ -26,6 +26,14 @@ const problemSchema = z.object({
   faults: z.array(z.object({ at: z.string(), message: z.string() })).default([]),
 });
 
+export const transferPageSchema = z.object({
+  transfers: z.array(transferSchema),
+  has_more: z.boolean(),
+  cursor: z.string().nullable(),
+});
+
+export type TransferPage = z.output<typeof transferPageSchema>;
+
 /** The longest answer is a page of transfers with their losses. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
@@ -54,8 +62,9 @@ export class Api {
     return this.json(path, transferSchema, { method: "POST", headers, body, ...(signal && { signal }) });
   }
 
-  async transfers(): Promise<Transfer[]> {
-    return (await this.json("/v1/transfers", z.object({ transfers: z.array(transferSchema) }))).transfers;
+  /** A page of them, newest first. @param query as `GET /v1/transfers` takes it */
+  transfers(query: Readonly<Record<string, string>> = {}): Promise<TransferPage> {
+    return this.json(`/v1/transfers?${new URLSearchParams(query)}`, transferPageSchema);
   }
 
   transfer(id: string): Promise<Transfer> {
@@ -63,6 +72,10 @@ export class Api {
   }
 
   cancel(id: string): Promise<Transfer> {
+    return this.json(`${transferPath(id)}/cancel`, transferSchema, { method: "POST" });
+  }
+
+  remove(id: string): Promise<Transfer> {
     return this.json(transferPath(id), transferSchema, { method: "DELETE" });
   }
 

@@ -56,11 +56,7 @@ async function readProfile(path: string, name: string): Promise<{ url: string; k
   if (!found) {
     throw new ProblemError(TITLE, `Set SOFTPOST_URL and SOFTPOST_KEY, or write them to ${path} (--config).`);
   }
-  // Windows has no such permission bits.
-  if (process.platform !== "win32" && (found.mode & 0o077) !== 0) {
-    const detail = `Others may read ${path}, which holds an API key. Run: chmod 600 ${path}`;
-    throw new ProblemError("The config file is not safe", detail);
-  }
+  refuseShared(path, found.mode, "The config file is not safe", "an API key");
   const title = "The config file is not valid";
   const { profiles } = validate(configSchema, parseJson(await readText(path), path, title), path, title);
   const profile = Object.hasOwn(profiles, name) ? profiles[name] : undefined;
@@ -68,8 +64,15 @@ async function readProfile(path: string, name: string): Promise<{ url: string; k
   return profile;
 }
 
-/** The key must not cross a network in the clear. */
-function checkUrl(text: string): string {
+/** @throws ProblemError if others may read a file with a secret, by its mode */
+export function refuseShared(path: string, mode: number, title: string, what: string): void {
+  // Windows has no such permission bits.
+  if (process.platform === "win32" || (mode & 0o077) === 0) return;
+  throw new ProblemError(title, `Others may read ${path}, which holds ${what}. Run: chmod 600 ${path}`);
+}
+
+/** The key must not cross a network in the clear. @throws ProblemError */
+export function checkUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const loopback = url && ["127.0.0.1", "[::1]", "localhost"].includes(url.hostname);
   if (!url || !(url.protocol === "https:" || (url.protocol === "http:" && loopback))) {

@@ -21,12 +21,14 @@ export interface SubmitRequest {
  * The request that submits a prompt. It is put together here and not by a form library, so that what is shown (`--dry-run`) and
  * what is sent are the same bytes.
  *
+ * @param labels the client's own name and metadata for it, if any
  * @param idempotencyKey the same for every try of one submission
  */
 export function submitRequest(
   { manifest, weights }: { manifest: Manifest; weights: Uint8Array },
   options: object,
   idempotencyKey: string,
+  labels?: object,
 ): SubmitRequest {
   const encoder = new TextEncoder();
   const json = (name: string, filename: string, text: string): Part => {
@@ -36,6 +38,7 @@ export function submitRequest(
     json("manifest", MANIFEST_FILE, encodeManifest(manifest)),
     { name: "prompt", filename: WEIGHTS_FILE, type: "application/octet-stream", bytes: weights },
     json("options", "options.json", JSON.stringify(options)),
+    ...(labels === undefined ? [] : [json("labels", "labels.json", JSON.stringify(labels))]),
   ];
   const boundary = `softpost-${idempotencyKey}`;
   const pieces = parts.flatMap(({ name, filename, type, bytes }) => [

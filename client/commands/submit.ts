@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { unitText } from "../../shared/privacy/unit.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
@@ -21,6 +21,8 @@ interface Options extends TransferFlags {
   /** False with --no-privacy. */
   readonly privacy: boolean;
   readonly idempotencyKey?: string;
+  readonly name?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 const NOTES = `
@@ -37,6 +39,8 @@ export function registerSubmit(program: Command, io: Io): void {
     .option("--dry-run", "show every byte that would be sent, and send nothing")
     .option("--no-privacy", "send a prompt that was tuned without differential privacy, without being asked")
     .option("--idempotency-key <key>", "name of this submission: trying again with it never submits twice")
+    .option("--name <name>", "what you call the transfer; the provider sees it, the jobs do not")
+    .option("--metadata <key=value...>", "up to 16 pairs of your own, as with --name", pairs)
     .addHelpText("after", NOTES)
     .action((options: Options) => run(options, io));
 }
@@ -46,7 +50,9 @@ async function run(flags: Options, io: Io): Promise<void> {
   const prompt = await readTunedPrompt(flags.prompt, api);
   tellGuarantee(prompt.manifest, io);
   const key = flags.idempotencyKey ?? randomUUID();
-  const request = submitRequest(prompt, transferOptions(flags), key);
+  const { name, metadata } = flags;
+  const labels = name === undefined && metadata === undefined ? undefined : { name, metadata };
+  const request = submitRequest(prompt, transferOptions(flags), key, labels);
   if (flags.dryRun) return show(request, api.connection, io);
   await requireConsent(prompt.manifest, flags, io);
   const options = optionsSchema.parse(transferOptions(flags));
@@ -60,7 +66,9 @@ async function run(flags: Options, io: Io): Promise<void> {
   const whenStopped = () =>
     `Stopped. Whether it arrived isn't known: softpost status shows it. To send it again, never twice: add --idempotency-key ${key}`;
   const transfer = await longRun(io, whenStopped, ({ signal }) => api.submit(request, signal));
-  io.message(`Sent ${bytes(request.body.length)}: manifest, prompt and options (--dry-run shows all of it).`);
+  io.message(
+    `Sent ${bytes(request.body.length)}: manifest, prompt and options${labels ? ", with your name and metadata" : ""} (--dry-run shows all of it).`,
+  );
   io.result(transfer, `${transfer.id}: ${transfer.state}\n${next("wait", transfer.id)}`);
 }
 
@@ -103,6 +111,15 @@ function show({ path, headers, body, parts }: SubmitRequest, { url }: Connection
     "Nothing of it was sent; the provider was asked for its list of students. With --json the whole body is printed, as base64.",
   ];
   io.result(request, lines.join("\n"));
+}
+
+/** Gathers `key=value`. */
+function pairs(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const at = text.indexOf("=");
+  if (at < 1) throw new InvalidArgumentError("It must be a pair, such as commit=1f3c9a2.");
+  const key = text.slice(0, at);
+  if (Object.hasOwn(before, key)) throw new InvalidArgumentError(`It names ${key} twice.`);
+  return { ...before, [key]: text.slice(at + 1) };
 }
 
 function describe(type: string, bytes: Uint8Array): string {

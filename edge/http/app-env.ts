@@ -8,6 +8,8 @@ export interface AppEnv {
     requestId: string;
     /** The authenticated tenant. */
     tenant: string;
+    /** Id of the key with which it is; none for the provider. */
+    key: string;
     /** What the log says about a failure of ours. */
     error: string;
   };

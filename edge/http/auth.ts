@@ -1,7 +1,10 @@
+import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_LENGTH, randomId } from "../../shared/protocol/ids.ts";
 import type { Env } from "../env.ts";
+import type { RateStanding } from "../ledger/rate-limit.ts";
+import { REGISTER } from "../ledger/register.ts";
 import type { AppEnv } from "./app-env.ts";
 import { equalBytes, keyedHash, randomSecret } from "./secrets.ts";
 
@@ -18,17 +21,34 @@ export function tenantWith(scope: Scope) {
     const ledger = ledgerOf(c.env, tenant);
     const answer = await ledger.authenticate(key, hash);
     if (answer.kind === "unknown") throw unauthorized("The API key is not known or was revoked.");
+    if (answer.kind === "expired") {
+      throw unauthorized(`The API key expired on ${new Date(answer.expires).toISOString()}; use its successor.`);
+    }
+    if (answer.kind === "suspended") {
+      const detail = "The account is suspended; its provider can say why. What is under way is finished.";
+      throw new ProblemError("Not allowed", detail, { status: 403 });
+    }
     if (answer.kind === "limited") {
-      throw new ProblemError("Too many requests", "This tenant sends more than its rate limit allows; wait a moment.", {
-        status: 429,
-      });
+      for (const [name, value] of rateHeaders(answer.standing)) c.header(name, value);
+      const detail = "This tenant sends more than its rate limit allows; wait a moment.";
+      throw new ProblemError("Too many requests", detail, { status: 429, retryAfter: answer.standing.retryAfter });
     }
     if (!answer.scopes.includes(scope)) {
       throw new ProblemError("Not allowed", `The API key lacks the scope "${scope}".`, { status: 403 });
     }
     c.set("tenant", tenant);
+    c.set("key", key);
     await next();
+    for (const [name, value] of rateHeaders(answer.standing)) c.res.headers.set(name, value);
   });
+}
+
+/** Where a tenant stands, as draft-ietf-httpapi-ratelimit-headers-10 writes it. */
+function rateHeaders({ limit, window, remaining, reset }: RateStanding): [string, string][] {
+  return [
+    ["ratelimit-policy", `"tenant";q=${limit};w=${window}`],
+    ["ratelimit", `"tenant";r=${remaining};t=${reset}`],
+  ];
 }
 
 /** Lets through the provider's administrator. */
@@ -51,13 +71,18 @@ export const providerOrTenantAdmin = createMiddleware<AppEnv>(async (c, next) =>
   });
 });
 
+/** Who asks, for the audit log. */
+export function actorOf(c: Context<AppEnv>): string {
+  return c.get("key") ?? "provider";
+}
+
 export function ledgerOf(env: Env, tenant: string) {
   return env.TENANTS.get(env.TENANTS.idFromName(tenant));
 }
 
 /** The list of tenants that may have something under way. */
 export function registerOf(env: Env) {
-  return env.REGISTER.get(env.REGISTER.idFromName("register"));
+  return env.REGISTER.get(env.REGISTER.idFromName(REGISTER));
 }
 
 /** A new API key: the text, which is shown once, and what is kept of it. */

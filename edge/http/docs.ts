@@ -28,7 +28,7 @@ interface Description {
 }
 
 /** What only the provider needs stands behind what its clients need. */
-const PROVIDERS = ["Administration", "Internal"];
+const PROVIDERS = ["Administration", "Operation", "Internal"];
 
 const STYLE = `body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 code,pre{font:14px/1.4 ui-monospace,monospace}pre{background:#f5f5f5;padding:.7rem;overflow:auto}

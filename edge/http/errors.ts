@@ -4,6 +4,7 @@ import { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { MAX_FAULTS } from "../../shared/protocol/json.ts";
 import { openaiError } from "../../shared/protocol/openai-error.ts";
+import { countRefusal, slugOf } from "../metrics/count.ts";
 import type { AppEnv } from "./app-env.ts";
 
 /** RFC 9457, with every fault of the request in `faults`. */
@@ -20,17 +21,21 @@ export const problemSchema = z
 
 /** Where errors have OpenAI's form, for its clients. */
 const OPENAI_ROUTES = /^\/v1\/(models|completions|chat|classify)(\/|$)/;
+/** Where nothing says how long it takes: long enough for a restart, short enough to wait for. */
+const RETRY_SECONDS = 5;
 
 /** The one place where errors become answers. What isn't a ProblemError is our own bug: it is logged, not shown. */
 export function onError(error: Error, c: Context<AppEnv>): Response {
   const problem = toProblem(error);
   if (problem.status >= 500) c.set("error", withCauses(error));
+  const { retryAfter = RETRY_SECONDS } = problem;
+  if (problem.status < 500) countRefusal(problem);
   const openai = OPENAI_ROUTES.test(c.req.path) ? openaiError(problem) : undefined;
   const headers = new Headers(c.res.headers);
   const status = openai?.status ?? problem.status;
   headers.set("content-type", openai ? "application/json" : "application/problem+json");
   if (status === 401) headers.set("www-authenticate", "Bearer");
-  if (status === 429 || status === 503) headers.set("retry-after", "5");
+  if (status === 429 || status === 503) headers.set("retry-after", String(retryAfter));
   return new Response(JSON.stringify(openai?.body ?? problemBody(problem, c.get("requestId"))), { status, headers });
 }
 
@@ -39,7 +44,7 @@ function problemBody(
   requestId: string,
 ): z.output<typeof problemSchema> {
   return {
-    type: `urn:softpost:problem:${title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}`,
+    type: `urn:softpost:problem:${slugOf(title)}`,
     title,
     status,
     detail,

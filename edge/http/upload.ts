@@ -6,11 +6,22 @@ import { MAX_MANIFEST_BYTES } from "../../shared/protocol/manifest.ts";
 export const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
 /** Options are a handful of numbers. */
 export const MAX_OPTIONS_BYTES = 4 * 1024;
+/** A name and sixteen pairs, in any script. */
+const MAX_LABELS_BYTES = 48 * 1024;
 /** Everything together, with room for the multipart boundaries and headers. */
-export const MAX_UPLOAD_BYTES = MAX_PROMPT_BYTES + MAX_MANIFEST_BYTES + MAX_OPTIONS_BYTES + 16 * 1024;
+export const MAX_UPLOAD_BYTES =
+  MAX_PROMPT_BYTES + MAX_MANIFEST_BYTES + MAX_OPTIONS_BYTES + MAX_LABELS_BYTES + 16 * 1024;
 
-const PARTS = { manifest: MAX_MANIFEST_BYTES, prompt: MAX_PROMPT_BYTES, options: MAX_OPTIONS_BYTES } as const;
+const PARTS = {
+  manifest: MAX_MANIFEST_BYTES,
+  prompt: MAX_PROMPT_BYTES,
+  options: MAX_OPTIONS_BYTES,
+  labels: MAX_LABELS_BYTES,
+} as const;
 type Part = keyof typeof PARTS;
+
+/** A submission's parts; `labels` may be missing. */
+export type Upload = Readonly<Record<Exclude<Part, "labels">, Uint8Array>> & { readonly labels?: Uint8Array };
 
 const TITLE = "The upload is not valid";
 
@@ -86,11 +97,11 @@ function tooSlow(): ProblemError {
 }
 
 /**
- * The three parts of a submission. The body's size was limited before (`limitBody`), so it can be held in memory.
+ * The parts of a submission. The body's size was limited before (`limitBody`), so it can be held in memory.
  *
  * @throws ProblemError with every part that is missing, too much, there twice or too large
  */
-export async function readUpload(request: Request): Promise<Record<Part, Uint8Array>> {
+export async function readUpload(request: Request): Promise<Upload> {
   const form = await readForm(request);
   const faults = [...new Set(form.keys())]
     .filter((name) => !Object.hasOwn(PARTS, name))
@@ -110,7 +121,12 @@ export async function readUpload(request: Request): Promise<Record<Part, Uint8Ar
     }
     return bytes;
   };
-  const upload = { manifest: await read("manifest"), prompt: await read("prompt"), options: await read("options") };
+  const upload = {
+    manifest: await read("manifest"),
+    prompt: await read("prompt"),
+    options: await read("options"),
+    ...(form.has("labels") && { labels: await read("labels") }),
+  };
   if (faults.length > 0) throw new ProblemError(TITLE, "Its parts are wrong.", { status: 422, faults });
   return upload;
 }

@@ -1,5 +1,7 @@
 import type { BudgetName, Limits, Refusal, State } from "../../shared/protocol/transfer.ts";
 
+const DAY_MS = 86_400_000;
+
 /** What a tenant has spent or set aside. */
 export interface Usage {
   readonly micros: number;
@@ -57,6 +59,15 @@ export function refusalStatus(refusals: readonly Refusal[]): 402 | 403 | 429 {
   const has = (...budgets: BudgetName[]) => refusals.some(({ budget }) => budgets.includes(budget));
   if (has("privacy")) return 403;
   return has("money", "deviceSeconds", "virtualTokens") ? 402 : 429;
+}
+
+/** Transfers end within minutes; when the next one does isn't known. */
+const FREE_SECONDS = 60;
+
+/** Seconds after which a refusal may be over that waiting cures: a day's transfers at midnight (UTC). */
+export function retrySeconds(refusals: readonly Refusal[], now: number): number {
+  const daily = refusals.some(({ budget }) => budget === "daily");
+  return daily ? Math.ceil((DAY_MS - (now % DAY_MS)) / 1000) : FREE_SECONDS;
 }
 
 const RANK: Readonly<Record<State, number>> = {

@@ -7,21 +7,20 @@ import { PromptList, type TransferredPrompt } from "./prompts.ts";
 import { Store } from "./store.ts";
 import { type TokenRequest, TokenStore } from "./tokens.ts";
 
-/** What a ledger needs of the Worker's environment. */
-export interface LedgerEnv {
-  readonly RATE_PER_SECOND: string;
+/** What requests to models need of the Worker's environment. */
+export interface InferenceEnv {
   readonly PROMPT_TOKEN_MICROS: string;
   readonly COMPLETION_TOKEN_MICROS: string;
 }
 
 /** What of a tenant's ledger is about requests to models. As in all of it, no method awaits between reading and writing. */
-export class InferenceLedger extends DurableObject<LedgerEnv> {
+export class InferenceLedger<E extends InferenceEnv = InferenceEnv> extends DurableObject<E> {
   protected readonly store: Store;
   protected readonly tokens: TokenStore;
   protected readonly prices: TokenPrices;
   private readonly prompts: PromptList;
 
-  constructor(ctx: DurableObjectState, env: LedgerEnv) {
+  constructor(ctx: DurableObjectState, env: E) {
     super(ctx, env);
     this.store = new Store(ctx.storage.sql);
     this.tokens = new TokenStore(ctx.storage.sql);
@@ -38,7 +37,7 @@ export class InferenceLedger extends DurableObject<LedgerEnv> {
       const now = Date.now();
       const [reserved, used] = [this.tokens.reserved(now), this.tokens.used(now)];
       const usage = {
-        micros: this.usage(now).micros,
+        micros: this.spending(now).micros,
         tokens: used.tokens + reserved.tokens,
         dailyTokens: used.dailyTokens + reserved.dailyTokens,
       };
@@ -89,7 +88,7 @@ export class InferenceLedger extends DurableObject<LedgerEnv> {
   }
 
   /** Requests to models cost money too. */
-  protected usage(now: number): Usage {
+  protected spending(now: number): Usage {
     const usage = this.store.usage(now);
     const micros = usage.micros + this.tokens.used(now).micros + this.tokens.reserved(now).micros;
     return { ...usage, micros };

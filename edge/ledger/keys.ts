@@ -1,37 +1,71 @@
+import type { KeyRecord } from "../../shared/protocol/administration.ts";
 import { equalBytes } from "../http/secrets.ts";
+import { RateLimit } from "./rate-limit.ts";
 
-/** A burst may be this many seconds' worth of requests. */
-const BURST_SECONDS = 10;
+/** How exactly a key's last use is known: noting each would be a write a request. */
+const USE_MS = 60_000;
+
+/** A key that is made; `hash` is what is kept of its secret. */
+export interface MadeKey {
+  readonly id: string;
+  readonly hash: string;
+}
+
+type Row = { id: string; name: string; scopes: string; created: number; revoked: number | null } & {
+  expires: number | null;
+  used: number | null;
+};
+
+const ROWS =
+  "SELECT keys.id AS id, name, scopes, created, revoked, expires, used FROM keys LEFT JOIN key_life ON key_life.id = keys.id";
 
 /** A tenant's API keys, as keyed hashes, and their shared rate limit. */
 export class KeyRing {
   private readonly sql: SqlStorage;
-  private readonly perSecond: number;
-  /** The bucket lives in memory: when the object is evicted the tenant was idle, and it is full again. */
-  private tokens = Number.POSITIVE_INFINITY;
-  private filled = 0;
+  private readonly rate: RateLimit;
 
   constructor(sql: SqlStorage, perSecond: number) {
     this.sql = sql;
-    this.perSecond = perSecond;
+    this.rate = new RateLimit(perSecond);
   }
 
-  add(id: string, hash: string, name: string, scopes: readonly string[], now: number): void {
+  add({ id, hash }: MadeKey, name: string, scopes: readonly string[], now: number, expires: number | null): void {
     this.sql.exec("INSERT INTO keys VALUES (?, ?, ?, ?, ?, NULL)", id, hash, name, JSON.stringify(scopes), now);
+    this.sql.exec("INSERT INTO key_life VALUES (?, ?, NULL)", id, expires);
   }
 
-  list() {
-    return this.sql
-      .exec<{ id: string; name: string; scopes: string; created: number; revoked: number | null }>(
-        "SELECT id, name, scopes, created, revoked FROM keys ORDER BY created",
-      )
-      .toArray()
-      .map((key) => ({
-        ...key,
-        scopes: JSON.parse(key.scopes) as string[],
-        created: new Date(key.created).toISOString(),
-        revoked: key.revoked === null ? null : new Date(key.revoked).toISOString(),
-      }));
+  list(): KeyRecord[] {
+    return this.sql.exec<Row>(`${ROWS} ORDER BY created`).toArray().map(toRecord);
+  }
+
+  /** The key, if it opens anything now. */
+  usable(id: string, now: number): KeyRecord | undefined {
+    const row = this.sql.exec<Row>(`${ROWS} WHERE keys.id = ?`, id).toArray()[0];
+    return row && isUsable(row, now) ? toRecord(row) : undefined;
+  }
+
+  /** Whether a usable admin key is left without this one. */
+  hasOtherAdmin(id: string, now: number): boolean {
+    const others = this.sql.exec<Row>(`${ROWS} WHERE keys.id <> ?`, id).toArray();
+    return others.some((row) => isUsable(row, now) && row.scopes.includes('"admin"'));
+  }
+
+  /**
+   * Puts a new key in the place of one: of its name, its scopes and its length of life.
+   *
+   * @param until when the old one ends, unless that is sooner already
+   * @returns when the new one ends; undefined if the old one opens nothing any more
+   */
+  rotate(old: string, made: MadeKey, now: number, until: number): { expires: number | null } | undefined {
+    const row = this.sql.exec<Row>(`${ROWS} WHERE keys.id = ?`, old).toArray()[0];
+    if (!row || !isUsable(row, now)) return undefined;
+    const expires = row.expires === null ? null : now + (row.expires - row.created);
+    this.add(made, row.name, JSON.parse(row.scopes), now, expires);
+    this.sql.exec(
+      "INSERT INTO key_life VALUES (?, ?, NULL) ON CONFLICT (id) DO UPDATE SET expires = MIN(COALESCE(expires, excluded.expires), excluded.expires)",
+      ...[old, until],
+    );
+    return { expires };
   }
 
   revoke(id: string, now: number): boolean {
@@ -44,18 +78,39 @@ export class KeyRing {
 
   authenticate(id: string, hash: string, now: number) {
     const key = this.sql
-      .exec<{ hash: string; scopes: string }>("SELECT hash, scopes FROM keys WHERE id = ? AND revoked IS NULL", id)
+      .exec<{ hash: string; scopes: string; expires: number | null; used: number | null }>(
+        "SELECT hash, scopes, expires, used FROM keys LEFT JOIN key_life ON key_life.id = keys.id WHERE keys.id = ? AND revoked IS NULL",
+        id,
+      )
       .toArray()[0];
     if (!key || !equalBytes(hash, key.hash)) return { kind: "unknown" } as const;
-    if (!this.take(now)) return { kind: "limited" } as const;
-    return { kind: "known", scopes: JSON.parse(key.scopes) as string[] } as const;
+    if (key.expires !== null && key.expires <= now) return { kind: "expired", expires: key.expires } as const;
+    const { taken, standing } = this.rate.take(now);
+    if (!taken) return { kind: "limited", standing } as const;
+    if (key.used === null || now - key.used >= USE_MS) {
+      this.sql.exec(
+        "INSERT INTO key_life VALUES (?, NULL, ?) ON CONFLICT (id) DO UPDATE SET used = excluded.used",
+        id,
+        now,
+      );
+    }
+    return { kind: "known", scopes: JSON.parse(key.scopes) as string[], standing } as const;
   }
+}
 
-  private take(now: number): boolean {
-    this.tokens = Math.min(BURST_SECONDS * this.perSecond, this.tokens + ((now - this.filled) / 1000) * this.perSecond);
-    this.filled = now;
-    if (this.tokens < 1) return false;
-    this.tokens -= 1;
-    return true;
-  }
+function isUsable({ revoked, expires }: Row, now: number): boolean {
+  return revoked === null && (expires === null || expires > now);
+}
+
+function toRecord({ id, name, scopes, created, expires, used, revoked }: Row): KeyRecord {
+  const time = (at: number | null) => (at === null ? null : new Date(at).toISOString());
+  return {
+    id,
+    name,
+    scopes: JSON.parse(scopes),
+    created: new Date(created).toISOString(),
+    expires: time(expires),
+    lastUsed: time(used),
+    revoked: time(revoked),
+  };
 }

@@ -56,12 +56,17 @@ CREATE TABLE IF NOT EXISTS aliases (name TEXT PRIMARY KEY, transfer TEXT NOT NUL
 export const EXPORTED = {
   account: "name, limits, created",
   keys: "id, name, scopes, created, revoked",
+  key_life: "*",
+  settings: "*",
   transfers: "*",
   releases: "*",
   entries: "*",
   requests: "*",
   token_usage: "*",
   aliases: "*",
+  audit: "*",
+  webhooks: "id, url, events, created",
+  deliveries: "id, webhook, type, body, created, state, tries, next, last, status, error",
 } as const;
 
 export type ExportedTable = keyof typeof EXPORTED;
@@ -121,4 +126,10 @@ export type Row = {
   kind: string;
   /** What predictions are made with. */
   model: string;
+  /** Id of the key that sent it; null for what earlier releases have written. */
+  api_key: string | null;
+  name: string | null;
+  metadata: string;
+  /** When its files were deleted, or that was asked for. */
+  deleted: number | null;
 };

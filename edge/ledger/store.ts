@@ -1,6 +1,7 @@
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
-import type { Limits, Rate, State, TransferOptions } from "../../shared/protocol/transfer.ts";
+import type { Labels, Limits, Rate, State, TransferOptions } from "../../shared/protocol/transfer.ts";
 import { type Ask, charge, type Usage } from "./decide.ts";
+import { migrate } from "./migrations.ts";
 import type { Keeper, Released } from "./privacy.ts";
 import { ADDED_COLUMNS, EXPORTED, type ExportedTable, type Row, SCHEMA } from "./schema.ts";
 
@@ -16,6 +17,8 @@ export interface Submission {
   /** Digest of everything that was sent: the same key with another one is a mistake. */
   readonly fingerprint: string;
   readonly student: string;
+  /** Id of the key that sends it. */
+  readonly apiKey: string;
   readonly targetDigest: string;
   /** Token positions that the job will compute; calibrates the cost model when it has finished. */
   readonly work: number;
@@ -27,6 +30,7 @@ export interface Submission {
   readonly promptDigest: string;
   readonly privacy: PrivacyRecord | null;
   readonly options: TransferOptions;
+  readonly labels: Labels;
 }
 
 /** Predictions that want to be reserved. */
@@ -54,9 +58,7 @@ export class Store {
 
   constructor(sql: SqlStorage) {
     this.sql = sql;
-    if (!this.exists()) return;
-    this.sql.exec(SCHEMA);
-    this.addColumns();
+    if (this.exists()) this.prepare();
   }
 
   /** A ledger that no administrator opened has no tables: a guessed tenant id must not create any. */
@@ -65,8 +67,7 @@ export class Store {
   }
 
   open(name: string, limits: Limits, now: number): void {
-    this.sql.exec(SCHEMA);
-    this.addColumns();
+    this.prepare();
     this.sql.exec("INSERT INTO account VALUES (1, ?, ?, ?)", name, JSON.stringify(limits), now);
   }
 
@@ -86,11 +87,10 @@ export class Store {
    */
   close(): void {
     this.sql.exec("DELETE FROM account");
-    this.sql.exec("DELETE FROM keys");
-    this.sql.exec("DELETE FROM aliases");
-    this.sql.exec("DELETE FROM requests");
+    const own = ["keys", "key_life", "settings", "webhooks", "deliveries", "budget_marks", "aliases", "requests"];
+    for (const table of own) this.sql.exec(`DELETE FROM ${table}`);
     this.sql.exec(
-      `UPDATE transfers SET idempotency_key = 'closed ' || id, fingerprint = '', progress = NULL, losses = '[]', files = '[]', problem = NULL`,
+      `UPDATE transfers SET idempotency_key = 'closed ' || id, fingerprint = '', progress = NULL, losses = '[]', files = '[]', problem = NULL, name = NULL, metadata = '{}'`,
     );
   }
 
@@ -102,6 +102,10 @@ export class Store {
 
   setLimits(limits: Limits): void {
     this.sql.exec("UPDATE account SET limits = ?", JSON.stringify(limits));
+  }
+
+  rename(name: string): void {
+    this.sql.exec("UPDATE account SET name = ?", name);
   }
 
   usage(now: number): Usage {
@@ -205,12 +209,13 @@ export class Store {
     const { id, ask, options } = submission;
     this.sql.exec(
       `INSERT INTO transfers (id, idempotency_key, fingerprint, state, version, created, updated, leased_until, student,
-         target_digest, work, virtual_tokens, prompt_digest, options, price, reserved_micros, reserved_seconds, rate, estimated_seconds)
-       VALUES (?, ?, ?, 'accepted', 1, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         target_digest, work, virtual_tokens, prompt_digest, options, price, reserved_micros, reserved_seconds, rate, estimated_seconds, api_key, name, metadata)
+       VALUES (?, ?, ?, 'accepted', 1, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       ...[id, submission.idempotencyKey, submission.fingerprint, now, now, submission.student],
       ...[submission.targetDigest, submission.work, ask.virtualTokens, submission.promptDigest],
       ...[JSON.stringify(options), submission.price, ask.micros, ask.deviceSeconds],
-      ...[JSON.stringify(submission.rate), submission.estimatedSeconds],
+      ...[JSON.stringify(submission.rate), submission.estimatedSeconds, submission.apiKey],
+      ...[submission.labels.name ?? null, JSON.stringify(submission.labels.metadata)],
     );
     this.enter(now, id, "reserve", ask, "");
     this.sql.exec(
@@ -280,6 +285,13 @@ export class Store {
 
   entries(limit: number, after: number): Record<string, SqlStorageValue>[] {
     return this.sql.exec("SELECT * FROM entries WHERE sequence > ? ORDER BY sequence LIMIT ?", after, limit).toArray();
+  }
+
+  /** Makes the tables, or brings them up to date. */
+  prepare(): void {
+    this.sql.exec(SCHEMA);
+    this.addColumns();
+    migrate(this.sql);
   }
 
   private addColumns(): void {

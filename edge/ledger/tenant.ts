@@ -3,11 +3,13 @@ import type { JobEvent, ResultFacts } from "../../shared/protocol/job.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Prediction } from "../../shared/protocol/prediction.ts";
 import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
+import { count } from "../metrics/count.ts";
+import { flushMetrics } from "../metrics/flush.ts";
 import { budgetView, leftView } from "./budget.ts";
 import { type Ask, advance, isFinal, refusals } from "./decide.ts";
-import { InferenceLedger, type LedgerEnv } from "./inference.ts";
-import { KeyRing } from "./keys.ts";
+import { Notifier } from "./notifier.ts";
 import { composedEpsilon, composedUnit } from "./privacy.ts";
+import { REGISTER } from "./register.ts";
 import type { ExportedTable, Row } from "./schema.ts";
 import type { JobKind, PredictionSubmission, Release, Submission } from "./store.ts";
 import { addLoss, toPrediction, toTransfer } from "./view.ts";
@@ -45,27 +47,8 @@ export interface End extends Partial<ResultFacts> {
  * One tenant: keys, budgets and transfers, in one SQLite database. A Durable Object runs one method at a time between
  * awaits, and no method here awaits between reading and writing, so every decision is made on the state that it changes.
  */
-export class Tenant extends InferenceLedger {
-  private readonly keyRing: KeyRing;
+export class Tenant extends Notifier {
   private readonly waiting = new Set<() => void>();
-
-  constructor(ctx: DurableObjectState, env: LedgerEnv) {
-    super(ctx, env);
-    this.keyRing = new KeyRing(ctx.storage.sql, Number(env.RATE_PER_SECOND));
-  }
-
-  /** Opens the account, or opens it again after it was closed; false if it is open. */
-  open(name: string, limits: Limits): boolean {
-    return this.ctx.storage.transactionSync(() => {
-      if (this.account() !== null) return false;
-      this.store.open(name, limits, Date.now());
-      return true;
-    });
-  }
-
-  account() {
-    return (this.store.exists() && this.store.findAccount()) || null;
-  }
 
   /** From now on nobody gets in; whoever is in may finish. */
   revokeKeys(): void {
@@ -79,7 +62,7 @@ export class Tenant extends InferenceLedger {
    */
   close(currency: string): Budget["privacy"]["datasets"] {
     return this.ctx.storage.transactionSync(() => {
-      if (this.account() === null) return [];
+      if (!this.store.findAccount()) return [];
       const { datasets } = this.budget(currency).privacy;
       this.store.close();
       return datasets;
@@ -104,33 +87,19 @@ export class Tenant extends InferenceLedger {
     return this.store.exists() ? this.store.rows(table, after, limit) : [];
   }
 
-  setLimits(limits: Limits): void {
-    this.store.setLimits(limits);
-  }
-
-  addKey(id: string, hash: string, name: string, scopes: readonly string[]): void {
-    this.keyRing.add(id, hash, name, scopes, Date.now());
-  }
-
-  keys() {
-    return this.keyRing.list();
-  }
-
-  revokeKey(id: string): boolean {
-    return this.keyRing.revoke(id, Date.now());
-  }
-
   /** What the key with this id and hash may do, and whether it may do it now. */
   authenticate(id: string, hash: string) {
     if (!this.store.exists()) return { kind: "unknown" } as const;
-    return this.keyRing.authenticate(id, hash, Date.now());
+    const answer = this.keyRing.authenticate(id, hash, Date.now());
+    const suspended = answer.kind === "known" && this.settings.all().suspended;
+    return suspended ? ({ kind: "suspended" } as const) : answer;
   }
 
   /** What `reserve` would answer, and what it would leave of each budget. */
   quote(ask: Ask, dataset: string, promptDigest: string, privacy: PrivacyRecord | null) {
     const now = Date.now();
     const { limits } = this.store.account();
-    const usage = this.usage(now);
+    const usage = this.spending(now);
     const composed = () => this.composedWith(dataset, promptDigest, privacy, limits);
     const refused = this.otherRecord(promptDigest, privacy) ?? refusals(limits, usage, ask, composed);
     const tokensLeft = (limits.tokens ?? 0) - this.tokens.used(now).tokens - this.tokens.reserved(now).tokens;
@@ -153,9 +122,10 @@ export class Tenant extends InferenceLedger {
       const { limits } = this.store.account();
       const { ask, options, promptDigest, privacy } = submission;
       const composed = () => this.composedWith(options.dataset, promptDigest, privacy, limits);
-      const found = this.otherRecord(promptDigest, privacy) ?? refusals(limits, this.usage(now), ask, composed);
+      const found = this.otherRecord(promptDigest, privacy) ?? refusals(limits, this.spending(now), ask, composed);
       if (found.length > 0) return { kind: "refused", refusals: found };
       const row = this.store.reserve(submission, now);
+      this.tellBudgets();
       this.store.lease(row.id, now, now + LEASE_MS);
       return { kind: "new", transfer: toTransfer(row) };
     });
@@ -166,7 +136,7 @@ export class Tenant extends InferenceLedger {
     return this.ctx.storage.transactionSync(() => {
       const now = Date.now();
       const limits = { ...this.store.account().limits, privacy: null };
-      const found = refusals(limits, this.usage(now), submission.ask, () => ({ epsilon: 0, unit: "" }));
+      const found = refusals(limits, this.spending(now), submission.ask, () => ({ epsilon: 0, unit: "" }));
       if (found.length > 0) return { kind: "refused", refusals: found };
       const row = this.store.reservePrediction(submission, now);
       this.store.lease(row.id, now, now + LEASE_MS);
@@ -187,13 +157,6 @@ export class Tenant extends InferenceLedger {
   get(id: string): Open | null {
     const row = this.store.find(id);
     return row ? toOpen(row) : null;
-  }
-
-  /** Newest first; null if there is no transfer `before`, which ended the last page. */
-  list(limit: number, before?: string): Transfer[] | null {
-    const last = before === undefined ? undefined : this.store.find(before);
-    if (before !== undefined && last?.kind !== "transfer") return null;
-    return this.store.list("transfer", limit, last).map(toTransfer);
   }
 
   unfinished(): Open[] {
@@ -263,6 +226,11 @@ export class Tenant extends InferenceLedger {
         leased_until: 0,
       };
       const finished = this.store.finish(row, state, end.seconds ?? row.computed_seconds, Date.now(), columns);
+      this.tellEnd(id, state);
+      this.tellBudgets();
+      count("softpost_transfers_ended_total", { state });
+      count("softpost_device_seconds_total", {}, finished.cost_seconds ?? 0);
+      this.ctx.waitUntil(flushMetrics(this.env.REGISTER.get(this.env.REGISTER.idFromName(REGISTER))));
       this.wake();
       return toTransfer(finished);
     });
@@ -311,7 +279,7 @@ export class Tenant extends InferenceLedger {
     return budgetView({
       currency,
       limits,
-      usage: this.usage(now),
+      usage: this.spending(now),
       reserved: this.store.reserved(),
       tokens: { used: this.tokens.used(now), reserved: this.tokens.reserved(now), prices: this.prices },
       datasets,

@@ -16,6 +16,9 @@ export function toTransfer(row: Row): Transfer {
     student: row.student,
     virtualTokens: row.virtual_tokens,
     promptDigest: row.prompt_digest,
+    name: row.name,
+    metadata: JSON.parse(row.metadata),
+    deleted: row.deleted === null ? null : new Date(row.deleted).toISOString(),
     options: JSON.parse(row.options),
     progress: row.progress === null ? null : JSON.parse(row.progress),
     losses: JSON.parse(row.losses),
@@ -28,7 +31,8 @@ export function toTransfer(row: Row): Transfer {
     travel: JSON.parse(row.travel),
     advice: JSON.parse(row.advice),
     problem: row.problem,
-    files: JSON.parse(row.files),
+    // What a job that ends late says of files that are deleted isn't so.
+    files: row.deleted === null ? JSON.parse(row.files) : [],
   };
 }
 

@@ -211,7 +211,14 @@ async function writeSpec(env: Env, tenant: string, id: string, wanted: Wanted, t
     job,
     model: { id: target, digest, files },
     prompt: jobId(tenant, wanted.prompt.transfer),
-    data: { id: "texts", digest: texts.digest, size: texts.size, examples: texts.examples, description: "" },
+    data: {
+      id: "texts",
+      digest: texts.digest,
+      size: texts.size,
+      examples: texts.examples,
+      description: "",
+      retired: false,
+    },
     own: true,
     report: { url: `${env.PUBLIC_URL}/internal/jobs/${job}/events`, token: await jobToken(env, job) },
   };

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { openaiErrorSchema } from "../../shared/protocol/openai-error.ts";
+import type { App } from "../http/app-env.ts";
 import { problemSchema } from "../http/errors.ts";
 
 /** Parts of route descriptions that all routes share. */
@@ -13,8 +14,20 @@ const retryAfter = {
 };
 const problem = { "application/problem+json": { schema: problemSchema } };
 
+/** draft-ietf-httpapi-ratelimit-headers-10; on every answer to a tenant's key. */
+const standing = {
+  "RateLimit-Policy": {
+    description: '`"tenant";q=…;w=…`: requests that may be sent in so many seconds.',
+    schema: { type: "string" as const },
+  },
+  RateLimit: {
+    description: '`"tenant";r=…;t=…`: how many are left now, and seconds until all are there again.',
+    schema: { type: "string" as const },
+  },
+};
+
 export const problems = {
-  "4XX": { description: "What is wrong with the request.", headers: retryAfter, content: problem },
+  "4XX": { description: "What is wrong with the request.", headers: { ...retryAfter, ...standing }, content: problem },
   "5XX": {
     description: "A fault of the provider's; with 503 one that passes, so the request may be sent again.",
     headers: retryAfter,
@@ -32,6 +45,12 @@ export const openaiProblems = {
 
 export function json<S extends z.ZodType>(schema: S, description: string) {
   return { description, content: { "application/json": { schema } } };
+}
+
+/** Puts a schema into the description that no route's own schemas have: of a part of a body, or of what is sent to others. */
+export function describeSchema(app: App, name: string, schema: z.ZodType): void {
+  const { $schema: _, id: __, ...described } = JSON.parse(JSON.stringify(z.toJSONSchema(schema, { io: "input" })));
+  app.openAPIRegistry.registerComponent("schemas", name, described);
 }
 
 /** Headers with which a client asks for a part of a file, or only if it changed. */

@@ -1,24 +1,26 @@
 import { createRoute } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import { z } from "zod";
 import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_LENGTH, jobId, randomId } from "../../shared/protocol/ids.ts";
 import type { TransferSpec } from "../../shared/protocol/job.ts";
+import { JOB_PROTOCOL } from "../../shared/protocol/job-version.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
-import { type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
+import { labelsSchema, type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
-import type { App } from "../http/app-env.ts";
+import type { App, AppEnv } from "../http/app-env.ts";
 import { jobToken, ledgerOf, registerOf, tenantWith } from "../http/auth.ts";
 import { logEvent } from "../http/log.ts";
-import { limitBody, MAX_UPLOAD_BYTES, readUpload } from "../http/upload.ts";
-import { refusalStatus } from "../ledger/decide.ts";
+import { limitBody, MAX_UPLOAD_BYTES, readUpload, type Upload } from "../http/upload.ts";
+import { refusalStatus, retrySeconds } from "../ledger/decide.ts";
 import type { Submission } from "../ledger/store.ts";
 import { readCatalogue } from "../storage/catalogue.ts";
 import { abandon, dispatch } from "../transfers/dispatch.ts";
 import { priceOf } from "../transfers/price.ts";
-import { type Checked, validateUpload } from "../transfers/validate.ts";
-import { json, problems, secured } from "./route.ts";
+import { type CheckedUpload, validateUpload } from "../transfers/validate.ts";
+import { describeSchema, json, problems, secured } from "./route.ts";
 
 /** As the Idempotency-Key draft has it: opaque, and short enough to store. */
 const keySchema = z
@@ -34,7 +36,7 @@ const postTransfer = createRoute({
   path: "/v1/transfers",
   summary: "Submit a prompt for transfer",
   description:
-    "Parts: `manifest` (softpost.json), `prompt` (adapter_model.safetensors) and `options` (JSON). With an Idempotency-Key header the request can be repeated safely.",
+    "Parts: `manifest` (softpost.json), `prompt` (adapter_model.safetensors) and `options` (JSON), and if wanted `labels` (JSON: a name and metadata for yourself, which no job sees). With an Idempotency-Key header the request can be repeated safely.",
   security: secured,
   middleware: [tenantWith("submit"), limitBody(MAX_UPLOAD_BYTES)],
   request: {
@@ -58,6 +60,11 @@ const postTransfer = createRoute({
                 contentMediaType: "application/json",
                 contentSchema: { $ref: "#/components/schemas/TransferOptions" },
               },
+              labels: {
+                type: "string",
+                contentMediaType: "application/json",
+                contentSchema: { $ref: "#/components/schemas/Labels" },
+              },
             },
           },
         },
@@ -74,11 +81,12 @@ const postTransfer = createRoute({
 });
 
 export function addSubmitRoutes(app: App): void {
+  describeSchema(app, "Labels", labelsSchema);
   app.openapi(postTransfer, async (c) => {
     const tenant = c.get("tenant");
     const upload = await readUpload(c.req.raw);
     const checked = await validateUpload(upload, await readCatalogue(c.env.PROMPTS));
-    const submission = await describe(c.env, upload, checked, c.req.valid("header")["idempotency-key"]);
+    const submission = await describe(c, upload, checked);
     // First the mark by which reconciliation finds it.
     await registerOf(c.env).add(tenant);
     const reserved = await ledgerOf(c.env, tenant).reserve(submission);
@@ -90,7 +98,9 @@ export function addSubmitRoutes(app: App): void {
     if (reserved.kind === "refused") {
       const faults = reserved.refusals.map(({ budget, message }) => ({ at: `budget/${budget}`, message }));
       const detail = faults.map(({ message }) => message).join(" ");
-      throw new ProblemError("A budget would be passed", detail, { status: refusalStatus(reserved.refusals), faults });
+      const retryAfter = retrySeconds(reserved.refusals, Date.now());
+      const status = refusalStatus(reserved.refusals);
+      throw new ProblemError("A budget would be passed", detail, { status, faults, retryAfter });
     }
     const transfer = await proceed(c.env, tenant, reserved.kind, reserved.transfer, upload, checked);
     c.header("location", `/v1/transfers/${transfer.id}`);
@@ -98,21 +108,19 @@ export function addSubmitRoutes(app: App): void {
   });
 }
 
-async function describe(
-  env: Env,
-  upload: Record<"manifest" | "prompt" | "options", Uint8Array>,
-  checked: Checked,
-  key: string | undefined,
-): Promise<Submission> {
-  const { manifest, options, student } = checked;
-  const { work, perSecond, rate, estimate, ask } = await priceOf(env, checked);
+async function describe(c: Context<AppEnv>, upload: Upload, checked: CheckedUpload): Promise<Submission> {
+  const { manifest, options, student, labels } = checked;
+  const { work, perSecond, rate, estimate, ask } = await priceOf(c.env, checked);
+  const key = c.req.header("idempotency-key");
   const promptDigest = manifest.prompt.digest;
-  const fingerprint = [await sha256(upload.manifest), promptDigest, await sha256(upload.options)].join(" ");
+  const labelled = upload.labels ? [await sha256(upload.labels)] : [];
+  const sent = [await sha256(upload.manifest), promptDigest, await sha256(upload.options), ...labelled];
   return {
     id: randomId(ID_LENGTH),
     idempotencyKey: key ?? `none ${randomId(ID_LENGTH)}`,
-    fingerprint,
+    fingerprint: sent.join(" "),
     student: student.id,
+    apiKey: c.get("key"),
     targetDigest: student.target.digest,
     work,
     ask,
@@ -122,6 +130,7 @@ async function describe(
     promptDigest,
     privacy: manifest.privacy,
     options,
+    labels,
   };
 }
 
@@ -135,7 +144,7 @@ async function proceed(
   kind: "new" | "existing",
   transfer: Transfer,
   upload: { manifest: Uint8Array; prompt: Uint8Array },
-  checked: Checked,
+  checked: CheckedUpload,
 ): Promise<Transfer> {
   const ledger = ledgerOf(env, tenant);
   if (kind === "existing" && (transfer.state !== "accepted" || !(await ledger.lease(transfer.id)))) return transfer;
@@ -160,7 +169,7 @@ async function store(
   tenant: string,
   transfer: Transfer,
   upload: { manifest: Uint8Array; prompt: Uint8Array },
-  { options, student, publicSet }: Checked,
+  { options, student, publicSet }: CheckedUpload,
 ): Promise<void> {
   const job = jobId(tenant, transfer.id);
   const { dataset: _, ...jobOptions } = options;
@@ -178,5 +187,5 @@ async function store(
     env.PROMPTS.put(bucket.job(job) + name, value, { onlyIf: { etagDoesNotMatch: "*" } });
   await write(jobFiles.weights, upload.prompt);
   await write(jobFiles.manifest, upload.manifest);
-  await write(jobFiles.spec, JSON.stringify(spec));
+  await write(jobFiles.spec, JSON.stringify({ version: JOB_PROTOCOL, ...spec }));
 }

@@ -5,7 +5,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_PATTERN } from "../../shared/protocol/ids.ts";
 import { budgetSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../http/app-env.ts";
-import { ledgerOf, providerOnly, providerOrTenantAdmin, registerOf } from "../http/auth.ts";
+import { actorOf, ledgerOf, providerOnly, providerOrTenantAdmin, registerOf } from "../http/auth.ts";
 import { limitBody } from "../http/upload.ts";
 import { closeTenant, exportTenant } from "../tenants/tenant-data.ts";
 import { json, problems, secured } from "./route.ts";
@@ -46,7 +46,7 @@ const closedSchema = z
   .meta({ id: "Closed" });
 
 const WHY =
-  "Of each released prompt the privacy record, the data set's opaque id and the prompt's digest: what was released stays released, and must count if prompts from the same data follow. Of each transfer its id, times, options, device seconds and price, for the books. Nothing else.";
+  "Of each released prompt the privacy record, the data set's opaque id and the prompt's digest: what was released stays released, and must count if prompts from the same data follow. Of each transfer its id, times, options, device seconds and price, for the books; and of each change who made it and when, by ids and numbers. Nothing else.";
 
 const deleteTenant = createRoute({
   operationId: "deleteTenant",
@@ -100,6 +100,9 @@ export function addTenantDataRoutes(app: App): void {
   app.openapi(postRestore, async (c) => {
     const { tenant } = c.req.valid("param");
     const ledger = ledgerOf(c.env, tenant);
+    // In the provider's log: the ledger's own is set back too.
+    const deed = { actor: actorOf(c), action: "tenant.restored", target: tenant, detail: c.req.valid("json") };
+    await registerOf(c.env).note(deed);
     // Transfers that ended since are unfinished again.
     await registerOf(c.env).add(tenant);
     try {
@@ -113,7 +116,10 @@ export function addTenantDataRoutes(app: App): void {
 
   app.openapi(deleteTenant, async (c) => {
     const { tenant } = c.req.valid("param");
-    if (!(await ledgerOf(c.env, tenant).account())) throw noTenant();
+    const desk = ledgerOf(c.env, tenant);
+    if (!(await desk.account())) throw noTenant();
+    await desk.note(actorOf(c), "tenant.deleted", "");
+    await registerOf(c.env).note({ actor: actorOf(c), action: "tenant.deleted", target: tenant });
     const { objects, datasets } = await closeTenant(c.env, tenant);
     return c.json({ objects, kept: { why: WHY, datasets } }, 200);
   });

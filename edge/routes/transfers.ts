@@ -3,20 +3,16 @@ import { z } from "zod";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { nameSchema } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { ID_PATTERN, jobId } from "../../shared/protocol/ids.ts";
+import { jobId } from "../../shared/protocol/ids.ts";
 import { transferSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";
 import { HEARTBEAT_MS, sendChanges } from "../http/send-changes.ts";
 import { sendObject } from "../http/send-object.ts";
 import { isFinal } from "../ledger/decide.ts";
-import type { Open } from "../ledger/tenant.ts";
-import { requestCancel } from "../transfers/dispatch.ts";
 import { file, fileHeaders, json, problems, secured } from "./route.ts";
+import { found, idSchema, listQuery, pageOf, pageSchema, requireFiles } from "./transfer.ts";
 
-const PAGE = 100;
-
-const idSchema = z.string().regex(ID_PATTERN, "Is no transfer's id.");
 const params = z.object({ id: idSchema });
 const shared = { security: secured, middleware: [tenantWith("read")] };
 
@@ -39,11 +35,10 @@ const listTransfers = createRoute({
   method: "get",
   path: "/v1/transfers",
   summary: "The tenant's transfers, newest first",
-  request: { query: z.object({ before: idSchema.optional() }) },
-  responses: {
-    200: json(z.object({ transfers: z.array(transferSchema) }), `At most ${PAGE}; go on with before=id.`),
-    ...problems,
+  request: {
+    query: listQuery,
   },
+  responses: { 200: json(pageSchema, "A page."), ...problems },
 });
 
 const getTransfer = createRoute({
@@ -81,19 +76,6 @@ const getEvents = createRoute({
   },
 });
 
-const deleteTransfer = createRoute({
-  operationId: "cancelTransfer",
-  tags: ["Transfers"],
-  ...shared,
-  middleware: [tenantWith("submit")],
-  method: "delete",
-  path: "/v1/transfers/{id}",
-  summary: "Cancel; what was computed is charged, the rest refunded, and the prompt stays released",
-  description: "A transfer whose result is there already stays done, and is paid for.",
-  request: { params },
-  responses: { 202: json(transferSchema, "It is cancelled, or will be."), ...problems },
-});
-
 const getPromptFile = createRoute({
   operationId: "downloadPromptFile",
   tags: ["Transfers"],
@@ -107,12 +89,7 @@ const getPromptFile = createRoute({
 
 export function addTransferRoutes(app: App): void {
   app.openapi(listTransfers, async (c) => {
-    const transfers = await ledgerOf(c.env, c.get("tenant")).list(PAGE, c.req.valid("query").before);
-    if (transfers === null) {
-      const faults = [{ at: "query#/before", message: "Is none of your transfers." }];
-      throw new ProblemError("The request is not valid", "The page after an unknown transfer isn't known.", { faults });
-    }
-    return c.json({ transfers }, 200);
+    return c.json(await pageOf(c.env, c.get("tenant"), c.req.valid("query")), 200);
   });
 
   app.openapi(getTransfer, async (c) => {
@@ -130,31 +107,15 @@ export function addTransferRoutes(app: App): void {
     return sendChanges(c, "transfer", version, async (after) => (await ledger.next(id, after, HEARTBEAT_MS))!);
   });
 
-  app.openapi(deleteTransfer, async (c) => {
-    const { id } = c.req.valid("param");
-    const tenant = c.get("tenant");
-    found(await ledgerOf(c.env, tenant).get(id));
-    return c.json(await requestCancel(c.env, tenant, id), 202);
-  });
-
   app.openapi(getPromptFile, async (c) => {
     const { id, file: name } = c.req.valid("param");
     const tenant = c.get("tenant");
     const ledger = ledgerOf(c.env, tenant);
     const { transfer } = found(await ledger.get(id));
+    requireFiles(transfer);
     const record = transfer.files.find((candidate) => candidate.name === name);
-    if (!record) {
-      const detail =
-        transfer.state === "succeeded" ? `It has no file ${name}.` : `It is ${transfer.state}, not succeeded.`;
-      throw new ProblemError("Not found", detail, { status: transfer.state === "succeeded" ? 404 : 409 });
-    }
+    if (!record) throw new ProblemError("Not found", `It has no file ${name}.`, { status: 404 });
     const folder = bucket.job(jobId(tenant, id)) + jobFiles.output + (await ledger.folder(id));
     return sendObject(c, folder + name, record);
   });
-}
-
-/** @throws ProblemError (404) */
-function found(open: Open | null): Open {
-  if (open?.kind !== "transfer") throw new ProblemError("Not found", "There is no such transfer.", { status: 404 });
-  return open;
 }

@@ -1,7 +1,8 @@
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { jobId } from "../../shared/protocol/ids.ts";
-import { leaseSchema, resultSchema, WITHDRAWN } from "../../shared/protocol/job.ts";
+import { anyResultSchema, leaseSchema, WITHDRAWN } from "../../shared/protocol/job.ts";
+import { versionFault } from "../../shared/protocol/job-version.ts";
 import type { Transfer } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import { ledgerOf } from "../http/auth.ts";
@@ -90,8 +91,12 @@ async function waitingKey(env: Env, tenant: string, id: string): Promise<string>
  * @param runner Batch's id of the job that did it: where it isn't the transfer's own, that one need not start any more
  */
 export async function settle(env: Env, tenant: string, id: string, runner?: string): Promise<Transfer | null> {
-  const result = await readObject(env.PROMPTS, bucket.job(jobId(tenant, id)) + jobFiles.result, resultSchema);
+  const result = await readObject(env.PROMPTS, bucket.job(jobId(tenant, id)) + jobFiles.result, anyResultSchema);
   if (!result) return null;
+  if (!("files" in result)) {
+    await fail(env, tenant, id, versionFault(result.version, "result")!, runner);
+    return (await ledgerOf(env, tenant).get(id))?.transfer ?? null;
+  }
   const { files, folder, device, precision, deviceSeconds, travel, advice } = result;
   const ledger = ledgerOf(env, tenant);
   const before = await ledger.get(id);

@@ -5,13 +5,16 @@ import type { Transfer } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import { ledgerOf, registerOf } from "../http/auth.ts";
 import { logEvent } from "../http/log.ts";
+import type { OpenCount } from "../ledger/counters.ts";
 import { LEASE_MS, type Open } from "../ledger/tenant.ts";
+import { backUpDaily } from "../tenants/backup.ts";
 import { sweepClosed } from "../tenants/tenant-data.ts";
 import { tenantIds } from "../tenants/tenant-ids.ts";
 import { describeJobs } from "./batch.ts";
 import { abandon, cancel, dispatch, isTaken, removeTexts, settle } from "./dispatch.ts";
 import { explainEnd } from "./explain.ts";
 import { sendHeartbeat } from "./heartbeat.ts";
+import { removeDue, removeExpired } from "./remove.ts";
 
 /** An upload that isn't stored after this time never will be: its request has ended long ago. */
 const STORE_MS = 2 * LEASE_MS;
@@ -26,6 +29,8 @@ const MAX_TENANTS = 500;
 const MAX_LOOKED = 1000;
 const MAX_OF_TENANT = 100;
 const AT_ONCE = 8;
+/** Tenants whose finished transfers are looked through for those that are kept for no longer. */
+const MAX_KEEPERS = 50;
 
 /**
  * Looks after the tenants that may have something under way, those first whose turn was longest ago, as many as there are time and requests for; the next
@@ -46,11 +51,16 @@ export async function reconcileAll(env: Env): Promise<void> {
       failed += outcome ? 0 : 1;
       stuck += outcome?.stuck ?? 0;
       looked += outcome?.looked ?? 0;
-      await register.visited(busy, outcome === undefined || outcome.open > 0);
+      await register.visited(busy, outcome === undefined || outcome.open > 0 || outcome.removing, outcome?.counts);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, workOn));
+  for (const tenant of await register.keepersDue(MAX_KEEPERS)) {
+    await removeExpired(env, tenant).catch((error) => logEvent("not expired", { tenant, error: String(error) }));
+  }
   await sweepClosed(env);
+  await backUpDaily(env).catch((error) => logEvent("not backed up", { error: String(error) }));
+  await register.runEnded();
   await sendHeartbeat(env, { failed, stuck });
 }
 
@@ -69,12 +79,16 @@ interface Outcome {
   readonly open: number;
   readonly looked: number;
   readonly stuck: number;
+  /** Those that are unfinished now, by state. */
+  readonly counts: readonly OpenCount[];
+  /** Whether deleted transfers may still leave something. */
+  readonly removing: boolean;
 }
 
 /** Finds out what became of a tenant's unfinished transfers, from the bucket and from Batch: events get lost, Workers are restarted, Batch is out of reach. */
 async function reconcile(env: Env, tenant: string): Promise<Outcome> {
   const all = await ledgerOf(env, tenant).unfinished();
-  if (all.length === 0) return { open: 0, looked: 0, stuck: 0 };
+  if (all.length === 0) return { open: 0, looked: 0, stuck: 0, counts: [], removing: await removeDue(env, tenant) };
   const open = someOf(all);
   const submitted = open.flatMap(({ batchJob }) => batchJob ?? []);
   const details = submitted.length > 0 ? await describeJobs(env, submitted) : new Map<string, JobDetail>();
@@ -84,7 +98,15 @@ async function reconcile(env: Env, tenant: string): Promise<Outcome> {
     if (batchJob === null) await resume(env, tenant, entry);
     else await follow(env, tenant, { transfer, batchJob }, details.get(batchJob));
   }
-  return { open: all.length, looked: open.length, stuck };
+  const counts = countOpen((await ledgerOf(env, tenant).unfinished()).map(({ transfer }) => transfer));
+  return { open: all.length, looked: open.length, stuck, counts, removing: await removeDue(env, tenant) };
+}
+
+function countOpen(open: readonly Transfer[]): OpenCount[] {
+  return [...new Set(open.map(({ state }) => state))].map((state) => {
+    const created = open.flatMap((each) => (each.state === state ? [Date.parse(each.created)] : []));
+    return { state, count: created.length, oldest: Math.min(...created) };
+  });
 }
 
 /** As many as one look may have, another part of them each minute. */

@@ -4,7 +4,7 @@ import { type Fault, ProblemError } from "../../shared/protocol/errors.ts";
 import { MAX_FAULTS, parseJson, validate } from "../../shared/protocol/json.ts";
 import { MANIFEST_FILE, type Manifest, parseManifest, sha256 } from "../../shared/protocol/manifest.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
-import { optionsSchema, type TransferOptions } from "../../shared/protocol/transfer.ts";
+import { type Labels, labelsSchema, optionsSchema, type TransferOptions } from "../../shared/protocol/transfer.ts";
 import { misfits } from "../../shared/protocol/transfer-fit.ts";
 import { privacyFaults } from "../ledger/privacy.ts";
 import { findPublicSet } from "../storage/catalogue.ts";
@@ -24,20 +24,33 @@ export interface Checked {
   readonly publicSet: PublicSet;
 }
 
+/** An upload that is as it must be. */
+export interface CheckedUpload extends Checked {
+  readonly labels: Labels;
+}
+
 /**
  * Checks an upload completely.
  *
  * @throws ProblemError with every fault of the manifest, the options, the prompt and how they fit together
  */
 export async function validateUpload(
-  upload: { manifest: Uint8Array; options: Uint8Array; prompt: Uint8Array },
+  upload: { manifest: Uint8Array; options: Uint8Array; prompt: Uint8Array; labels?: Uint8Array },
   catalogue: Catalogue,
-): Promise<Checked> {
+): Promise<CheckedUpload> {
   const faults: Fault[] = [];
   const manifest = attempt(faults, MANIFEST_FILE, () =>
     parseManifest(decode(upload.manifest, MANIFEST_FILE), MANIFEST_FILE),
   );
   const options = attempt(faults, "options", () => parseOptions(decode(upload.options, "options")));
+  const labels = attempt(faults, "labels", () =>
+    validate(
+      labelsSchema,
+      parseJson(upload.labels ? decode(upload.labels, "labels") : "{}", "labels", TITLE),
+      "labels",
+      TITLE,
+    ),
+  );
   const prompt = attempt(faults, WEIGHTS_FILE, () => parsePromptTensor(upload.prompt, WEIGHTS_FILE));
   if (manifest && prompt) {
     const digest = await sha256(upload.prompt);
@@ -53,11 +66,11 @@ export async function validateUpload(
   const fit =
     manifest && options ? attempt(faults, MANIFEST_FILE, () => checkFit(manifest, options, catalogue)) : undefined;
   if (fit && prompt) faults.push(...normFaults(prompt, fit.student));
-  if (faults.length > 0 || !manifest || !options || !fit) {
+  if (faults.length > 0 || !manifest || !options || !labels || !fit) {
     const detail = faults.length === 1 ? `${faults[0]!.at}: ${faults[0]!.message}` : `It has ${faults.length} faults.`;
     throw new ProblemError(TITLE, detail, { status: 422, faults: faults.slice(0, MAX_FAULTS) });
   }
-  return { manifest, options, ...fit };
+  return { manifest, options, labels, ...fit };
 }
 
 /**
@@ -75,6 +88,7 @@ export function checkFit(
   const student = catalogue.students.find(({ digest }) => digest === manifest.model.digest);
   const publicSet = findPublicSet(catalogue, options.publicSet);
   if (!publicSet) fault("options#/publicSet", "Is no public set of this provider; GET /v1/public-sets lists them.");
+  else if (publicSet.retired) fault("options#/publicSet", "Is retired; GET /v1/public-sets lists those in service.");
   if (!student) {
     fault(`${MANIFEST_FILE}#/model/digest`, "Is no student of this provider; GET /v1/students lists them.");
   } else {

@@ -17,6 +17,9 @@ export const bucket = {
   closed: (tenant: string) => `closed/${tenant}`,
   /** Lists the tenants among them whose jobs may still write: when they were closed. */
   sweep: "sweep/",
+  /** Encrypted copies of ledgers (edge/tenants/backup.ts), by name. */
+  backups: "backups/",
+  backup: (name: string, tenant: string) => `backups/${name}/${tenant}/`,
   /** What is there of a large file whose upload was interrupted (batch/storage/multipart.ts). */
   upload: (sha256: string) => `uploads/${sha256}.json`,
   /** A job's own folder: its spec, inputs, checkpoints and results. */

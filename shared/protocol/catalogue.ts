@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ProblemError } from "./errors.ts";
 import { digestSchema, FAMILIES } from "./manifest.ts";
 
 /** Names in URLs and in a provider's catalogue. */
@@ -56,6 +57,7 @@ export const publicSetSchema = z
     size: z.int().positive().describe("Bytes of the JSONL file."),
     examples: z.int().positive(),
     description: z.string().max(500),
+    retired: z.boolean().default(false).describe("A retired set takes no transfers any more."),
   })
   .meta({ id: "PublicSet", description: "Public texts on which a transfer compares student and target." });
 
@@ -65,3 +67,34 @@ export type PublicSet = z.output<typeof publicSetSchema>;
 export const catalogueSchema = z.object({ students: z.array(studentSchema), publicSets: z.array(publicSetSchema) });
 
 export type Catalogue = z.output<typeof catalogueSchema>;
+
+/** With a student; one of its name with other content is retired under another name, so that clients who tuned on it are told. */
+export function withStudent({ students, publicSets }: Catalogue, student: Student): Catalogue {
+  const others = students.filter(({ digest }) => digest !== student.digest);
+  const retired = others.map((other) =>
+    other.id === student.id ? { ...other, id: `${other.id}-${other.digest.slice(0, 8)}`, retired: true } : other,
+  );
+  return { students: [...retired, student], publicSets };
+}
+
+/** With a public set, instead of one of its name. */
+export function withPublicSet({ students, publicSets }: Catalogue, publicSet: PublicSet): Catalogue {
+  return { students, publicSets: [...publicSets.filter(({ id }) => id !== publicSet.id), publicSet] };
+}
+
+/** @throws ProblemError (404) if there is none of this name */
+export function withRetired(
+  catalogue: Catalogue,
+  kind: "students" | "publicSets",
+  id: string,
+  retired: boolean,
+): Catalogue {
+  if (!catalogue[kind].some((entry) => entry.id === id)) {
+    const what = kind === "students" ? "student" : "public set";
+    throw new ProblemError(`There is no such ${what}`, `${id} is not in the catalogue.`, { status: 404 });
+  }
+  const set = <T extends { id: string }>(entry: T) => (entry.id === id ? { ...entry, retired } : entry);
+  return kind === "students"
+    ? { ...catalogue, students: catalogue.students.map(set) }
+    : { ...catalogue, publicSets: catalogue.publicSets.map(set) };
+}

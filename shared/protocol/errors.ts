@@ -12,6 +12,8 @@ interface Details {
   /** Every fault of the input, not just the first. */
   readonly faults?: readonly Fault[];
   readonly cause?: unknown;
+  /** With 429 and 503: seconds after which it may work. */
+  readonly retryAfter?: number | undefined;
 }
 
 /**
@@ -24,16 +26,18 @@ export class ProblemError extends Error {
   readonly detail: string;
   readonly status: number;
   readonly faults: readonly Fault[];
+  readonly retryAfter: number | undefined;
 
   /**
    * @param title what failed, short and the same for every case of its kind ("The safetensors file is not valid")
    * @param detail what was wrong here, where, and what to do about it
    */
-  constructor(title: string, detail: string, { status = 400, faults = [], cause }: Details = {}) {
+  constructor(title: string, detail: string, { status = 400, faults = [], cause, retryAfter }: Details = {}) {
     super(`${title}: ${detail}`, cause === undefined ? undefined : { cause });
     this.title = title;
     this.detail = detail;
     this.status = status;
     this.faults = faults;
+    this.retryAfter = retryAfter;
   }
 }

@@ -1,12 +1,13 @@
 import { z } from "zod";
 import { fileSchema, nameSchema, precisionSchema, publicSetSchema, studentKindSchema } from "./catalogue.ts";
+import { JOB_PROTOCOL, versionFault } from "./job-version.ts";
 import { digestSchema, travelSchema } from "./manifest.ts";
 import { optionsSchema, progressSchema } from "./transfer.ts";
 
 const modelSchema = z.object({ id: nameSchema, digest: digestSchema, files: z.array(fileSchema) });
 
 /** Where a job reports to, and the token that only it has. */
-const reportSchema = z.object({ url: z.url(), token: z.string() });
+export const reportSchema = z.object({ url: z.url(), token: z.string() });
 
 export const transferSpecSchema = z.object({
   kind: z.literal("transfer"),
@@ -65,6 +66,7 @@ export type ResultFacts = z.output<typeof resultFactsSchema>;
 
 /** `result.json` in a job's folder. */
 export const resultSchema = resultFactsSchema.extend({
+  version: z.literal(JOB_PROTOCOL).default(JOB_PROTOCOL),
   files: z.array(fileSchema),
   /** Where they are, below the job's `output/`: each attempt has a folder of its own, so that files of two are never mixed. */
   folder: z
@@ -79,6 +81,12 @@ export const resultSchema = resultFactsSchema.extend({
 });
 
 export type JobResult = z.output<typeof resultSchema>;
+
+/** A result of a release that this one knows, or no more than of which it is. */
+export const anyResultSchema = z.union([
+  resultSchema,
+  z.object({ version: z.int().refine((version) => versionFault(version, "result") !== undefined) }),
+]);
 
 /** `lease.json` in a transfer's folder: who works on it (batch/README.md). */
 export const leaseSchema = z.object({
@@ -98,9 +106,9 @@ export const WITHDRAWN: LeaseRecord = { holder: "withdrawn", epoch: 1, until: Nu
 /** A job takes further transfers that wait for its target for so long: then another start has its turn. */
 export const SHIFT_SECONDS = 1800;
 
-/** What a job tells the edge. Events may come twice, out of order or never. */
+/** What a job tells the edge. Events may come twice, out of order or never; what a newer job says beside it is passed over. */
 export const jobEventSchema = z
-  .strictObject({
+  .object({
     /** Counts those who worked on it, from 1: the lease's epoch. */
     attempt: z.int().positive(),
     /** Counts the events of an attempt: an older one than the last that arrived is ignored. */

@@ -82,6 +82,20 @@ export const optionsSchema = z
   })
   .meta({ id: "TransferOptions" });
 
+/** As many, and as long, as the fine-tuning APIs that users know take. */
+const MAX_PAIRS = 16;
+const metadataSchema = z
+  .record(z.string().min(1).max(64), z.string().max(512))
+  .refine((pairs) => Object.keys(pairs).length <= MAX_PAIRS, `Has more than ${MAX_PAIRS} pairs.`);
+const nameOfTransfer = z.string().min(1).max(100);
+
+/** What a client calls a transfer, for itself: jobs are never told. */
+export const labelsSchema = z
+  .strictObject({ name: nameOfTransfer.optional(), metadata: metadataSchema.default({}) })
+  .meta({ id: "Labels", examples: [{ name: "mails, third try", metadata: { commit: "1f3c9a2" } }] });
+
+export type Labels = z.output<typeof labelsSchema>;
+
 export { ANSWERS, type AnswersName, LOSSES, type LossName, STARTS, type StartName, type Travel } from "./manifest.ts";
 
 export type TransferOptions = z.output<typeof optionsSchema>;
@@ -250,6 +264,15 @@ export const transferSchema = z
     student: nameSchema,
     virtualTokens: z.int(),
     promptDigest: z.string(),
+    name: z.string().nullable().default(null).describe("What the client calls it."),
+    metadata: z.record(z.string(), z.string()).default({}).describe("The client's own pairs."),
+    deleted: z.iso
+      .datetime()
+      .nullable()
+      .default(null)
+      .describe(
+        "When its prompt and files were deleted. What it cost and what it released of a data set stays counted.",
+      ),
     options: optionsSchema,
     progress: progressSchema.nullable(),
     losses: z

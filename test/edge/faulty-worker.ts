@@ -9,11 +9,12 @@ export { Register } from "../../edge/ledger/register.ts";
 export class Tenant extends RealTenant {
   /** Makes all transfers older, and all leases end sooner. */
   age(milliseconds: number): void {
-    this.ctx.storage.sql.exec(
-      "UPDATE transfers SET created = created - ?, leased_until = leased_until - ?",
-      milliseconds,
-      milliseconds,
-    );
+    const { sql } = this.ctx.storage;
+    const columns = ["created", "updated", "leased_until"].map((name) => `${name} = ${name} - ${milliseconds}`);
+    sql.exec(`UPDATE transfers SET ${columns.join(", ")}`);
+    sql.exec(`UPDATE removals SET asked = asked - ${milliseconds}, next = next - ${milliseconds}`);
+    sql.exec(`UPDATE deliveries SET next = next - ${milliseconds}`);
+    void this.ctx.storage.setAlarm(Date.now());
   }
 
   /** Makes the ledger one that an earlier release has written. */

@@ -69,7 +69,7 @@ describe("keys", () => {
     expect(JSON.stringify(body)).not.toContain(admin.key.slice(-43));
     expect((await admin.get(`/v1/admin/tenants/${other.id}/keys`)).status).toBe(403);
     expect((await admin.get("/v1/admin/tenants")).status).toBe(401);
-    const path = `/v1/admin/tenants/${admin.id}/keys/${body.keys[0].id}`;
+    const path = `/v1/admin/tenants/${admin.id}/keys/${body.keys[0].id}?force=true`;
     const revoked = await fetch(provider.url + path, { method: "DELETE", headers: admin.headers });
     expect(revoked.status).toBe(204);
     expect((await admin.get("/v1/budget")).status).toBe(401);

@@ -159,7 +159,8 @@ async function tenant() {
       return ((await json("/v1/transfers", { method: "POST", headers, body })) as Transfer).id;
     },
     get: (transfer: string) => json(`/v1/transfers/${transfer}`, { headers }) as Promise<Transfer>,
-    cancel: (transfer: string) => json(`/v1/transfers/${transfer}`, { method: "DELETE", headers }) as Promise<Transfer>,
+    cancel: (transfer: string) =>
+      json(`/v1/transfers/${transfer}/cancel`, { method: "POST", headers }) as Promise<Transfer>,
     ledger: async () => ((await json("/v1/ledger", { headers })) as { entries: LedgerEntry[] }).entries,
   };
 }

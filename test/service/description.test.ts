@@ -88,7 +88,7 @@ test("the page begins with a start and shows a client's routes apart from the pr
   expect(clients).not.toContain("/v1/admin");
   expect(clients).not.toContain("/internal/");
   for (const { path, method } of operations()) {
-    const part = /^\/(v1\/admin|internal)\//.test(path) ? providers : clients;
+    const part = /^\/(v1\/admin\/|internal\/|healthz|version|metrics)/.test(path) ? providers : clients;
     expect(part).toContain(`<code>${path}</code>`);
     expect(part).toMatch(new RegExp(`curl -X ${method.toUpperCase()} [^\\n]*${path.replaceAll(/[{}]/g, ".")}`));
   }

@@ -125,7 +125,7 @@ test("what isn't there at all is 404, whatever the method", async () => {
   }
 });
 
-test.each(["/v1/transfers?limit=5", "/v1/ledger?after=0&page=2", "/v1/budget?currency=EUR", "/v1/transfers?Before=a"])(
+test.each(["/v1/transfers?Limit=5", "/v1/ledger?after=0&page=2", "/v1/budget?currency=EUR", "/v1/transfers?Before=a"])(
   "an unknown parameter in %s is named",
   async (path) => {
     const { status, body } = await tenant.get(path);
@@ -138,7 +138,7 @@ test.each([
   "/v1/students/%00",
   "/v1/ledger?after=-1",
   "/v1/ledger?after=1e400",
-  "/v1/transfers?before=a&before=b",
+  "/v1/transfers?cursor=a&cursor=b",
   "/v1/transfers/..%2f..%2fcatalogue.json",
 ])("%s is the client's fault", async (path) => {
   const { status } = await tenant.get(path);
@@ -164,8 +164,8 @@ test("faults name a request's parts as they are called", async () => {
 });
 
 test("the page before an unknown transfer isn't the first one", async () => {
-  const { status, body } = await tenant.get(`/v1/transfers?before=${"a".repeat(16)}`);
-  expect([status, body.faults[0].at]).toEqual([400, "query#/before"]);
+  const { status, body } = await tenant.get(`/v1/transfers?cursor=${"a".repeat(16)}`);
+  expect([status, body.faults[0].at]).toEqual([400, "query#/cursor"]);
 });
 
 describe("a damaged object of the provider's own", () => {

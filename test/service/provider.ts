@@ -42,7 +42,7 @@ export const catalogue: Catalogue = {
       retired: false,
     },
   ],
-  publicSets: [{ id: "news", digest: hex("news"), size: 10, examples: 100, description: "News." }],
+  publicSets: [{ id: "news", digest: hex("news"), size: 10, examples: 100, description: "News.", retired: false }],
 };
 catalogue.students.push({ ...catalogue.students[0]!, id: "old", digest: hex("old"), retired: true });
 
@@ -74,6 +74,7 @@ export async function faultyBundle(): Promise<Bundle> {
   return { ...(await loadBundle()), script: outputFiles![0]!.text };
 }
 
+/** @param vars of the Worker, beside those of every test */
 export async function startProvider(
   bundle: Bundle,
   folder = mkdtempSync(join(tmpdir(), "softpost-")),
@@ -188,7 +189,8 @@ function tenantClient(fetchJson: FetchJson, id: string, key: string) {
     get: (path: string) => fetchJson(path, { headers }),
     submit: (upload: FormData, extra: Record<string, string> = {}) =>
       fetchJson("/v1/transfers", { method: "POST", headers: { ...headers, ...extra }, body: upload }),
-    cancel: (transfer: string) => fetchJson(`/v1/transfers/${transfer}`, { method: "DELETE", headers }),
+    cancel: (transfer: string) => fetchJson(`/v1/transfers/${transfer}/cancel`, { method: "POST", headers }),
+    remove: (transfer: string) => fetchJson(`/v1/transfers/${transfer}`, { method: "DELETE", headers }),
     quote: (manifest: Manifest, options: object) =>
       fetchJson("/v1/quotes", {
         method: "POST",

@@ -103,7 +103,14 @@ test("a deletion ends what runs and leaves nothing but what it says that it keep
   expect((await remove(tenant.id)).status).toBe(404);
 
   const lines = await exported(tenant.id);
-  expect(lines.map(({ table }) => table)).toEqual(["transfers", "releases", "entries", "entries", undefined]);
+  expect(lines.map(({ table }) => table)).toEqual([
+    "transfers",
+    "releases",
+    "entries",
+    "entries",
+    ...["audit", "audit", "audit"],
+    undefined,
+  ]);
   expect(lines[0]).toMatchObject({ state: "cancelled", idempotency_key: `closed ${body.id}`, fingerprint: "" });
   expect(lines[0]).toMatchObject({ progress: null, losses: "[]", files: "[]", problem: null });
 });

@@ -1,0 +1,108 @@
+import type { State, Transfer } from "../../shared/protocol/transfer.ts";
+import { isFinal } from "./decide.ts";
+import { Desk } from "./desk.ts";
+import type { Row } from "./schema.ts";
+import { toTransfer } from "./view.ts";
+
+/** What jobs that were stopped still write comes within minutes; a day leaves room for a bucket that was out of reach. */
+const SWEEP_MS = 86_400_000;
+const SOON_MS = 60_000;
+
+/** Which transfers are wanted; all that are named must hold. */
+export interface Filter {
+  readonly state?: State | undefined;
+  readonly student?: string | undefined;
+  readonly dataset?: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly createdAfter?: number | undefined;
+}
+
+/** A transfer whose objects are to be removed, and whether it has ended. */
+export interface Removal {
+  readonly id: string;
+  readonly ended: boolean;
+}
+
+/** A tenant's transfers as records: finding them, and deleting what they hold while what they cost and released stays counted. */
+export class Archive extends Desk {
+  /** Newest first; null if there is no transfer `cursor`, which ended the last page. */
+  list(limit: number, { state, student, dataset, createdAfter }: Filter, cursor?: string): Transfer[] | null {
+    const last = cursor === undefined ? undefined : this.store.find(cursor);
+    if (cursor !== undefined && last?.kind !== "transfer") return null;
+    const wanted: [string, SqlStorageValue | undefined][] = [
+      ["kind = ?", "transfer"],
+      ["state = ?", state],
+      ["student = ?", student],
+      ["json_extract(options, '$.dataset') = ?", dataset],
+      ["created > ?", createdAfter],
+    ];
+    const named = wanted.filter((each): each is [string, SqlStorageValue] => each[1] !== undefined);
+    const where = ["(created, id) < (?, ?)", ...named.map(([condition]) => condition)].join(" AND ");
+    return this.ctx.storage.sql
+      .exec<Row>(
+        `SELECT * FROM transfers WHERE ${where} ORDER BY created DESC, id DESC LIMIT ?`,
+        ...[last?.created ?? Number.MAX_SAFE_INTEGER, last?.id ?? "", ...named.map(([, value]) => value), limit],
+      )
+      .toArray()
+      .map(toTransfer);
+  }
+
+  /** Notes that a transfer's prompt and files are to go; who wants it, for the audit log. Null if there is none. */
+  askRemoval(id: string, actor: string): Transfer | null {
+    return this.ctx.storage.transactionSync(() => {
+      const row = this.store.find(id);
+      if (row?.kind !== "transfer") return null;
+      if (row.deleted !== null) return toTransfer(row);
+      const now = Date.now();
+      this.ctx.storage.sql.exec("INSERT INTO removals VALUES (?, ?, ?)", id, now, now);
+      this.note(actor, "transfer.deleted", id);
+      return toTransfer(this.store.update(id, now, { deleted: now }));
+    });
+  }
+
+  /** Those whose turn it is: at once, and for a day again at growing intervals, for what a job may still have written. */
+  removalsDue(limit: number): Removal[] {
+    if (!this.store.exists()) return [];
+    return this.ctx.storage.sql
+      .exec<{ id: string; state: string }>(
+        "SELECT id, state FROM removals JOIN transfers ON id = transfer WHERE next <= ? ORDER BY next LIMIT ?",
+        Date.now(),
+        limit,
+      )
+      .toArray()
+      .map(({ id, state }) => ({ id, ended: isFinal(state as State) }));
+  }
+
+  /** Notes that an ended transfer's objects are removed, and forgets what is known of them. */
+  removed(id: string): void {
+    this.ctx.storage.transactionSync(() => {
+      const { sql } = this.ctx.storage;
+      sql.exec(
+        `UPDATE transfers SET progress = NULL, losses = '[]', files = '[]', folder = '', travel = 'null', advice = '[]', name = NULL, metadata = '{}' WHERE id = ?`,
+        id,
+      );
+      const now = Date.now();
+      sql.exec("UPDATE removals SET next = ? + MAX(?, 2 * (? - asked)) WHERE transfer = ?", now, SOON_MS, now, id);
+      sql.exec("DELETE FROM removals WHERE transfer = ? AND next - asked > ?", id, SWEEP_MS);
+    });
+  }
+
+  /** Whether there are removals to come, so that somebody looks again. */
+  hasRemovals(): boolean {
+    return this.store.exists() && this.ctx.storage.sql.exec("SELECT 1 FROM removals LIMIT 1").toArray().length > 0;
+  }
+
+  /** Ended transfers that the tenant no longer keeps, oldest first. */
+  expired(limit: number): string[] {
+    const days = this.account()?.retentionDays ?? null;
+    if (days === null) return [];
+    return this.ctx.storage.sql
+      .exec<{ id: string }>(
+        "SELECT id FROM transfers WHERE cost_micros IS NOT NULL AND deleted IS NULL AND updated < ? ORDER BY updated LIMIT ?",
+        Date.now() - days * 86_400_000,
+        limit,
+      )
+      .toArray()
+      .map(({ id }) => id);
+  }
+}

@@ -1,0 +1,57 @@
+import { z } from "zod";
+import { nameSchema } from "../../shared/protocol/catalogue.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
+import { ID_PATTERN } from "../../shared/protocol/ids.ts";
+import { optionsSchema, states, type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
+import type { Env } from "../env.ts";
+import { ledgerOf } from "../http/auth.ts";
+
+/** Parts that the routes of a transfer share. */
+export const idSchema = z.string().regex(ID_PATTERN, "Is no transfer's id.");
+
+const PAGE = 100;
+
+/** What is asked for of a list of transfers. */
+export const listQuery = z.object({
+  state: z.enum(states).optional(),
+  student: nameSchema.optional(),
+  dataset: optionsSchema.shape.dataset.optional(),
+  created_after: z.iso.datetime().optional(),
+  limit: z.coerce.number<string>().int().min(1).max(PAGE).default(PAGE),
+  cursor: idSchema.optional().describe("Of the page before."),
+});
+
+export const pageSchema = z.object({
+  transfers: z.array(transferSchema),
+  has_more: z.boolean(),
+  cursor: z.string().nullable().describe("For the next page; null where this is the last."),
+});
+
+/** A page of a tenant's transfers. @throws ProblemError (400) if the cursor is none of its transfers */
+export async function pageOf(
+  env: Env,
+  tenant: string,
+  { limit, cursor, created_after, ...named }: z.output<typeof listQuery>,
+): Promise<z.output<typeof pageSchema>> {
+  const filter = { ...named, createdAfter: created_after === undefined ? undefined : Date.parse(created_after) };
+  const page = await ledgerOf(env, tenant).list(limit + 1, filter, cursor);
+  if (page === null) {
+    const faults = [{ at: "query#/cursor", message: "Is none of your transfers." }];
+    throw new ProblemError("The request is not valid", "The page after an unknown transfer isn't known.", { faults });
+  }
+  const transfers = page.slice(0, limit);
+  const has_more = page.length > limit;
+  return { transfers, has_more, cursor: has_more ? transfers.at(-1)!.id : null };
+}
+
+/** @throws ProblemError (404) */
+export function found<T>(value: T | null): T {
+  if (value === null) throw new ProblemError("Not found", "There is no such transfer.", { status: 404 });
+  return value;
+}
+
+/** @throws ProblemError (409, 410) if it has no files, or has them no longer */
+export function requireFiles({ state, deleted }: Transfer): void {
+  if (deleted !== null) throw new ProblemError("Deleted", `Its files were deleted on ${deleted}.`, { status: 410 });
+  if (state !== "succeeded") throw new ProblemError("Not found", `It is ${state}, not succeeded.`, { status: 409 });
+}
