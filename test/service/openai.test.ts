@@ -1,5 +1,5 @@
 /** OpenAI's own client against `softpost serve`: a real Worker, a real serving process, a real model and a prompt that was really transferred. */
-import { execFile, execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { softpost } from "../helpers/softpost.ts";
-import { client, type Served, serve } from "./served.ts";
+import { client, type Served, serve, servingProcess } from "./served.ts";
 
 const SLOW = 480_000;
 const TARGET = "tiny-gpt2";
@@ -62,16 +62,6 @@ async function newKey(scopes: string[], tenant?: string): Promise<{ tenant: stri
 const as = (apiKey: string) => new OpenAI({ baseURL: `${provider.url}/v1`, apiKey, maxRetries: 0 });
 const budget = async () => (await ok("budget")).inference;
 const settled = () => expect.poll(async () => (await budget()).tokens.reserved, { timeout: 60_000 }).toBe(0);
-
-/** The serving process that the provider has started. */
-function servingProcess(): number | undefined {
-  const listed = execFileSync("ps", ["-A", "-o", "pid=,ppid=,args="], { encoding: "utf8" });
-  const line = listed.split("\n").find((each) => {
-    const [, parent, ...args] = each.trim().split(/\s+/);
-    return Number(parent) === provider.pid && args.join(" ").includes("serving/main.ts");
-  });
-  return line === undefined ? undefined : Number(line.trim().split(/\s+/)[0]);
-}
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "softpost-openai-"));
@@ -325,7 +315,7 @@ test(
   "a serving process that is killed in the middle of 20 streams is started again, and the ledger is exact",
   async () => {
     await settled();
-    const killed = servingProcess()!;
+    const killed = servingProcess(provider)!;
     const streams = Array.from({ length: 20 }, async (_, i) => {
       const request = { model: i % 2 ? model : TARGET, prompt: TEXTS[0]!, max_tokens: 40, stream: true as const };
       for await (const _ of await openai.completions.create(request, { maxRetries: 0 })) {
@@ -347,7 +337,7 @@ test(
         },
       )
       .toBe(true);
-    expect(servingProcess()).not.toBe(killed);
+    expect(servingProcess(provider)).not.toBe(killed);
     await settled();
   },
   SLOW,

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -52,6 +52,16 @@ function firstLine(child: ChildProcess): Promise<string> {
     });
     child.once("exit", (code) => reject(new Error(`softpost serve ended with ${code}`)));
   });
+}
+
+/** The id of the serving process that a provider has started. */
+export function servingProcess({ pid }: Served): number | undefined {
+  const listed = execFileSync("ps", ["-A", "-o", "pid=,ppid=,args="], { encoding: "utf8" });
+  const line = listed.split("\n").find((each) => {
+    const [, parent, ...args] = each.trim().split(/\s+/);
+    return Number(parent) === pid && args.join(" ").includes("serving/main.ts");
+  });
+  return line === undefined ? undefined : Number(line.trim().split(/\s+/)[0]);
 }
 
 /** Runs the command line as a client, in a process of its own. */
