@@ -160,5 +160,11 @@ test("words that can't be used are all reported", async () => {
     /labels\/1\/words\/0: The word "\." is not in the vocabulary/,
   );
   const glued = { ...words(["ad"], [" good"]), template: "{text} It was b" };
-  expect(await rejection(verbalizer(glued, gpt2))).toMatch(/"ad" joins the end of the template/);
+  expect(await rejection(verbalizer(glued, gpt2))).toMatch(
+    /"ad" would stand without a space behind the template: "…bad"/,
+  );
+  const joined = { ...words(["good"], [" bad"]), template: "{text} It was " };
+  expect(await rejection(verbalizer(joined, gpt2))).toMatch(
+    /Let the template end with "was", and write the word " good"/,
+  );
 });

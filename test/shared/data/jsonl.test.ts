@@ -112,6 +112,7 @@ const LINES: readonly (readonly [string, string, number, RegExp])[] = [
   ["a comment", '{"text": "secret"} // mine', 20, /comment/],
   ["a no-break space", '{"text":\u00a0"secret"}', 9, /invisible character/],
   ["a second byte order mark", '\ufeff\ufeff{"text": "secret"}', 1, /invisible character/],
+  ["prose", "secret words", 1, /row is an object in braces/],
   ["characters above the basic plane", '{"text": "🤖🤖", "label": 0,}', 26, /comma before the end/],
   ["an array's first line", '[{"text": "secret"},', 1, /spread over several lines/],
   ["a bracket alone", "  [", 3, /spread over several lines/],
@@ -125,6 +126,15 @@ test.each(LINES)("%s is told with its column, and not quoted", async (_, line, c
   expect(text.split("\n")[1]).toMatch(kind);
   expect(text.split("\n")[1]!.slice(path.length)).toMatch(new RegExp(`^:1:${column}: `));
 });
+
+test.each(["secret,0", '"secret, too",0', "secret;0", "secret\t0"])(
+  "the table %j is called one, and not quoted",
+  async (line) => {
+    const text = await rejection(readTexts(temporaryFile("train.jsonl", `${line}\n${line}\n`)));
+    expect(text).toMatch(/looks like a table \(CSV\) of [23] columns/);
+    expect(text).not.toContain("secret");
+  },
+);
 
 test("an array over many lines is one fault of one kind", async () => {
   const rows = Array.from({ length: 60 }, (_, i) => ({ text: `secret ${i}`, label: 0 }));
