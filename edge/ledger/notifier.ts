@@ -69,7 +69,9 @@ export class Notifier extends Archive {
   /** Tells each share of a budget once until the limits change. */
   protected tellBudgets(): void {
     const account = this.store.findAccount();
-    for (const [budget, percent] of account ? this.shares(account.limits) : []) {
+    // What is spent is added up from all transfers: not for nobody.
+    if (!account || this.hooks.list().length === 0) return;
+    for (const [budget, percent] of this.shares(account.limits)) {
       const reached = SHARES.find((share) => percent >= share) ?? 0;
       if (reached <= this.hooks.mark(budget)) continue;
       this.hooks.setMark(budget, reached);

@@ -20,13 +20,14 @@ const sweep = bucket.sweep + ANY;
 const calibration = bucket.calibration(ANY);
 const uploads = bucket.upload(ANY);
 const waiting = bucket.waiting(ANY) + ANY;
+const backups = bucket.backup(ANY, ANY) + ANY;
 
-/** Everything is the Worker's own or shared with the jobs, but models, public texts and cached states, which it never writes. */
+/** Everything is the Worker's own or shared with the jobs, but models, public texts and cached states, which it never writes; of public texts it only sees whether they are there. */
 export const WORKER_RIGHTS: ObjectRights = {
-  read: [catalogue, models, jobs, tenants, closed, sweep, calibration],
-  write: [jobs, tenants, closed, sweep, calibration, waiting],
-  // A deleted tenant's objects go; those of others are never removed.
-  remove: [jobs, tenants, closed, sweep, waiting],
+  read: [catalogue, models, publicSets, jobs, tenants, closed, sweep, calibration, backups],
+  write: [catalogue, jobs, tenants, closed, sweep, calibration, waiting, backups],
+  // Objects of deleted tenants and transfers go, and old backups; others are never removed.
+  remove: [jobs, tenants, closed, sweep, waiting, backups],
 };
 
 const job = (file: string) => bucket.job(ANY) + file + ANY;
