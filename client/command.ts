@@ -36,10 +36,11 @@ export const HELP: Partial<Help> = {
  * asked for. Ends the program with exit code 2.
  */
 export function refuseUnknownCommand(command: Command, argv: readonly string[]): void {
+  const options = [...command.options, ...(defaultOf(command)?.options ?? [])];
   for (let i = 0; i < argv.length && command.commands.length > 0; i++) {
     const word = argv[i]!;
     if (word.startsWith("-")) {
-      const takesValue = command.options.some(({ long, required }) => long === word && required);
+      const takesValue = options.some(({ long, required }) => long === word && required);
       if (takesValue) i += 1;
     } else if (word !== "help") {
       const known = command.commands.find((each) => each.name() === word);
@@ -50,6 +51,12 @@ export function refuseUnknownCommand(command: Command, argv: readonly string[]):
       command.error(`error: ${unknownText(command, word)}`, { code: "commander.unknownCommand" });
     }
   }
+}
+
+/** The command that is meant where none is named. Commander keeps its name to itself. */
+function defaultOf(command: Command): Command | undefined {
+  const { _defaultCommandName: name } = command as unknown as { readonly _defaultCommandName: string | null };
+  return command.commands.find((each) => each.name() === name);
 }
 
 /** Names that differ in at most this part of their letters are taken for a slip. */

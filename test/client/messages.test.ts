@@ -192,10 +192,10 @@ describe("a data file", () => {
     ["semicolons", "text;label\nfine;good\n"],
     ["tabs", "\ufefftext\tlabel\nfine\tgood\n"],
   ])("that is a table with %s is called so, once", async (sign, content) => {
-    const { code, stderr } = await tune(...inputs, "--train", temporaryFile("private.csv", content));
+    const { code, stderr } = await tune(...inputs, "--train", temporaryFile("private.jsonl", content));
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      new RegExp(`looks like a table \\(CSV\\) of [23] columns with ${sign} between them.*pandas`),
+      new RegExp(`looks like a table \\(CSV\\) of [23] columns with ${sign} between them.*ends in \\.csv`),
     );
     expect(stderr.trim().split("\n").length).toBe(1);
     expect(stderr).not.toMatch(/fine|a, b/);
@@ -225,7 +225,7 @@ test("what else is wrong is said together with a folder that is there already, f
     mkdirSync(join(folder, name));
     writeFileSync(join(folder, name, "mine"), "");
   }
-  const rows = temporaryFile("rows.csv", "text,label\na,b\n");
+  const rows = temporaryFile("rows.jsonl", "text,label\na,b\n");
   const { code, stderr } = await tune("--task", TASK, "--train", rows, "--out", join(folder, "prompt"));
   expect(code).toBe(1);
   expect(stderr).toMatch(

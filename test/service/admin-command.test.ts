@@ -105,7 +105,7 @@ test("a month's bill, as CSV too, and the audit log of all", async () => {
   await provider.store.write(`jobs/${tenant.id}-${body.id}/result.json`, JSON.stringify(result));
   await tenant.cancel(body.id);
   const shown = await admin("transfers", tenant.id, "--state", "succeeded");
-  expect(shown.stdout).toMatch(new RegExp(`^${body.id}: succeeded, 2.5 s on CPU`));
+  expect(shown.stdout).toMatch(new RegExp(`^TRANSFER .*\\n${body.id}  succeeded`));
   expect((await json("transfers", tenant.id, "--state", "failed")).transfers).toEqual([]);
   const text = await admin("usage", "--tenant", tenant.id);
   expect(text.stdout).toContain("test, key key, small: 1 transfers, 3 device seconds, 0.003 USD");

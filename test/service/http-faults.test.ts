@@ -129,7 +129,7 @@ test.each(["/v1/transfers?Limit=5", "/v1/ledger?after=0&page=2", "/v1/budget?cur
   "an unknown parameter in %s is named",
   async (path) => {
     const { status, body } = await tenant.get(path);
-    expect([status, body.faults[0].at]).toEqual([400, expect.stringMatching(/^query#\/(limit|page|currency|Before)$/)]);
+    expect([status, body.faults[0].at]).toEqual([400, expect.stringMatching(/^query#\/(Limit|page|currency|Before)$/)]);
   },
 );
 

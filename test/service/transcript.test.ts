@@ -12,6 +12,7 @@ import { Terminal } from "../helpers/terminal.ts";
 const MASKS: readonly (readonly [RegExp, string])[] = [
   [/127\.0\.0\.1:\d+/g, "ADDRESS"],
   [/(API key: +|Admin secret: +)\S+/g, "$1SECRET"],
+  [/sp_[a-z0-9]+_[a-z0-9]+_[\w-]+/g, "SECRET"],
   [/\d{4}-\d\d-\d\d( \d\d:\d\d)?/g, "DATE"],
   [/\d\d:\d\d:\d\d/g, "CLOCK"],
   [/\b[a-z2-7]{16}\b/g, "ID"],

@@ -196,5 +196,5 @@ test("with one row a unit the result is that of examples, bit for bit", async ()
 });
 
 test("a plan for other data is refused", async () => {
-  await expect(run({ records: 5 })).rejects.toThrow("the plan is for 5 of: example, the data has 4");
+  await expect(run({ records: 5 })).rejects.toThrow("the plan is for 5 of: one row, the data has 4");
 });
