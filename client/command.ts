@@ -59,8 +59,8 @@ function defaultOf(command: Command): Command | undefined {
   return command.commands.find((each) => each.name() === name);
 }
 
-/** Names that differ in at most this part of their letters are taken for a slip. */
-const SLIP = 0.5;
+/** Names that differ in at most this share of their letters are taken for a slip. */
+const SLIP = 0.4;
 
 function unknownText(command: Command, word: string): string {
   const names = command.commands.map((each) => each.name());

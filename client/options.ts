@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 
 /** Option parsers for commander: they give the value or say what it must be, which ends the program with exit code 2. */
 
@@ -68,4 +68,18 @@ export function withWeightTraining(
     .option("--lr <x>", "peak learning rate", positiveNumber, defaults.learningRate)
     .option("--seed <n>", defaults.seed, wholeNumber(0), 0)
     .option("--resume", "go on with an unfinished run");
+}
+
+/**
+ * Lets an option be given by a name that it had before, which help doesn't show.
+ * @param flags as the option's own, such as `--teacher <dir>`
+ * @param option the option's name now
+ */
+export function withEarlierName(command: Command, flags: string, option: string): void {
+  const earlier = new Option(flags).hideHelp();
+  command.addOption(earlier);
+  command.on(`option:${earlier.name()}`, (value: string) => {
+    const before = (command.getOptionValue(option) ?? []) as string[];
+    command.setOptionValueWithSource(option, earlier.variadic ? [...before, value] : value, "cli");
+  });
 }

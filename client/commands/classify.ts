@@ -19,7 +19,13 @@ interface Options extends ConnectionOptions, ColumnOptions {
 }
 
 const NOTE = `
-The provider sees the texts. What is printed or written of a text is what softpost predict prints.`;
+Examples:
+  softpost classify "You have won" --model target:ID
+  softpost classify --data new.csv --model target:ID --out labels.jsonl
+
+The provider sees the texts. What is printed or written of a text is what softpost predict prints.
+
+Next: softpost budget (the tokens that it took)`;
 
 /** `softpost classify`: labels by a transferred prompt at the provider, without the target's files. */
 export function registerClassify(program: Command, io: Io): void {

@@ -16,8 +16,13 @@ interface Options extends ConnectionOptions {
 }
 
 const NOTE = `
+Example:
+  softpost complete "The weather is" --model target --max-tokens 16
+
 The provider sees the text. No template is filled in: behind a prompt for answers, write the text as the task's template has it
-(softpost models --json shows it).`;
+(softpost models --json shows it).
+
+Next: softpost budget (the tokens that it took)`;
 
 /** `softpost complete`: a text continued by the provider, printed as it comes. */
 export function registerComplete(program: Command, io: Io): void {

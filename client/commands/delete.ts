@@ -8,6 +8,7 @@ export function registerDelete(program: Command, io: Io): void {
   withConnection(program.command("delete"))
     .description("delete a transfer's prompt and files at the provider; one that is not finished is cancelled first")
     .argument("<id>", "the transfer")
+    .addHelpText("after", "\nExample:\n  softpost delete ID\n\nNext: softpost budget (what it cost stays spent)")
     .action(async (id: string, options: ConnectionOptions) => {
       const transfer = await new Api(await connect(options)).remove(id);
       const { state, cost, rate } = transfer;

@@ -6,7 +6,7 @@ import { distillStudent, writeStudent } from "../../shared/operations/distill.ts
 import { allChecks } from "../all-checks.ts";
 import { loadModel, requireFullPrecision } from "../inputs.ts";
 import { engineRun, resumable } from "../long-run.ts";
-import { layerList, type WeightTrainingOptions, withWeightTraining } from "../options.ts";
+import { layerList, type WeightTrainingOptions, withEarlierName, withWeightTraining } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
 import { tableLines } from "../table.ts";
@@ -45,6 +45,8 @@ export function registerDistill(program: Command, io: Io): void {
   withWeightTraining(command, { batchSize: 8, learningRate: 2.5e-4, seed: "seed of the order" })
     .addHelpText("after", NOTES)
     .action((options: Options) => run(options, io));
+  withEarlierName(command, "--teacher <dir>", "target");
+  withEarlierName(command, "--corpus <file...>", "public");
 }
 
 async function run(options: Options, io: Io): Promise<void> {

@@ -31,7 +31,9 @@ const EXAMPLES = `
 Example:
   softpost doctor
 
-Ends with 1 if something is to be mended. Nothing is changed, and nothing leaves the machine but requests to your provider.`;
+Ends with 1 if something is to be mended. Nothing is changed, and nothing leaves the machine but requests to your provider.
+
+Next: softpost students (what the provider has)`;
 
 /** `softpost doctor`: whether this machine and its provider are as softpost needs them. */
 export function registerDoctor(program: Command, io: Io): void {

@@ -30,7 +30,9 @@ Examples:
   softpost init --model student --data reviews.jsonl --word 0=bad --word 1=good --template "{text}\\nIt was"
 
 The rows are read on this machine and stay there. What is written is a beginning: change the template and the words until they read well, and look again with
-softpost task check.`;
+softpost task check.
+
+Next: softpost tune --model student --task task.json --train tickets.csv --epsilon 8 --out prompt`;
 
 /** `softpost init`: a task file for labelled rows. */
 export function registerInit(program: Command, io: Io): void {

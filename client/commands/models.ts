@@ -10,6 +10,10 @@ import type { Io } from "../output.ts";
 export function registerModels(program: Command, io: Io): void {
   withConnection(program.command("models"))
     .description("list the models that can be asked at the provider: its targets, and your transferred prompts")
+    .addHelpText(
+      "after",
+      "\nExample:\n  softpost models\n\nNext: softpost complete TEXT --model NAME, softpost classify TEXT --model NAME",
+    )
     .action((options: ConnectionOptions) => run(options, io));
 }
 

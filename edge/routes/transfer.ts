@@ -44,11 +44,14 @@ export async function pageOf(
   return { transfers, has_more, cursor: has_more ? transfers.at(-1)!.id : null };
 }
 
-/** @throws ProblemError (404) */
-export function found<T>(value: T | null): T {
-  if (value === null) throw new ProblemError("Not found", "There is no such transfer.", { status: 404 });
+/** What is asked for by a transfer's id. @throws ProblemError (404), also for predictions, which are no transfers */
+export function found<T extends object>(value: T | null): T {
+  if (value === null || !isTransfer(value))
+    throw new ProblemError("Not found", "There is no such transfer.", { status: 404 });
   return value;
 }
+
+const isTransfer = (value: object) => !("kind" in value) || value.kind === "transfer";
 
 /** @throws ProblemError (409, 410) if it has no files, or has them no longer */
 export function requireFiles({ state, deleted }: Transfer): void {

@@ -1,6 +1,8 @@
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
 import { softpost, softpostProcess } from "../helpers/softpost.ts";
+import { temporaryFolder } from "../helpers/temporary.ts";
 
 test("--version and --help say what they say, on stdout", async () => {
   expect(await softpost("--version")).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: "" });
@@ -34,7 +36,7 @@ test.each([
   [
     "an unknown command whose help is asked for",
     ["tokens", "--help"],
-    /no command "tokens"\. There are: distill, task, tune/,
+    /no command "tokens"\. There are: init, distill, task, tune/,
   ],
   ["help for an unknown command", ["help", "keys"], /no command "keys"/],
   ["an unknown command behind an option's value", ["--threads", "2", "usage"], /no command "usage"/],
@@ -79,4 +81,21 @@ test("every command has an example, says what comes next, and marks what it need
     expect(stdout, command.join(" ")).not.toMatch(/default: (\[|undefined|false|true)/);
   }
   expect((await softpost("tune", "--help")).stdout.replace(/\s+/g, " ")).toMatch(/--model <dir> [^-]*\(required\)/);
+});
+
+test("what an option was called before is still understood, and not shown", async () => {
+  const { stdout } = await softpost("distill", "--help");
+  expect(stdout).not.toMatch(/--teacher|--corpus/);
+  const { code, stderr } = await softpost(
+    "distill",
+    "--teacher",
+    "/nowhere",
+    "--corpus",
+    "a",
+    "b",
+    "--out",
+    join(temporaryFolder(), "out"),
+  );
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/\/nowhere/);
 });

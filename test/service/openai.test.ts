@@ -42,7 +42,7 @@ async function ok(...args: string[]) {
 
 async function transfer(seed: number): Promise<string> {
   const options = ["--prompt", at("prompt"), "--dataset", "set-1", "--public", "test", "--steps", "3"];
-  const { id } = await ok("submit", ...options, "--seed", String(seed));
+  const { id } = await ok("submit", "--no-privacy", ...options, "--seed", String(seed));
   expect(await ok("wait", id)).toMatchObject({ state: "succeeded" });
   return id;
 }
