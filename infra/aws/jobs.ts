@@ -1,8 +1,6 @@
-import { Duration, RemovalPolicy, Size, type Stack } from "aws-cdk-lib";
+import { Duration, Size, type Stack } from "aws-cdk-lib";
 import * as batch from "aws-cdk-lib/aws-batch";
-import * as ecr from "aws-cdk-lib/aws-ecr";
 import * as ecs from "aws-cdk-lib/aws-ecs";
-import * as logs from "aws-cdk-lib/aws-logs";
 import {
   ATTEMPTS,
   definitionName,
@@ -14,30 +12,15 @@ import {
   TRANSFER_CAPACITY,
 } from "../definitions.ts";
 import type { BucketDoor } from "./bucket.ts";
+import { addImagesAndLog } from "./images.ts";
 import { JOB_USER, SCRATCH } from "./machines.ts";
 import { addExecutionRole, addJobRole } from "./roles.ts";
 import type { Settings } from "./settings.ts";
 
-/** Older images are of no use: the newest job definitions name the newest. */
-const KEPT_IMAGES = 10;
-
 /** The repository of the jobs' image, their log, and a definition for every kind of job. */
 export function addJobs(stack: Stack, settings: Settings, door: BucketDoor) {
-  const { prefix, version, logDays } = settings;
-  const repository = new ecr.Repository(stack, "Images", {
-    repositoryName: `${prefix}-jobs`,
-    imageScanOnPush: true,
-    imageTagMutability: ecr.TagMutability.IMMUTABLE,
-    lifecycleRules: [{ maxImageCount: KEPT_IMAGES }],
-    // Images can be built again, and a repository that stayed would keep the stack from being made again.
-    removalPolicy: RemovalPolicy.DESTROY,
-    emptyOnDelete: true,
-  });
-  const logGroup = new logs.LogGroup(stack, "Log", {
-    logGroupName: `/${prefix}/jobs`,
-    retention: logDays as logs.RetentionDays,
-    removalPolicy: RemovalPolicy.DESTROY,
-  });
+  const { prefix, version } = settings;
+  const { repository, logGroup } = addImagesAndLog(stack, settings, "jobs");
   const executionRole = addExecutionRole(stack);
   for (const kind of kinds) {
     const { vcpus, memoryMiB, gpus, timeoutSeconds } = resources[kind];

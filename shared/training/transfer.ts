@@ -56,8 +56,7 @@ export async function readStates(
   watch: Watch,
   prompt?: Value,
 ): Promise<Float32Array> {
-  if (prompt) await engine.set({ "read.prompt": prompt });
-  const result = readHidden(model, textInputs(), prompt && sharedPrompt(variable("read.prompt", prompt.shape)));
+  const result = await promptedHidden(engine, model, prompt);
   return (await mapTexts(engine, name, { result }, texts, watch)).data;
 }
 
@@ -71,9 +70,13 @@ export async function readScores(
   watch: Watch,
   prompt?: Value,
 ): Promise<Float32Array> {
+  const result = classScores(model, await promptedHidden(engine, model, prompt), classes);
+  return (await mapTexts(engine, name, { result }, texts, watch)).data;
+}
+
+async function promptedHidden(engine: Engine, model: Model, prompt?: Value) {
   if (prompt) await engine.set({ "read.prompt": prompt });
-  const hidden = readHidden(model, textInputs(), prompt && sharedPrompt(variable("read.prompt", prompt.shape)));
-  return (await mapTexts(engine, name, { result: classScores(model, hidden, classes) }, texts, watch)).data;
+  return readHidden(model, textInputs(), prompt && sharedPrompt(variable("read.prompt", prompt.shape)));
 }
 
 /** The class scores `[N, K]` of final hidden states `[N, D]` that were read before. */

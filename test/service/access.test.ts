@@ -5,7 +5,16 @@ import { epsilonBounds } from "../../shared/privacy/accountant.ts";
 import type { GaussianRun } from "../../shared/privacy/run.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
-import { CREDENTIALS, OPTIONS, type Provider, promptOf, STUDENT_FILE, startProvider, uploadOf } from "./provider.ts";
+import {
+  CREDENTIALS,
+  OPTIONS,
+  PRIVACY,
+  type Provider,
+  promptOf,
+  STUDENT_FILE,
+  startProvider,
+  uploadOf,
+} from "./provider.ts";
 
 let provider: Provider;
 
@@ -152,28 +161,12 @@ describe("an upload's faults", () => {
 
   test("include a privacy record that says less than the run gives", async () => {
     const tenant = await provider.tenant();
-    const { weights, manifest } = promptOf(1, { privacy: privacyRecord({ epsilon: 0.5 }) });
+    const { weights, manifest } = promptOf(1, { privacy: { ...PRIVACY, epsilon: 0.5 } });
     const { status, body } = await tenant.submit(uploadOf({ weights, manifest }));
     expect(status).toBe(422);
     expect(body.faults[0].at).toBe("softpost.json#/privacy/epsilon");
   });
 });
-
-/** σ = 1, q = 0.01, 1 000 steps, δ = 1e-5: epsilon 1.83. */
-function privacyRecord(change: { epsilon?: number } = {}) {
-  return {
-    ...({ sampler: "poisson", neighbouring: "add-or-remove-one", accountant: "rdp" } as const),
-    epsilon: 2.2,
-    delta: 1e-5,
-    noiseMultiplier: 1,
-    sampleRate: 0.01,
-    steps: 1000,
-    clip: 1,
-    records: 10_000,
-    batchSize: 100,
-    ...change,
-  };
-}
 
 test("an address whose guesses Cloudflare's rate limiter has counted is refused, whatever the instance remembers", async () => {
   const bundle = await loadBundle();
@@ -201,7 +194,7 @@ describe("privacy", () => {
   test("of one data set composes over its prompts, and is refused past the limit", async () => {
     const tenant = await provider.tenant(limit);
     const submit = (seed: number, dataset: string) =>
-      tenant.submit(uploadOf(promptOf(seed, { privacy: privacyRecord() }), { ...OPTIONS, dataset }));
+      tenant.submit(uploadOf(promptOf(seed, { privacy: PRIVACY }), { ...OPTIONS, dataset }));
     const statuses: number[] = [];
     for (let seed = 0; seed < 5; seed++) statuses.push((await submit(seed, "mails")).status);
     // One has epsilon 1.83, four together 3.72 (where the sum would be 7.3), five 4.20.
@@ -218,7 +211,7 @@ describe("privacy", () => {
   test("of a prompt is its first record's: with a weaker one it is refused, under another data set's name too", async () => {
     for (const limits of [limit, {}]) {
       const tenant = await provider.tenant(limits);
-      const record = (steps: number, epsilon: number) => ({ ...privacyRecord({ epsilon }), steps });
+      const record = (steps: number, epsilon: number) => ({ ...PRIVACY, epsilon, steps });
       const send = async (privacy: PrivacyRecord | null, dataset = "mails") => {
         const { status, body } = await tenant.submit(uploadOf(promptOf(1, { privacy }), { ...OPTIONS, dataset }));
         return [status, body.faults?.[0].at];
@@ -245,7 +238,7 @@ describe("privacy", () => {
 
   test("is about the unit that prompts name, and about the weakest where they name several", async () => {
     const tenant = await provider.tenant({ privacy: { epsilon: 4, delta: 1e-5 } });
-    const ofUsers = { ...privacyRecord(), unit: { field: "user", rowsPerUnit: 4 } };
+    const ofUsers = { ...PRIVACY, unit: { field: "user", rowsPerUnit: 4 } };
     const send = async (seed: number, privacy: PrivacyRecord) =>
       (await tenant.submit(uploadOf(promptOf(seed, { privacy }), { ...OPTIONS, dataset: "mails" }))).status;
     const shown = async () => (await tenant.get("/v1/budget")).body.privacy.datasets[0];
@@ -255,7 +248,7 @@ describe("privacy", () => {
     const quoted = async (privacy: PrivacyRecord) =>
       (await tenant.quote(promptOf(2, { privacy }).manifest, { ...OPTIONS, dataset: "mails" })).body;
     // An example's guarantee beside it leaves only one for examples, for whom the first run counts with twice the sensitivity.
-    const [same, weakest] = [await quoted(ofUsers), await quoted(privacyRecord())];
+    const [same, weakest] = [await quoted(ofUsers), await quoted(PRIVACY)];
     expect([same.privacyUnit, weakest.privacyUnit]).toEqual(["all rows of one user", "one row"]);
     expect(weakest.left.privacy).toBeLessThan(same.left.privacy);
     expect(await send(2, ofUsers)).toBe(202);
@@ -268,7 +261,7 @@ describe("privacy", () => {
     const runs: GaussianRun[] = [];
     const release = async (seed: number, unit?: PrivacyRecord["unit"]) => {
       const run = { sampleRate: 0.01, noiseMultiplier: 1 + seed / 10, steps: 500 };
-      const privacy = { ...privacyRecord({ epsilon: 2.2 }), ...run, ...(unit && { unit }) };
+      const privacy = { ...PRIVACY, ...run, ...(unit && { unit }) };
       const { status } = await tenant.submit(uploadOf(promptOf(seed, { privacy }), { ...OPTIONS, dataset: "many" }));
       expect(status).toBe(202);
       runs.push(run);

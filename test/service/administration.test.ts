@@ -2,9 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
 import { DEFAULT_LIMITS } from "../../shared/protocol/administration.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
-import { catalogue, OPTIONS, type Provider, promptOf, startProvider, uploadOf } from "./provider.ts";
-
-const ADMIN = { authorization: "Bearer admin-secret", "content-type": "application/json" };
+import { ADMIN, catalogue, OPTIONS, type Provider, promptOf, startProvider, uploadOf } from "./provider.ts";
 
 let provider: Provider;
 

@@ -2,24 +2,10 @@
 import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
-import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import { softpost } from "../helpers/softpost.ts";
-import { type Provider, promptOf, startProvider, type TenantClient, uploadOf } from "./provider.ts";
+import { PRIVACY, type Provider, promptOf, startProvider, type TenantClient, uploadOf } from "./provider.ts";
 
 const ADMIN = { authorization: "Bearer admin-secret" };
-const PRIVACY: PrivacyRecord = {
-  sampler: "poisson",
-  neighbouring: "add-or-remove-one",
-  accountant: "rdp",
-  epsilon: 2.2,
-  delta: 1e-5,
-  noiseMultiplier: 1,
-  sampleRate: 0.01,
-  steps: 1000,
-  clip: 1,
-  records: 10_000,
-  batchSize: 100,
-};
 const key = () => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64");
 
 let provider: Provider;

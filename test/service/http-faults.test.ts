@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
-import { catalogue, type Provider, promptOf, startProvider, type TenantClient, uploadOf } from "./provider.ts";
+import { ADMIN, catalogue, type Provider, promptOf, startProvider, type TenantClient, uploadOf } from "./provider.ts";
 
 let provider: Provider;
 let tenant: TenantClient;
@@ -17,8 +17,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => provider.close());
-
-const ADMIN = { authorization: "Bearer admin-secret", "content-type": "application/json" };
 
 /** Sends bytes as they are, and reads the answer until its end. */
 function raw(text: string, { halfway = false } = {}): Promise<string> {

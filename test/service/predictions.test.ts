@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
-import { type Provider, startProvider, type TenantClient } from "./provider.ts";
+import { ADMIN, type Provider, startProvider, type TenantClient } from "./provider.ts";
 import { transferred } from "./transferred.ts";
 
 let provider: Provider;
@@ -80,7 +80,6 @@ test("past a budget, or of another tenant's prompt, nothing is kept", async () =
   expect((await send(other, '{"text":"x"}')).status).toBe(404);
   const poor = await provider.tenant({});
   const mine = await transferred(provider, poor, 2);
-  const headers = { authorization: "Bearer admin-secret", "content-type": "application/json" };
   const { body: budget } = await poor.get("/v1/budget");
   const limits = {
     micros: budget.money.used,
@@ -90,7 +89,7 @@ test("past a budget, or of another tenant's prompt, nothing is kept", async () =
     daily: 10,
     privacy: null,
   };
-  const init = { method: "PUT", headers, body: JSON.stringify(limits) };
+  const init = { method: "PUT", headers: ADMIN, body: JSON.stringify(limits) };
   await provider.fetchJson(`/v1/admin/tenants/${poor.id}/limits`, init);
   const refused = await send(poor, '{"text":"x"}', `large:${mine.id}`);
   expect([refused.status, refused.body.faults[0].at]).toEqual([402, "budget/money"]);

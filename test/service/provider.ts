@@ -19,7 +19,9 @@ import type { Catalogue } from "../../shared/protocol/catalogue.ts";
 import type { Manifest, PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
 
-const ADMIN = "admin-secret";
+const ADMIN_SECRET = "admin-secret";
+/** The headers of the provider's own requests, whose bodies are JSON. */
+export const ADMIN = { authorization: `Bearer ${ADMIN_SECRET}`, "content-type": "application/json" };
 /** With which the bucket and Batch are reached. */
 export const CREDENTIALS = { accessKeyId: "test-access-key", secretAccessKey: "test-secret" };
 const hex = (text: string | Uint8Array) => createHash("sha256").update(text).digest("hex");
@@ -54,6 +56,20 @@ export const LIMITS: Limits = {
   daily: 1e4,
   privacy: null,
   tokens: 1e6,
+};
+/** What a private run says of itself: σ = 1, q = 0.01, 1 000 steps, δ = 1e-5, whose epsilon is 1.83. */
+export const PRIVACY: PrivacyRecord = {
+  sampler: "poisson",
+  neighbouring: "add-or-remove-one",
+  accountant: "rdp",
+  epsilon: 2.2,
+  delta: 1e-5,
+  noiseMultiplier: 1,
+  sampleRate: 0.01,
+  steps: 1000,
+  clip: 1,
+  records: 10_000,
+  batchSize: 100,
 };
 /** What the Worker and serving processes share. */
 export const SERVING_SECRET = "serving-secret-of-tests";
@@ -96,7 +112,7 @@ export async function startProvider(
       port,
       vars: {
         PEPPER: "pepper",
-        ADMIN_SECRET: ADMIN,
+        ADMIN_SECRET,
         EVENTS_SECRET: "events-secret",
         AWS_ACCESS_KEY_ID: credentials.accessKeyId,
         AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
@@ -158,12 +174,11 @@ export async function startProvider(
       );
     },
     async tenant(limits: Partial<Limits> = {}, scopes = ["read", "submit", "infer"]) {
-      const admin = { authorization: `Bearer ${ADMIN}`, "content-type": "application/json" };
       const body = JSON.stringify({ name: "test", limits: { ...LIMITS, ...limits } });
-      const { body: tenant } = await fetchJson("/v1/admin/tenants", { method: "POST", headers: admin, body });
+      const { body: tenant } = await fetchJson("/v1/admin/tenants", { method: "POST", headers: ADMIN, body });
       const { body: key } = await fetchJson(`/v1/admin/tenants/${tenant.id}/keys`, {
         method: "POST",
-        headers: admin,
+        headers: ADMIN,
         body: JSON.stringify({ name: "key", scopes }),
       });
       return tenantClient(fetchJson, tenant.id, key.key);

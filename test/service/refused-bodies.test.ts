@@ -6,7 +6,7 @@ import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from "
 import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
-import { type Provider, startProvider, type TenantClient } from "./provider.ts";
+import { ADMIN, type Provider, startProvider, type TenantClient } from "./provider.ts";
 
 let provider: Provider;
 let reader: TenantClient;
@@ -32,7 +32,6 @@ interface Case {
   readonly body?: Buffer;
 }
 
-const admin = { authorization: "Bearer admin-secret", "content-type": "application/json" };
 const multipart = { "content-type": "multipart/form-data; boundary=x" };
 
 test.each<[number, string, Case]>([
@@ -51,7 +50,7 @@ test.each<[number, string, Case]>([
     "a body that turns out to be too large",
     { headers: () => ({ ...submitter.headers, ...multipart, "transfer-encoding": "chunked" }), body: LARGE },
   ],
-  [413, "a large tenant", { path: "/v1/admin/tenants", headers: () => admin }],
+  [413, "a large tenant", { path: "/v1/admin/tenants", headers: () => ADMIN }],
   [415, "another media type", { headers: () => ({ ...submitter.headers, "content-type": "text/plain" }) }],
   [400, "no multipart body", { headers: () => ({ ...submitter.headers, ...multipart }) }],
   [413, "a large event", { path: "/internal/jobs/none/events" }],

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import type { Transfer } from "../../shared/protocol/transfer.ts";
 import {
+  ADMIN,
   faultyBundle,
   OPTIONS,
   type Provider,
@@ -14,7 +15,6 @@ import {
   uploadOf,
 } from "./provider.ts";
 
-const ADMIN = { authorization: "Bearer admin-secret", "content-type": "application/json" };
 const DAY_MS = 86_400_000;
 
 let provider: Provider;

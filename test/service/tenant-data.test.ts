@@ -2,23 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
-import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
-import { faultyBundle, LIMITS, type Provider, promptOf, startProvider, uploadOf } from "./provider.ts";
-
-const ADMIN = { authorization: "Bearer admin-secret", "content-type": "application/json" };
-const PRIVACY: PrivacyRecord = {
-  sampler: "poisson",
-  neighbouring: "add-or-remove-one",
-  accountant: "rdp",
-  epsilon: 2.2,
-  delta: 1e-5,
-  noiseMultiplier: 1,
-  sampleRate: 0.01,
-  steps: 1000,
-  clip: 1,
-  records: 10_000,
-  batchSize: 100,
-};
+import { ADMIN, faultyBundle, LIMITS, PRIVACY, type Provider, promptOf, startProvider, uploadOf } from "./provider.ts";
 
 let provider: Provider;
 

@@ -11,6 +11,7 @@ import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { JOB_PROTOCOL, VERSION_HEADER } from "../../shared/protocol/job-version.ts";
 import type { Budget } from "../../shared/protocol/transfer.ts";
 import {
+  ADMIN,
   CREDENTIALS,
   OPTIONS,
   type Provider,
@@ -20,7 +21,6 @@ import {
   uploadOf,
 } from "./provider.ts";
 
-const ADMIN = { authorization: "Bearer admin-secret", "content-type": "application/json" };
 const RESULT = { files: [{ name: "x", size: 1, sha256: "a".repeat(64) }], deviceSeconds: 8, device: "CPU" };
 const JOB = fileURLToPath(new URL("../../batch/main.ts", import.meta.url));
 

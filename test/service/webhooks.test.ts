@@ -5,14 +5,21 @@ import type { AddressInfo } from "node:net";
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { DeliveryRecord } from "../../shared/protocol/webhook.ts";
-import { faultyBundle, type Provider, promptOf, startProvider, type TenantClient, uploadOf } from "./provider.ts";
+import {
+  ADMIN,
+  faultyBundle,
+  type Provider,
+  promptOf,
+  startProvider,
+  type TenantClient,
+  uploadOf,
+} from "./provider.ts";
 
 interface Received {
   readonly headers: Record<string, string>;
   readonly body: string;
 }
 
-const ADMIN = { authorization: "Bearer admin-secret", "content-type": "application/json" };
 const RESULT = { files: [{ name: "x", size: 1, sha256: "a".repeat(64) }], deviceSeconds: 2, device: "CPU" };
 
 let provider: Provider;

@@ -2,10 +2,9 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
-import type { Task } from "../../shared/protocol/task.ts";
 import { goldenTensors } from "../helpers/golden.ts";
 import { type Provider, startProvider } from "../service/provider.ts";
-import { goldenModel, goldenOf } from "./models.ts";
+import { GO_ON, goldenModel, goldenOf } from "./models.ts";
 import {
   eventsOf,
   type Ledger,
@@ -18,16 +17,6 @@ import {
 
 const NEW = 32;
 const CHAT = "{% for m in messages %}{{ m.content }} {% endfor %}{% if add_generation_prompt %}t1{% endif %}";
-const TASK: Task = {
-  name: "go-on",
-  kind: "generation",
-  template: "{text}",
-  target: " {target}",
-  stop: [],
-  init: "t1 t2",
-  maxLength: 10,
-  maxNewTokens: 8,
-};
 
 const tensor = goldenTensors(goldenOf("gpt2"));
 const [B, T] = tensor("ids").shape as [number, number];
@@ -57,7 +46,7 @@ beforeAll(async () => {
   provider = await startProvider(await loadBundle());
   ledger = await startLedger();
   model = goldenModel(join(provider.folder, "model"), "gpt2", { chat_template: CHAT });
-  prompt = await storePrompt(provider, model, "golden", tensor("prompt"), TASK);
+  prompt = await storePrompt(provider, model, "golden", tensor("prompt"), GO_ON);
   serving = await startServing({
     provider,
     ledger,

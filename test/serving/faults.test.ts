@@ -3,11 +3,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, st
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
-import type { Task } from "../../shared/protocol/task.ts";
 import { signTicket } from "../../shared/protocol/ticket.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 import { type Provider, startProvider } from "../service/provider.ts";
-import { longModel } from "./models.ts";
+import { GO_ON, longModel } from "./models.ts";
 import {
   eventsOf,
   type Ledger,
@@ -18,16 +17,6 @@ import {
   storePrompt,
 } from "./process.ts";
 
-const TASK: Task = {
-  name: "go-on",
-  kind: "generation",
-  template: "{text}",
-  target: " {target}",
-  stop: [],
-  init: "t1 t2",
-  maxLength: 10,
-  maxNewTokens: 8,
-};
 const WIDTH = 64;
 const LONG = { model: "m", prompt: "t1 t2 t3", max_tokens: 1900, temperature: 0, stream: true };
 
@@ -53,7 +42,7 @@ async function start(env: Record<string, string> = {}): Promise<Serving> {
 beforeAll(async () => {
   provider = await startProvider(await loadBundle());
   model = await longModel(join(provider.folder, "model"));
-  prompt = await storePrompt(provider, model, "good", randomPrompt(1), TASK);
+  prompt = await storePrompt(provider, model, "good", randomPrompt(1), GO_ON);
 });
 afterAll(() => provider.close());
 beforeEach(async () => {
@@ -250,7 +239,7 @@ function drain(reader: ReadableStreamDefaultReader<Uint8Array>) {
 describe("a prompt's file in the bucket", () => {
   test("that is damaged or missing is told, isn't kept, and is used once it is mended", async () => {
     await start();
-    const own = await storePrompt(provider, model, "mended", randomPrompt(2), TASK);
+    const own = await storePrompt(provider, model, "mended", randomPrompt(2), GO_ON);
     const bytes = await provider.store.need(own.weights);
     const short = { ...LONG, stream: false, max_tokens: 2 };
     const damaged = bytes.map((byte, i) => (i === bytes.length - 5 ? byte ^ 1 : byte));
@@ -274,7 +263,7 @@ describe("a prompt's file in the bucket", () => {
     const wide = { shape: [2, 32], data: new Float32Array(64) };
     const long = { shape: [2048, WIDTH], data: new Float32Array(2048 * WIDTH) };
     for (const [key, value] of Object.entries({ wide, long })) {
-      const own = await storePrompt(provider, model, key, value, TASK);
+      const own = await storePrompt(provider, model, key, value, GO_ON);
       const { status, body } = await serving.json("completions", LONG, { prompt: own });
       expect([status, body.error.message]).toEqual([500, expect.stringContaining("another model")]);
     }

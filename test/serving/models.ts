@@ -6,6 +6,19 @@ import type { Value } from "../../shared/graph/engine.ts";
 import { gpt2 } from "../../shared/models/gpt2.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import { Draws, seededRandom } from "../../shared/protocol/random.ts";
+import type { Task } from "../../shared/protocol/task.ts";
+
+/** A text is gone on with, for eight tokens. */
+export const GO_ON: Task = {
+  name: "go-on",
+  kind: "generation",
+  template: "{text}",
+  target: " {target}",
+  stop: [],
+  init: "t1 t2",
+  maxLength: 10,
+  maxNewTokens: 8,
+};
 
 const GOLDEN = new URL("../shared/training/golden/generation/", import.meta.url);
 

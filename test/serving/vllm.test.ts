@@ -6,10 +6,9 @@ import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
 import { torchFile } from "../../shared/data/torch-file.ts";
 import { openCheckpoint, readWeight } from "../../shared/models/checkpoint.ts";
-import type { Task } from "../../shared/protocol/task.ts";
 import { goldenTensors } from "../helpers/golden.ts";
 import { type Provider, startProvider } from "../service/provider.ts";
-import { goldenModel, goldenOf } from "./models.ts";
+import { GO_ON, goldenModel, goldenOf } from "./models.ts";
 import {
   eventsOf,
   type Ledger,
@@ -19,17 +18,6 @@ import {
   startServing,
   storePrompt,
 } from "./process.ts";
-
-const TASK: Task = {
-  name: "go-on",
-  kind: "generation",
-  template: "{text}",
-  target: " {target}",
-  stop: [],
-  init: "t1 t2",
-  maxLength: 10,
-  maxNewTokens: 8,
-};
 
 type Answer = (body: Record<string, unknown>, response: ServerResponse, request: IncomingMessage) => void;
 
@@ -80,7 +68,7 @@ beforeAll(async () => {
   ledger = await startLedger();
   model = goldenModel(join(provider.folder, "model"), "gpt2");
   const tensor = goldenTensors(goldenOf("gpt2"));
-  prompt = await storePrompt(provider, model, "golden", tensor("prompt"), TASK);
+  prompt = await storePrompt(provider, model, "golden", tensor("prompt"), GO_ON);
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const env = { SERVING_BACKEND: "vllm", VLLM_URL: url, VLLM_MODEL: "served" };
   serving = await startServing({ provider, ledger, model, state: join(provider.folder, "state"), env });

@@ -1,7 +1,6 @@
-import { Duration, RemovalPolicy, type Stack } from "aws-cdk-lib";
-import * as ecr from "aws-cdk-lib/aws-ecr";
+import { Duration, type Stack } from "aws-cdk-lib";
 import * as ecs from "aws-cdk-lib/aws-ecs";
-import * as logs from "aws-cdk-lib/aws-logs";
+import { addImagesAndLog } from "../images.ts";
 import { JOB_USER, SCRATCH } from "../machines.ts";
 import type { Settings } from "../settings.ts";
 import type { ServingInputs } from "./inputs.ts";
@@ -12,7 +11,6 @@ const VLLM_PORT = 8000;
 const DRAIN_SECONDS = 100;
 /** Of the machine's 15 GiB, in MiB. The model's weights are read through the page cache, which isn't counted. */
 const MEMORY = { fetch: 512, vllm: 11_000, serving: 2048, tunnel: 256 } as const;
-const KEPT_IMAGES = 10;
 /** Where the target lies, whatever its digest. */
 const MODEL = `${SCRATCH}/models/served`;
 
@@ -21,20 +19,8 @@ const MODEL = `${SCRATCH}/models/served`;
  * Within a task all listen on loopback.
  */
 export function addServingTask(stack: Stack, settings: Settings, inputs: ServingInputs) {
-  const { prefix, version, publicUrl, logDays } = settings;
-  const repository = new ecr.Repository(stack, "Images", {
-    repositoryName: `${prefix}-serving`,
-    imageScanOnPush: true,
-    imageTagMutability: ecr.TagMutability.IMMUTABLE,
-    lifecycleRules: [{ maxImageCount: KEPT_IMAGES }],
-    removalPolicy: RemovalPolicy.DESTROY,
-    emptyOnDelete: true,
-  });
-  const logGroup = new logs.LogGroup(stack, "Log", {
-    logGroupName: `/${prefix}/serving`,
-    retention: logDays as logs.RetentionDays,
-    removalPolicy: RemovalPolicy.DESTROY,
-  });
+  const { prefix, version, publicUrl } = settings;
+  const { repository, logGroup } = addImagesAndLog(stack, settings, "serving");
   const task = new ecs.Ec2TaskDefinition(stack, "Task", {
     family: `${prefix}-serving`,
     networkMode: ecs.NetworkMode.AWS_VPC,
