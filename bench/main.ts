@@ -10,7 +10,7 @@ import { BENCHMARKS, type Benchmark } from "./benchmarks.ts";
 import { curves } from "./curves.ts";
 import { productOperations } from "./flops.ts";
 import { largeProducts } from "./gemm.ts";
-import { inTurn, ratio, type Spread, spread, type Time } from "./measure.ts";
+import { figure, inTurn, ratio, type Spread, spread, type Time } from "./measure.ts";
 import { startPeer } from "./peer.ts";
 import { serving } from "./serving.ts";
 
@@ -73,8 +73,6 @@ function report(
   ratios: Readonly<Record<string, { cpu: Spread; wall: Spread }>>,
   gemm: Spread | undefined,
 ): void {
-  const figure = ({ median, low, high }: Spread) =>
-    `${median.toPrecision(3)} (${low.toPrecision(3)}-${high.toPrecision(3)})`;
   console.log(`${name}: ${figure(milliseconds.cpu)} ms of CPU, ${figure(milliseconds.wall)} ms`);
   for (const [other, { cpu, wall }] of Object.entries(ratios)) {
     console.log(`  ${other} takes ${figure(cpu)} times the CPU time, ${figure(wall)} times as long`);

@@ -28,6 +28,11 @@ export async function timed(run: () => Promise<unknown>): Promise<Time> {
   return { wall: performance.now() - start, cpu: (user + system) / 1000 };
 }
 
+/** A spread in a line: the median, and the least and most. */
+export function figure({ median, low, high }: Spread): string {
+  return `${median.toPrecision(3)} (${low.toPrecision(3)}-${high.toPrecision(3)})`;
+}
+
 /** Runs subjects in turn (A B A B …), so that what else the machine does meets all alike, after a run that doesn't count. */
 export async function inTurn(subjects: readonly Subject[], runs: number): Promise<Time[][]> {
   for (const each of subjects) await each.run();

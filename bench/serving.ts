@@ -3,7 +3,7 @@ import { OwnBackend } from "../serving/engine/own-backend.ts";
 import { PromptCache } from "../serving/prompts/prompt-cache.ts";
 import { Draws, seededRandom } from "../shared/protocol/random.ts";
 import type { Prefix } from "../shared/training/decoder.ts";
-import { inTurn, ratio, type Spread, type Subject, spread, type Time, timed } from "./measure.ts";
+import { figure, inTurn, ratio, type Subject, spread, type Time, timed } from "./measure.ts";
 import { randomGpt2, VOCABULARY } from "./models.ts";
 import { startPeer } from "./peer.ts";
 import { randomRows } from "./steps.ts";
@@ -183,8 +183,4 @@ async function curve({ classify, decode }: Server, { runs, threads }: ServingOpt
     const sizes = { L: LAYERS, clients: count, P, T, N: NEW, threads };
     keep({ name: "serving, curve", sizes, perCpuSecond: { texts, answers } });
   }
-}
-
-function figure({ median, low, high }: Spread): string {
-  return `${median.toPrecision(3)} (${low.toPrecision(3)}-${high.toPrecision(3)})`;
 }

@@ -1,5 +1,6 @@
 /** Scripts that complete commands in shells, made from the commands' definitions: nothing runs when a key is pressed. */
 import type { Command } from "commander";
+import { quoted } from "./words.ts";
 
 /** What may stand in a place: a command by its path, with what may follow it. */
 interface Place {
@@ -31,8 +32,6 @@ function placesOf(command: Command, path = ""): Place[] {
 function rootOf(command: Command): Command {
   return command.parent ? rootOf(command.parent) : command;
 }
-
-const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** For bash 4 and newer. Where nothing of softpost's fits, bash completes files. */
 export function bashScript(program: Command): string {

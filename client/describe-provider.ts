@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
+import { parsedOrUndefined } from "../shared/protocol/json.ts";
 import { duration, money } from "./words.ts";
 
 interface Published {
@@ -58,7 +59,7 @@ export function describeEvent(
   line: string,
   { dir, currency, now }: { dir: string; currency: string; now: Date },
 ): string | undefined {
-  const parsed = eventSchema.safeParse(parse(line));
+  const parsed = eventSchema.safeParse(parsedOrUndefined(line));
   if (!parsed.success) return undefined;
   const { event, tenant, transfer, deviceSeconds, micros, reason, log } = parsed.data;
   const took = deviceSeconds === undefined ? "" : ` in ${duration(deviceSeconds)}`;
@@ -66,12 +67,4 @@ export function describeEvent(
   const why = reason ? `: ${reason}` : "";
   const where = log ? ` (log: ${join(dir, "batch", "logs", log)})` : "";
   return `${now.toTimeString().slice(0, 8)}  transfer ${transfer} of tenant ${tenant} ${WHAT[event]}${took}${paid}${why}${where}`;
-}
-
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
 }

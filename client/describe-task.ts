@@ -34,8 +34,9 @@ export function wordLines(words: readonly CheckedWord[]): string[] {
   ];
 }
 
-export function dataLine(rows: TaskRows): string {
-  const amount = `Data: ${count(rows.rows.length, "row")}`;
+/** How many rows there are, and of which label. @param units what is said of them behind their number */
+export function dataLine(rows: TaskRows, units = ""): string {
+  const amount = `Data: ${count(rows.rows.length, "row")}${units}`;
   if (rows.kind === "generation") return amount;
   const { labels } = rows.task;
   return `${amount} (${labels.map(({ name }, k) => `${name} ${rows.rows.filter(({ label }) => label === k).length}`).join(", ")})`;

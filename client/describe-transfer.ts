@@ -1,10 +1,9 @@
 import type { Progress, Transfer, Travel } from "../shared/protocol/transfer.ts";
-import { duration, money, next } from "./words.ts";
+import { duration, money, next, percent } from "./words.ts";
 
 /** How well a prompt travelled, in words. */
 export function describeTravel({ agreement, divergence, heldOut }: Travel): string {
-  const percent = (100 * agreement).toFixed(1);
-  return `Student and target agree on ${percent} % of ${heldOut} held-out public texts (divergence ${divergence.toPrecision(3)})`;
+  return `Student and target agree on ${percent(agreement)} of ${heldOut} held-out public texts (divergence ${divergence.toPrecision(3)})`;
 }
 
 /** A transfer in lines: its state, what became of it and what to do about it, and what to type next. */

@@ -4,18 +4,14 @@ import type { PrivacyPlan } from "../shared/privacy/plan.ts";
 import { unitText } from "../shared/privacy/unit.ts";
 import { type Total, totalText } from "./charge-run.ts";
 import { figureLines } from "./describe-figures.ts";
+import { dataLine } from "./describe-task.ts";
 import type { TuneOptions, Tuning } from "./read-tuning.ts";
 import { count, next, short, shortUp } from "./words.ts";
 
 /** The rows that a tuning learns from: how many, and of which label. */
 export function describeData({ rows, records, plan }: Tuning): string[] {
   const units = plan?.unit ? `, ${count(records, `different value`)} of "${plan.unit.field}"` : "";
-  const read = `Data: ${count(rows.rows.length, "row")}${units}`;
-  if (rows.kind === "generation") return [read];
-  const counts = rows.task.labels.map(
-    ({ name }, k) => `${name} ${rows.rows.filter(({ label }) => label === k).length}`,
-  );
-  return [`${read} (${counts.join(", ")})`];
+  return [dataLine(rows, units)];
 }
 
 /** How a tuning goes on, and which of it was chosen because nothing else was asked for. */

@@ -46,9 +46,12 @@ export function money(micros: number, currency: string): string {
   return `${amount.toFixed(decimals).replace(/(\.\d\d\d*?)0+$/, "$1")} ${currency}`;
 }
 
+/** A text in single quotes, as a shell takes it. */
+export const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+
 /** An argument as a shell takes it. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : quoted(text);
 }
 
 /** A command to type next, as the last line of a result. */

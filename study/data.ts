@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { shuffle } from "../shared/data/batches.ts";
 import { readTask } from "../shared/data/files.ts";
 import { type Example, readExamples, readTexts } from "../shared/data/jsonl.ts";
 import { requireClasses } from "../shared/operations/checks.ts";
@@ -9,6 +10,8 @@ import type { ClassificationTask } from "../shared/protocol/task.ts";
 /** Of the private rows, the part that settings are chosen by, and no more rows than this. */
 const VALIDATION = 0.1;
 const MOST_VALIDATED = 500;
+
+const drawsOf = (seed: number) => new Draws(seededRandom(seed));
 
 /** A private data set as whoever chooses settings sees it: there is no way from here to its test rows. */
 export interface PrivateData {
@@ -23,7 +26,7 @@ export interface PrivateData {
 /** Reads `task.json` and `train.jsonl` of a folder, and splits off rows for validation. */
 export async function readPrivate(folder: string, name: string): Promise<PrivateData> {
   const task = requireClasses(await readTask(join(folder, name, "task.json")));
-  const rows = shuffle(await readExamples(join(folder, name, "train.jsonl"), task), 0);
+  const rows = shuffle(await readExamples(join(folder, name, "train.jsonl"), task), drawsOf(0));
   const held = Math.min(MOST_VALIDATED, Math.ceil(rows.length * VALIDATION));
   return { name, task, train: rows.slice(held), validation: rows.slice(0, held) };
 }
@@ -44,14 +47,5 @@ export function tasksIn(folder: string): string[] {
 export async function readPublic(folder: string, name: string, limit: number): Promise<string[]> {
   const own = join(folder, name, "public.jsonl");
   const texts = new Set(await readTexts(existsSync(own) ? own : join(folder, name, "train.jsonl")));
-  return shuffle([...texts], 1).slice(0, limit);
-}
-
-function shuffle<T>(items: T[], seed: number): T[] {
-  const draws = new Draws(seededRandom(seed));
-  for (let i = items.length - 1; i > 0; i--) {
-    const j = draws.integer(i + 1);
-    [items[i], items[j]] = [items[j]!, items[i]!];
-  }
-  return items;
+  return shuffle([...texts], drawsOf(1)).slice(0, limit);
 }

@@ -18,6 +18,7 @@ import {
 } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { validate } from "../../shared/protocol/json.ts";
+import { isMaskedFamily } from "../../shared/protocol/manifest.ts";
 import type { Bucket } from "./bucket.ts";
 import { checkStudent, parameterCount } from "./check-student.ts";
 import { type Capacity, requireFit } from "./fit.ts";
@@ -107,7 +108,7 @@ export async function uploadStudent(
 
 /** @throws ProblemError if one of the two is a masked model and the other isn't: a task's template fits only one kind */
 function requireSameReading(student: Checkpoint, target: Checkpoint, name: string): void {
-  const isMasked = ({ family }: Checkpoint) => family.name === "roberta";
+  const isMasked = ({ family }: Checkpoint) => isMaskedFamily(family.name);
   if (isMasked(student) === isMasked(target)) return;
   const detail = `${name} is a ${isMasked(student) ? "masked" : "causal"} model, its target isn't: no task's template fits both.`;
   throw new ProblemError("The student can't be used for this target", detail);

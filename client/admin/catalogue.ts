@@ -8,9 +8,9 @@ import {
   studentSchema,
 } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { sending } from "../api/api.ts";
 import type { Io } from "../output.ts";
 import { type AdminOptions, adminApi, readProvider, withAdmin } from "./connection.ts";
-import { sending } from "./find-tenant.ts";
 
 const PATH = "/v1/admin/catalogue";
 /** What `softpost serve` calls its bucket (wrangler.toml). */

@@ -28,8 +28,3 @@ async function idOf(api: Api, name: string): Promise<string> {
     found.length === 0 ? "softpost admin tenants lists them" : `Several have the name: use an id of ${ids}`;
   throw new ProblemError("The tenant is not known", `${JSON.stringify(name)}: ${detail}.`, { status: 404 });
 }
-
-/** The request with a JSON body. */
-export function sending(method: string, body: unknown): RequestInit {
-  return { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-}

@@ -3,10 +3,11 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { type KeyRecord, keyRecordSchema, newKeySchema } from "../../shared/protocol/administration.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { sending } from "../api/api.ts";
 import { numberBetween, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 import { type AdminOptions, adminApi, withAdmin } from "./connection.ts";
-import { sending, tenantPath } from "./find-tenant.ts";
+import { tenantPath } from "./find-tenant.ts";
 
 interface OutOptions extends AdminOptions {
   readonly out?: string;

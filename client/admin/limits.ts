@@ -7,10 +7,11 @@ import {
   tenantSchema,
 } from "../../shared/protocol/administration.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { sending } from "../api/api.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 import { type AdminOptions, adminApi, withAdmin } from "./connection.ts";
-import { sending, tenantPath } from "./find-tenant.ts";
+import { tenantPath } from "./find-tenant.ts";
 
 /** Where only the privacy limit's epsilon is given, and none stands. */
 const DELTA = 1e-5;

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { tenantSchema } from "../../shared/protocol/administration.ts";
+import { sending } from "../api/api.ts";
 import { wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 import { type AdminOptions, adminApi, withAdmin } from "./connection.ts";
-import { allTenants, sending, TENANTS, tenantPath } from "./find-tenant.ts";
+import { allTenants, TENANTS, tenantPath } from "./find-tenant.ts";
 import { describeTenant, type LimitFlags, limitsChange, withLimits } from "./limits.ts";
 import { confirm } from "./prompt.ts";
 

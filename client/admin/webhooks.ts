@@ -6,9 +6,10 @@ import {
   madeWebhookSchema,
   webhookSchema,
 } from "../../shared/protocol/webhook.ts";
+import { sending } from "../api/api.ts";
 import type { Io } from "../output.ts";
 import { type AdminOptions, adminApi, withAdmin } from "./connection.ts";
-import { sending, tenantPath } from "./find-tenant.ts";
+import { tenantPath } from "./find-tenant.ts";
 
 const listSchema = z.object({ webhooks: z.array(webhookSchema) });
 const deliveriesSchema = z.object({ deliveries: z.array(deliverySchema) });

@@ -8,6 +8,7 @@ import {
   studentSchema,
 } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { parsedOrUndefined } from "../../shared/protocol/json.ts";
 import { openaiErrorSchema } from "../../shared/protocol/openai-error.ts";
 import {
   type Budget,
@@ -54,8 +55,7 @@ export class Api {
   }
 
   quote(request: unknown): Promise<Quote> {
-    const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request) };
-    return this.json("/v1/quotes", quoteSchema, init);
+    return this.json("/v1/quotes", quoteSchema, sending("POST", request));
   }
 
   submit({ path, headers, body }: SubmitRequest, signal?: AbortSignal): Promise<Transfer> {
@@ -108,7 +108,7 @@ export class Api {
   /** The answer to a request, checked. @throws ProblemError as `request`, or if it isn't what it should be */
   async json<S extends z.ZodType>(path: string, schema: S, init?: RequestInit): Promise<z.output<S>> {
     const response = await this.request(path, init);
-    const answer = schema.safeParse(parse(await readLimited(response, this.connection.url)));
+    const answer = schema.safeParse(parsedOrUndefined(await readLimited(response, this.connection.url)));
     if (answer.success) return answer.data;
     const [issue] = answer.error.issues;
     const detail = `${path}: ${issue!.path.join(".") || "the answer"}: ${issue!.message}. Is it another version?`;
@@ -130,7 +130,7 @@ export function studentFilePath(student: Student, { name }: FileRecord): string 
 /** What an answer says that isn't the wanted one. */
 export async function problemOf(response: Response): Promise<ProblemError> {
   const { status } = response;
-  const value = parse(await readLimited(response, response.url));
+  const value = parsedOrUndefined(await readLimited(response, response.url));
   const openai = openaiErrorSchema.safeParse(value);
   if (openai.success) return new ProblemError("The request failed", openai.data.error.message, { status });
   const parsed = problemSchema.safeParse(value);
@@ -155,12 +155,9 @@ async function readLimited(response: Response, url: string): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+/** The request with a JSON body. */
+export function sending(method: string, body: unknown) {
+  return { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
 }
 
 /** Whether there was a connection, which then ended before the answer. */

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { eventData } from "../../shared/protocol/event-stream.ts";
+import { parsedOrUndefined } from "../../shared/protocol/json.ts";
 import { modelListSchema, type ServedModel, servedModelSchema } from "../../shared/protocol/served-model.ts";
-import type { Api } from "./api.ts";
+import { type Api, sending } from "./api.ts";
 
 /** How often a request is sent again that the provider has no room for at the moment. */
 const TRIES = 6;
@@ -55,11 +56,11 @@ export async function complete(
   onText: (text: string) => void,
   signal: AbortSignal,
 ): Promise<string> {
-  const response = await api.request("/v1/completions", { ...jsonPost({ ...options, stream: true }), signal });
+  const response = await api.request("/v1/completions", { ...sending("POST", { ...options, stream: true }), signal });
   let finish: string | null = null;
   for await (const data of eventData(response.body!)) {
     if (data === "[DONE]" && finish !== null) return finish;
-    const part = partSchema.safeParse(parse(data));
+    const part = partSchema.safeParse(parsedOrUndefined(data));
     if (!part.success) throw new ProblemError("The provider's answer is not understood", "Is it another version?");
     if (part.data.error) throw new ProblemError("The answer broke off", part.data.error.message, { status: 502 });
     for (const { text, finish_reason } of part.data.choices) {
@@ -81,7 +82,7 @@ export async function classify(
   input: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<RemotePrediction[]> {
-  const init = { ...jsonPost({ model, input }), ...(signal && { signal }) };
+  const init = { ...sending("POST", { model, input }), ...(signal && { signal }) };
   const { data } = await patiently(() => api.json("/v1/classify", classifySchema, init), signal);
   if (data.length !== input.length || data.some(({ index }, i) => index !== i)) {
     const detail = `It has ${data.length} labels for ${input.length} texts, or another order.`;
@@ -99,17 +100,5 @@ async function patiently<T>(action: () => Promise<T>, signal: AbortSignal | unde
       if (!passes || attempt === TRIES || signal?.aborted) throw error;
       await sleep(wait, undefined, signal && { signal });
     }
-  }
-}
-
-function jsonPost(body: unknown) {
-  return { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

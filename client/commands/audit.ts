@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
+import { shuffle } from "../../shared/data/batches.ts";
 import { initialisationIds } from "../../shared/data/encode.ts";
 import { readTask } from "../../shared/data/files.ts";
 import { readUnits } from "../../shared/data/jsonl.ts";
@@ -200,12 +201,10 @@ async function withSubject(
 }
 
 function shuffledIndices(count: number, draws: Draws): number[] {
-  const indices = Array.from({ length: count }, (_, i) => i);
-  for (let i = count - 1; i > 0; i--) {
-    const j = draws.integer(i + 1);
-    [indices[i], indices[j]] = [indices[j]!, indices[i]!];
-  }
-  return indices;
+  return shuffle(
+    Array.from({ length: count }, (_, i) => i),
+    draws,
+  );
 }
 
 function randomHalf(count: number, draws: Draws): boolean[] {

@@ -56,15 +56,14 @@ async function run(options: Options, io: Io): Promise<void> {
   const [labels, texts] = [await readLabels(data), await readTexts(data)];
   const { name, template, word = new Map() } = options;
   const wishes = { name, template: template?.replaceAll("\\n", "\n"), words: word };
-  const task = await proposeTask(wishes, labels, texts, model);
+  const { task, shortened } = await proposeTask(wishes, labels, texts, model);
   const words = await checkWords(task, model);
-  const checked = await checkTexts(task, model, texts);
+  const [first] = await checkTexts(task, model, texts.slice(0, 1));
   await writeTask(options.out, `${JSON.stringify(task, null, 2)}\n`);
-  const shortened = checked.filter((text) => text.shortened).length;
   const lines = [
     `${options.out} is written. ${taskLine(task)}`,
     `Data: ${count(texts.length, "row")} (${[...labels].map(([label, rows]) => `${label} ${rows}`).join(", ")})`,
-    ...textLines(checked[0]!, 0, true),
+    ...textLines(first!, 0, true),
     ...wordLines(words),
     ...warnings(labels, shortened, texts.length),
     ...proposal(texts.length),

@@ -30,8 +30,9 @@ export function registerQuote(program: Command, io: Io): void {
 async function run(flags: TransferFlags, io: Io): Promise<void> {
   const api = new Api(await connect(flags));
   const { manifest } = await readTunedPrompt(flags.prompt, api);
-  const options = optionsSchema.parse(transferOptions(flags));
-  const quote = await api.quote({ manifest, options: transferOptions(flags) });
+  const asked = transferOptions(flags);
+  const options = optionsSchema.parse(asked);
+  const quote = await api.quote({ manifest, options: asked });
   const lines = [describeOptions(options, manifest.task), ...describeQuote(quote, flags.dataset)];
   if (quote.refusals.length > 0) {
     for (const line of lines) io.message(line);

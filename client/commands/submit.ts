@@ -52,11 +52,12 @@ async function run(flags: Options, io: Io): Promise<void> {
   const key = flags.idempotencyKey ?? randomUUID();
   const { name, metadata } = flags;
   const labels = name === undefined && metadata === undefined ? undefined : { name, metadata };
-  const request = submitRequest(prompt, transferOptions(flags), key, labels);
+  const asked = transferOptions(flags);
+  const request = submitRequest(prompt, asked, key, labels);
   if (flags.dryRun) return show(request, api.connection, io);
   await requireConsent(prompt.manifest, flags, io);
-  const options = optionsSchema.parse(transferOptions(flags));
-  const quote = await api.quote({ manifest: prompt.manifest, options: transferOptions(flags) });
+  const options = optionsSchema.parse(asked);
+  const quote = await api.quote({ manifest: prompt.manifest, options: asked });
   for (const line of [describeOptions(options, prompt.manifest.task), ...describeQuote(quote, flags.dataset)])
     io.message(line);
   // What was submitted under a key is answered, whatever is left of the budgets.

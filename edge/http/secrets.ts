@@ -1,12 +1,11 @@
+import { base64url } from "../../shared/protocol/bytes-as-text.ts";
+import { hmac } from "../../shared/protocol/hmac.ts";
+
 const encoder = new TextEncoder();
 
 /** HMAC-SHA-256 of `text` in base64url: 43 characters. */
 export async function keyedHash(secret: string, text: string): Promise<string> {
-  const key = await crypto.subtle.importKey("raw", encoder.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, [
-    "sign",
-  ]);
-  const bytes = new Uint8Array(await crypto.subtle.sign("HMAC", key, encoder.encode(text)));
-  return base64url(bytes);
+  return base64url(await hmac(secret, text));
 }
 
 /** 256 random bits in base64url. */
@@ -18,11 +17,4 @@ export function randomSecret(): string {
 export function equalBytes(a: string, b: string): boolean {
   const [left, right] = [encoder.encode(a), encoder.encode(b)];
   return left.length === right.length && crypto.subtle.timingSafeEqual(left, right);
-}
-
-function base64url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
 }

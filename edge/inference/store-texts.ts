@@ -1,3 +1,4 @@
+import { hex } from "../../shared/protocol/bytes-as-text.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { MAX_FAULTS } from "../../shared/protocol/json.ts";
 import { MAX_PREDICTION_BYTES } from "../../shared/protocol/prediction.ts";
@@ -45,7 +46,7 @@ export async function storeTexts(store: PromptStore, key: string, request: Reque
     });
   }
   const bytes = new Uint8Array(await digest.digest);
-  return { size, examples: rows.end(), digest: Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("") };
+  return { size, examples: rows.end(), digest: hex(bytes) };
 }
 
 async function copy(

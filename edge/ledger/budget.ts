@@ -2,7 +2,8 @@ import type { InferenceBudget, TokenPrices } from "../../shared/protocol/meterin
 import type { Budget, BudgetName, Limits } from "../../shared/protocol/transfer.ts";
 import type { Ask, Usage } from "./decide.ts";
 import { composedUnit } from "./privacy.ts";
-import { nextDay, type Release } from "./store.ts";
+import type { Release } from "./store.ts";
+import { nextDay } from "./times.ts";
 import type { TokenSums } from "./tokens.ts";
 
 /** What would be left of each budget after the transfer; negative where it would be passed. */

@@ -1,6 +1,5 @@
 import type { BudgetName, Limits, Refusal, State } from "../../shared/protocol/transfer.ts";
-
-const DAY_MS = 86_400_000;
+import { nextDay } from "./times.ts";
 
 /** What a tenant has spent or set aside. */
 export interface Usage {
@@ -67,7 +66,7 @@ const FREE_SECONDS = 60;
 /** Seconds after which a refusal may be over that waiting cures: a day's transfers at midnight (UTC). */
 export function retrySeconds(refusals: readonly Refusal[], now: number): number {
   const daily = refusals.some(({ budget }) => budget === "daily");
-  return daily ? Math.ceil((DAY_MS - (now % DAY_MS)) / 1000) : FREE_SECONDS;
+  return daily ? Math.ceil((nextDay(now) - now) / 1000) : FREE_SECONDS;
 }
 
 const RANK: Readonly<Record<State, number>> = {

@@ -35,9 +35,10 @@ export class InferenceLedger<E extends InferenceEnv = InferenceEnv> extends Dura
   reserveTokens(request: TokenRequest): TokenRefusal[] {
     return this.ctx.storage.transactionSync(() => {
       const now = Date.now();
-      const [reserved, used] = [this.tokens.reserved(now), this.tokens.used(now)];
+      const tokens = this.tokenSums(now);
+      const { reserved, used } = tokens;
       const usage = {
-        micros: this.spending(now).micros,
+        micros: this.spending(now, tokens).micros,
         tokens: used.tokens + reserved.tokens,
         dailyTokens: used.dailyTokens + reserved.dailyTokens,
       };
@@ -87,10 +88,15 @@ export class InferenceLedger<E extends InferenceEnv = InferenceEnv> extends Dura
     return this.prompts.removeAlias(alias);
   }
 
+  /** What requests to models have used and set aside. */
+  protected tokenSums(now: number) {
+    return { reserved: this.tokens.reserved(now), used: this.tokens.used(now) };
+  }
+
   /** Requests to models cost money too. */
-  protected spending(now: number): Usage {
+  protected spending(now: number, { used, reserved } = this.tokenSums(now)): Usage {
     const usage = this.store.usage(now);
-    const micros = usage.micros + this.tokens.used(now).micros + this.tokens.reserved(now).micros;
+    const micros = usage.micros + used.micros + reserved.micros;
     return { ...usage, micros };
   }
 }

@@ -1,6 +1,7 @@
 import type { KeyRecord } from "../../shared/protocol/administration.ts";
 import { equalBytes } from "../http/secrets.ts";
 import { RateLimit } from "./rate-limit.ts";
+import { isoTime } from "./times.ts";
 
 /** How exactly a key's last use is known: noting each would be a write a request. */
 const USE_MS = 60_000;
@@ -103,14 +104,13 @@ function isUsable({ revoked, expires }: Row, now: number): boolean {
 }
 
 function toRecord({ id, name, scopes, created, expires, used, revoked }: Row): KeyRecord {
-  const time = (at: number | null) => (at === null ? null : new Date(at).toISOString());
   return {
     id,
     name,
     scopes: JSON.parse(scopes),
     created: new Date(created).toISOString(),
-    expires: time(expires),
-    lastUsed: time(used),
-    revoked: time(revoked),
+    expires: isoTime(expires),
+    lastUsed: isoTime(used),
+    revoked: isoTime(revoked),
   };
 }

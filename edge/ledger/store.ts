@@ -4,8 +4,7 @@ import { type Ask, charge, type Usage } from "./decide.ts";
 import { migrate } from "./migrations.ts";
 import type { Keeper, Released } from "./privacy.ts";
 import { ADDED_COLUMNS, EXPORTED, type ExportedTable, type Row, SCHEMA } from "./schema.ts";
-
-const DAY = 86_400_000;
+import { startOfDay } from "./times.ts";
 
 /** What a row of `transfers` is: both are jobs that are reserved, followed, cancelled and settled in the same way. */
 export type JobKind = "transfer" | "predict";
@@ -187,17 +186,10 @@ export class Store {
     return this.sql.exec<Row>("SELECT * FROM transfers WHERE idempotency_key = ?", idempotencyKey).toArray()[0];
   }
 
-  /** Newest first; `last` is the one that ended the last page. */
-  list(kind: JobKind, limit: number, last?: Row): Row[] {
-    const [created, id] = last ? [last.created, last.id] : [Number.MAX_SAFE_INTEGER, ""];
+  /** Newest first. */
+  list(kind: JobKind, limit: number): Row[] {
     return this.sql
-      .exec<Row>(
-        "SELECT * FROM transfers WHERE kind = ? AND (created, id) < (?, ?) ORDER BY created DESC, id DESC LIMIT ?",
-        kind,
-        created,
-        id,
-        limit,
-      )
+      .exec<Row>("SELECT * FROM transfers WHERE kind = ? ORDER BY created DESC, id DESC LIMIT ?", kind, limit)
       .toArray();
   }
 
@@ -314,12 +306,4 @@ export class Store {
 function describeSettlement(state: State, seconds: number, device: string | null, rate: Rate): string {
   const { currency, microsPerHour } = rate;
   return `${state === "cancelled" ? "Cancelled after " : ""}${seconds.toFixed(1)} s on ${device ?? rate.device} at ${microsPerHour / 1e6} ${currency} an hour`;
-}
-
-export function startOfDay(now: number): number {
-  return now - (now % DAY);
-}
-
-export function nextDay(now: number): number {
-  return startOfDay(now) + DAY;
 }

@@ -27,10 +27,12 @@ export interface Open {
   readonly kind: JobKind;
   readonly transfer: Transfer;
   readonly batchJob: string | null;
+  /** Where its files are, below its job's output. */
+  readonly folder: string;
 }
 
 export type ReservedPrediction =
-  | { readonly kind: "new"; readonly transfer: Transfer; readonly prediction: Prediction }
+  | { readonly kind: "new"; readonly transfer: Transfer }
   | { readonly kind: "refused"; readonly refusals: Refusal[] };
 
 /** How a transfer ended. */
@@ -99,10 +101,15 @@ export class Tenant extends Notifier {
   quote(ask: Ask, dataset: string, promptDigest: string, privacy: PrivacyRecord | null) {
     const now = Date.now();
     const { limits } = this.store.account();
-    const usage = this.spending(now);
-    const composed = () => this.composedWith(dataset, promptDigest, privacy, limits);
+    const tokens = this.tokenSums(now);
+    const usage = this.spending(now, tokens);
+    let known: ReturnType<typeof this.composedWith> | undefined;
+    const composed = () => {
+      known ??= this.composedWith(dataset, promptDigest, privacy, limits);
+      return known;
+    };
     const refused = this.otherRecord(promptDigest, privacy) ?? refusals(limits, usage, ask, composed);
-    const tokensLeft = (limits.tokens ?? 0) - this.tokens.used(now).tokens - this.tokens.reserved(now).tokens;
+    const tokensLeft = (limits.tokens ?? 0) - tokens.used.tokens - tokens.reserved.tokens;
     return {
       refusals: refused,
       left: leftView(limits, usage, ask, () => composed().epsilon),
@@ -140,7 +147,7 @@ export class Tenant extends Notifier {
       if (found.length > 0) return { kind: "refused", refusals: found };
       const row = this.store.reservePrediction(submission, now);
       this.store.lease(row.id, now, now + LEASE_MS);
-      return { kind: "new", transfer: toTransfer(row), prediction: toPrediction(row) };
+      return { kind: "new", transfer: toTransfer(row) };
     });
   }
 
@@ -243,11 +250,6 @@ export class Tenant extends Notifier {
     return transfer;
   }
 
-  /** Where a transfer's files are, below its job's output. */
-  folder(id: string): string {
-    return this.store.find(id)?.folder ?? "";
-  }
-
   /** Work and target of a transfer, for the cost model. */
   work(id: string): { kind: JobKind; targetDigest: string; work: number } | null {
     const row = this.store.find(id);
@@ -275,13 +277,14 @@ export class Tenant extends Notifier {
     const now = Date.now();
     const { limits } = this.store.account();
     const delta = limits.privacy?.delta;
+    const tokens = this.tokenSums(now);
     const datasets = this.store.datasets().map((dataset) => ({ dataset, releases: this.store.releases(dataset) }));
     return budgetView({
       currency,
       limits,
-      usage: this.spending(now),
+      usage: this.spending(now, tokens),
       reserved: this.store.reserved(),
-      tokens: { used: this.tokens.used(now), reserved: this.tokens.reserved(now), prices: this.prices },
+      tokens: { ...tokens, prices: this.prices },
       datasets,
       epsilonOf: (dataset, releases, at) => this.epsilonOf(dataset, releases, at),
       now,
@@ -340,7 +343,7 @@ export class Tenant extends Notifier {
 }
 
 function toOpen(row: Row): Open {
-  return { kind: row.kind as JobKind, transfer: toTransfer(row), batchJob: row.batch_job };
+  return { kind: row.kind as JobKind, transfer: toTransfer(row), batchJob: row.batch_job, folder: row.folder };
 }
 
 function withLoss(losses: string, step: number, loss: number): string {

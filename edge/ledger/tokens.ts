@@ -1,7 +1,7 @@
 import type { TokenPrices, Tokens, UsageRow } from "../../shared/protocol/metering.ts";
 import { tokenMicros } from "../../shared/protocol/metering.ts";
 import { settledTokens } from "./metering.ts";
-import { startOfDay } from "./store.ts";
+import { startOfDay } from "./times.ts";
 
 /** A request to a model that wants to be reserved. */
 export interface TokenRequest {

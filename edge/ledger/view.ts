@@ -1,6 +1,7 @@
 import type { Prediction } from "../../shared/protocol/prediction.ts";
 import type { State, Transfer } from "../../shared/protocol/transfer.ts";
 import type { Row } from "./schema.ts";
+import { isoTime } from "./times.ts";
 
 /** Enough for a curve on a screen; a transfer may report thousands. */
 const MAX_LOSSES = 200;
@@ -18,7 +19,7 @@ export function toTransfer(row: Row): Transfer {
     promptDigest: row.prompt_digest,
     name: row.name,
     metadata: JSON.parse(row.metadata),
-    deleted: row.deleted === null ? null : new Date(row.deleted).toISOString(),
+    deleted: isoTime(row.deleted),
     options: JSON.parse(row.options),
     progress: row.progress === null ? null : JSON.parse(row.progress),
     losses: JSON.parse(row.losses),

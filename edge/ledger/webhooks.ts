@@ -1,6 +1,7 @@
 import { ID_LENGTH, randomId } from "../../shared/protocol/ids.ts";
 import type { DeliveryRecord, Notification, WebhookRecord } from "../../shared/protocol/webhook.ts";
 import type { Message, Outcome } from "../webhooks/send.ts";
+import { isoTime } from "./times.ts";
 
 /** Seconds from one try to the next: together 23.6 hours. */
 const PAUSES = [5, 60, 300, 1800, 7200, 18_000, 25_200, 32_400] as const;
@@ -42,7 +43,7 @@ export class Webhooks {
     return this.sql
       .exec<WebhookRow>("SELECT * FROM webhooks ORDER BY created, id")
       .toArray()
-      .map(({ id, url, events, created }) => ({ id, url, events: JSON.parse(events), created: time(created)! }));
+      .map(({ id, url, events, created }) => ({ id, url, events: JSON.parse(events), created: isoTime(created)! }));
   }
 
   add({ id, url, events, secret }: { id: string; url: string; events: readonly string[]; secret: string }): void {
@@ -59,7 +60,7 @@ export class Webhooks {
   notify({ type, data }: Pick<Notification, "type" | "data">): boolean {
     const now = Date.now();
     const wanted = this.list().filter(({ events }) => events.includes(type));
-    const body = JSON.stringify({ type, timestamp: time(now), data });
+    const body = JSON.stringify({ type, timestamp: isoTime(now), data });
     const id = `msg_${randomId(ID_LENGTH)}`;
     for (const webhook of wanted) {
       this.sql.exec(
@@ -116,11 +117,11 @@ export class Webhooks {
       .map(({ id, type, created, state, tries, next, last, status, error }) => ({
         id,
         type,
-        created: time(created)!,
+        created: isoTime(created)!,
         state,
         tries,
-        nextTry: time(next),
-        lastTry: time(last),
+        nextTry: isoTime(next),
+        lastTry: isoTime(last),
         lastStatus: status,
         lastError: error,
       }));
@@ -135,8 +136,4 @@ export class Webhooks {
   setMark(budget: string, percent: number): void {
     this.sql.exec("INSERT OR REPLACE INTO budget_marks VALUES (?, ?)", budget, percent);
   }
-}
-
-function time(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
 }

@@ -1,3 +1,5 @@
+import { states } from "../../shared/protocol/transfer.ts";
+import { isFinal } from "../ledger/decide.ts";
 import { BUCKETS, METRICS, type MetricName, series } from "./names.ts";
 
 /** What the register knows for `/metrics`. */
@@ -9,7 +11,7 @@ export interface Snapshot {
   readonly lastRun: number | null;
 }
 
-const UNFINISHED = ["accepted", "queued", "running", "cancelling"];
+const UNFINISHED = states.filter((state) => !isFinal(state));
 
 /** Prometheus' text format, version 0.0.4. */
 export function exposition({ counters, open, oldestWaiting, lastRun }: Snapshot, now: number): string {

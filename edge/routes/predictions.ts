@@ -12,7 +12,7 @@ import type { App } from "../http/app-env.ts";
 import { jobToken, ledgerOf, registerOf, tenantWith } from "../http/auth.ts";
 import { HEARTBEAT_MS, sendChanges } from "../http/send-changes.ts";
 import { sendObject } from "../http/send-object.ts";
-import { readManifest } from "../inference/manifests.ts";
+import { readManifest, storedFiles } from "../inference/manifests.ts";
 import { type ResolvedModel, resolveModel } from "../inference/models.ts";
 import { type StoredTexts, storeTexts } from "../inference/store-texts.ts";
 import { isFinal, refusalStatus } from "../ledger/decide.ts";
@@ -137,13 +137,15 @@ export function addPredictionRoutes(app: App): void {
   app.openapi(getFile, async (c) => {
     const { id, file: name } = c.req.valid("param");
     const tenant = c.get("tenant");
-    const { files, state } = await find(c.env, tenant, id);
+    const found = await ledgerOf(c.env, tenant).get(id);
+    if (found?.kind !== "predict") throw notFound();
+    const { files, state } = found.transfer;
     const record = files.find((each) => each.name === name);
     if (!record) {
       const detail = state === "succeeded" ? `It has no file ${name}.` : `It is ${state}, not succeeded.`;
       throw new ProblemError("Not found", detail, { status: state === "succeeded" ? 404 : 409 });
     }
-    const folder = bucket.job(jobId(tenant, id)) + jobFiles.output + (await ledgerOf(c.env, tenant).folder(id));
+    const folder = bucket.job(jobId(tenant, id)) + jobFiles.output + found.folder;
     return sendObject(c, folder + name, record);
   });
 }
@@ -151,8 +153,12 @@ export function addPredictionRoutes(app: App): void {
 /** @throws ProblemError (404) */
 async function find(env: Env, tenant: string, id: string): Promise<Prediction> {
   const found = await ledgerOf(env, tenant).prediction(id);
-  if (!found) throw new ProblemError("Not found", "There is no such prediction.", { status: 404 });
+  if (!found) throw notFound();
   return found;
+}
+
+function notFound(): ProblemError {
+  return new ProblemError("Not found", "There is no such prediction.", { status: 404 });
 }
 
 type Wanted = ResolvedModel & { readonly prompt: TransferredPrompt; readonly student: Student };
@@ -178,7 +184,7 @@ async function submit(env: Env, tenant: string, wanted: Wanted, request: Request
       model,
       target: target.id,
       targetDigest: target.digest,
-      promptDigest: prompt.files.find(({ name }) => name.endsWith(".safetensors"))?.sha256 ?? "",
+      promptDigest: storedFiles(tenant, prompt).sha256,
       work,
       ask,
       price: perSecond,

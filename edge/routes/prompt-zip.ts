@@ -36,10 +36,9 @@ export function addPromptZipRoutes(app: App): void {
   app.openapi(getPromptZip, async (c) => {
     const { id } = c.req.valid("param");
     const tenant = c.get("tenant");
-    const ledger = ledgerOf(c.env, tenant);
-    const { transfer } = found(await ledger.get(id));
+    const { transfer, folder: below } = found(await ledgerOf(c.env, tenant).get(id));
     requireFiles(transfer);
-    const folder = bucket.job(jobId(tenant, id)) + jobFiles.output + (await ledger.folder(id));
+    const folder = bucket.job(jobId(tenant, id)) + jobFiles.output + below;
     const tag = await sha256(new TextEncoder().encode(JSON.stringify(transfer.files)));
     return new Response(zipOf(c.env, folder, transfer.files), {
       headers: {

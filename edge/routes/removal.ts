@@ -4,7 +4,8 @@ import { transferSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";
 import { isFinal } from "../ledger/decide.ts";
-import { end, remove } from "../transfers/remove.ts";
+import { requestCancel } from "../transfers/dispatch.ts";
+import { remove } from "../transfers/remove.ts";
 import { json, problems, secured } from "./route.ts";
 import { found, idSchema } from "./transfer.ts";
 
@@ -43,7 +44,7 @@ export function addRemovalRoutes(app: App): void {
     const { id } = c.req.valid("param");
     const tenant = c.get("tenant");
     found(await ledgerOf(c.env, tenant).get(id));
-    return c.json(await end(c.env, tenant, id), 202);
+    return c.json(await requestCancel(c.env, tenant, id), 202);
   });
 
   app.openapi(deleteTransfer, async (c) => {

@@ -8,6 +8,7 @@ import type { App } from "../http/app-env.ts";
 import { actorOf, ledgerOf, providerOnly, providerOrTenantAdmin, registerOf } from "../http/auth.ts";
 import { limitBody } from "../http/upload.ts";
 import { closeTenant, exportTenant } from "../tenants/tenant-data.ts";
+import { deskOf } from "./admin/shared.ts";
 import { json, problems, secured } from "./route.ts";
 
 /** A time. */
@@ -116,8 +117,7 @@ export function addTenantDataRoutes(app: App): void {
 
   app.openapi(deleteTenant, async (c) => {
     const { tenant } = c.req.valid("param");
-    const desk = ledgerOf(c.env, tenant);
-    if (!(await desk.account())) throw noTenant();
+    const desk = await deskOf(c.env, tenant);
     await desk.note(actorOf(c), "tenant.deleted", "");
     await registerOf(c.env).note({ actor: actorOf(c), action: "tenant.deleted", target: tenant });
     const { objects, datasets } = await closeTenant(c.env, tenant);

@@ -110,12 +110,11 @@ export function addTransferRoutes(app: App): void {
   app.openapi(getPromptFile, async (c) => {
     const { id, file: name } = c.req.valid("param");
     const tenant = c.get("tenant");
-    const ledger = ledgerOf(c.env, tenant);
-    const { transfer } = found(await ledger.get(id));
+    const { transfer, folder: below } = found(await ledgerOf(c.env, tenant).get(id));
     requireFiles(transfer);
     const record = transfer.files.find((candidate) => candidate.name === name);
     if (!record) throw new ProblemError("Not found", `It has no file ${name}.`, { status: 404 });
-    const folder = bucket.job(jobId(tenant, id)) + jobFiles.output + (await ledger.folder(id));
+    const folder = bucket.job(jobId(tenant, id)) + jobFiles.output + below;
     return sendObject(c, folder + name, record);
   });
 }

@@ -15,6 +15,7 @@ import type { Env } from "../env.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";
 import { limitBody } from "../http/upload.ts";
+import { startOfDay } from "../ledger/times.ts";
 import { json, problems, secured } from "./route.ts";
 
 const DAY_MS = 86_400_000;
@@ -82,7 +83,7 @@ export function addUsageRoutes(app: App): void {
       const faults = [{ at: "query#/from", message: `Must be at most ${MAX_DAYS - 1} days before the last day.` }];
       throw new ProblemError("The request is not valid", "Its days are no span that is shown.", { faults });
     }
-    const rows = await ledgerOf(c.env, c.get("tenant")).tokenUsage(first - (first % DAY_MS), last);
+    const rows = await ledgerOf(c.env, c.get("tenant")).tokenUsage(startOfDay(first), last);
     if (format === "json") return c.json({ currency: c.env.CURRENCY, rows }, 200);
     c.header("content-type", "text/csv; charset=utf-8");
     return c.body(csvOf(rows, c.env.CURRENCY), 200);

@@ -24,7 +24,7 @@ const chunkSchema = z.object({
 });
 
 /** Whether there is a key, without which nothing is backed up. */
-export function hasBackupKey(env: Env): boolean {
+function hasBackupKey(env: Env): boolean {
   return env.BACKUP_KEY !== undefined && env.BACKUP_KEY !== "";
 }
 
@@ -111,12 +111,19 @@ export async function backUpDaily(env: Env): Promise<void> {
 
 /** The tenants of which a backup is whole. */
 export async function backedUp(env: Env, name: string): Promise<string[]> {
-  const tenants: string[] = [];
-  for await (const key of keysOf(env, `${bucket.backups}${name}/`)) {
-    const [, , tenant = "", at] = key.split("/");
+  return (await backups(env, `${name}/`))[0]?.tenants ?? [];
+}
+
+/** Backups, and the tenants of which each is whole. @param begin how the names begin */
+export async function backups(env: Env, begin = ""): Promise<{ name: string; tenants: string[] }[]> {
+  const found = new Map<string, string[]>();
+  for await (const key of keysOf(env, bucket.backups + begin)) {
+    const [, name = "", tenant = "", at] = key.split("/");
+    const tenants = found.get(name) ?? [];
     if (at === "end") tenants.push(tenant);
+    found.set(name, tenants);
   }
-  return tenants;
+  return [...found].map(([name, tenants]) => ({ name, tenants }));
 }
 
 async function secretKey(env: Env): Promise<CryptoKey> {

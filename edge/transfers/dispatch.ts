@@ -59,12 +59,14 @@ export async function cancel(env: Env, tenant: string, transfer: Transfer, batch
   return cancelled ?? transfer;
 }
 
-/** What a client asks for: whoever is dispatching the job at this moment sees the mark, and stops it. */
+/** Stops a transfer that isn't finished. @returns it as it is then */
 export async function requestCancel(env: Env, tenant: string, id: string): Promise<Transfer> {
   const ledger = ledgerOf(env, tenant);
   const marked = (await ledger.cancelling(id))!;
+  if (isFinal(marked.state)) return marked;
   const { batchJob } = (await ledger.get(id))!;
-  const mine = !isFinal(marked.state) && (batchJob !== null || (await ledger.lease(id)));
+  // Before it has a job, whoever is dispatching it at this moment sees the mark and stops it.
+  const mine = batchJob !== null || (await ledger.lease(id));
   return mine ? cancel(env, tenant, marked, batchJob) : marked;
 }
 

@@ -6,7 +6,7 @@ import { ledgerOf, registerOf } from "../http/auth.ts";
 import { logEvent } from "../http/log.ts";
 import { isFinal } from "../ledger/decide.ts";
 import { keysOf } from "../tenants/tenant-ids.ts";
-import { cancel } from "./dispatch.ts";
+import { requestCancel } from "./dispatch.ts";
 
 /** Transfers of one tenant that one run looks at: each takes some ten requests. */
 const AT_ONCE = 20;
@@ -26,20 +26,9 @@ export async function remove(env: Env, tenant: string, id: string, actor: string
   await registerOf(env).add(tenant);
   const asked = await ledger.askRemoval(id, actor);
   if (!asked) return null;
-  const ended = await end(env, tenant, id);
+  const ended = await requestCancel(env, tenant, id);
   if (isFinal(ended.state)) await removeObjects(env, tenant, id);
   return (await ledger.get(id))!.transfer;
-}
-
-/** Stops a transfer that isn't finished. @returns it as it is then */
-export async function end(env: Env, tenant: string, id: string): Promise<Transfer> {
-  const ledger = ledgerOf(env, tenant);
-  const marked = (await ledger.cancelling(id))!;
-  if (isFinal(marked.state)) return marked;
-  const { batchJob } = (await ledger.get(id))!;
-  // Before it has a job, whoever is dispatching it at this moment sees the mark and stops it.
-  const mine = batchJob !== null || (await ledger.lease(id));
-  return mine ? cancel(env, tenant, marked, batchJob) : marked;
 }
 
 /** Removes what is due of a tenant. @returns whether more is to come */

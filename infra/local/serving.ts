@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Catalogue } from "../../shared/protocol/catalogue.ts";
+import { isMaskedFamily } from "../../shared/protocol/manifest.ts";
 import { freePort } from "./identity.ts";
 
 /** Waits before a process that ended is started again: doubled each time, from the first on again once it has run for a while. */
@@ -39,7 +40,7 @@ export function targetsOf({ students }: Catalogue): { readonly id: string; reado
   // A student is of its target's kind, causal or masked.
   return [...targets].map(([id, own]) => ({
     id,
-    isCausal: own.some(({ architecture }) => architecture !== "roberta"),
+    isCausal: own.some(({ architecture }) => !isMaskedFamily(architecture)),
   }));
 }
 

@@ -1,7 +1,15 @@
 import type { Value } from "../../shared/graph/engine.ts";
 import type { Beginning, Decoder, Next, Prefix } from "../../shared/training/decoder.ts";
 import type { Choice } from "./choice.ts";
-import { type AskJob, type Continuation, type ContinueJob, isAborted, type Job, type Question } from "./jobs.ts";
+import {
+  type AskJob,
+  type Continuation,
+  type ContinueJob,
+  isAborted,
+  type Job,
+  nobodyWaits,
+  type Question,
+} from "./jobs.ts";
 
 /** Tokens that are read between two steps, padding included: what texts that join may hold others up. */
 const READ_BETWEEN_STEPS = 128;
@@ -267,7 +275,7 @@ export class Batcher {
 
 function abandon(job: Job): void {
   if (job.kind === "continue") job.resolve();
-  else job.reject(new DOMException("nobody waits for it any more", "AbortError"));
+  else job.reject(nobodyWaits());
 }
 
 /** Whether a text is read at once, with others of its kind. */

@@ -24,6 +24,9 @@ export interface Question {
   readonly onBegin: () => void;
 }
 
+/** Why a question has no answer whose signal was aborted. */
+export const nobodyWaits = () => new DOMException("nobody waits for it any more", "AbortError");
+
 interface Waiting<T> {
   readonly resolve: (value: T) => void;
   readonly reject: (error: Error) => void;

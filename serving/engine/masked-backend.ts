@@ -8,6 +8,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { type EncodedText, ROWS_AT_ONCE, textFeeds, textInputs } from "../../shared/training/texts.ts";
 import type { Backend, Progress, Prompted } from "../backend.ts";
 import type { Kept } from "../prompts/prompt-cache.ts";
+import { nobodyWaits } from "./jobs.ts";
 
 interface Question {
   readonly text: Prompted<Value> & EncodedText;
@@ -77,7 +78,7 @@ export class MaskedBackend implements Backend<Value> {
   #nextBatch(): Question[] {
     const waiting = this.#questions.splice(0);
     const wanted = waiting.filter(({ progress, reject }) => {
-      if (progress.signal.aborted) reject(new DOMException("nobody waits for it any more", "AbortError"));
+      if (progress.signal.aborted) reject(nobodyWaits());
       return !progress.signal.aborted;
     });
     const same = wanted.filter(({ text }) => text.prompt === wanted[0]!.text.prompt).slice(0, ROWS_AT_ONCE);

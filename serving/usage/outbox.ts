@@ -15,7 +15,6 @@ const MAX_KEPT = 100_000;
 
 /** Counts of a running request. */
 export interface Meter {
-  readonly record: Readonly<UsageRecord>;
   addPrompt(tokens: number): void;
   addCompletion(tokens: number): void;
   /** Nothing more will be counted. */
@@ -82,7 +81,6 @@ export class Outbox {
       this.#changed.add(request);
     };
     return {
-      record: entry,
       addPrompt: (tokens) => change({ promptTokens: entry.promptTokens + tokens }),
       addCompletion: (tokens) => change({ completionTokens: entry.completionTokens + tokens }),
       end: () => {

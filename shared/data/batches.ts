@@ -89,8 +89,8 @@ function cut(order: Int32Array, size: number): Int32Array[] {
   return Array.from({ length: Math.ceil(order.length / size) }, (_, i) => order.subarray(i * size, (i + 1) * size));
 }
 
-/** Fisher-Yates, in place. */
-function shuffle<T extends Int32Array | Int32Array[]>(items: T, draws: Draws): T {
+/** Fisher-Yates, in place. @returns the items */
+export function shuffle<T extends Int32Array | unknown[]>(items: T, draws: Draws): T {
   for (let i = items.length - 1; i > 0; i--) {
     const j = draws.integer(i + 1);
     [items[i], items[j]] = [items[j]!, items[i]!];

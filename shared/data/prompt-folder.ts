@@ -15,6 +15,7 @@ import { ProblemError } from "../protocol/errors.ts";
 import { quote } from "../protocol/json.ts";
 import {
   encodeManifest,
+  isMaskedFamily,
   MANIFEST_FILE,
   MAX_MANIFEST_BYTES,
   type Manifest,
@@ -94,7 +95,7 @@ export async function writePromptFolder(
   prompt: Omit<Adapter, "baseModel">,
   facts: ManifestFacts,
 ): Promise<Manifest> {
-  const masked = facts.model.architecture === "roberta";
+  const masked = isMaskedFamily(facts.model.architecture);
   const files = encodeAdapter({ ...prompt, baseModel: facts.model.id, masked });
   const { virtualTokens, dimension } = prompt;
   const digest = await sha256(files.weights);

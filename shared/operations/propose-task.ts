@@ -25,6 +25,7 @@ const MOST_TOKENS = 512;
  * A task for labelled rows: a template, a word a label, and a length that leaves nearly all texts whole.
  *
  * @param texts some of the rows'
+ * @returns the task, and how many of the texts it shortens
  * @throws ProblemError for labels that can't be names, or that are numbers and have no words
  */
 export async function proposeTask(
@@ -32,7 +33,7 @@ export async function proposeTask(
   labels: LabelCounts,
   texts: readonly string[],
   model: OpenModel,
-): Promise<ClassificationTask> {
+): Promise<{ readonly task: ClassificationTask; readonly shortened: number }> {
   const names = [...labels.keys()].sort();
   refuseLabels(names, words);
   const template = wanted ?? (model.model.kind === "masked" ? "{text}\nLabel: {mask}" : "{text}\nLabel:");
@@ -50,7 +51,7 @@ export async function proposeTask(
   const { positions } = model.checkpoint.config;
   const room = positions - Math.min(PROMPT_ROWS, Math.floor(positions / 2));
   const maxLength = Math.min(Math.ceil(most / LENGTH_STEP) * LENGTH_STEP, MOST_TOKENS, room);
-  return { ...parsed, maxLength };
+  return { task: { ...parsed, maxLength }, shortened: lengths.filter((length) => length > maxLength).length };
 }
 
 function refuseLabels(names: readonly string[], words: ReadonlyMap<string, readonly string[]>): void {

@@ -56,8 +56,9 @@ export async function publicTexts(
   openStudent: OpenModel | undefined,
   say?: Say,
 ) {
-  const texts = await encodedTexts(data, task, target, say);
-  const studentTexts = openStudent ? await encodedTexts(data, task, openStudent) : texts;
+  const rows = await readTexts(data);
+  const texts = await encodeAll(rows, pathOf(data), task, target, say);
+  const studentTexts = openStudent ? await encodeAll(rows, pathOf(data), task, openStudent) : texts;
   return { file: data, texts, studentTexts };
 }
 

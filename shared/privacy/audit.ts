@@ -1,3 +1,4 @@
+import { binomialMasses } from "./binomial.ts";
 import { normalCdf } from "./normal.ts";
 import { smallestPositiveThat } from "./solve.ts";
 
@@ -29,7 +30,9 @@ export function auditedEpsilon(audit: OneRunAudit, delta: number, confidence = C
  * P[B ≥ v] + 2mδ·max_i P[v > B ≥ v − i]/i for B ~ Binomial(r, e^ε/(1 + e^ε)).
  */
 function pValue({ canaries, guesses, right }: OneRunAudit, epsilon: number, delta: number): number {
-  const masses = binomialMasses(guesses, epsilon);
+  // A guess is right with probability 1/(1 + e^(−ε)).
+  const logRight = -Math.log1p(Math.exp(-epsilon));
+  const masses = binomialMasses(guesses, logRight, logRight - epsilon);
   let atLeast = 0;
   for (let i = right; i <= guesses; i++) atLeast += masses[i]!;
   let [below, steepest] = [0, 0];
@@ -38,16 +41,6 @@ function pValue({ canaries, guesses, right }: OneRunAudit, epsilon: number, delt
     steepest = Math.max(steepest, below / i);
   }
   return Math.min(1, atLeast + 2 * canaries * delta * steepest);
-}
-
-/** P[Binomial(n, 1/(1 + e^(−ε))) = i] for i = 0, …, n. */
-function binomialMasses(n: number, epsilon: number): number[] {
-  const [logHit, logMiss] = [-Math.log1p(Math.exp(-epsilon)), -epsilon - Math.log1p(Math.exp(-epsilon))];
-  let logChoose = 0;
-  return Array.from({ length: n + 1 }, (_, i) => {
-    if (i > 0) logChoose += Math.log((n - i + 1) / i);
-    return Math.exp(logChoose + i * logHit + (n - i) * logMiss);
-  });
 }
 
 /** A membership score (higher: rather a member) and the truth. */

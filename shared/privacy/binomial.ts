@@ -34,6 +34,19 @@ function binomialMass(n: number, p: number, k: number): number {
 }
 
 /**
+ * P[Binomial(n, p) = i] for i = 0, …, n.
+ * @param logHit log p
+ * @param logMiss log(1 − p)
+ */
+export function binomialMasses(n: number, logHit: number, logMiss: number): number[] {
+  let logChoose = 0;
+  return Array.from({ length: n + 1 }, (_, i) => {
+    if (i > 0) logChoose += Math.log((n - i + 1) / i);
+    return Math.exp(logChoose + i * logHit + (n - i) * logMiss);
+  });
+}
+
+/**
  * P[Binomial(n, p) ≥ k], for 0 < p < 1: summed from k away from the mean, so small tails keep their relative precision
  * (about 1e-13), down to 1e-300.
  */

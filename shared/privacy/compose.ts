@@ -96,18 +96,19 @@ function tiltTable({ table, steps }: RepeatedTable, tilt: number, side: Side): T
   const direction = side === "upper" ? 1 : -1;
   const mass = new Float64Array(table.mass.length);
   const logs = new Float64Array(mass.length);
+  const logTilted = (i: number) => logs[i]! + tilt * (offset + (first + i) * step);
   let max = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < mass.length; i++) {
-    logs[i] = Math.log(table.mass[i]!) + tilt * (offset + (first + i) * step);
-    max = Math.max(max, logs[i]!);
+    logs[i] = Math.log(table.mass[i]!);
+    max = Math.max(max, logTilted(i));
   }
   let [total, mean] = [0, 0];
   for (let i = 0; i < mass.length; i++) {
     if (table.mass[i] === 0) continue;
     // The logarithm, its product and sums, and e^: relative to the mass, what is rounded in the exponent.
     const tilting = tilt * (Math.abs(offset) + Math.abs(first + i) * step);
-    const error = (4 * Math.abs(Math.log(table.mass[i]!)) + 6 * tilting + 2 * Math.abs(max) + 16) * ROUNDOFF;
-    mass[i] = Math.exp(logs[i]! - max) * (1 + direction * error);
+    const error = (4 * Math.abs(logs[i]!) + 6 * tilting + 2 * Math.abs(max) + 16) * ROUNDOFF;
+    mass[i] = Math.exp(logTilted(i) - max) * (1 + direction * error);
     total += mass[i]!;
     mean += mass[i]! * i;
   }

@@ -7,9 +7,16 @@ function peak(tilt: number): number {
   return Math.exp(-tilt * Math.log1p(1 / tilt)) / (1 + tilt);
 }
 
-/** By how much what the window doesn't hold, and rounding in it, can change δ(ε). */
-export function unsureAt({ logMoment, logError, tilt, outside }: ComposedLoss, epsilon: number): number {
-  return outside * Math.exp(logMoment + logError - tilt * epsilon) * peak(tilt) * (1 + 1e-9);
+/**
+ * By how much what the window doesn't hold, and rounding in it, can change δ(ε).
+ * @param height {@link peak} of the tilt
+ */
+export function unsureAt(
+  { logMoment, logError, tilt, outside }: ComposedLoss,
+  epsilon: number,
+  height = peak(tilt),
+): number {
+  return outside * Math.exp(logMoment + logError - tilt * epsilon) * height * (1 + 1e-9);
 }
 
 /**
@@ -63,7 +70,7 @@ export function epsilonAt(composed: ComposedLoss, delta: number, side: Side): nu
  */
 function crossing(composed: ComposedLoss, delta: number, side: Side): number {
   const { first, step, tilted, tilt, logMoment, infinite } = composed;
-  const shrink = Math.exp(-step);
+  const [shrink, height] = [Math.exp(-step), peak(tilt)];
   let [a, b] = [0, 0];
   for (let i = tilted.length - 1; i >= 0; i--) {
     const loss = first + i * step;
@@ -71,7 +78,7 @@ function crossing(composed: ComposedLoss, delta: number, side: Side): number {
     const mass = tilted[i]! * Math.exp(logMoment - tilt * loss);
     a += mass;
     b = b * shrink + mass;
-    const unsure = unsureAt(composed, loss - step);
+    const unsure = unsureAt(composed, loss - step, height);
     const rest = side === "upper" ? unsure + infinite : -unsure;
     if (a - b * shrink + rest > delta) {
       const epsilon = loss + Math.log((a + rest - delta) / b);

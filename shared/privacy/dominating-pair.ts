@@ -1,3 +1,4 @@
+import { binomialMasses } from "./binomial.ts";
 import { ROUNDOFF } from "./rounding.ts";
 
 /** A mixture of normal distributions with one standard deviation: `weights[i]` of mean `means[i]`; the weights add up to 1. */
@@ -63,12 +64,7 @@ export function neighbouringPairs(
  */
 export function groupPairs(sampleRate: number, noiseMultiplier: number, group: number): readonly GaussianPair[] {
   const logs = [Math.log(sampleRate), Math.log1p(-sampleRate)] as const;
-  const weights: number[] = [];
-  let logBinomial = 0;
-  for (let i = 0; i <= group; i++) {
-    if (i > 0) logBinomial += Math.log((group - i + 1) / i);
-    weights.push(Math.exp(logBinomial + i * logs[0] + (group - i) * logs[1]));
-  }
+  const weights = binomialMasses(group, ...logs);
   // Of the exponent: up to `group` logarithms of at most log(group) are added up, and `group` times two logarithms with their own error.
   const weightError =
     (4 * group * (group + Math.log(group + 1)) + 8 * group * (Math.abs(logs[0]) + Math.abs(logs[1])) + 16) * ROUNDOFF;

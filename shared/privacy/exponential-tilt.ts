@@ -75,10 +75,14 @@ export function tiltedMoments(runs: readonly RepeatedStep[], tilt: number): Tilt
 const TRIMMED_SHARE = 1e-20;
 
 /**
- * Raises the low end of a range to where the tilted distribution begins. An upper table puts what lies below at the end itself,
+ * Runs whose ranges begin where the tilted distribution does. An upper table puts what lies below at the end itself,
  * a lower one without an atom there drops it: the bounds stay valid.
  */
-export function trimLow({ weight, pair, range }: RangedBranch, tilt: number): RangedBranch {
+export function trimmed(runs: readonly RepeatedStep[], tilt: number): RepeatedStep[] {
+  return runs.map((run) => ({ ...run, branches: run.branches.map((branch) => trimLow(branch, tilt)) }));
+}
+
+function trimLow({ weight, pair, range }: RangedBranch, tilt: number): RangedBranch {
   const threshold = Math.log(TRIMMED_SHARE) + lossMoments(pair, range, tilt).log;
   const tooMuchBelow = (x: number) =>
     Math.log(massBetween(pair.p, pair.sigma, Number.NEGATIVE_INFINITY, x).mass) + tilt * lossAt(pair, x) > threshold;

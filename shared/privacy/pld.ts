@@ -1,7 +1,7 @@
 import { type ComposedLoss, compose, type Side } from "./compose.ts";
 import { deltaAt, epsilonAt, unsureAt } from "./composed-answers.ts";
 import { type Branch, lossAt } from "./dominating-pair.ts";
-import { type RepeatedStep, type Tilt, tiltForDelta, tiltForEpsilon, trimLow } from "./exponential-tilt.ts";
+import { type RepeatedStep, type Tilt, tiltForDelta, tiltForEpsilon, trimmed } from "./exponential-tilt.ts";
 import { lossGrid, outcomeRange } from "./loss-grid.ts";
 import { type LossTable, lowerTable, mixTables, upperTable } from "./loss-table.ts";
 import type { Bounds } from "./solve.ts";
@@ -104,7 +104,7 @@ function refine(untrimmed: readonly RepeatedStep[], firstTilt: Tilt, question: Q
   const steps = untrimmed.reduce((sum, run) => sum + run.steps, 0);
   const begin = (tilt: Tilt) => ({
     tilt: tilt.tilt,
-    runs: untrimmed.map((run) => ({ ...run, branches: run.branches.map((branch) => trimLow(branch, tilt.tilt)) })),
+    runs: trimmed(untrimmed, tilt.tilt),
     // A step that moves the composed loss by less than the tolerance, five standard deviations out, is fine enough in any case.
     step: Math.max(FIRST_STEP * tilt.deviation, question.tolerance / 2) / Math.sqrt(steps),
   });

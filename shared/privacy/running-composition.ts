@@ -2,7 +2,7 @@ import type { NeighbouringRun } from "./accountant.ts";
 import { type ComposedLoss, compose } from "./compose.ts";
 import { deltaAt, epsilonAt } from "./composed-answers.ts";
 import { always, type GaussianPair, neighbouringPairs } from "./dominating-pair.ts";
-import { tiltedMoments, trimLow } from "./exponential-tilt.ts";
+import { tiltedMoments, trimmed } from "./exponential-tilt.ts";
 import { outcomeRange } from "./loss-grid.ts";
 import { upperTable } from "./loss-table.ts";
 import { composeTables, withRanges } from "./pld.ts";
@@ -90,10 +90,9 @@ function composedOf({ first, mass, infinite, shift }: GridLoss): ComposedLoss {
 /** One run's loss in each direction: removing a record, and adding one. Replacing one is alike in both. */
 function runLosses({ sampleRate, noiseMultiplier, steps, neighbouring = "add-or-remove-one" }: NeighbouringRun) {
   // Without sampling all steps together are one Gaussian mechanism of less noise; its square root and quotient are rounded.
-  const [sigma, times] =
-    sampleRate === 1 ? [(noiseMultiplier / Math.sqrt(steps)) * (1 - 4 * ROUNDOFF), 1] : [noiseMultiplier, steps];
+  const sigma = sampleRate === 1 ? (noiseMultiplier / Math.sqrt(steps)) * (1 - 4 * ROUNDOFF) : noiseMultiplier;
   const losses = neighbouringPairs(sampleRate, sigma, neighbouring).map((pair) =>
-    sampleRate === 1 ? oneStepLoss(pair) : repeatedLoss(pair, times),
+    sampleRate === 1 ? oneStepLoss(pair) : repeatedLoss(pair, steps),
   );
   return losses.length === 1 ? [losses[0]!, losses[0]!] : losses;
 }
@@ -106,7 +105,7 @@ function oneStepLoss(pair: GaussianPair): GridLoss {
 
 function repeatedLoss(pair: GaussianPair, steps: number): GridLoss {
   const ranged = withRanges([{ branches: always(pair), steps }], REFERENCE_DELTA);
-  const runs = ranged.map((part) => ({ ...part, branches: part.branches.map((branch) => trimLow(branch, 0)) }));
+  const runs = trimmed(ranged, 0);
   const { deviation } = tiltedMoments(ranged, 0);
   let step = (FINE * deviation) / Math.sqrt(steps);
   for (let tries = 0; tries < MAX_TRIES; tries++, step *= 2) {

@@ -24,9 +24,7 @@ export function highestTruePositiveRates(run: RunGuarantee, falsePositiveRates: 
     const epsilon = (point * run.epsilon) / POINTS;
     const [removing, adding] = runningDeltas(composition, epsilon) as [number, number];
     for (const [i, rate] of falsePositiveRates.entries()) {
-      const steep = Math.exp(epsilon) * rate + removing;
-      const flat = 1 - Math.exp(-epsilon) * (1 - adding - rate);
-      best[i] = Math.min(best[i]!, steep, flat);
+      best[i] = Math.min(best[i]!, highestTruePositiveRate(epsilon, removing, rate, adding));
     }
   }
   return best;

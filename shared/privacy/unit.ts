@@ -1,5 +1,5 @@
 import type { PrivacyUnit } from "../protocol/privacy-unit.ts";
-import type { Neighbouring } from "./dominating-pair.ts";
+import type { NeighbouringRun } from "./accountant.ts";
 import type { GaussianRun } from "./run.ts";
 
 /** What a guarantee is about where nothing else is said. */
@@ -19,7 +19,7 @@ export interface UnitRun extends GaussianRun {
 export interface SameUnit {
   /** Whose data the composed guarantee is about. */
   readonly unit: PrivacyUnit | undefined;
-  readonly runs: readonly (GaussianRun & { readonly neighbouring?: Neighbouring })[];
+  readonly runs: readonly NeighbouringRun[];
 }
 
 /**

@@ -17,6 +17,15 @@ export function quote(text: string): string {
   );
 }
 
+/** JSON's value; undefined for what is none. */
+export function parsedOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Parses JSON and refuses an object that says a key twice, which `JSON.parse` hides by keeping the last one: two
  * readers that keep different ones would see different documents.

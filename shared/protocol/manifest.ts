@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { hex } from "./bytes-as-text.ts";
 import { parseJson, validate } from "./json.ts";
 import { privacyUnitSchema } from "./privacy-unit.ts";
 import { isGeneration, type Task, taskSchema } from "./task.ts";
@@ -23,6 +24,9 @@ export const idSchema = z
 /** The families of models; what `model_type` of a config.json calls them is a matter of the models. */
 export const FAMILIES = ["gpt2", "llama", "roberta"] as const;
 export type FamilyName = (typeof FAMILIES)[number];
+
+/** Whether models of a family fill in a mask; the others read on. */
+export const isMaskedFamily = (family: FamilyName) => family === "roberta";
 
 const modelSchema = z.strictObject({
   /** What the provider or the hub calls it. */
@@ -125,8 +129,8 @@ const transferSchema = z.strictObject({
 /** What is wrong with a task's template for a family of models, of which only masked ones have something to fill in. */
 function maskFault(task: Task, family: FamilyName): string | undefined {
   const has = task.template.includes("{mask}");
-  if (isGeneration(task) && family === "roberta") return "Is of a generation task, but the model is a masked one.";
-  if (has === (family === "roberta")) return undefined;
+  if (isGeneration(task) && isMaskedFamily(family)) return "Is of a generation task, but the model is a masked one.";
+  if (has === isMaskedFamily(family)) return undefined;
   return has
     ? "Remove {mask}: the model reads on behind the text, only a masked one fills it in."
     : "Must hold {mask}, where the model fills in a class's word: it is a masked one.";
@@ -186,5 +190,5 @@ export function encodeManifest(manifest: Manifest): string {
 /** SHA-256 as lower-case hexadecimal digits. */
 export async function sha256(bytes: Uint8Array): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(bytes));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex(new Uint8Array(digest));
 }

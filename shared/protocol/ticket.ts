@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { base64url } from "./bytes-as-text.ts";
 import { nameSchema } from "./catalogue.ts";
 import { ProblemError } from "./errors.ts";
 import { hmac, verifyHmac } from "./hmac.ts";
@@ -65,13 +66,6 @@ function parse(payload: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function base64url(bytes: Uint8Array): string {
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
 }
 
 /** Undefined for what isn't base64url without padding. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { hex } from "./bytes-as-text.ts";
 import { ProblemError } from "./errors.ts";
 import { hmac, verifyHmac } from "./hmac.ts";
 
@@ -25,8 +26,7 @@ export const USAGE_HEADERS = { timestamp: "x-softpost-timestamp", signature: "x-
 
 /** What a report's signature is: hexadecimal HMAC-SHA-256 of time, dot and body. No ticket's payload has a dot. */
 export async function signUsage(body: string, timestamp: number, secret: string): Promise<string> {
-  const bytes = await hmac(secret, `${timestamp}.${body}`);
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex(await hmac(secret, `${timestamp}.${body}`));
 }
 
 /**

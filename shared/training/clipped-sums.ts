@@ -7,15 +7,13 @@ import { PER_EXAMPLE } from "../graph/shape.ts";
 import { constant, input, integers, type Tensor, variable } from "../graph/tensor.ts";
 import { GRID_UNITS_PER_CLIP } from "../privacy/noise.ts";
 import type { Watch } from "./events.ts";
-import { promptGradients } from "./loss-scale.ts";
+import { LARGEST_FLOAT32, promptGradients } from "./loss-scale.ts";
 import { type Example, type Examples, largestSizes, type Objective, objectiveOf, type Shape } from "./objective.ts";
 import { scalar } from "./optimizers.ts";
 import { prepare } from "./prepare.ts";
 import { type Chunk, chunksOf, paddedAnswer, paddedLength } from "./record-chunks.ts";
 import type { Tuning } from "./tune.ts";
 
-/** The largest finite float32: what is above, or not a number, is no gradient. */
-const LARGEST = 3.4028234663852886e38;
 /** Clipping aims a little below the clip norm, so that float32 rounding does not pass it; what still does is left out. */
 export const ROUNDING_MARGIN = 1e-4;
 
@@ -36,7 +34,8 @@ export function clippedSum(
   const all = reshape(promptGradients(reduceSum(losses), [apart], model)[0]!, ["B", P * D]);
 
   const squares = sumLast(mul(all, all));
-  const finite = lessOrEqual(squares, constant(LARGEST));
+  // What is above, or not a number, is no gradient.
+  const finite = lessOrEqual(squares, constant(LARGEST_FLOAT32));
   const gradient = where(finite, all, constant(0));
   const norm = sqrt(where(finite, squares, constant(0)));
   const scale = div(constant(GRID_UNITS_PER_CLIP), input("clip", "float32", []));

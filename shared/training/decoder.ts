@@ -51,7 +51,7 @@ export class Decoder {
   readonly #session: Session;
   readonly #name: string;
   readonly #headSize: number;
-  /** Positions that are kept of each row in use. */
+  /** Positions that are kept of each row in use, in the order in which `step` takes and gives tokens. */
   readonly #lengths: number[] = [];
   /** Positions that are kept aside. */
   #aside = 0;
@@ -84,11 +84,6 @@ export class Decoder {
     const name = `decoder${Decoder.#count++}`;
     const session = await engine.load(decodeStep(model, name));
     return new Decoder(engine, model, session, name, slots);
-  }
-
-  /** Positions that are kept of each row in use, in the order in which `step` takes and gives tokens. */
-  get lengths(): readonly number[] {
-    return this.#lengths;
   }
 
   /** Bytes that a prompt of so many virtual tokens takes. */

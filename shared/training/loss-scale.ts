@@ -11,7 +11,7 @@ import { type OptimizerStep, scalar } from "./optimizers.ts";
 /** In float16 what is below 6e-8 is 0: the loss goes up by this before the backward pass, and the gradients down behind it. */
 const LOSS_SCALE = 1024;
 /** The largest finite float32: a sum of squares above it, or that is no number, comes from an overflow. */
-const LARGEST = 3.4028234663852886e38;
+export const LARGEST_FLOAT32 = 3.4028234663852886e38;
 /** Ten halvings bring the scale to 1. Where more steps than this overflow, it is the model's own values that do. */
 const MOST_SKIPPED = 50;
 
@@ -48,7 +48,7 @@ export function guardedGradients(loss: Tensor, wanted: readonly Tensor[], { prec
   const squares = scaled.map((gradient) => reduceSum(mul(gradient, gradient)));
   const finite = lessOrEqual(
     squares.reduce((a, b) => add(a, b)),
-    constant(LARGEST),
+    constant(LARGEST_FLOAT32),
   );
   const nextSkipped = where(finite, skipped, add(skipped, 1));
   return {

@@ -2,6 +2,7 @@
  * Which public texts a transfer uses. All of it is decided by the prompted student's class scores on them, `[N, K]` row-major: by
  * the prompt, the task and public texts, which the provider has; by nothing else of the client's.
  */
+import { shuffle } from "../data/batches.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
 import { heldOutTexts } from "../protocol/transfer.ts";
 import { largest, logSoftmaxRow } from "./travel.ts";
@@ -17,12 +18,7 @@ export interface Division {
 
 /** Divides texts, given by their indices, at random. */
 export function holdOut(texts: Int32Array, seed: number): Division {
-  const order = Int32Array.from(texts);
-  const draws = new Draws(seededRandom(seed, STREAM));
-  for (let i = order.length - 1; i > 0; i--) {
-    const j = draws.integer(i + 1);
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
+  const order = shuffle(Int32Array.from(texts), new Draws(seededRandom(seed, STREAM)));
   const held = heldOutTexts(order.length);
   return { fitted: order.subarray(held).sort(), heldOut: order.subarray(0, held).sort() };
 }

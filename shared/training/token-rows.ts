@@ -1,3 +1,4 @@
+import { shuffle } from "../data/batches.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
 import type { LanguageBatch, LanguageRows, RowOptions } from "./language-batches.ts";
@@ -51,12 +52,10 @@ export class TokenRows implements LanguageRows {
     const epoch = Math.floor(index / this.count);
     if (epoch !== this.#epoch) {
       const draws = new Draws(seededRandom(this.#seed, epoch));
-      const order = Int32Array.from({ length: this.count }, (_, i) => i);
-      for (let i = order.length - 1; i > 0; i--) {
-        const j = draws.integer(i + 1);
-        [order[i], order[j]] = [order[j]!, order[i]!];
-      }
-      this.#order = order;
+      this.#order = shuffle(
+        Int32Array.from({ length: this.count }, (_, i) => i),
+        draws,
+      );
       this.#epoch = epoch;
     }
     return this.#order[index % this.count]!;

@@ -14,6 +14,7 @@ import type { Model } from "../models/model.ts";
 import type { LossName } from "../protocol/manifest.ts";
 import { classScores, softKl, TEMPERATURE } from "./losses.ts";
 import { textInputs } from "./texts.ts";
+import { pick } from "./travel.ts";
 import { batchMean } from "./tune.ts";
 
 /** T of each loss: classes are compared as `predict` and `evaluate` read them. */
@@ -74,13 +75,7 @@ function logitsOf(target: Model, hidden: readonly Tensor[]): readonly Tensor[] {
  * @param width numbers a row
  */
 export function cacheFeeds(cache: TransferCache, width: number, texts: Int32Array): Record<string, Value> {
-  const feed = (matrix: Float32Array): Value => {
-    const data = new Float32Array(texts.length * width);
-    texts.forEach((text, row) => {
-      data.set(matrix.subarray(text * width, (text + 1) * width), row * width);
-    });
-    return { shape: [texts.length, width], data };
-  };
+  const feed = (matrix: Float32Array): Value => ({ shape: [texts.length, width], data: pick(matrix, width, texts) });
   const feeds: Record<string, Value> = { "cached.prompted": feed(cache.prompted) };
   if (cache.bare) {
     feeds["cached.student"] = feed(cache.bare.student);

@@ -1,11 +1,10 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
-import { bucket } from "../../../shared/protocol/bucket.ts";
 import { ID_PATTERN } from "../../../shared/protocol/ids.ts";
 import type { App } from "../../http/app-env.ts";
 import { actorOf, registerOf } from "../../http/auth.ts";
-import { backedUp, backUp, restoreBackup } from "../../tenants/backup.ts";
-import { keysOf, tenantIds } from "../../tenants/tenant-ids.ts";
+import { backedUp, backUp, backups, restoreBackup } from "../../tenants/backup.ts";
+import { tenantIds } from "../../tenants/tenant-ids.ts";
 import { json, problems } from "../route.ts";
 import { provider } from "./shared.ts";
 
@@ -47,10 +46,7 @@ const postRestore = createRoute({
 
 export function addBackupRoutes(app: App): void {
   app.openapi(listBackups, async (c) => {
-    const names = new Set<string>();
-    for await (const key of keysOf(c.env, bucket.backups)) names.add(key.split("/")[1]!);
-    const backups = await Promise.all([...names].map(async (name) => ({ name, tenants: await backedUp(c.env, name) })));
-    return c.json({ backups }, 200);
+    return c.json({ backups: await backups(c.env) }, 200);
   });
 
   app.openapi(postBackup, async (c) => {

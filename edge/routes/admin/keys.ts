@@ -4,6 +4,7 @@ import { daysSchema, keyRecordSchema, labelSchema, newKeySchema } from "../../..
 import { ProblemError } from "../../../shared/protocol/errors.ts";
 import type { App } from "../../http/app-env.ts";
 import { actorOf, createKey, scopes } from "../../http/auth.ts";
+import { isoTime } from "../../ledger/times.ts";
 import { json, problems } from "../route.ts";
 import { body, deskOf, owner, tenantParams } from "./shared.ts";
 
@@ -99,7 +100,7 @@ export function addKeyRoutes(app: App): void {
     const { id, key, hash } = await createKey(c.env, tenant);
     const expires = days === undefined ? null : Date.now() + days * DAY_MS;
     await desk.addKey({ id, hash }, name, scopes, expires, actorOf(c));
-    return c.json({ id, key, expires: time(expires) }, 201);
+    return c.json({ id, key, expires: isoTime(expires) }, 201);
   });
 
   app.openapi(rotateKey, async (c) => {
@@ -108,7 +109,7 @@ export function addKeyRoutes(app: App): void {
     const { id, key, hash } = await createKey(c.env, tenant);
     const rotated = await desk.rotateKey(old, { id, hash }, c.req.valid("json").overlapSeconds, actorOf(c));
     if (!rotated) throw new ProblemError("Not found", "There is no such key, or it opens nothing.", { status: 404 });
-    return c.json({ id, key, expires: time(rotated.expires) }, 201);
+    return c.json({ id, key, expires: isoTime(rotated.expires) }, 201);
   });
 
   app.openapi(deleteKey, async (c) => {
@@ -125,8 +126,4 @@ export function addKeyRoutes(app: App): void {
     }
     return c.body(null, 204);
   });
-}
-
-function time(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
 }

@@ -163,8 +163,7 @@ export function addTenantRoutes(app: App): void {
 
   app.openapi(getBudget, async (c) => {
     const { tenant } = c.req.valid("param");
-    await needTenant(c.env, tenant);
-    return c.json(await ledgerOf(c.env, tenant).budget(c.env.CURRENCY), 200);
+    return c.json(await (await deskOf(c.env, tenant)).budget(c.env.CURRENCY), 200);
   });
 
   app.openapi(putLimits, async (c) => {

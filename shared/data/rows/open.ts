@@ -1,10 +1,8 @@
 import { ProblemError } from "../../protocol/errors.ts";
 import { tableText } from "../text-encoding.ts";
 import { beginsAs, textBytes } from "./bytes.ts";
-import { delimited } from "./delimited.ts";
 import { jsonArray } from "./json-array.ts";
 import { jsonLines } from "./json-lines.ts";
-import { parquetRows } from "./parquet.ts";
 import { type Row, TITLE } from "./row.ts";
 
 /** The kinds of data files. */
@@ -20,6 +18,7 @@ const BY_NAME: Readonly<Record<string, Format>> = {
 
 /**
  * The rows of a data file: JSON lines, a JSON array, comma- or tab-separated values, each also compressed with gzip, or Parquet.
+ * The libraries for tables are loaded when one is read, not by every command.
  *
  * @param fields that are asked for, of Parquet nothing else is read; all without it
  * @throws ProblemError if the file can't be read or isn't what its name or its beginning says
@@ -31,9 +30,9 @@ export async function* rowsOf(path: string, fields?: readonly string[]): AsyncGe
     case "jsonArray":
       return yield* jsonArray(path);
     case "delimited":
-      return yield* delimited(path);
+      return yield* (await import("./delimited.ts")).delimited(path);
     case "parquet":
-      return yield* parquetRows(path, fields);
+      return yield* (await import("./parquet.ts")).parquetRows(path, fields);
   }
 }
 
