@@ -7,11 +7,13 @@ import { hashModel } from "../shared/data/model-files.ts";
 import { type PromptFolder, readPromptFolder, requireFit } from "../shared/data/prompt-folder.ts";
 import { type Verbalizer, verbalizer } from "../shared/data/verbalizer.ts";
 import type { Value } from "../shared/graph/engine.ts";
+import { publishedDigest } from "../shared/operations/narrow-weights.ts";
 import { type OpenModel, openModel } from "../shared/operations/open-model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { quote } from "../shared/protocol/json.ts";
 import { MANIFEST_FILE, type Manifest } from "../shared/protocol/manifest.ts";
 import { type ClassificationTask, isGeneration, type Task } from "../shared/protocol/task.ts";
+import type { WeightsName } from "../shared/protocol/weights.ts";
 import { softpostHome } from "./home.ts";
 import { longRun } from "./long-run.ts";
 import type { Io } from "./output.ts";
@@ -22,15 +24,26 @@ import { requireSameEmbeddings } from "./saved-embeddings.ts";
  * Opens the model that an option names: a folder or a hub id. Its digest is taken from this machine's records of unchanged files, unless
  * `--verify` is given.
  *
+ * @param options.weights the form of its matrices, if not what --weights says; "stored" for that of the folder
  * @throws ProblemError if it can't be found, read or computed
  */
-export async function loadModel(name: string, io: Io): Promise<OpenModel> {
+export async function loadModel(
+  name: string,
+  io: Io,
+  { weights = io.weights ?? ("stored" as const) }: { weights?: WeightsName | "stored" } = {},
+): Promise<OpenModel> {
   const folder = await findModel(name, io);
-  const { digest } = await hashModel(folder, digestRecords(io).hash);
+  const { hash } = digestRecords(io);
+  const digest = await publishedDigest(folder, await hashModel(folder, hash));
   // A folder's name stays here. The digest says which revision of a hub's model it is.
   const known = folder === name ? await catalogueId(folder, digest) : name.split("@")[0];
   const identity = { id: known ?? neutralId("model", digest), digest, name };
-  const model = await openModel(folder, identity, io.precision);
+  const cache = join(softpostHome(), "weights");
+  const kept = () => "Stopped. The same command makes the weights anew.";
+  const model = await longRun(io, kept, (watch) => {
+    const wanted = weights === "stored" ? undefined : { weights, cache, hash, watch };
+    return openModel(folder, identity, { precision: io.precision, wanted });
+  });
   for (const note of model.checkpoint.notes) io.message(note);
   return model;
 }

@@ -1,6 +1,7 @@
 import type { Device } from "../shared/graph/engine.ts";
 import type { Precision } from "../shared/models/model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
+import type { WeightsName } from "../shared/protocol/weights.ts";
 import { askYesOrNo } from "./ask.ts";
 import { asCommandFault } from "./fault-names.ts";
 import type { Sink } from "./sink.ts";
@@ -28,6 +29,8 @@ export interface Io {
   /** Where models run, and how precisely. */
   readonly device: Device;
   readonly precision: Precision;
+  /** The form that the matrices of models are held in; undefined for what their folders have. */
+  readonly weights: WeightsName | undefined;
   /** Whether digests of models are computed from their bytes, whatever is recorded of them. */
   readonly verify: boolean;
   /** Where progress is shown. */
@@ -41,6 +44,7 @@ export interface CommonOptions {
   readonly threads?: number;
   readonly device?: Device;
   readonly precision?: "fp32" | "fp16";
+  readonly weights?: WeightsName;
   readonly verify?: boolean;
 }
 
@@ -70,6 +74,9 @@ export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOption
     },
     get precision() {
       return options().precision === "fp16" ? "float16" : "float32";
+    },
+    get weights() {
+      return options().weights;
     },
     get verify() {
       return options().verify === true;

@@ -2,6 +2,7 @@ import { type Command, CommanderError, Option } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { useProxies } from "../shared/data/proxy.ts";
 import { DEVICES } from "../shared/graph/engine.ts";
+import { weightsSchema } from "../shared/protocol/weights.ts";
 import { HELP, refuseUnknownCommand, SoftpostCommand } from "./command.ts";
 import { registerAdmin } from "./commands/admin.ts";
 import { registerAudit } from "./commands/audit.ts";
@@ -21,6 +22,7 @@ import { registerModels } from "./commands/models.ts";
 import { registerPredict } from "./commands/predict.ts";
 import { registerPretrain } from "./commands/pretrain.ts";
 import { registerPrivacy } from "./commands/privacy.ts";
+import { registerQuantise } from "./commands/quantise.ts";
 import { registerQuote } from "./commands/quote.ts";
 import { registerServe } from "./commands/serve.ts";
 import { registerStatus } from "./commands/status.ts";
@@ -84,6 +86,9 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
         .choices(["fp32", "fp16"])
         .default("fp32"),
     )
+    .addOption(
+      new Option("--weights <form>", "how matrices of models are held (docs/guide.md)").choices(weightsSchema.options),
+    )
     .option("--verify", "compute every model's digest anew, also of files that have not changed since it was")
     .helpOption("-h, --help", "show help")
     .configureHelp(HELP)
@@ -101,6 +106,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerEvaluate,
     registerPredict,
     registerExport,
+    registerQuantise,
     registerPretrain,
     registerServe,
     registerStudents,

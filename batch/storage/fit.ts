@@ -1,5 +1,6 @@
 import { estimateMemory } from "../../shared/graph/memory.ts";
-import { type Checkpoint, frozenWeights } from "../../shared/models/checkpoint.ts";
+import type { Checkpoint } from "../../shared/models/checkpoint.ts";
+import { frozenWeights } from "../../shared/models/weights.ts";
 import type { PrecisionName } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { transferGraph } from "../../shared/training/all-graphs.ts";

@@ -44,7 +44,7 @@ export class Models {
     const folder = join(this.cache, digest);
     if (!(await stat(folder).catch(() => undefined))) await this.fetch(digest, files, folder);
     else await this.mend(digest, files, folder);
-    const opened = await openModel(folder, { id, digest }, PRECISIONS[precision]);
+    const opened = await openModel(folder, { id, digest }, { precision: PRECISIONS[precision] });
     this.opened.set(key, opened);
     return opened;
   }

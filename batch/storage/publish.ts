@@ -2,7 +2,8 @@ import { basename, join } from "node:path";
 import { readTexts } from "../../shared/data/jsonl.ts";
 import { hashFile, hashModel } from "../../shared/data/model-files.ts";
 import { requireSameTokenizer } from "../../shared/data/same-tokenizer.ts";
-import { type Checkpoint, openCheckpoint, readWeight } from "../../shared/models/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../../shared/models/checkpoint.ts";
+import { readWeight } from "../../shared/models/weights.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import {
   type Catalogue,

@@ -1,6 +1,6 @@
 import type { Engine } from "../../shared/graph/engine.ts";
-import { frozenWeights } from "../../shared/models/checkpoint.ts";
 import type { Precision } from "../../shared/models/model.ts";
+import { frozenWeights } from "../../shared/models/weights.ts";
 import { ADAM } from "../../shared/training/optimizers.ts";
 import { transfer } from "../../shared/training/transfer.ts";
 import { parameterCount } from "../storage/check-student.ts";

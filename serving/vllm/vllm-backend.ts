@@ -1,6 +1,6 @@
 import { torchFile } from "../../shared/data/torch-file.ts";
 import type { Value } from "../../shared/graph/graph.ts";
-import { readRows } from "../../shared/models/checkpoint.ts";
+import { readRows } from "../../shared/models/weights.ts";
 import type { OpenModel } from "../../shared/operations/open-model.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Backend, Decoding, Progress, Prompted } from "../backend.ts";

@@ -15,6 +15,8 @@ const ELEMENT_BYTES: Readonly<Record<DType, number>> = {
   int32: 4,
   int64: 8,
   bool: 1,
+  uint8: 1,
+  uint4: 0.5,
 };
 /** Operators whose output is their first input's memory. */
 const VIEWS = new Set(["Reshape", "Identity"]);

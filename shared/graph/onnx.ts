@@ -24,6 +24,7 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, readonly [number
     output: [2, "string", "repeated"],
     name: [3, "string"],
     opType: [4, "string"],
+    domain: [7, "string"],
     attribute: [5, "AttributeProto", "repeated"],
   },
   AttributeProto: {

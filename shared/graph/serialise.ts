@@ -4,6 +4,8 @@ import { type Dim, type Shape, terms } from "./shape.ts";
 import { type Attributes, type DType, ELEMENT_TYPE, type Node, type Tensor } from "./tensor.ts";
 
 const OPSET = 20;
+/** The first one with blocks in DequantizeLinear. It is asked for where they are: not every device has all its operators. */
+const BLOCKS_OPSET = 21;
 const IR_VERSION = 10;
 /** AttributeProto.AttributeType */
 const ATTRIBUTE = { FLOAT: 1, INT: 2, STRING: 3, INTS: 7 } as const;
@@ -53,7 +55,7 @@ class Writer {
     const bytes = encodeModel({
       irVersion: IR_VERSION,
       producerName: "softpost",
-      opsetImport: [{ domain: "", version: OPSET }],
+      opsetImport: this.#opsets(),
       graph: {
         name: "softpost",
         node: this.#nodes,
@@ -70,6 +72,15 @@ class Writer {
       variables: kept.map((tensor) => ({ name: leafName(tensor), byRows: typeof tensor.shape[0] === "string" })),
       weightFolder,
     };
+  }
+
+  #opsets(): Message[] {
+    const blocks = this.#nodes.some(({ opType }) => opType === "DequantizeLinear");
+    const domains = new Set(this.#nodes.flatMap(({ domain }) => (typeof domain === "string" ? [domain] : [])));
+    return [
+      { domain: "", version: blocks ? BLOCKS_OPSET : OPSET },
+      ...[...domains].map((domain) => ({ domain, version: 1 })),
+    ];
   }
 
   /** Inputs are found before anything is written, since run-time sizes are read off them. */
@@ -104,11 +115,13 @@ class Writer {
       case "variable":
         return source.name;
       case "weight": {
-        // A variable may have the name of a weight that it started from.
-        const name = `frozen/${source.name}`;
-        this.#weights.push({ name, tensor });
+        // A variable may have the name of a weight that it started from. One weight may be read as several types.
+        const name = `frozen/${source.name}/${tensor.dtype}[${tensor.shape}]`;
+        if (!this.#weights.some((other) => other.name === name)) this.#weights.push({ name, tensor });
         return name;
       }
+      case "narrow":
+        throw new Error("a narrow matrix is for linear layers and lookups only");
       case "constant":
         return this.#constant(tensor.dtype, tensor.shape, source.data);
       case "sizes":
@@ -123,12 +136,8 @@ class Writer {
       const inputs = node.inputs.map((tensor) => this.#name(tensor));
       const base = this.#fresh();
       this.#names.set(node, base);
-      this.#emit(
-        node.operator.type,
-        inputs,
-        node.outputs.map((_, i) => `${base}.${i}`),
-        node.attributes,
-      );
+      const results = node.outputs.map((_, i) => `${base}.${i}`);
+      this.#emit(node.operator.type, inputs, results, node.attributes, node.operator.domain);
     }
     return `${this.#names.get(node)}.${output}`;
   }
@@ -177,11 +186,17 @@ class Writer {
     throw new Error(`no input has a dimension called ${dimension}`);
   }
 
-  #emit(opType: string, input: readonly string[], output: readonly string[], attributes: Attributes = {}): string {
+  #emit(
+    opType: string,
+    input: readonly string[],
+    output: readonly string[],
+    attributes: Attributes = {},
+    domain?: string,
+  ): string {
     const attribute = Object.entries(attributes)
       .filter(([name]) => !RULES_ONLY[opType]?.includes(name))
       .map(([name, value]) => attributeProto(name, value));
-    this.#nodes.push({ opType, name: output[0], input, output, attribute });
+    this.#nodes.push({ opType, domain, name: output[0], input, output, attribute });
     return output[0]!;
   }
 

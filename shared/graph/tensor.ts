@@ -1,16 +1,18 @@
 import type { Shape } from "./shape.ts";
 
-export type DType = "float32" | "float64" | "float16" | "bfloat16" | "int32" | "int64" | "bool";
+export type DType = "float32" | "float64" | "float16" | "bfloat16" | "int32" | "int64" | "bool" | "uint8" | "uint4";
 
 /** ONNX's numbers for the dtypes (TensorProto.DataType). */
 export const ELEMENT_TYPE: Readonly<Record<DType, number>> = {
   float32: 1,
+  uint8: 2,
   int32: 6,
   int64: 7,
   bool: 9,
   float16: 10,
   float64: 11,
   bfloat16: 16,
+  uint4: 21,
 };
 
 /** Where the bytes of a weight lie. */
@@ -20,6 +22,24 @@ export interface WeightLocation {
   /** Bytes from the start of the file. */
   readonly offset: number;
   readonly length: number;
+}
+
+/**
+ * A frozen matrix in blocks of a few bits, in ONNX Runtime's layout (MatMulNBits): a value is (q − zero point) · scale, with a scale and a zero
+ * point for every block of a row. A row is of one output of a linear layer, or of one token of a table.
+ */
+export interface Blocks {
+  readonly bits: 4 | 8;
+  /** Values of a block. */
+  readonly block: number;
+  /** Weights: uint8 `[rows, blocks, block · bits / 8]`, of 4 bits the lower half of a byte first. */
+  readonly values: Tensor;
+  /** Weights: float32 `[rows, blocks]`. */
+  readonly scales: Tensor;
+  /** Weights: uint8 `[rows, blocks · bits / 8]`. */
+  readonly zeroPoints: Tensor;
+  /** Whether products may round their other factor to 8 bits, block by block, as llama.cpp's do: for decoding. */
+  readonly roundsInputs: boolean;
 }
 
 /** What makes a tensor's value. */
@@ -32,6 +52,8 @@ export type Source =
   | { readonly kind: "variable"; readonly name: string }
   /** A frozen weight, read from its file where it lies. */
   | { readonly kind: "weight"; readonly name: string; readonly location: WeightLocation }
+  /** A frozen matrix that stays narrow: operators/linear.ts computes with it as it lies, and nothing else can. */
+  | { readonly kind: "narrow"; readonly stored: Tensor | Blocks }
   | { readonly kind: "constant"; readonly data: Float32Array | Int32Array | BigInt64Array }
   /** The run-time values of dimensions, as int64 `[n]`; where one may be left to the operator, −1 stands for it. */
   | { readonly kind: "sizes"; readonly dims: Shape; readonly oneInferred: boolean };
@@ -66,8 +88,10 @@ export interface Backward {
 
 /** An ONNX operator with its two rules. */
 export interface Operator {
-  /** ONNX operator name in the standard domain. */
+  /** ONNX operator name. */
   readonly type: string;
+  /** Its domain, if not the standard one. */
+  readonly domain?: string;
   /** Gradients take the outputs as constants: those who use them account for their part. */
   readonly constant?: true;
   /** The type of every output. Throws an Error that says what does not fit. */

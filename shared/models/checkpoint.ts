@@ -1,15 +1,13 @@
-import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { cast } from "../graph/operators/layout.ts";
-import type { DType, Tensor } from "../graph/tensor.ts";
-import { type FloatDtype, toFloat32 } from "../prompt/dtype.ts";
+import { isFloatDtype } from "../prompt/dtype.ts";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { quote } from "../protocol/json.ts";
+import type { Quantisation } from "../protocol/weights.ts";
 import { type ConfiguredModel, configureModel } from "./configure.ts";
-import type { Family, ModelConfig, Parameters, Precision } from "./model.ts";
-import { findWeights, type LocatedWeight, readFully, readJson, sameValues, TITLE } from "./weight-files.ts";
-
-const DTYPES: Readonly<Record<string, DType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
+import type { Family, ModelConfig } from "./model.ts";
+import { PARTS } from "./narrow-matrix.ts";
+import { locateQuantised, QUANTISATION_FILE, readQuantisedRecord, type StoredMatrix } from "./quantised-files.ts";
+import { findWeights, type LocatedWeight, readJson, sameValues, TITLE } from "./weight-files.ts";
 
 /** Buffers that follow from the config, and parts of other tasks that every checkpoint of a kind has. */
 const NEVER_USED =
@@ -24,8 +22,12 @@ export interface Checkpoint {
   readonly config: ModelConfig;
   /** config.json as it is, but for `tie_word_embeddings` where the weights say otherwise. */
   readonly json: Readonly<Record<string, unknown>>;
-  /** Where every weight of the family lies, by the family's name for it. */
+  /** Where every weight of the family lies, by the family's name for it; in a folder of narrow weights, the others. */
   readonly weights: ReadonlyMap<string, LocatedWeight>;
+  /** Where matrices lie that are to be used narrow. */
+  readonly narrow: ReadonlyMap<string, StoredMatrix>;
+  /** What was done to them; null where that is nothing. */
+  readonly quantisation: Quantisation | null;
   /** What the user should know about the weights. */
   readonly notes: readonly string[];
 }
@@ -46,18 +48,27 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
 
   const faults: Fault[] = [];
   const weights = new Map<string, LocatedWeight>();
-  const used = new Set<string>();
+  const quantisation = (await readQuantisedRecord(folder))?.quantisation ?? null;
+  const narrow: ReadonlyMap<string, StoredMatrix> = quantisation
+    ? await locateQuantised(folder, family, config, quantisation)
+    : new Map();
+  const used = new Set(
+    [...narrow.keys()].flatMap((name) => [name, ...Object.values(PARTS).map((part) => name + part)]),
+  );
   const shapes = family.parameters(config);
   const [embedding] = family.embeddings(config);
   const head = family.head(config);
   for (const [name, shape] of Object.entries(shapes)) {
+    if (narrow.has(name)) continue;
     const tied = name === embedding && !(head in shapes);
     const same = [...new Set(otherNames(name))].filter((other) => found.has(other));
     const there = [...decoderBias(name), ...same, ...(own ? tiedBias(name) : []), ...(tied ? [head] : [])];
     const weight = there.map((other) => found.get(other)).find(Boolean);
     for (const other of there) used.add(other);
-    if (!weight) faults.push({ at: name, message: "is missing" });
-    else if (!DTYPES[weight.dtype])
+    if (!weight && found.has(name + PARTS.values))
+      faults.push({ at: name, message: `is quantised, and there is no ${QUANTISATION_FILE} that says how` });
+    else if (!weight) faults.push({ at: name, message: "is missing" });
+    else if (!isFloatDtype(weight.dtype))
       faults.push({ at: name, message: `has dtype ${weight.dtype}; F32, F16 or BF16 can be used` });
     else if (weight.shape.join() !== shape.join()) {
       faults.push({
@@ -79,6 +90,8 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
     config,
     json,
     weights,
+    narrow,
+    quantisation,
     notes: [...notes, ...headNotes(folder, own), ...unusedNotes(folder, unused)],
   };
 }
@@ -106,61 +119,6 @@ function unusedNotes(folder: string, names: readonly string[]): string[] {
   const some = names.slice(0, MOST_NAMED).map(quote).join(", ");
   const more = names.length > MOST_NAMED ? `, … (${names.length})` : "";
   return [`${folder} has weights that the model doesn't use: ${some}${more}.`];
-}
-
-/**
- * The frozen weights of a checkpoint, which ONNX Runtime reads from the file where they lie.
- * @param precision of matrices; vectors (norms, biases) are float32
- */
-export function frozenWeights(checkpoint: Checkpoint, precision: Precision = "float32"): Parameters {
-  const made = new Map<string, Tensor>();
-  return (name) => {
-    const known = made.get(name);
-    if (known) return known;
-    const weight = checkpoint.weights.get(name);
-    if (!weight) throw new Error(`no weight is called ${name}`);
-    const { dtype, shape, location } = weight;
-    const stored: Tensor = { dtype: DTYPES[dtype]!, shape, source: { kind: "weight", name, location } };
-    const tensor = cast(stored, shape.length > 1 ? precision : "float32");
-    made.set(name, tensor);
-    return tensor;
-  };
-}
-
-/** Reads one weight into memory as float32. */
-export async function readWeight(checkpoint: Checkpoint, name: string): Promise<Float32Array> {
-  const weight = checkpoint.weights.get(name);
-  if (!weight) throw new Error(`no weight is called ${name}`);
-  const { file, offset, length } = weight.location;
-  const handle = await open(file);
-  try {
-    const bytes = new Uint8Array(length);
-    await readFully(handle, bytes, offset);
-    return toFloat32(bytes, weight.dtype as FloatDtype);
-  } finally {
-    await handle.close();
-  }
-}
-
-/**
- * Reads rows of a matrix into memory as float32, and nothing else of it.
- * @param rows indices, each below the matrix's rows
- * @returns `[rows, columns]`, row-major
- */
-export async function readRows(checkpoint: Checkpoint, name: string, rows: Int32Array): Promise<Float32Array> {
-  const weight = checkpoint.weights.get(name);
-  if (!weight) throw new Error(`no weight is called ${name}`);
-  const columns = weight.shape[1]!;
-  const { file, offset, length } = weight.location;
-  const size = length / weight.shape[0]!;
-  const values = new Float32Array(rows.length * columns);
-  await using handle = await open(file);
-  for (const [i, row] of rows.entries()) {
-    const bytes = new Uint8Array(size);
-    await readFully(handle, bytes, offset + row * size);
-    values.set(toFloat32(bytes, weight.dtype as FloatDtype), i * columns);
-  }
-  return values;
 }
 
 /**

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { add } from "../graph/operators/elementwise.ts";
 import { gather } from "../graph/operators/indexing.ts";
 import { cast, split } from "../graph/operators/layout.ts";
-import { linear } from "../graph/operators/matrix.ts";
+import { linear } from "../graph/operators/linear.ts";
 import { layerNorm } from "../graph/operators/normalisation.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { activation, activationField } from "./activation.ts";
@@ -79,6 +79,8 @@ export const gpt2: Family<Gpt2Config> = {
     }
     return shapes;
   },
+
+  inputsFirst: true,
 
   layerOf: (name) => /^(transformer\.h\.)(\d+)(\..*)$/.exec(name),
 

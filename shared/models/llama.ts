@@ -2,7 +2,7 @@ import { z } from "zod";
 import { add, mul } from "../graph/operators/elementwise.ts";
 import { gather } from "../graph/operators/indexing.ts";
 import { cast, reshape } from "../graph/operators/layout.ts";
-import { linear } from "../graph/operators/matrix.ts";
+import { linear } from "../graph/operators/linear.ts";
 import { rmsNorm } from "../graph/operators/normalisation.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { activation, activationField } from "./activation.ts";
@@ -123,6 +123,8 @@ export const llama: Family<LlamaConfig> = {
     }
     return shapes;
   },
+
+  inputsFirst: false,
 
   layerOf: (name) => /^(model\.layers\.)(\d+)(\..*)$/.exec(name),
 

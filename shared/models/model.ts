@@ -30,6 +30,8 @@ export interface Model {
   readonly config: ModelConfig;
   /** What its linear layers and its attention compute in; all else is float32. */
   readonly precision: Precision;
+  /** The same one for decoding, where products may round; there is no gradient of it. Without it, this one decodes. */
+  readonly decoding?: Model;
   /** Causal: a position sees what is before it, and the last one is read. Masked: it sees all, and the mask's is read. */
   readonly kind: "causal" | "masked";
   /** Token embeddings `[…, D]` of ids `[…]`: what a soft prompt's rows are like. */
@@ -61,6 +63,8 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
   configure(json: unknown): Config;
   /** The weights that a checkpoint must have. */
   parameters(config: Config): ParameterShapes;
+  /** Whether the matrices of layers are `[inputs, outputs]` in a checkpoint; `[outputs, inputs]` otherwise. */
+  readonly inputsFirst: boolean;
   /** Splits the name of a layer's weight into what is before its index, the index, and what is after; null for others. */
   layerOf(name: string): readonly (string | undefined)[] | null;
   /** config.json of a model that has some of the layers only. */

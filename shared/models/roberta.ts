@@ -2,7 +2,7 @@ import { z } from "zod";
 import { add } from "../graph/operators/elementwise.ts";
 import { gather } from "../graph/operators/indexing.ts";
 import { cast, reshape } from "../graph/operators/layout.ts";
-import { linear } from "../graph/operators/matrix.ts";
+import { linear } from "../graph/operators/linear.ts";
 import { layerNorm } from "../graph/operators/normalisation.ts";
 import { integers, type Tensor } from "../graph/tensor.ts";
 import { activation, activationField } from "./activation.ts";
@@ -126,6 +126,8 @@ export const roberta: Family<RobertaConfig> = {
     else dense(names.decoder, vocabulary, width);
     return shapes;
   },
+
+  inputsFirst: false,
 
   layerOf: (name) => /^((?:roberta|bert)\.encoder\.layer\.)(\d+)(\..*)$/.exec(name),
 

@@ -41,7 +41,7 @@ export async function findWeights(folder: string): Promise<FoundWeights> {
   for (const name of names) {
     // Symbolic links (a hub cache's snapshot) are resolved: ONNX Runtime refuses them.
     const file = await realpath(join(folder, name)).catch(missing(join(folder, name)));
-    for (const [tensor, weight] of await readWeights(file)) {
+    for (const [tensor, weight] of (await readHeader(file)).tensors) {
       const other = found.get(tensor);
       const named = map[tensor];
       if (other && !(await sameValues(other, weight))) {
@@ -75,7 +75,7 @@ export async function weightNames(folder: string): Promise<{ file: string; names
   return Promise.all(
     names.map(async (name) => {
       const file = await realpath(join(folder, name));
-      return { file, names: (await readWeights(file)).map(([tensor]) => tensor) };
+      return { file, names: (await readHeader(file)).tensors.map(([tensor]) => tensor) };
     }),
   );
 }
@@ -116,7 +116,10 @@ export async function readJson(file: string): Promise<Record<string, unknown>> {
   throw new ProblemError(TITLE, `${file} is not a JSON object.`);
 }
 
-async function readWeights(file: string): Promise<[string, LocatedWeight][]> {
+/** The tensors of one file, and its metadata. */
+export async function readHeader(
+  file: string,
+): Promise<{ tensors: [string, LocatedWeight][]; metadata: Readonly<Record<string, string>> }> {
   const handle = await open(file);
   try {
     const { size } = await handle.stat();
@@ -124,7 +127,8 @@ async function readWeights(file: string): Promise<[string, LocatedWeight][]> {
     await readFully(handle, start, 0);
     const header = new Uint8Array(headerBytes(start, size, file));
     await readFully(handle, header, 0);
-    return [...parseHeader(header, size, file).tensors].map(([name, entry]) => [name, located(file, entry)]);
+    const { tensors, metadata } = parseHeader(header, size, file);
+    return { tensors: [...tensors].map(([name, entry]) => [name, located(file, entry)]), metadata };
   } finally {
     await handle.close();
   }

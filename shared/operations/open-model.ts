@@ -1,7 +1,9 @@
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
-import { type Checkpoint, frozenWeights, openCheckpoint } from "../models/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../models/checkpoint.ts";
 import type { Model, Precision } from "../models/model.ts";
+import { frozenWeights } from "../models/weights.ts";
 import type { ModelRecord } from "../protocol/manifest.ts";
+import { narrowed, type WantedWeights } from "./narrow-weights.ts";
 
 /** A model that is ready to be used. */
 export interface OpenModel {
@@ -15,19 +17,32 @@ export interface OpenModel {
   readonly record: ModelRecord;
 }
 
+/** How a model is to be used. */
+export interface Opening {
+  /** Of its linear layers and attention. */
+  readonly precision?: Precision | undefined;
+  /** The form that its matrices are held in; as they lie in the folder without it. */
+  readonly wanted?: WantedWeights | undefined;
+}
+
 /**
- * Opens a model's folder. Headers are read and checked; weights are not.
+ * Opens a model's folder. Headers are read and checked; weights are not, unless they are to be made narrow.
  * @param identity what manifests call the model, and the digest of its files (`hashModel`); `name` is what messages call it, if that is something else
- * @param precision of its linear layers and attention
  * @throws ProblemError if it can't be read or computed
  */
 export async function openModel(
   folder: string,
   { id, digest, name = id }: { readonly id: string; readonly digest: string; readonly name?: string },
-  precision: Precision = "float32",
+  { precision = "float32", wanted }: Opening = {},
 ): Promise<OpenModel> {
-  const checkpoint = await openCheckpoint(folder);
-  const model = checkpoint.family.build(checkpoint.config, frozenWeights(checkpoint, precision));
+  const opened = await openCheckpoint(folder);
+  const checkpoint = wanted ? await narrowed(opened, digest, wanted) : opened;
+  const { family, config, quantisation } = checkpoint;
+  const exact = family.build(config, frozenWeights(checkpoint, precision));
+  const rounding = () => family.build(config, frozenWeights(checkpoint, precision, { roundsInputs: true }));
+  const inBlocks = quantisation !== null && quantisation.weights !== "fp16";
+  const model = inBlocks ? { ...exact, decoding: rounding() } : exact;
   const tokenizer = await loadTokenizer(folder);
-  return { folder, name, checkpoint, model, tokenizer, record: { id, digest, architecture: checkpoint.family.name } };
+  const record = { id, digest, architecture: family.name, ...(quantisation && { quantisation }) };
+  return { folder, name, checkpoint, model, tokenizer, record };
 }

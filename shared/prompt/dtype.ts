@@ -36,8 +36,11 @@ export function toFloat32(bytes: Uint8Array, dtype: FloatDtype): Float32Array {
   const { buffer } = new Uint8Array(bytes);
   if (dtype === "F32") return new Float32Array(buffer);
   const halves = new Uint16Array(buffer);
-  if (dtype === "F16") return Float32Array.from(halves, halfToNumber);
-  return new Float32Array(Uint32Array.from(halves, (bits) => bits << 16).buffer);
+  const floats = new Float32Array(halves.length);
+  if (dtype === "F16") for (let i = 0; i < halves.length; i++) floats[i] = halfToNumber(halves[i]!);
+  // Loops, since `from` with a function takes ten times as long on a model's weights.
+  else for (let i = 0, bits = new Uint32Array(floats.buffer); i < halves.length; i++) bits[i] = halves[i]! << 16;
+  return floats;
 }
 
 /** IEEE 754 binary16: 1 sign, 5 exponent (bias 15) and 10 fraction bits. */

@@ -3,6 +3,7 @@ import { hex } from "./bytes-as-text.ts";
 import { parseJson, validate } from "./json.ts";
 import { privacyUnitSchema } from "./privacy-unit.ts";
 import { isGeneration, type Task, taskSchema } from "./task.ts";
+import { quantisationSchema } from "./weights.ts";
 
 /** The manifest's file in a soft prompt's folder, beside the two of PEFT. */
 export const MANIFEST_FILE = "softpost.json";
@@ -34,6 +35,8 @@ const modelSchema = z.strictObject({
   /** SHA-256 over the digests of its files (`modelDigest`). */
   digest: digestSchema,
   architecture: z.enum(FAMILIES),
+  /** How its matrices were rounded, where they were not computed with as published: the digest is that of the published model. */
+  quantisation: quantisationSchema.optional(),
 });
 
 export type ModelRecord = z.output<typeof modelSchema>;

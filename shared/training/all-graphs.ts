@@ -1,6 +1,7 @@
 import type { Engine, Graph, Session, Value } from "../graph/engine.ts";
-import { type Checkpoint, frozenWeights } from "../models/checkpoint.ts";
+import type { Checkpoint } from "../models/checkpoint.ts";
 import type { Model, Precision } from "../models/model.ts";
+import { frozenWeights } from "../models/weights.ts";
 import type { PrivacyPlan } from "../privacy/plan.ts";
 import { LOSSES } from "../protocol/manifest.ts";
 import { seededRandom } from "../protocol/random.ts";

@@ -82,7 +82,7 @@ export class Decoder {
       throw new ProblemError("The task does not fit the model", detail, { status: 422 });
     }
     const name = `decoder${Decoder.#count++}`;
-    const session = await engine.load(decodeStep(model, name));
+    const session = await engine.load(decodeStep(model.decoding ?? model, name));
     return new Decoder(engine, model, session, name, slots);
   }
 

@@ -1,8 +1,9 @@
 import type { MaskTokens } from "../data/tokenizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { constant, type Tensor, variable } from "../graph/tensor.ts";
-import { type Checkpoint, frozenWeights, readWeight } from "../models/checkpoint.ts";
+import type { Checkpoint } from "../models/checkpoint.ts";
 import type { Model } from "../models/model.ts";
+import { frozenWeights, readWeight } from "../models/weights.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { Watch } from "./events.ts";
 import type { LanguageRows } from "./language-batches.ts";

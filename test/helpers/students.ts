@@ -1,8 +1,9 @@
 /** Small students for tests of one record's influence: ordinary ones, and such as a provider would make to break the guarantee. */
 import type { Value } from "../../shared/graph/engine.ts";
-import { frozenWeights, openCheckpoint } from "../../shared/models/checkpoint.ts";
+import { openCheckpoint } from "../../shared/models/checkpoint.ts";
 import { configureModel } from "../../shared/models/configure.ts";
 import type { Model } from "../../shared/models/model.ts";
+import { frozenWeights } from "../../shared/models/weights.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import { Draws, seededRandom } from "../../shared/protocol/random.ts";
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
-import { frozenWeights, openCheckpoint } from "../../shared/models/checkpoint.ts";
+import { openCheckpoint } from "../../shared/models/checkpoint.ts";
 import type { Model } from "../../shared/models/model.ts";
+import { frozenWeights } from "../../shared/models/weights.ts";
 import { fixture } from "./fixtures.ts";
 import { goldenTensors } from "./golden.ts";
 

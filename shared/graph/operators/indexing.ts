@@ -1,6 +1,6 @@
-import { apply1, type Operator, type Tensor } from "../tensor.ts";
+import { apply1, type Blocks, type Operator, type Tensor } from "../tensor.ts";
 import { mul, neg, sub } from "./elementwise.ts";
-import { cast, reshape, shapeOf, zeros } from "./layout.ts";
+import { cast, reshape, shapeOf, split, zeros } from "./layout.ts";
 import { softmaxParts } from "./softmax.ts";
 
 const scatterNdOperator: Operator = { type: "ScatterND", infer: ([into]) => [into!] };
@@ -17,9 +17,35 @@ const gatherOperator: Operator = {
   ],
 };
 
-/** Rows of a table: `[V, …]` at int32 or int64 indices `[…i]` gives `[…i, …]`. */
+/** Rows of a table: `[V, …]` at int32 or int64 indices `[…i]` gives `[…i, …]`. Of a frozen table only these are widened. */
 export function gather(table: Tensor, indices: Tensor): Tensor {
-  return apply1(gatherOperator, [table, indices], { axis: 0 });
+  const { source, dtype } = table;
+  const stored = source.kind === "narrow" ? source.stored : frozenBelow(table);
+  if ("block" in stored) return blockRows(stored, indices, table);
+  return cast(apply1(gatherOperator, [stored, indices], { axis: 0 }), dtype);
+}
+
+/** The frozen weight that a tensor is a cast of, or else the tensor. */
+function frozenBelow(tensor: Tensor): Tensor {
+  const { source } = tensor;
+  if (source.kind !== "node" || source.node.operator.type !== "Cast") return tensor;
+  const below = source.node.inputs[0]!;
+  return below.source.kind === "weight" ? below : tensor;
+}
+
+/** https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#commicrosoftgatherblockquantized */
+function blockRows({ bits, block, values, scales, zeroPoints }: Blocks, indices: Tensor, table: Tensor): Tensor {
+  const [rows, blocks, bytes] = values.shape as readonly [number, number, number];
+  const width = table.shape[1] as number;
+  const operator: Operator = {
+    type: "GatherBlockQuantized",
+    domain: "com.microsoft",
+    infer: () => [{ dtype: table.dtype, shape: [...indices.shape, blocks * block] }],
+  };
+  const flat = { ...values, shape: [rows, blocks * bytes] };
+  const inputs = [flat, indices, cast(scales, table.dtype), zeroPoints];
+  const found = apply1(operator, inputs, { bits, block_size: block, gather_axis: 0, quantize_axis: 1 });
+  return width === blocks * block ? found : split(found, -1, [width, blocks * block - width])[0]!;
 }
 
 const argMaxOperator: Operator = {

@@ -1,6 +1,6 @@
-import { broadcast, type Dim, product } from "../shape.ts";
+import { broadcast, type Dim } from "../shape.ts";
 import { apply1, type Operator, type Tensor } from "../tensor.ts";
-import { cast, reshape, transpose } from "./layout.ts";
+import { transpose } from "./layout.ts";
 import { unbroadcast } from "./reduction.ts";
 
 function sameInner(type: string, a: Dim, b: Dim): void {
@@ -34,7 +34,7 @@ export function swapLast(x: Tensor): Tensor {
   );
 }
 
-const gemmOperator: Operator = {
+export const gemmOperator: Operator = {
   type: "Gemm",
   infer: ([a, b], { transA, transB }) => {
     const [rows, inner] = transA === 1 ? [a!.shape[1]!, a!.shape[0]!] : [a!.shape[0]!, a!.shape[1]!];
@@ -60,16 +60,4 @@ export function gemm(
 ): Tensor {
   const attributes = { transA: options.transA ? 1 : 0, transB: options.transB ? 1 : 0 };
   return apply1(gemmOperator, options.bias ? [a, b, options.bias] : [a, b], attributes);
-}
-
-/**
- * A linear layer on `[…, K]`: one matrix product over all leading axes at once, in the weight's precision, with a float32 result.
- * @param weight `[K, N]`, or `[N, K]` with `transposed` (Hugging Face's nn.Linear)
- */
-export function linear(x: Tensor, weight: Tensor, options: { bias?: Tensor; transposed?: boolean } = {}): Tensor {
-  const columns = weight.shape[options.transposed ? 0 : 1]!;
-  const flat = reshape(cast(x, weight.dtype), [product(x.shape.slice(0, -1)), x.shape.at(-1)!]);
-  const bias = options.bias && { bias: cast(options.bias, weight.dtype) };
-  const y = cast(gemm(flat, weight, { transB: options.transposed ?? false, ...bias }), "float32");
-  return reshape(y, [...x.shape.slice(0, -1), columns]);
 }

@@ -23,7 +23,8 @@ import {
 } from "../../../shared/graph/operators/elementwise.ts";
 import { crossEntropy, gather } from "../../../shared/graph/operators/indexing.ts";
 import { concat, range, reshape, split, transpose } from "../../../shared/graph/operators/layout.ts";
-import { gemm, linear, matmul } from "../../../shared/graph/operators/matrix.ts";
+import { linear } from "../../../shared/graph/operators/linear.ts";
+import { gemm, matmul } from "../../../shared/graph/operators/matrix.ts";
 import { layerNorm, meanLast, rmsNorm } from "../../../shared/graph/operators/normalisation.ts";
 import { reduceSum } from "../../../shared/graph/operators/reduction.ts";
 import { logSoftmax, softmax } from "../../../shared/graph/operators/softmax.ts";
