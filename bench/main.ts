@@ -13,6 +13,8 @@ import { largeProducts } from "./gemm.ts";
 import { figure, inTurn, ratio, type Spread, spread, type Time } from "./measure.ts";
 import { startPeer } from "./peer.ts";
 import { serving } from "./serving.ts";
+import { threads } from "./threads.ts";
+import { traffic } from "./traffic.ts";
 
 interface Options {
   readonly runs: number;
@@ -28,7 +30,11 @@ const program = new Command("npm run bench --")
   .option("--runs <n>", "timed runs of each", wholeNumber(1), 7)
   .option("--threads <n>", "CPU threads", wholeNumber(1), 1)
   .option("--models <dir>", "where the random models are, or are made", join(HERE, ".models"))
-  .option("--only <names...>", "benchmarks whose names begin so; serving for inference, curves for how time grows", [])
+  .option(
+    "--only <names...>",
+    "benchmarks whose names begin so; serving for inference, curves for how time grows, threads for what more of them gain, traffic for what a step moves in memory",
+    [],
+  )
   .option("--peer <command>", "a program that does the same steps in turn with ours (docs/performance.md)");
 
 const options = program.parse().opts<Options>();
@@ -38,6 +44,8 @@ for (const benchmark of BENCHMARKS.filter(({ name }) => wanted(name))) await run
 const { only } = options;
 if (only.length === 0 || only.some((name) => name.startsWith("serving"))) await serving(options, { wanted, keep });
 if (wanted("curves")) await curves(options.models, options.threads, options.runs);
+if (wanted("threads")) await threads(options.models, Math.max(2, options.threads), options.runs);
+if (wanted("traffic")) traffic();
 
 async function run(benchmark: Benchmark): Promise<void> {
   const { name, size, layers } = benchmark;

@@ -7,7 +7,7 @@ import { type Elements, elementsOf, outputsOf, reached } from "./traversal.ts";
 const PROCESS_BYTES = 125e6;
 /** Of the activations, what lies between the pieces of memory that ONNX Runtime's arena gives out. */
 const ARENA_WASTE = 1.2;
-const ELEMENT_BYTES: Readonly<Record<DType, number>> = {
+export const ELEMENT_BYTES: Readonly<Record<DType, number>> = {
   float32: 4,
   float64: 8,
   float16: 2,

@@ -13,6 +13,12 @@ interface Loaded extends Pick<OnnxGraph, "inputs" | "variables"> {
 }
 
 const { threads, device } = workerData as { threads: number; device: Device };
+/**
+ * How long an idle thread waits for the next operator before it sleeps, in microseconds. Without a limit, two threads beside another
+ * program's were slower than one (docs/performance.md, "Threads").
+ */
+const SPIN_MICROSECONDS = "50";
+
 const loaded = new Map<number, Loaded>();
 const variables = new Map<string, Tensor>();
 /** A second buffer for each updated variable: a run writes there, then the two change places. */
@@ -30,6 +36,7 @@ async function load({ handle, onnx, updates, appends, packed }: Extract<Request,
       session: {
         ...(onnx.weightFolder !== undefined && { model_external_initializers_file_folder_path: onnx.weightFolder }),
         ...(!packed && { disable_prepacking: "1" }),
+        intra_op: { spin_duration_us: SPIN_MICROSECONDS },
       },
     },
   });
