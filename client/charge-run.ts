@@ -1,5 +1,4 @@
-import { type Data, readTexts } from "../shared/data/jsonl.ts";
-import { hashFile } from "../shared/data/model-files.ts";
+import { type Data, dataDigest, readTexts } from "../shared/data/jsonl.ts";
 import { composeEntries } from "../shared/privacy/ledger.ts";
 import type { PrivacyPlan } from "../shared/privacy/plan.ts";
 import { unitText } from "../shared/privacy/unit.ts";
@@ -12,7 +11,7 @@ import { count, short, shortUp } from "./words.ts";
 export interface Charge {
   readonly plan: PrivacyPlan;
   /** The file of private rows. */
-  readonly train: { readonly path: string; readonly data: Data };
+  readonly train: Data;
   readonly dataset?: string | undefined;
   /** Most ε of all runs on the data, at the run's δ. */
   readonly budgetEpsilon?: number | undefined;
@@ -40,9 +39,9 @@ export interface Total {
  */
 export async function chargeRun(charge: Charge, io: Io): Promise<Total> {
   const { plan, train, dataset, budgetEpsilon, note } = charge;
-  const texts = await readTexts(train.data);
+  const texts = await readTexts(train);
   if (plan.unit === undefined) warnOfRepeatedTexts(texts, io);
-  const ledger = openLedger({ texts, fileDigests: [(await hashFile(train.path)).sha256], dataset });
+  const ledger = openLedger({ texts, fileDigests: [await dataDigest(train)], dataset });
   warnOfKnownRows(ledger, io);
   const runId = runIdOf(charge.statePath, charge.resume);
   const known = ledger.entries().some((entry) => entry.runId === runId);

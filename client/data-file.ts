@@ -1,18 +1,25 @@
-import { createWriteStream, mkdtempSync, rmSync } from "node:fs";
+import { createWriteStream, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
-import type { Data } from "../shared/data/jsonl.ts";
+import { parseDatasetId } from "../shared/data/dataset-id.ts";
+import { hubOf } from "../shared/data/hub-address.ts";
+import type { Data, DataFile } from "../shared/data/jsonl.ts";
+import { longRun } from "./long-run.ts";
+import { wholeNumber } from "./options.ts";
+import type { Io } from "./output.ts";
 
 /** What may be given where rows are wanted; for help texts. */
-export const ROW_FORMATS = "JSONL, JSON array, CSV, TSV or Parquet, also with .gz; - for standard input";
+export const ROW_FORMATS =
+  "JSONL, JSON array, CSV, TSV or Parquet, also with .gz; - for standard input; org/name:split for a data set on the hub";
 
-/** What the columns of a command's data files are called. */
+/** How a command's data files are read. */
 export interface ColumnOptions {
   readonly textColumn?: string;
   readonly labelColumn?: string;
   readonly targetColumn?: string;
+  readonly limit?: number;
 }
 
 const COLUMNS = {
@@ -21,22 +28,37 @@ const COLUMNS = {
   target: ["--target-column <name>", "the column of a generation task's answers (default: target)"],
 } as const;
 
-/** Adds the options that name columns. */
+/** Adds the options that name columns, and the one that limits rows. */
 export function withColumns(command: Command, columns: readonly (keyof typeof COLUMNS)[]): Command {
-  return columns.reduce((all, column) => {
+  for (const column of columns) {
     const [flags, text] = COLUMNS[column];
-    return all.option(flags, text);
-  }, command);
+    command.option(flags, text);
+  }
+  return command.option("--limit <rows>", "of every data file read the first rows only (default: all)", wholeNumber(1));
 }
 
-/** A data file as the options describe it. Standard input is kept in a file of its own, which only this user can read, until the program ends. */
-export async function dataFile(
-  path: string,
-  { textColumn: text, labelColumn: label, targetColumn: target }: ColumnOptions,
-): Promise<{ readonly path: string; readonly data: Data }> {
-  const local = path === "-" ? await keptInput() : path;
+/**
+ * Rows as the options describe them: a file, a data set on the hub, or standard input, which is kept in a file of its own that only this user can read, until
+ * the program ends.
+ *
+ * @throws ProblemError if a data set can't be downloaded
+ */
+export async function dataFile(name: string, options: ColumnOptions, io: Io): Promise<Data> {
+  const { textColumn: text, labelColumn: label, targetColumn: target, limit } = options;
+  const place = name === "-" ? { path: await keptInput() } : await placeOf(name, io);
   const columns = { ...(text && { text }), ...(label && { label }), ...(target && { target }) };
-  return { path: local, data: Object.keys(columns).length === 0 ? local : { path: local, columns } };
+  const isPlain = Object.keys(columns).length === 0 && limit === undefined && place.parts === undefined;
+  return isPlain ? place.path : { ...place, columns, limit };
+}
+
+/** A file that is there is meant, whatever it is called. */
+async function placeOf(name: string, io: Io): Promise<Pick<DataFile, "path" | "parts">> {
+  const split = existsSync(name) ? undefined : parseDatasetId(name);
+  if (!split) return { path: name };
+  // Only here: loading Hugging Face's library would slow the start of every command down.
+  const { resolveDataset } = await import("../shared/data/hub-dataset.ts");
+  const kept = () => "Stopped. What came of the data set is kept; the same command goes on from there.";
+  return { path: name, parts: await longRun(io, kept, (watch) => resolveDataset(split, hubOf(process.env), watch)) };
 }
 
 async function keptInput(): Promise<string> {

@@ -1,6 +1,5 @@
 import { readTask } from "../shared/data/files.ts";
-import { type Data, readUnits } from "../shared/data/jsonl.ts";
-import { hashFile } from "../shared/data/model-files.ts";
+import { type Data, dataDigest, readUnits } from "../shared/data/jsonl.ts";
 import { verbalizer } from "../shared/data/verbalizer.ts";
 import type { OpenModel } from "../shared/operations/open-model.ts";
 import { encodedRows, type TaskRows } from "../shared/operations/texts.ts";
@@ -51,7 +50,7 @@ export interface TuneOptions extends ColumnOptions {
 /** What a tuning is made of, all of it read and checked. */
 export interface Tuning {
   /** The private rows, in a file. */
-  readonly train: { readonly path: string; readonly data: Data };
+  readonly train: Data;
   readonly model: OpenModel;
   readonly task: Task;
   readonly rows: TaskRows;
@@ -73,9 +72,9 @@ export async function readTuning(options: TuneOptions, io: Io): Promise<Tuning> 
   // Before the rows are read: what costs most to mend is said first.
   if (!isGeneration(task)) await verbalizer(task, model.tokenizer);
   const given = options.prompt === undefined ? undefined : await loadPrompt(options.prompt, model, io, task);
-  const train = await dataFile(options.train, options);
-  const rows = await encodedRows(train.data, task, model, io.message);
-  const units = options.privacyUnit === undefined ? undefined : await readUnits(train.data, options.privacyUnit);
+  const train = await dataFile(options.train, options, io);
+  const rows = await encodedRows(train, task, model, io.message);
+  const units = options.privacyUnit === undefined ? undefined : await readUnits(train, options.privacyUnit);
   const records = units?.length ?? rows.rows.length;
   const isPrivate = options.epsilon !== undefined || options.noiseMultiplier !== undefined;
   const { epochs, steps, batchSize, lr: learningRate, average: averagedSteps } = options;
@@ -94,7 +93,7 @@ export async function readTuning(options: TuneOptions, io: Io): Promise<Tuning> 
       model,
       task,
       examples: rows.rows,
-      dataDigest: (await hashFile(train.path)).sha256,
+      dataDigest: await dataDigest(train),
       start: given ?? options.promptTokens ?? PROMPT_TOKENS,
       ...schedule,
       optimizer: options.optimizer,

@@ -53,7 +53,7 @@ async function run(text: string | undefined, options: Options, io: Io): Promise<
     io.row(JSON.stringify(row));
     return;
   }
-  const texts = await readTexts((await dataFile(data!, options)).data);
+  const texts = await readTexts(await dataFile(data!, options, io));
   // An alias may be given to another prompt in the middle.
   const { root } = await findModel(api, model);
   const file = out === undefined ? undefined : await openLabelFile(out, { model: root, texts, resume });

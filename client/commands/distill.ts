@@ -2,8 +2,10 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { readCorpus } from "../../shared/data/corpus.ts";
+import type { Data } from "../../shared/data/jsonl.ts";
 import { distillStudent, writeStudent } from "../../shared/operations/distill.ts";
 import { allChecks } from "../all-checks.ts";
+import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { loadModel, requireFullPrecision } from "../inputs.ts";
 import { engineRun, resumable } from "../long-run.ts";
 import { layerList, type WeightTrainingOptions, withEarlierName, withWeightTraining } from "../options.ts";
@@ -12,7 +14,7 @@ import type { Io } from "../output.ts";
 import { tableLines } from "../table.ts";
 import { bytes, count, next } from "../words.ts";
 
-interface Options extends WeightTrainingOptions {
+interface Options extends WeightTrainingOptions, ColumnOptions {
   target: string;
   public: string[];
   layers?: number[];
@@ -35,7 +37,7 @@ export function registerDistill(program: Command, io: Io): void {
     .command("distill")
     .description("compress a target model into a student of a few of its layers")
     .requiredOption("--target <dir>", "the model to imitate: a folder, or hub id such as org/name or org/name@revision")
-    .requiredOption("--public <file...>", 'public text files, or .jsonl files of {"text"}')
+    .requiredOption("--public <file...>", `public text files, or rows of {"text"} (${ROW_FORMATS})`)
     .option(
       "--layers <list>",
       `layers of the target that the student starts from; negative ones count from the end (default: ${LAYERS})`,
@@ -45,6 +47,7 @@ export function registerDistill(program: Command, io: Io): void {
   withWeightTraining(command, { batchSize: 8, learningRate: 2.5e-4, seed: "seed of the order" })
     .addHelpText("after", NOTES)
     .action((options: Options) => run(options, io));
+  withColumns(command, ["text"]);
   withEarlierName(command, "--teacher <dir>", "target");
   withEarlierName(command, "--corpus <file...>", "public");
 }
@@ -91,8 +94,10 @@ async function run(options: Options, io: Io): Promise<void> {
 
 async function readInputs(options: Options, io: Io) {
   const target = await loadModel(options.target, io);
+  const given: Data[] = [];
+  for (const file of options.public) given.push(await dataFile(file, options, io));
   io.message(`Tokenising ${count(options.public.length, "file")}.`);
-  return { target, tokens: await readCorpus(options.public, target.tokenizer) };
+  return { target, tokens: await readCorpus(given, target.tokenizer) };
 }
 
 async function folderSize(folder: string): Promise<number> {

@@ -53,7 +53,7 @@ async function run(options: Options, io: Io): Promise<void> {
     folder === undefined
       ? { task: await readTask(file!), prompt: undefined }
       : await loadPromptAndTask({ prompt: folder, task: file }, model, io);
-  const rows = await encodedRows((await dataFile(options.data, options)).data, task, model, io.message);
+  const rows = await encodedRows(await dataFile(options.data, options, io), task, model, io.message);
   const evaluation = await engineRun(io, nothingWritten, (engine, watch) =>
     evaluateRows({ model, prompt: prompt?.value }, rows, engine, watch),
   );

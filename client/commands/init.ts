@@ -51,7 +51,7 @@ export function registerInit(program: Command, io: Io): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const { data } = await dataFile(options.data, options);
+  const data = await dataFile(options.data, options, io);
   const model = await loadModel(options.model, io);
   const [labels, texts] = [await readLabels(data), await readTexts(data)];
   const { name, template, word = new Map() } = options;

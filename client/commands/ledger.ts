@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { readTexts } from "../../shared/data/jsonl.ts";
-import { hashFile } from "../../shared/data/model-files.ts";
+import { type Data, dataDigest, readTexts } from "../../shared/data/jsonl.ts";
 import { composeEntries, type LedgerEntry } from "../../shared/privacy/ledger.ts";
 import { unitText } from "../../shared/privacy/unit.ts";
 import { type ColumnOptions, dataFile, withColumns } from "../data-file.ts";
@@ -42,17 +41,22 @@ export function registerLedger(privacy: Command, io: Io): void {
 
 async function run(options: Options, io: Io): Promise<void> {
   const { data, dataset, delta, budgetEpsilon } = options;
-  const charged = data ? [await dataOf(data, options)] : dataset === undefined ? chargedData() : [namedData(dataset)];
+  const charged = data
+    ? [await dataOf(data, options, io)]
+    : dataset === undefined
+      ? chargedData()
+      : [namedData(dataset)];
   const ledgers = charged.map(({ name, entries }) => summary(name, entries, delta, budgetEpsilon));
   const lines = ledgers.flatMap(describe);
   io.result({ ledgers }, lines.length > 0 ? lines.join("\n") : "No private run was charged on this machine.");
 }
 
 /** What was charged on the rows of some files. */
-async function dataOf(files: readonly string[], options: Options): Promise<ChargedData> {
-  const given = await Promise.all(files.map((file) => dataFile(file, options)));
-  const texts = (await Promise.all(given.map(({ data }) => readTexts(data)))).flat();
-  const fileDigests = await Promise.all(given.map(async ({ path }) => (await hashFile(path)).sha256));
+async function dataOf(files: readonly string[], options: Options, io: Io): Promise<ChargedData> {
+  const given: Data[] = [];
+  for (const file of files) given.push(await dataFile(file, options, io));
+  const texts = (await Promise.all(given.map(readTexts))).flat();
+  const fileDigests = await Promise.all(given.map(dataDigest));
   const ledger = openLedger({ texts, fileDigests, dataset: options.dataset });
   return { name: ledger.name, entries: ledger.entries() };
 }

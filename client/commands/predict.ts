@@ -45,7 +45,7 @@ export function registerPredict(program: Command, io: Io): void {
 
 async function run(options: Options, io: Io): Promise<void> {
   const { remote, prompt: folder } = options;
-  const { data } = await dataFile(options.data, options);
+  const data = await dataFile(options.data, options, io);
   if ((remote === true) === (folder !== undefined)) {
     throw new ProblemError(
       "The prompt is not known",

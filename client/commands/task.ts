@@ -62,7 +62,7 @@ async function run(file: string, options: Options, io: Io): Promise<void> {
   const task = await readTask(file);
   const model = await loadModel(name, io);
   const words = await checkWords(task, model);
-  const given = data === undefined ? undefined : (await dataFile(data, options)).data;
+  const given = data === undefined ? undefined : await dataFile(data, options, io);
   const rows = given === undefined ? undefined : await encodedRows(given, task, model, io.message);
   const texts = given ? (await readTexts(given)).slice(0, shown) : [SAMPLE];
   const checked = await checkTexts(task, model, texts);

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { refuseUnits } from "../../shared/data/jsonl.ts";
-import { hashFile } from "../../shared/data/model-files.ts";
+import { dataDigest, refuseUnits } from "../../shared/data/jsonl.ts";
 import { requireClasses } from "../../shared/operations/checks.ts";
 import { encodedExamples, publicTexts } from "../../shared/operations/texts.ts";
 import { transferAs } from "../../shared/operations/transfer-answers.ts";
@@ -61,11 +60,10 @@ export function registerTransfer(program: Command, io: Io): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const [{ student, target, prompt, task, path, texts }, out] = await allChecks(
+  const [{ student, target, prompt, task, digest, texts }, out] = await allChecks(
     () => readInputs(options, io),
     () => openOut(options.out, options),
   );
-  const { sha256: digest } = await hashFile(path);
   const {
     open = false,
     alphaData,
@@ -125,8 +123,8 @@ async function readInputs(options: Options, io: Io) {
   const prompt = requireManifest(await loadPrompt(options.prompt, student, io), options.prompt);
   const { task, privacy } = prompt.manifest;
   const target = await loadModel(options.target, io);
-  const { path, data } = await dataFile(options.public, options);
+  const data = await dataFile(options.public, options, io);
   if (privacy?.unit) await refuseUnits(data, privacy.unit.field);
   const texts = await publicTexts(data, task, target, options.open ? student : undefined, io.message);
-  return { student, target, prompt, task, path, texts };
+  return { student, target, prompt, task, digest: await dataDigest(data), texts };
 }

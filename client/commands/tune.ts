@@ -130,7 +130,7 @@ async function run(options: TuneOptions, io: Io): Promise<void> {
   const test =
     options.eval === undefined
       ? undefined
-      : await encodedRows((await dataFile(options.eval, options)).data, task, model, io.message);
+      : await encodedRows(await dataFile(options.eval, options, io), task, model, io.message);
   let total: Total | undefined;
   const note = { out: options.out, task: task.name, model: model.name };
   const charge = async () => {

@@ -1,10 +1,14 @@
 import { ProblemError } from "../protocol/errors.ts";
-import { readTexts } from "./jsonl.ts";
+import { grouped } from "./grouped.ts";
+import { type Data, partsOf, pathOf, textsOf } from "./jsonl.ts";
 import { readLines } from "./rows/json-lines.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A line that ends a document in a plain-text corpus, as GPT-2's and TinyStories' corpora have it. */
 export const DOCUMENT_END = "<|endoftext|>";
+
+/** The names of files that hold a document a row. */
+const ROWS = /\.(?:jsonl|ndjson|csv|tsv|parquet)(?:\.gz)?$/i;
 
 /**
  * Text is tokenised in pieces of about this many characters: tokenising a whole book at once takes memory many times
@@ -12,19 +16,16 @@ export const DOCUMENT_END = "<|endoftext|>";
  */
 const PIECE_CHARACTERS = 20_000;
 
-/** Far less than the memory of a run, and enough that a call costs nothing. */
-const GROUP_CHARACTERS = 1_000_000;
-
 /**
  * The token ids of a public corpus, in file order, a document's end token after every document.
  *
- * @param files `.jsonl` files hold a document a row (`{"text"}`); others are plain text, whose documents end at a line
- *   `<|endoftext|>` or with the file
+ * @param files those whose names end in .jsonl, .csv, .tsv or .parquet hold a document a row; others are plain text, whose documents end at
+ *   a line `<|endoftext|>` or with the file
  * @param onDocument called after every document, with how many tokens there are by now
  * @throws ProblemError if a file can't be read or isn't UTF-8, the tokenizer has no end token, or the model has no embedding for a token
  */
 export async function readCorpus(
-  files: readonly string[],
+  files: readonly Data[],
   tokenizer: Tokenizer,
   onDocument?: (tokens: number) => void,
 ): Promise<Int32Array> {
@@ -59,24 +60,11 @@ export async function readCorpus(
   return all;
 }
 
-/** Documents in groups that are worth a call of the tokenizer. */
-async function* grouped(documents: AsyncIterable<string>): AsyncGenerator<string[]> {
-  let group: string[] = [];
-  let characters = 0;
-  for await (const document of documents) {
-    group.push(document);
-    characters += document.length;
-    if (characters < GROUP_CHARACTERS) continue;
-    yield group;
-    [group, characters] = [[], 0];
-  }
-  if (group.length > 0) yield group;
-}
-
 /** The documents of one corpus file that are more than white space. */
-async function* readDocuments(path: string): AsyncGenerator<string> {
-  if (path.endsWith(".jsonl")) {
-    yield* (await readTexts(path)).filter((text) => text.trim() !== "");
+async function* readDocuments(data: Data): AsyncGenerator<string> {
+  const path = pathOf(data);
+  if (partsOf(data).every((part) => ROWS.test(part))) {
+    for await (const text of textsOf(data)) if (text.trim() !== "") yield text;
     return;
   }
   let lines: string[] = [];

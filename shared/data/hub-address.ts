@@ -1,13 +1,16 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-export const HUB_TITLE = "The model can't be found";
+/** What the hub's kinds of repositories are called. */
+export const NOUNS = { model: "model", dataset: "data set" } as const;
+export const notFound = ({ kind }: Pick<HubRepo, "kind">): string => `The ${NOUNS[kind]} can't be found`;
+export const HUB_TITLE = notFound({ kind: "model" });
 /** `name` or `organisation/name`, as the hub allows them, and a revision after an @. */
 const HUB_ID = /^([A-Za-z0-9][\w.-]{0,95}(?:\/[A-Za-z0-9][\w.-]{0,95})?)(?:@(\w[\w./-]{0,249}))?$/;
 /** A commit's id. */
 export const COMMIT = /^[0-9a-f]{40}$/;
 
-/** Where models come from that are no folders. */
+/** Where models and data sets come from that are not on this machine. */
 export interface Hub {
   readonly endpoint: string;
   /** The cache that Hugging Face's own libraries use too. */
@@ -18,8 +21,9 @@ export interface Hub {
   readonly tokenFile: string;
 }
 
-/** A model on the hub. */
-export interface HubModel {
+/** A repository on the hub. */
+export interface HubRepo {
+  readonly kind: "model" | "dataset";
   /** `organisation/name`. */
   readonly name: string;
   /** A branch, tag or commit. */
@@ -50,9 +54,11 @@ export function hubOf(env: Readonly<Record<string, string | undefined>>): Hub {
   };
 }
 
-/** The model that a hub id names, undefined if it is none. The revision becomes part of a path: it can't lead out of its folder. */
-export function parseHubId(id: string): HubModel | undefined {
+/** The model that a hub id names, undefined if it is none. */
+export function parseHubId(id: string): HubRepo | undefined {
   const [, name, revision = "main"] = HUB_ID.exec(id) ?? [];
-  if (name === undefined || revision.includes("..") || /\/(\/|$)/.test(revision)) return undefined;
-  return { name, revision };
+  return name === undefined || !isRevision(revision) ? undefined : { kind: "model", name, revision };
 }
+
+/** Whether a revision can be a part of a path: it must not lead out of its folder. */
+export const isRevision = (revision: string): boolean => !revision.includes("..") && !/\/(\/|$)/.test(revision);

@@ -5,7 +5,7 @@ import { parseJson } from "../protocol/json.ts";
 import { TOKENIZER_EXTRAS } from "../protocol/model-digest.ts";
 import { shardNames } from "../protocol/weight-files.ts";
 import { readText } from "./files.ts";
-import { COMMIT, HUB_TITLE, type Hub, type HubModel } from "./hub-address.ts";
+import { COMMIT, HUB_TITLE, type Hub, type HubRepo } from "./hub-address.ts";
 
 /** The index of the largest models lists some ten thousand tensors: a megabyte or two. */
 export const MAX_INDEX_BYTES = 16 * 1024 * 1024;
@@ -19,9 +19,16 @@ const LEGACY_FILES = ["added_tokens.json", "special_tokens_map.json"];
 /** What a file system without symbolic links, or Windows without the right to make one, says. */
 const NO_LINKS = ["EPERM", "EACCES", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EINVAL", "UNKNOWN"];
 
-/** Where the cache keeps a model. */
-export function cacheFolder({ cache }: Hub, { name }: HubModel): string {
-  return join(cache, `models--${name.replace("/", "--")}`);
+/** Where the cache keeps a repository. */
+export function cacheFolder({ cache }: Hub, { kind, name }: HubRepo): string {
+  return join(cache, `${kind}s--${name.replace("/", "--")}`);
+}
+
+/** The commit that the cache knows a revision as, if it does. */
+export async function knownCommit(hub: Hub, repo: HubRepo): Promise<string | undefined> {
+  if (COMMIT.test(repo.revision)) return repo.revision;
+  const known = await readFile(join(cacheFolder(hub, repo), "refs", repo.revision), "utf8").catch(() => "");
+  return COMMIT.test(known.trim()) ? known.trim() : undefined;
 }
 
 /**
@@ -30,13 +37,11 @@ export function cacheFolder({ cache }: Hub, { name }: HubModel): string {
  * @returns the snapshot's folder if there is one, and the files that it lacks or of which it can't be said whether the model has
  *   them: other programs download single files, and a download may have been stopped
  */
-export async function cachedModel(hub: Hub, model: HubModel): Promise<{ snapshot?: string; missing: string[] }> {
+export async function cachedModel(hub: Hub, model: HubRepo): Promise<{ snapshot?: string; missing: string[] }> {
   const home = cacheFolder(hub, model);
-  const { revision } = model;
-  const known = COMMIT.test(revision) ? revision : await readFile(join(home, "refs", revision), "utf8").catch(() => "");
-  const commit = known.trim();
-  const snapshot = join(home, "snapshots", commit);
-  if (!COMMIT.test(commit) || !(await isThere(snapshot))) return { missing: ["nothing of it is there"] };
+  const commit = await knownCommit(hub, model);
+  const snapshot = join(home, "snapshots", commit ?? "");
+  if (commit === undefined || !(await isThere(snapshot))) return { missing: ["nothing of it is there"] };
   return { snapshot, missing: await missingFiles(home, commit) };
 }
 

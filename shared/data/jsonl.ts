@@ -1,13 +1,20 @@
+import { createHash } from "node:crypto";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { MAX_FAULTS, quote } from "../protocol/json.ts";
 import type { ClassificationTask } from "../protocol/task.ts";
+import { hashFile } from "./model-files.ts";
 import { rowsOf } from "./rows/open.ts";
 import { type Fields, type LineFault, type Row, TITLE } from "./rows/row.ts";
 
-/** A file of rows, and what its columns are called where not as here. */
+/** Rows, and what their columns are called where not as here. */
 export interface DataFile {
+  /** The file, or what it is called in messages if there are several. */
   readonly path: string;
   readonly columns: Partial<Columns>;
+  /** The files that it is made of, in their order; `path` alone without it. */
+  readonly parts?: readonly string[] | undefined;
+  /** Only so many rows are read, the first ones. */
+  readonly limit?: number | undefined;
 }
 
 /** The names of the columns that rows are made of. */
@@ -24,7 +31,23 @@ export type Data = string | DataFile;
 
 export const pathOf = (data: Data): string => (typeof data === "string" ? data : data.path);
 
-const columnsOf = (data: Data): Columns => ({ ...COLUMNS, ...(typeof data === "string" ? {} : data.columns) });
+const asFile = (data: Data): DataFile => (typeof data === "string" ? { path: data, columns: {} } : data);
+
+/** The files that hold the rows. */
+export const partsOf = (data: Data): readonly string[] => {
+  const { path, parts = [path] } = asFile(data);
+  return parts;
+};
+
+/** SHA-256 of what is read: of the file's bytes, or of those of all parts with the limit. @throws if a file can't be read */
+export async function dataDigest(data: Data): Promise<string> {
+  const { limit } = asFile(data);
+  const parts = await Promise.all(partsOf(data).map(async (path) => (await hashFile(path)).sha256));
+  if (parts.length === 1 && limit === undefined) return parts[0]!;
+  return createHash("sha256").update(JSON.stringify({ parts, limit })).digest("hex");
+}
+
+const columnsOf = (data: Data): Columns => ({ ...COLUMNS, ...asFile(data).columns });
 
 /** A field of the row itself, not of every object. */
 const own = (row: Fields, name: string): unknown => (Object.hasOwn(row, name) ? row[name] : undefined);
@@ -104,12 +127,17 @@ function unknownLabel(label: unknown): string {
  * @throws ProblemError as `readExamples`
  */
 export async function readTexts(data: Data): Promise<string[]> {
+  return Array.fromAsync(textsOf(data));
+}
+
+/** The same one by one, for files whose texts together fill the memory. @throws ProblemError as `readExamples`, behind the last text */
+export async function* textsOf(data: Data): AsyncGenerator<string> {
   const columns = columnsOf(data);
-  const rows = await readRows(data, [columns.text], (row, { textOnly }) => {
+  const rows = eachRow(data, [columns.text], (row, { textOnly }) => {
     const text = own(row, columns.text);
     return typeof text === "string" ? { text } : noText(row, columns, textOnly);
   });
-  return rows.map(({ text }) => text);
+  for await (const { text } of rows) yield text;
 }
 
 /** A row of texts to predict, with whatever else it has. */
@@ -215,33 +243,41 @@ export async function readTargets(data: Data): Promise<TargetRow[]> {
   });
 }
 
+async function readRows<T extends object>(...of: Parameters<typeof eachRow<T>>): Promise<T[]> {
+  return Array.fromAsync(eachRow(...of));
+}
+
 /**
+ * Rows one by one; behind the first fault only further faults are looked for.
+ *
  * @param fields that are asked for; all without it
  * @param read gives the row's value, or says what is wrong with it
  */
-async function readRows<T extends object>(
+async function* eachRow<T extends object>(
   data: Data,
   fields: readonly string[] | undefined,
   read: (row: Fields, place: Omit<Extract<Row, { fields: Fields }>, "fields">) => T | string,
-): Promise<T[]> {
-  const path = pathOf(data);
-  const rows: T[] = [];
-  const faults = new LineFaults(path);
-  for await (const given of rowsOf(path, fields)) {
-    const { at } = given;
-    if (given.fields === undefined) faults.add(at, given.fault);
-    else {
+): AsyncGenerator<T> {
+  const { path, limit = Number.POSITIVE_INFINITY } = asFile(data);
+  let rows = 0;
+  for (const part of partsOf(data)) {
+    const faults = new LineFaults(part);
+    for await (const given of rowsOf(part, fields)) {
+      if (rows === limit || faults.isFull) break;
+      rows += 1;
+      if (given.fields === undefined) {
+        faults.add(given.at, given.fault);
+        continue;
+      }
       const row = read(given.fields, given);
-      if (typeof row === "string") faults.add(at, { fault: row });
-      else rows.push(row);
+      if (typeof row === "string") faults.add(given.at, { fault: row });
+      else if (faults.isEmpty) yield row;
     }
-    if (faults.isFull) break;
+    if (!faults.isEmpty) {
+      throw new ProblemError(TITLE, `${part} has lines that can't be read.`, { faults: faults.list });
+    }
   }
-  if (faults.list.length > 0) {
-    throw new ProblemError(TITLE, `${path} has lines that can't be read.`, { faults: faults.list });
-  }
-  if (rows.length === 0) throw new ProblemError(TITLE, `${path} has no rows.`);
-  return rows;
+  if (rows === 0) throw new ProblemError(TITLE, `${path} has no rows.`);
 }
 
 /** The faults of a file: one of each kind, with the lines that have it. */
@@ -259,6 +295,10 @@ export class LineFaults {
       const at = `${this.path}:${line}${column === undefined ? "" : `:${column}`}`;
       this.kinds.set(fault, { at, lines: [], count: 0 });
     } else if (++known.count <= SHOWN_LINES) known.lines.push(line);
+  }
+
+  get isEmpty(): boolean {
+    return this.kinds.size === 0;
   }
 
   get isFull(): boolean {

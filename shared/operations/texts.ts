@@ -1,5 +1,6 @@
 import { type Encoded, encoder } from "../data/encode.ts";
 import { type EncodedTarget, targetEncoder } from "../data/encode-target.ts";
+import { grouped } from "../data/grouped.ts";
 import {
   type Data,
   LineFaults,
@@ -7,8 +8,8 @@ import {
   readExamples,
   readTargets,
   readTextRows,
-  readTexts,
   type TextRow,
+  textsOf,
 } from "../data/jsonl.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { type ClassificationTask, type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
@@ -23,7 +24,7 @@ export type Say = (text: string) => void;
  * @throws ProblemError for a file that can't be read, a task that doesn't fit the model, or a text that is left without a token
  */
 export async function encodedTexts(data: Data, task: Task, model: OpenModel, say?: Say): Promise<Encoded[]> {
-  return encodeAll(await readTexts(data), pathOf(data), task, model, say);
+  return encodeAll(textsOf(data), pathOf(data), task, model, say);
 }
 
 /** The same with the rows' other fields. @throws ProblemError as `encodedTexts` */
@@ -56,9 +57,8 @@ export async function publicTexts(
   openStudent: OpenModel | undefined,
   say?: Say,
 ) {
-  const rows = await readTexts(data);
-  const texts = await encodeAll(rows, pathOf(data), task, target, say);
-  const studentTexts = openStudent ? await encodeAll(rows, pathOf(data), task, openStudent) : texts;
+  const texts = await encodeAll(textsOf(data), pathOf(data), task, target, say);
+  const studentTexts = openStudent ? await encodeAll(textsOf(data), pathOf(data), task, openStudent) : texts;
   return { file: data, texts, studentTexts };
 }
 
@@ -119,15 +119,17 @@ export async function encodedRows(data: Data, task: Task, model: OpenModel, say?
   return { kind: "classification", task, rows: await encodedExamples(data, task, model, say) };
 }
 
+/** Texts are tokenised in groups, so that of a large file the tokens are held, not the texts. */
 async function encodeAll(
-  texts: readonly string[],
+  texts: Iterable<string> | AsyncIterable<string>,
   path: string,
   task: Task,
   { tokenizer, model }: OpenModel,
   say?: Say,
 ): Promise<Encoded[]> {
   const encode = await encoder(task, tokenizer, model.kind);
-  const encoded = await encode(texts);
+  const encoded: Encoded[] = [];
+  for await (const group of grouped(texts)) for (const each of packed(await encode(group))) encoded.push(each);
   const empty = encoded.findIndex(({ ids }) => ids.length === 0);
   if (empty >= 0) {
     const detail = `${path}: text ${empty + 1} and the template together have no token. Remove it or add words to the template.`;
@@ -135,6 +137,18 @@ async function encodeAll(
   }
   sayShortened(encoded, path, task, say);
   return encoded;
+}
+
+/** The same with the ids in one buffer: a buffer for each text takes more than its ids. */
+function packed(texts: readonly Encoded[]): Encoded[] {
+  const all = new Int32Array(texts.reduce((sum, { ids }) => sum + ids.length, 0));
+  let end = 0;
+  return texts.map(({ ids, readAt, shortened }) => {
+    const begin = end;
+    end += ids.length;
+    all.set(ids, begin);
+    return { ids: all.subarray(begin, end), readAt, shortened };
+  });
 }
 
 function sayShortened(

@@ -2,8 +2,9 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { fixture } from "../helpers/fixtures.ts";
+import { startHub } from "../helpers/hub.ts";
 import { softpost } from "../helpers/softpost.ts";
 import { temporaryFile, temporaryFolder } from "../helpers/temporary.ts";
 
@@ -70,6 +71,30 @@ test("rows come from standard input too, and a prediction keeps the table's othe
   expect(predicted).toHaveLength(rows.length);
   expect(predicted[2]).toMatchObject({ id: "2", class: String(rows[2]!.label), label: expect.any(String) });
   expect(predicted[2]).not.toHaveProperty("body");
+});
+
+test("rows come from a data set on the hub too, as many as are wanted", async () => {
+  const jsonl = readFileSync(fixture("tiny-task/train.jsonl"));
+  const { hub } = await startHub(() => ({ "train.jsonl": jsonl }), "datasets");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  vi.stubEnv("HF_ENDPOINT", hub.endpoint);
+  vi.stubEnv("HF_HUB_CACHE", hub.cache);
+  const evaluate = (...data: string[]) => json("evaluate", ...MODEL, ...TASK, "--data", ...data);
+  expect(await evaluate("org/tiny:train")).toEqual(await evaluate(fixture("tiny-task/train.jsonl")));
+  const first = temporaryFile("first.jsonl", jsonl.toString().split("\n").slice(0, 5).join("\n"));
+  expect(await evaluate("org/tiny:train", "--limit", "5")).toEqual(await evaluate(first));
+  const distill = ["distill", "--target", fixture("tiny-gpt2"), "--layers", "0", "--steps", "1", "--max-length", "8"];
+  const { tokens } = await json(
+    ...distill,
+    "--public",
+    "org/tiny:train",
+    "--limit",
+    "5",
+    "--out",
+    join(temporaryFolder(), "s"),
+  );
+  const { tokens: wanted } = await json(...distill, "--public", first, "--out", join(temporaryFolder(), "s"));
+  expect(tokens).toBe(wanted);
 });
 
 test("a table without the column says which it has, and what to type", async () => {

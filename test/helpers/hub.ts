@@ -23,13 +23,14 @@ export interface TestHub {
 }
 
 /**
- * A hub with one model, `org/tiny`, over real HTTP as huggingface.co answers: files of safetensors are in LFS, whose content another
- * path is the place of, by a redirect.
+ * A hub with one model or data set, `org/tiny`, over real HTTP as huggingface.co answers: files of safetensors and Parquet are in LFS,
+ * whose content another path is the place of, by a redirect.
  *
  * @param files name to content; a function makes those of a revision
  */
 export async function startHub(
   files: (revision: string) => Readonly<Record<string, string | Buffer>>,
+  kind: "models" | "datasets" = "models",
 ): Promise<TestHub> {
   const requests: string[] = [];
   const answers: TestHub["answers"] = [];
@@ -48,10 +49,11 @@ export async function startHub(
     const json = (status: number, body: unknown) =>
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
 
-    const asked = /^\/api\/models\/org\/tiny\/revision\/([^/]+)$/.exec(pathname)?.[1];
+    const api = `/api/${kind}/org/tiny`;
+    const asked = new RegExp(`^${api}/revision/([^/]+)$`).exec(pathname)?.[1];
     const revision = asked && revisions.find((name) => [name, commitOf(name)].includes(decodeURIComponent(asked)));
     if (revision) return json(200, { _id: "1", id: "org/tiny", sha: commitOf(revision) });
-    const listed = /^\/api\/models\/org\/tiny\/tree\/(\w+)$/.exec(pathname)?.[1];
+    const listed = new RegExp(`^${api}/tree/(\\w+)$`).exec(pathname)?.[1];
     if (listed) {
       const name = revisions.find((candidate) => commitOf(candidate) === listed)!;
       return json(200, [
@@ -59,10 +61,11 @@ export async function startHub(
         ...Object.entries(files(name)).map(entry),
       ]);
     }
-    const [, kind, commit, file] = /^\/(org\/tiny\/resolve|store)\/(\w+)\/([\w.-]+)$/.exec(pathname) ?? [];
-    const found = file && content(commit!, file);
+    const place = kind === "models" ? "" : "datasets/";
+    const [, from, commit, file] = new RegExp(`^/(${place}org/tiny/resolve|store)/(\\w+)/(.+)$`).exec(pathname) ?? [];
+    const found = file && content(commit!, decodeURIComponent(file));
     if (!found) return json(pathname.includes("secret") ? 401 : 404, { error: "Repository not found" });
-    if (kind !== "store" && isLarge(file)) {
+    if (from !== "store" && isLarge(file)) {
       return response.writeHead(302, { location: `/store/${commit}/${file}` }).end();
     }
     return (answers.shift() ?? sendRange)(found, request, response);
@@ -82,7 +85,7 @@ export async function startHub(
   };
 }
 
-const isLarge = (name: string) => name.endsWith(".safetensors");
+const isLarge = (name: string) => /\.(safetensors|parquet)$/.test(name);
 
 /** A row of the hub's list of files. */
 function entry([path, text]: [string, string | Buffer]) {

@@ -72,6 +72,11 @@ async function* decoded(path: string): AsyncGenerator<string> {
   };
   for await (const chunk of textBytes(path)) {
     const text = decode(chunk, true);
+    if (chunk.includes(0)) {
+      throw new ProblemError(TITLE, `${path} has zero bytes, so it is no text, on or shortly after line ${line}.`, {
+        status: 422,
+      });
+    }
     yield text;
     for (const byte of chunk) if (byte === 10) line++;
   }

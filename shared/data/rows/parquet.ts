@@ -15,6 +15,8 @@ const MAX_PAGE_BYTES = 256 * 1024 * 1024;
 /** Rows that are read at once. */
 const ROWS_AT_ONCE = 4096;
 const MAX_ROWS = 1e8;
+/** Of a file of thousands of row groups and columns some tens of megabytes. */
+const MAX_FOOTER_BYTES = 128 * 1024 * 1024;
 
 /** Rows of a Parquet file, of which only some columns are read; a row's place is its number. */
 export async function* parquetRows(path: string, columns?: readonly string[]): AsyncGenerator<Row> {
@@ -29,6 +31,11 @@ export async function* parquetRows(path: string, columns?: readonly string[]): A
     }
   };
   const file = await attempt(() => asyncBufferFromFile(path));
+  // Its length stands before the last four bytes.
+  const end = await attempt(async () => new DataView(await file.slice(Math.max(0, file.byteLength - 8))));
+  const footer = end.byteLength === 8 ? end.getUint32(0, true) : 0;
+  if (footer > MAX_FOOTER_BYTES)
+    throw refuse(`says that its footer has ${footer} bytes; at most ${MAX_FOOTER_BYTES} are read.`);
   const metadata = await attempt(() => parquetMetadataAsync(file));
   const rows = Number(metadata.num_rows);
   if (!(rows >= 0 && rows <= MAX_ROWS)) throw refuse(`says that it has ${rows} rows.`);

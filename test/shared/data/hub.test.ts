@@ -204,7 +204,7 @@ test("a folder is itself; what is neither folder nor model is named", async () =
 
 test("answers that aren't what they should be are the hub's fault", async () => {
   const { hub } = await startHub(() => ({ "../x": "y" }));
-  expect(await rejection(resolveModel("org/tiny", hub))).toMatch(/has no config\.json on the hub/);
+  expect(await rejection(resolveModel("org/tiny", hub))).toMatch(/gave no usable list of the files/);
 });
 
 test("the token is what the environment has, or what is in its file", async () => {
