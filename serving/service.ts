@@ -3,7 +3,7 @@ import { verbalizer } from "../shared/data/verbalizer.ts";
 import { requireClasses, requireRoom } from "../shared/operations/checks.ts";
 import type { OpenModel } from "../shared/operations/open-model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
-import type { Manifest } from "../shared/protocol/manifest.ts";
+import type { Task } from "../shared/protocol/task.ts";
 import type { Ticket } from "../shared/protocol/ticket.ts";
 import type { Admission } from "./admission.ts";
 import type { RenderChat } from "./api/chat-template.ts";
@@ -63,7 +63,7 @@ export function readyPrompts<P>(
           kept,
           virtualTokens,
           classes() {
-            classes ??= classesOf(manifest, virtualTokens, target);
+            classes ??= classesOf(manifest.task, virtualTokens, target);
             return classes;
           },
         },
@@ -74,7 +74,8 @@ export function readyPrompts<P>(
   };
 }
 
-async function classesOf({ task }: Manifest, virtualTokens: number, target: OpenModel): Promise<Classes> {
+/** What classifies texts of a task. @throws ProblemError if it has no labels, or doesn't fit the target */
+export async function classesOf(task: Task, virtualTokens: number, target: OpenModel): Promise<Classes> {
   const classification = requireClasses(task);
   requireRoom(classification, virtualTokens, target);
   const { classes } = await verbalizer(classification, target.tokenizer);

@@ -4,6 +4,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { eventData } from "../../shared/protocol/event-stream.ts";
 import { parsedOrUndefined } from "../../shared/protocol/json.ts";
 import { modelListSchema, type ServedModel, servedModelSchema } from "../../shared/protocol/served-model.ts";
+import type { ClassificationTask } from "../../shared/protocol/task.ts";
 import { type Api, sending } from "./api.ts";
 
 /** How often a request is sent again that the provider has no room for at the moment. */
@@ -74,6 +75,7 @@ export async function complete(
 /**
  * Labels texts, in their order; what the provider has no room for is sent again for a while.
  *
+ * @param task what is asked of a target by itself; a transferred prompt has its own
  * @throws ProblemError if it is refused, or the answer isn't one to these texts
  */
 export async function classify(
@@ -81,8 +83,9 @@ export async function classify(
   model: string,
   input: readonly string[],
   signal: AbortSignal | undefined,
+  task?: ClassificationTask,
 ): Promise<RemotePrediction[]> {
-  const init = { ...sending("POST", { model, input }), ...(signal && { signal }) };
+  const init = { ...sending("POST", { model, input, task }), ...(signal && { signal }) };
   const { data } = await patiently(() => api.json("/v1/classify", classifySchema, init), signal);
   if (data.length !== input.length || data.some(({ index }, i) => index !== i)) {
     const detail = `It has ${data.length} labels for ${input.length} texts, or another order.`;

@@ -6,6 +6,8 @@ import { optionsSchema, type Quote, type TransferOptions } from "../../shared/pr
 import { Api } from "../api/api.ts";
 import { connect, withConnection } from "../api/connection.ts";
 import { readTunedPrompt } from "../api/tuned-prompt.ts";
+import { checkWorth, describeWorth } from "../check-worth.ts";
+import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { describeOptions, describeQuote } from "../describe-quote.ts";
 import type { Io } from "../output.ts";
 import { asWords, type TransferFlags, transferOptions, withTransferFlags } from "../transfer-options.ts";
@@ -14,20 +16,37 @@ import { next } from "../words.ts";
 const NOTES = `
 Only the manifest is sent, not the prompt. Ends with 1 if the transfer would be refused.
 
-Example:
+Whether a transfer pays can't be told from the prompt and public texts alone (docs/results.md). With labelled rows that the provider may see, --check tells
+beforehand if the target does as well without a prompt as the student with yours: it is asked at the provider, which costs the tokens of these texts.
+
+Examples:
   softpost quote --prompt prompt --dataset my-mails --public PUBLIC
+  softpost quote --prompt prompt --dataset my-mails --public PUBLIC --check public-labelled.jsonl --model student
 
 Next: softpost submit, with the same options`;
 
-/** `softpost quote`: what a transfer would cost. Only the manifest is sent, not the prompt. */
-export function registerQuote(program: Command, io: Io): void {
-  withTransferFlags(withConnection(program.command("quote")))
-    .description("ask what a transfer would cost and whether the budgets allow it")
-    .addHelpText("after", NOTES)
-    .action((flags: TransferFlags) => run(flags, io));
+interface Options extends TransferFlags, ColumnOptions {
+  readonly check?: string;
+  readonly model?: string;
 }
 
-async function run(flags: TransferFlags, io: Io): Promise<void> {
+/** `softpost quote`: what a transfer would cost. Only the manifest is sent, not the prompt. */
+export function registerQuote(program: Command, io: Io): void {
+  const command = withTransferFlags(withConnection(program.command("quote")))
+    .description("ask what a transfer would cost and whether the budgets allow it")
+    .option("--check <file>", `public rows with labels, which the provider reads without a prompt (${ROW_FORMATS})`)
+    .option("--model <dir>", "with --check: the student that the prompt was tuned on")
+    .addHelpText("after", NOTES)
+    .action((flags: Options, command: Command) => {
+      if ((flags.check === undefined) !== (flags.model === undefined)) {
+        command.error("error: --check and --model need each other");
+      }
+      return run(flags, io);
+    });
+  withColumns(command, ["text", "label"]);
+}
+
+async function run(flags: Options, io: Io): Promise<void> {
   const api = new Api(await connect(flags));
   const { manifest } = await readTunedPrompt(flags.prompt, api);
   const asked = transferOptions(flags);
@@ -38,7 +57,16 @@ async function run(flags: TransferFlags, io: Io): Promise<void> {
     for (const line of lines) io.message(line);
     throw await refused(api, manifest, options, quote);
   }
-  io.result(quote, [...lines, next("submit", ...asWords(flags))].join("\n"));
+  const { check, model, prompt } = flags;
+  const worth =
+    check !== undefined && model !== undefined
+      ? await checkWorth(api, { prompt, model, data: (await dataFile(check, flags)).data }, io)
+      : undefined;
+  const told = worth ? describeWorth(worth) : [];
+  io.result(
+    { ...quote, ...(worth && { check: worth }) },
+    [...lines, ...told, next("submit", ...asWords(flags))].join("\n"),
+  );
 }
 
 /** A refusal in the user's units, and what would fit where it is a matter of steps. */

@@ -102,8 +102,9 @@ const postChat = inferenceRoute("chat/completions", {
 
 const postClassify = inferenceRoute("classify", {
   operationId: "classify",
-  summary: "Label texts with a transferred prompt",
-  description: "The texts go into the template of the prompt's task. The figures are those of `softpost predict`.",
+  summary: "Label texts with a transferred prompt, or with a target by itself",
+  description:
+    "The texts go into the template of the prompt's task; for a target by itself, of the `task` in the body. The figures are those of `softpost predict`.",
   example: { model: "TARGET:TRANSFER_ID", input: ["What a film!", "What a bore."] },
   answer: {
     object: "list",
@@ -139,7 +140,7 @@ export function addInferenceRoutes(app: App): void {
   app.openapi(postClassify, async (c) => {
     const [body, parsed] = await readBody(c, "classify");
     const model = await resolveModel(c.env, c.get("tenant"), parsed.model);
-    const most = classifyTokens(parsed, await labelsOf(c, model));
+    const most = classifyTokens(parsed, await taskOf(c, model, parsed.task ?? undefined));
     return answer(c, { endpoint: "classify", model, shownModel: parsed.model, body, most });
   });
 }
@@ -172,12 +173,20 @@ async function readBody<E extends Endpoint>(c: Context<AppEnv>, endpoint: E) {
   return [body, parseInference(endpoint, parseJson(text, "body", TITLE))] as const;
 }
 
-/** The task whose labels a prompt gives. @throws ProblemError (400) if there is none */
-async function labelsOf(c: Context<AppEnv>, { prompt }: ResolvedModel): Promise<ClassificationTask> {
-  const task = prompt && (await readManifest(c.env, c.get("tenant"), prompt)).task;
+/** The task that texts are labelled for: the prompt's, or of a target by itself the request's. @throws ProblemError (400) if there is none, or two */
+async function taskOf(
+  c: Context<AppEnv>,
+  { prompt }: ResolvedModel,
+  given: ClassificationTask | undefined,
+): Promise<ClassificationTask> {
+  if (prompt && given) {
+    const faults = [{ at: "body#/task", message: "Is for a target by itself: leave it out." }];
+    throw new ProblemError(TITLE, "A transferred prompt has a task of its own.", { faults });
+  }
+  const task = prompt ? (await readManifest(c.env, c.get("tenant"), prompt)).task : given;
   if (task && !isGeneration(task)) return task;
   const detail = task
     ? "The prompt's answers are text; use /v1/completions."
-    : "A target labels nothing without a prompt; name one as TARGET:TRANSFER_ID.";
+    : "A target labels nothing without a prompt; name one as TARGET:TRANSFER_ID, or say the task.";
   throw new ProblemError(TITLE, detail, { faults: [{ at: "body#/model", message: "Has no labels." }] });
 }

@@ -1,31 +1,33 @@
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { ClassifyRequest } from "../../shared/protocol/inference.ts";
-import { withPrompt } from "../service.ts";
+import { type Classes, classesOf, type ReadyPrompt, withPrompt } from "../service.ts";
 import { type RequestContext, requireAllowed, usageOf, type Work } from "./request.ts";
 
 /** Texts that take as much of the queue as one answer does. */
 const TEXTS_A_ROW = 8;
 
 /** POST /v1/classify */
-export function classify<P>({ input }: ClassifyRequest, context: RequestContext<P>): Work {
+export function classify<P>({ input, task }: ClassifyRequest, context: RequestContext<P>): Work {
   const { service, ticket, progress } = context;
   const { ask } = service.backend;
   if (!ask) {
     const detail = "The target is served by a server that only continues texts; use softpost predict --remote.";
     throw new ProblemError("Texts can't be classified here", detail);
   }
-  if (!ticket.prompt) {
-    const detail = "The model is a target by itself; a transferred prompt says what the labels are.";
+  if (!ticket.prompt && !task) {
+    const detail = "The model is a target by itself; a transferred prompt, or a task, says what the labels are.";
     throw new ProblemError("There are no labels", detail, {
       faults: [{ at: "body#/model", message: "Name TARGET:TRANSFER." }],
     });
   }
+  const classesFor = (ready: ReadyPrompt<P> | undefined): Promise<Classes> =>
+    ready ? ready.classes() : classesOf(task!, 0, service.target);
   return {
     streamed: false,
     rows: Math.ceil(input.length / TEXTS_A_ROW),
     run: () =>
       withPrompt(service, ticket, async (ready) => {
-        const { names, tokens, encode } = await ready!.classes();
+        const { names, tokens, encode } = await classesFor(ready);
         const texts = await encode(input);
         const empty = texts.findIndex(({ ids }) => ids.length === 0);
         if (empty >= 0) throw new ProblemError("The request is not valid", `Text ${empty + 1} has no token.`);
@@ -33,7 +35,7 @@ export function classify<P>({ input }: ClassifyRequest, context: RequestContext<
         requireAllowed(ticket, count);
         const data = await Promise.all(
           texts.map(async (text, index) => {
-            const scores = await ask({ ...text, prompt: ready!.kept }, progress);
+            const scores = await ask({ ...text, prompt: ready?.kept }, progress);
             return { index, ...labelOf(scores, names, tokens) };
           }),
         );

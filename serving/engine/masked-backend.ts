@@ -25,7 +25,7 @@ export class MaskedBackend implements Backend<Value> {
   readonly #engine: Engine;
   readonly #model: Model;
   readonly #questions: Question[] = [];
-  /** The graph for prompts of so many virtual tokens. Nearly all have as many, and each graph holds the weights. */
+  /** The graph for prompts of so many virtual tokens, 0 for none. Nearly all have as many, and each graph holds the weights. */
   #loaded: { readonly virtualTokens: number; readonly session: Session } | undefined;
   #running = false;
 
@@ -89,10 +89,11 @@ export class MaskedBackend implements Backend<Value> {
   async #answer(batch: readonly Question[]): Promise<void> {
     const texts = batch.map(({ text }) => text);
     for (const { text, progress } of batch) progress.onPrompt(text.ids.length);
-    const { shape, data } = texts[0]!.prompt!;
-    const session = await this.#session(shape[0]!);
+    const { prompt } = texts[0]!;
+    const session = await this.#session(prompt?.shape[0] ?? 0);
     const feeds = textFeeds(makeBatch(texts, Int32Array.from(texts.keys())));
-    const { scores } = await session.run({ ...feeds, prompt: { shape: [1, ...shape], data } });
+    const more = prompt && { prompt: { shape: [1, ...prompt.shape], data: prompt.data } };
+    const { scores } = await session.run({ ...feeds, ...more });
     const width = scores!.shape[1]!;
     const all = scores!.data as Float32Array;
     for (const [i, { resolve }] of batch.entries()) resolve(all.subarray(i * width, (i + 1) * width));
@@ -108,8 +109,8 @@ export class MaskedBackend implements Backend<Value> {
   }
 }
 
-/** `scores` `[B, V]` at the read position of texts, with an input `prompt` `[1, P, D]` before them. */
+/** `scores` `[B, V]` at the read position of texts, with an input `prompt` `[1, P, D]` before them if P isn't 0. */
 function scoresGraph(model: Model, virtualTokens: number): Graph {
-  const prompt = input("prompt", "float32", [1, virtualTokens, model.config.width]);
+  const prompt = virtualTokens > 0 ? input("prompt", "float32", [1, virtualTokens, model.config.width]) : undefined;
   return { outputs: { scores: model.logits(readHidden(model, textInputs(), prompt)) } };
 }

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { type Fault, ProblemError } from "./errors.ts";
 import { MAX_FAULTS, quote } from "./json.ts";
+import { classificationSchema } from "./task.ts";
 
 export const ENDPOINTS = ["completions", "chat/completions", "classify"] as const;
 
@@ -19,6 +20,8 @@ const MAX_STOP = 100;
 export const MAX_ROWS = 64;
 /** Texts of one request to classify. */
 export const MAX_INPUTS = 256;
+/** Bytes of a task that a request brings: its words are tokenised for every request. */
+const MAX_TASK_BYTES = 16 * 1024;
 /** Messages of one chat. */
 const MAX_MESSAGES = 512;
 /** OpenAI's: of a completion, and of a chat. */
@@ -138,9 +141,16 @@ export const chatSchema = z
 
 export type ChatRequest = z.output<typeof chatSchema>;
 
-/** softpost's own: texts that go into the template of the prompt's task. */
+/** softpost's own: texts that go into the template of the prompt's task, or for a target by itself of the task that the request brings. */
 export const classifySchema = z.strictObject({
   model: modelName,
+  task: classificationSchema
+    .refine(
+      (task) => new TextEncoder().encode(JSON.stringify(task)).length <= MAX_TASK_BYTES,
+      `Has more than ${MAX_TASK_BYTES} bytes.`,
+    )
+    .nullish()
+    .describe("For a target by itself, what is asked of it. A transferred prompt has its own."),
   input: z
     .union([z.string(), z.array(z.string()).min(1).max(MAX_INPUTS)], { error: "Must be a text, or texts." })
     .transform((input) => [input].flat()),

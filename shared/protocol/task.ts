@@ -89,7 +89,7 @@ const lengthSchema = z.int().min(1).max(MAX_LENGTH).default(128);
  * A task whose answer is one of some labels. `template` holds `{text}` once and, for a masked model, `{mask}` once; everything else in
  * it is literal. A label's `words` are its verbalizer: the words that the model is asked to say for it.
  */
-const classificationSchema = z.strictObject({
+export const classificationSchema = z.strictObject({
   name: nameSchema,
   kind: z.literal("classification").optional(),
   template: templateSchema.refine(

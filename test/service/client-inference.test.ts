@@ -5,8 +5,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
+import { hashModel } from "../../shared/data/model-files.ts";
+import { bucket } from "../../shared/protocol/bucket.ts";
+import { fixture } from "../helpers/fixtures.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
-import { type Provider, startProvider, type TenantClient } from "./provider.ts";
+import { catalogue, type Provider, startProvider, type TenantClient } from "./provider.ts";
 import { client } from "./served.ts";
 import { type Double, startDouble } from "./serving-double.ts";
 import { transferred } from "./transferred.ts";
@@ -120,4 +123,40 @@ test("tokens are in the budget and in a quote", async () => {
   const { stdout } = await run("budget");
   expect(stdout).toMatch(/^tokens of models +\d+ +\d+ +\d+$/m);
   expect(stdout).toMatch(/models took [\d.]+ USD: a million tokens of texts cost 0\.50 USD, of answers 1\.50 USD/);
+});
+
+test("quote tells beforehand if the target does as well without a prompt, and sends no private row for it", async () => {
+  const [folder, small] = [temporaryFolder(), fixture("tiny-gpt2")];
+  const at = (name: string) => join(folder, name);
+  const student = { ...catalogue.students[0]!, id: "tiny", dimension: 32, digest: (await hashModel(small)).digest };
+  await provider.store.write(bucket.catalogue, JSON.stringify({ ...catalogue, students: [student] }));
+  const train = fixture("tiny-task/train.jsonl");
+  const privately = ["--epsilon", "8", "--delta", "0.01", "--steps", "2", "--batch-size", "4", "--prompt-tokens", "4"];
+  const task = ["--task", fixture("tiny-task/task.json")];
+  const tuned = await run("tune", "--model", small, ...task, "--train", train, ...privately, "--out", at("prompt"));
+  expect(tuned.code, tuned.stderr).toBe(0);
+  const quote = (data: string, ...more: string[]) => {
+    const what = ["--prompt", at("prompt"), "--dataset", "films", "--public", "news"];
+    return run(...more, "quote", ...what, "--model", small, "--check", data);
+  };
+  // The double says of a text that it is its label.
+  const rows = (texts: readonly string[]) => texts.map((text, i) => JSON.stringify({ text, label: i % 2 })).join("\n");
+  writeFileSync(at("good.jsonl"), rows(["negative", "positive"]));
+  writeFileSync(at("bad.jsonl"), rows(["positive", "negative", "positive", "negative"]));
+  const good = await quote(at("good.jsonl"));
+  expect(good.code, good.stderr).toBe(0);
+  expect(good.stdout).toMatch(/On 2 rows: your prompt on the student [\d.]+%?.*, the target without a prompt 100/);
+  expect(good.stdout).toContain("WARNING: the target does as well without a prompt");
+  expect(JSON.parse(double.seen.at(-1)!.body)).toMatchObject({ model: "large", input: ["negative", "positive"] });
+  const bad = JSON.parse((await quote(at("bad.jsonl"), "--json")).stdout);
+  expect(bad.check).toMatchObject({ examples: 4, target: 0 });
+
+  double.seen.length = 0;
+  const one = readFileSync(train, "utf8").split("\n")[0]!;
+  writeFileSync(at("mixed.jsonl"), `${one}\n${rows(["negative"])}`);
+  for (const data of [train, at("mixed.jsonl")]) {
+    const refused = await quote(data);
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("are private")]);
+  }
+  expect(double.seen).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
-import { type Provider, startProvider, type TenantClient } from "./provider.ts";
+import { type Provider, promptOf, startProvider, type TenantClient } from "./provider.ts";
 import { type Double, report, startDouble } from "./serving-double.ts";
 import { transferred } from "./transferred.ts";
 
@@ -95,6 +95,18 @@ describe("models", () => {
     expect((await tenant.get("/v1/usage")).body.rows).toMatchObject([
       { model: `large:${id}`, requests: 1, promptTokens: 4, completionTokens: 0 },
     ]);
+  });
+
+  test("have a task of their own, which a target by itself is told", async () => {
+    const tenant = await provider.tenant();
+    const { id } = await transferred(provider, tenant, 5);
+    const { task } = promptOf(1).manifest;
+    const twice = await post(tenant, "/v1/classify", { model: `large:${id}`, input: "x", task });
+    expect([twice.status, await errorOf(twice)]).toMatchObject([400, { param: "task" }]);
+    expect((await post(tenant, "/v1/classify", { model: "large", input: "x", task })).status).toBe(200);
+    const { ticket, body } = double.seen.at(-1)!;
+    expect(ticket).toMatchObject({ target: "large", prompt: null, endpoint: "classify" });
+    expect(JSON.parse(body).task).toEqual(task);
   });
 
   test("whose manifest is damaged are listed without it, and not asked where it is needed", async () => {

@@ -98,7 +98,17 @@ test("its usage is the texts' tokens, and is reported", async () => {
   );
 });
 
-test("a target by itself has no labels, and a task whose answer is text neither", async () => {
+test("a target by itself labels texts for a task that the request brings, as transformers does", async () => {
+  const { status, body } = await serving.json("classify", { model: "m", input, task });
+  expect(status).toBe(200);
+  for (const [i, golden] of goldenTask.evaluation.test.zeroShot.probabilities.entries()) {
+    for (const [k, p] of Object.values((body.data as Row[])[i]!.probabilities).entries()) {
+      expect(p).toBeCloseTo(golden[k]!, 5);
+    }
+  }
+});
+
+test("a target by itself has no labels without a task, and a task whose answer is text neither", async () => {
   const bare = await serving.json("classify", { model: "m", input: "a" });
   expect(bare).toMatchObject({ status: 400, body: { error: { param: "model" } } });
   const generation = { ...task, kind: "generation", labels: undefined, target: "{target}", stop: [], maxNewTokens: 4 };

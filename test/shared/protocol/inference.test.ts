@@ -6,6 +6,8 @@ import { openaiError } from "../../../shared/protocol/openai-error.ts";
 const completion = { model: "gpt2", prompt: "a" };
 const chat = { model: "gpt2", messages: [{ role: "user", content: "a" }] };
 const classify = { model: "gpt2:x", input: "a" };
+const labelOf = (i: number) => ({ name: `label ${i}`, words: [" a word that is long", " another one"] });
+const TASK = { name: "mood", template: "{text} is", labels: [labelOf(0), labelOf(1)], init: "Say it." };
 
 /** The message and param in which OpenAI's clients are told what is wrong. */
 function refusal(endpoint: Endpoint, body: unknown) {
@@ -52,6 +54,7 @@ test.each([[], [[]], [1.5], [-1], {}, [1, "a"], 7, null].map((prompt) => ({ prom
 test("stop strings, inputs and messages in their other forms", () => {
   expect(parseInference("completions", { ...completion, stop: "\n" }).stop).toEqual(["\n"]);
   expect(parseInference("classify", classify).input).toEqual(["a"]);
+  expect(parseInference("classify", { ...classify, task: TASK }).task).toEqual({ ...TASK, maxLength: 128 });
   const parts = [
     { type: "text", text: "a" },
     { type: "text", text: "b" },
@@ -88,6 +91,9 @@ test.each<[Endpoint, object, string]>([
   ["chat/completions", { response_format: { type: "json_object" } }, "response_format.type"],
   ["chat/completions", { max_tokens: 1, max_completion_tokens: 1 }, "max_tokens"],
   ["classify", { input: [] }, "input"],
+  ["classify", { task: { ...TASK, labels: TASK.labels.slice(1) } }, "task.labels"],
+  ["classify", { task: { ...TASK, kind: "generation" } }, "task.kind"],
+  ["classify", { task: { ...TASK, labels: Array.from({ length: 400 }, (_, i) => labelOf(i)) } }, "task"],
 ])("what %s can't do is refused by name: %j", (endpoint, change, param) => {
   const body = { completions: completion, "chat/completions": chat, classify }[endpoint];
   expect(refusal(endpoint, { ...body, ...change }).param).toBe(param);
