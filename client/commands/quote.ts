@@ -60,7 +60,7 @@ async function run(flags: Options, io: Io): Promise<void> {
   const { check, model, prompt } = flags;
   const worth =
     check !== undefined && model !== undefined
-      ? await checkWorth(api, { prompt, model, data: (await dataFile(check, flags)).data }, io)
+      ? await checkWorth(api, { prompt, model, data: await dataFile(check, flags, io) }, io)
       : undefined;
   const told = worth ? describeWorth(worth) : [];
   io.result(
