@@ -2,15 +2,16 @@ import { add } from "./operators/elementwise.ts";
 import { constant, type Node, type Tensor } from "./tensor.ts";
 
 /**
- * The gradients of a scalar with respect to tensors, as tensors: one walk backwards over the nodes that lead from a
- * wanted tensor to the scalar. Nothing is built for inputs that no wanted tensor reaches.
- * @param output a scalar (shape `[]` or all ones)
+ * The gradients of a tensor, a scalar if nothing else is said, with respect to tensors, as tensors: one walk backwards over the nodes that lead from a
+ * wanted tensor to it. Nothing is built for inputs that no wanted tensor reaches.
+ * @param output a scalar (shape `[]` or all ones), or any tensor if its own gradient is given
  * @param wanted tensors that the output depends on
+ * @param ofOutput the gradient of the output itself
  * @returns one gradient for each of `wanted`, of its shape (`[B, …]` where its leading dimension is `PER_EXAMPLE`)
  * @throws Error if the output does not depend on a wanted tensor, or an operator on the way has no gradient rule
  */
-export function gradients(output: Tensor, wanted: readonly Tensor[]): readonly Tensor[] {
-  const found = new Map<Tensor, Tensor>([[output, constant(1)]]);
+export function gradients(output: Tensor, wanted: readonly Tensor[], ofOutput = constant(1)): readonly Tensor[] {
+  const found = new Map<Tensor, Tensor>([[output, ofOutput]]);
   for (const node of nodesBetween(wanted, output).reverse()) backward(node.node, node.active, found);
   return wanted.map((tensor, i) => {
     const gradient = found.get(tensor);
@@ -21,7 +22,7 @@ export function gradients(output: Tensor, wanted: readonly Tensor[]): readonly T
 
 interface ActiveNode {
   readonly node: Node;
-  /** Which inputs depend on a wanted tensor. */
+  /** Which of what it has gradients of depends on a wanted tensor. */
   readonly active: readonly boolean[];
 }
 
@@ -38,7 +39,7 @@ function nodesBetween(wanted: readonly Tensor[], output: Tensor): ActiveNode[] {
   const visit = (node: Node): boolean => {
     const known = depends.get(node);
     if (known !== undefined) return known;
-    const active = node.inputs.map(leads);
+    const active = sourcesOf(node).map(leads);
     const any = active.some(Boolean);
     depends.set(node, any);
     if (any) order.push({ node, active });
@@ -48,13 +49,18 @@ function nodesBetween(wanted: readonly Tensor[], output: Tensor): ActiveNode[] {
   return order;
 }
 
+/** What a node has gradients of. */
+function sourcesOf({ operator, inputs }: Node): readonly Tensor[] {
+  return operator.towards ?? inputs;
+}
+
 function backward(node: Node, active: readonly boolean[], found: Map<Tensor, Tensor>): void {
   const given = node.outputs.map((tensor) => found.get(tensor));
   const gradient = given[0] ?? given.find((g) => g !== undefined);
   if (!gradient) return;
   if (!node.operator.gradient) throw new Error(`${node.operator.type} has no gradient rule`);
   const rules = node.operator.gradient({ gradient, gradients: given, ...node });
-  node.inputs.forEach((tensor, i) => {
+  sourcesOf(node).forEach((tensor, i) => {
     if (!active[i]) return;
     const make = rules[i];
     if (!make) throw new Error(`${node.operator.type} has no gradient for input ${i}`);

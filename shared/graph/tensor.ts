@@ -94,6 +94,8 @@ export interface Operator {
   readonly domain?: string;
   /** Gradients take the outputs as constants: those who use them account for their part. */
   readonly constant?: true;
+  /** What the gradients are of, where the operator stands for all that makes its input of these; else of its inputs. */
+  readonly towards?: readonly Tensor[];
   /** The type of every output. Throws an Error that says what does not fit. */
   infer(inputs: readonly Tensor[], attributes: Attributes): readonly { readonly dtype: DType; readonly shape: Shape }[];
   /** For each input, how to build its gradient (only called where it is wanted), or null where none is defined. */
@@ -113,6 +115,25 @@ export function apply(operator: Operator, inputs: readonly Tensor[], attributes:
 /** `apply` for an operator with one output. */
 export function apply1(operator: Operator, inputs: readonly Tensor[], attributes: Attributes = {}): Tensor {
   return apply(operator, inputs, attributes)[0]!;
+}
+
+/**
+ * A tensor whose gradient is written in closed form, instead of following from what computes it.
+ * @param towards the tensors that it is a function of
+ * @param gradient for each of them, how to build its gradient from that of the value
+ */
+export function closedForm(
+  value: Tensor,
+  towards: readonly Tensor[],
+  gradient: (of: Tensor) => readonly (() => Tensor)[],
+): Tensor {
+  const operator: Operator = {
+    type: "Identity",
+    towards,
+    infer: ([x]) => [x!],
+    gradient: (backward) => gradient(backward.gradient),
+  };
+  return apply1(operator, [value]);
 }
 
 /** A tensor that is given at every run. Named dimensions get their size from it. */

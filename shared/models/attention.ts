@@ -1,10 +1,11 @@
 /** Attention of queries to the keys of a soft prompt `[L, P, …]` (L is 1 or `PER_EXAMPLE`) and of texts `[B, T, …]`. */
-import { add, lessOrEqual, mul, where } from "../graph/operators/elementwise.ts";
+import { add, lessOrEqual, mul, sub, where } from "../graph/operators/elementwise.ts";
 import { cast, concat, range, reshape, split as splitAt, transpose } from "../graph/operators/layout.ts";
 import { matmul, swapLast } from "../graph/operators/matrix.ts";
-import { softmax } from "../graph/operators/softmax.ts";
+import { sumLast } from "../graph/operators/reduction.ts";
+import { constantSoftmax } from "../graph/operators/softmax.ts";
 import { type Dim, PER_EXAMPLE, product } from "../graph/shape.ts";
-import { constant, type Tensor } from "../graph/tensor.ts";
+import { closedForm, constant, type Tensor } from "../graph/tensor.ts";
 import type { Model } from "./model.ts";
 
 /** Added to the score of a position that must not be seen. */
@@ -37,15 +38,48 @@ export function attend(query: Tensor, key: Parts, value: Parts, mask: Tensor, { 
   const products = cast(matmul(scaled, swapLast(split(key.texts))), "float32");
   const scores = reshape(add(reshape(products, [...grouped, length]), mask), [...flat, length]);
   const values = split(value.texts);
-  const merge = (context: Tensor) =>
-    cast(mergeHeads(reshape(context, [keyHeads, rows, queries, groups * size])), "float32");
-  if (!key.prompt || !value.prompt) return merge(matmul(cast(softmax(scores), precision), values));
+  const seen: Seen[] = [{ scores, values, times: matmul }];
+  if (key.prompt && value.prompt) {
+    const toPrompt = cast(timesShared(scaled, swapLast(split(key.prompt))), "float32");
+    seen.unshift({ scores: toPrompt, values: split(value.prompt), times: timesShared });
+  }
+  const context = reshape(weighted(seen, precision), [keyHeads, rows, queries, groups * size]);
+  return cast(mergeHeads(context), "float32");
+}
 
-  const toPrompt = cast(timesShared(scaled, swapLast(split(key.prompt))), "float32");
-  const weights = cast(softmax(concat([toPrompt, scores], -1)), precision);
-  const [onPrompt, onTexts] = splitAt(weights, -1, [key.prompt.shape[1]!, length]);
-  const seen = timesShared(onPrompt!, split(value.prompt));
-  return merge(add(seen, matmul(onTexts!, values)));
+/** Positions that are seen: their scores, their values, and how weights and values are multiplied. */
+interface Seen {
+  readonly scores: Tensor;
+  readonly values: Tensor;
+  times(weights: Tensor, values: Tensor): Tensor;
+}
+
+/**
+ * The values of all that is seen, weighted by the softmax p of all scores together. With o for the result, the gradient of scores
+ * is p (dp − Σ do o) (Dao et al. 2022, appendix B.2, equation 4): neither the scores nor their gradients have to be joined for it.
+ */
+function weighted(seen: readonly Seen[], precision: Model["precision"]): Tensor {
+  const lengths = seen.map(({ scores }) => scores.shape.at(-1)!);
+  const all = constantSoftmax(
+    seen.length === 1
+      ? seen[0]!.scores
+      : concat(
+          seen.map(({ scores }) => scores),
+          -1,
+        ),
+  );
+  const weights = seen.length === 1 ? [all] : splitAt(all, -1, lengths);
+  const products = seen.map(({ values, times }, i) => times(cast(weights[i]!, precision), values));
+  const context = products.reduce((a, b) => add(a, b));
+  const towards = [context, ...seen.map(({ scores }) => scores)];
+  return closedForm(context, towards, (gradient) => {
+    const common = sumLast(mul(cast(gradient, "float32"), cast(context, "float32")));
+    const ofScores =
+      ({ values, times }: Seen, i: number) =>
+      () =>
+        mul(weights[i]!, sub(cast(times(gradient, swapLast(values)), "float32"), common));
+    return [() => gradient, ...seen.map(ofScores)];
+  });
 }
 
 /**

@@ -5,11 +5,11 @@ import type { Checkpoint } from "../models/checkpoint.ts";
 import type { Model } from "../models/model.ts";
 import { frozenWeights, readWeight } from "../models/weights.ts";
 import { ProblemError } from "../protocol/errors.ts";
+import { distillLoss, measuredLanguageLoss } from "./distill-loss.ts";
 import type { Watch } from "./events.ts";
 import type { LanguageRows } from "./language-batches.ts";
 import { languageInputs, languageOutputs, languageRows } from "./language-rows.ts";
 import { InterruptedError } from "./loop.ts";
-import { distillLoss, languageLoss } from "./losses.ts";
 import type { Optimizer } from "./optimizers.ts";
 import type { ResumableRun } from "./variable-run.ts";
 import { trainWeights } from "./weight-training.ts";
@@ -81,8 +81,8 @@ export async function distill(options: Distillation, watch: Watch): Promise<Dist
   };
   const result = await trainWeights({ ...options, ...training }, watch);
   const losses = {
-    target: languageLoss(outputs.target, targets),
-    student: languageLoss(outputs.student, targets),
+    target: measuredLanguageLoss(outputs.target, targets),
+    student: measuredLanguageLoss(outputs.student, targets),
   };
   const nextToken = await compareLosses(engine, losses, rows, watch);
   const copied: Record<string, Value> = {};

@@ -46,5 +46,5 @@ export function languageOutputs(model: Model, ids: Tensor): LanguageOutputs {
     throw new ProblemError("The rows are too long", detail, { status: 422 });
   }
   const hidden = reshape(allHidden(model, ids), [rows * length, model.config.width]);
-  return { hidden, logits: model.logits(hidden) };
+  return { hidden, head: (rows) => model.logits(rows) };
 }

@@ -32,15 +32,12 @@ export function weightedMean(values: Tensor, weights: Tensor): Tensor {
   return div(reduceSum(mul(values, weights)), reduceSum(weights));
 }
 
-/** Weights of the three terms of distillation (POST, table 8). */
-const DISTILL = { kl: 5, lm: 2, cosine: 1 } as const;
-
 /** What a language model makes of all positions of a batch, row after row. */
 export interface LanguageOutputs {
-  /** Logits `[N, V]`. */
-  readonly logits: Tensor;
   /** Final hidden states `[N, D]`. */
   readonly hidden: Tensor;
+  /** Logits `[n, V]` of some of them, `[n, D]`. */
+  head(hidden: Tensor): Tensor;
 }
 
 /** What the positions of a batch are compared with. */
@@ -52,24 +49,8 @@ export interface LanguageTargets {
 }
 
 /** The mean cross-entropy over the predicted positions. */
-export function languageLoss({ logits }: LanguageOutputs, { labels, predicted }: LanguageTargets): Tensor {
-  return weightedMean(crossEntropy(logits, labels), predicted);
-}
-
-/**
- * 5·T²·KL(teacher ‖ student) + 2·language loss + (1 − cos of the final hidden states); the first and the last are averaged over
- * real positions, the other one over the predicted ones.
- * @param targets with `real`, 1 for a real position, `[N]`
- */
-export function distillLoss(
-  teacher: LanguageOutputs,
-  student: LanguageOutputs,
-  targets: LanguageTargets & { readonly real: Tensor },
-): Tensor {
-  const imitation = weightedMean(softKl(teacher.logits, student.logits), targets.real);
-  const language = languageLoss(student, targets);
-  const direction = weightedMean(cosineDistance(student.hidden, teacher.hidden), targets.real);
-  return add(add(mul(imitation, DISTILL.kl), mul(language, DISTILL.lm)), mul(direction, DISTILL.cosine));
+export function languageLoss({ hidden, head }: LanguageOutputs, { labels, predicted }: LanguageTargets): Tensor {
+  return weightedMean(crossEntropy(head(hidden), labels), predicted);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { broadcast } from "../shape.ts";
-import { apply1, type Backward, constant, type Operator, type Tensor } from "../tensor.ts";
+import { apply1, type Backward, closedForm, constant, type Operator, type Tensor } from "../tensor.ts";
 import { unbroadcast } from "./reduction.ts";
 
 type Unary = (backward: { gradient: Tensor; x: Tensor; y: Tensor }) => Tensor;
@@ -60,16 +60,21 @@ export const sigmoid = unary("Sigmoid", ({ gradient, y }) => mul(gradient, mul(y
 /** The error function. */
 export const erf = unary("Erf", ({ gradient, x }) => mul(gradient, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));
 
-/** x σ(x) (Hendrycks and Gimpel 2016, section 2). */
+/** y = x σ(x) (Hendrycks and Gimpel 2016, section 2), whose slope is σ(x) (1 + x − y). */
 export function silu(x: Tensor): Tensor {
-  return mul(x, sigmoid(x));
+  const s = sigmoid(x);
+  const y = mul(x, s);
+  return closedForm(y, [x], (gradient) => [() => mul(gradient, mul(s, add(sub(x, y), 1)))]);
 }
 
-const geluOperator = (approximate: "none" | "tanh", slope: (x: Tensor) => Tensor): ((x: Tensor) => Tensor) => {
+const geluOperator = (
+  approximate: "none" | "tanh",
+  slope: (x: Tensor, y: Tensor) => Tensor,
+): ((x: Tensor) => Tensor) => {
   const operator: Operator = {
     type: "Gelu",
     infer: ([x]) => [x!],
-    gradient: ({ gradient, inputs: [x] }) => [() => mul(gradient, slope(x!))],
+    gradient: ({ gradient, inputs: [x], outputs: [y] }) => [() => mul(gradient, slope(x!, y!))],
   };
   return (x) => apply1(operator, [x], { approximate });
 };
@@ -85,13 +90,13 @@ const CUBIC = 0.044715;
 
 /**
  * GELU's tanh form, 0.5 x (1 + tanh(√(2/π)(x + 0.044715 x³))) (Hendrycks and Gimpel 2016, section 2).
- * With u = √(2/π)(x + 0.044715 x³) and s = σ(2u) it is x s, and its slope is s (1 + x (1 − s) 2u').
+ * With u = √(2/π)(x + 0.044715 x³) and s = σ(2u) it is y = x s, and its slope is s (1 + x (1 − s) 2u') = s (1 + (x − y) 2u').
  */
-export const geluTanh = geluOperator("tanh", (x) => {
+export const geluTanh = geluOperator("tanh", (x, y) => {
   const square = mul(x, x);
   const s = sigmoid(mul(x, add(mul(square, ROOT * CUBIC), ROOT)));
   const slope = add(mul(square, 3 * ROOT * CUBIC), ROOT);
-  return mul(s, add(mul(mul(x, sub(constant(1), s)), slope), 1));
+  return mul(s, add(mul(sub(x, y), slope), 1));
 });
 
 const minOperator: Operator = {

@@ -60,6 +60,18 @@ export function argMax(x: Tensor): Tensor {
 
 const scatterElementsOperator: Operator = { type: "ScatterElements", infer: ([into]) => [into!] };
 
+/** Of every row of x `[N, C]` the elements at int32 or int64 indices `[N, I]`, `[N, I]`. No gradient is defined. */
+export function pick(x: Tensor, at: Tensor): Tensor {
+  return apply1({ type: "GatherElements", infer: ([from]) => [{ dtype: from!.dtype, shape: at.shape }] }, [x, at], {
+    axis: 1,
+  });
+}
+
+/** x `[N, C]` with values `[N, I]` added to the elements of every row at int32 or int64 indices `[N, I]`. No gradient is defined. */
+export function addAt(x: Tensor, at: Tensor, values: Tensor): Tensor {
+  return apply1(scatterElementsOperator, [x, at, values], { axis: 1, reduction: "add" });
+}
+
 /**
  * −log softmax(scores)[label] of every row: scores `[N, C]`, labels int32 or int64 `[N]`, result `[N]`. Written out, since no GPU
  * has a kernel of SoftmaxCrossEntropyLoss; on a CPU it takes the same time.
@@ -73,8 +85,7 @@ export function crossEntropy(scores: Tensor, labels: Tensor): Tensor {
     infer: ([from]) => [{ dtype: from!.dtype, shape: at.shape }],
     gradient: ({ gradient }) => [
       () => {
-        const towardsAll = mul(probabilities, neg(gradient));
-        return apply1(scatterElementsOperator, [towardsAll, at, gradient], { axis: 1, reduction: "add" });
+        return addAt(mul(probabilities, neg(gradient)), at, gradient);
       },
       null,
     ],

@@ -1,4 +1,4 @@
-import { apply, type Operator, type Tensor } from "../tensor.ts";
+import { apply, closedForm, type Operator, type Tensor } from "../tensor.ts";
 import { add, div, mul, sqrt, sub } from "./elementwise.ts";
 import { sumLast, unbroadcast } from "./reduction.ts";
 
@@ -9,13 +9,15 @@ const layerNormOperator: Operator = {
     return [x!, reduced, reduced];
   },
   gradient: ({ gradient, inputs: [x, scale, bias], outputs: [, mean, inverse] }) => {
-    const normal = () => mul(sub(x!, mean!), inverse!);
     return [
       () => {
-        const [n, g] = [normal(), mul(gradient, scale!)];
-        return mul(inverse!, sub(sub(g, meanLast(g)), mul(n, meanLast(mul(g, n)))));
+        // With n = (x − mean) inverse it is inverse (g − mean(g) − n mean(g n)): what is a number a row is brought together first.
+        const g = mul(gradient, scale!);
+        const level = meanLast(g);
+        const along = mul(sub(meanLast(mul(g, x!)), mul(mean!, level)), mul(inverse!, inverse!));
+        return mul(sub(sub(g, mul(x!, along)), sub(level, mul(along, mean!))), inverse!);
       },
-      () => unbroadcast(mul(gradient, normal()), scale!.shape),
+      () => unbroadcast(mul(gradient, mul(sub(x!, mean!), inverse!)), scale!.shape),
       () => unbroadcast(gradient, bias!.shape),
     ];
   },
@@ -28,7 +30,15 @@ export function layerNorm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: numbe
 
 /** x / √(mean(x²) + ε) over the last axis, times a scale (Zhang and Sennrich 2019, equation 4). */
 export function rmsNorm(x: Tensor, scale: Tensor, epsilon: number): Tensor {
-  return mul(div(x, sqrt(add(meanLast(mul(x, x)), epsilon))), scale);
+  const root = sqrt(add(meanLast(mul(x, x)), epsilon));
+  const normal = div(x, root);
+  return closedForm(mul(normal, scale), [x, scale], (gradient) => [
+    () => {
+      const g = mul(gradient, scale);
+      return div(sub(g, mul(x, div(meanLast(mul(g, x)), mul(root, root)))), root);
+    },
+    () => unbroadcast(mul(gradient, normal), scale.shape),
+  ]);
 }
 
 /** The mean over the last axis, kept as 1. Its length must be a number. */

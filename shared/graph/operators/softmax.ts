@@ -13,6 +13,11 @@ export function softmax(x: Tensor): Tensor {
   return apply1(softmaxOperator, [x], { axis: -1 });
 }
 
+/** {@link softmax} that no gradient flows through: whoever uses it accounts for its part. */
+export function constantSoftmax(x: Tensor): Tensor {
+  return apply1({ type: "Softmax", constant: true, infer: ([of]) => [of!] }, [x], { axis: -1 });
+}
+
 const reduceMaxOperator: Operator = {
   type: "ReduceMax",
   constant: true,

@@ -15,8 +15,9 @@ import { families } from "../../../shared/models/families.ts";
 import { readHidden } from "../../../shared/models/forward.ts";
 import { frozenWeights, readWeight } from "../../../shared/models/weights.ts";
 import { studentOf } from "../../../shared/training/distill.ts";
+import { distillLoss } from "../../../shared/training/distill-loss.ts";
 import { languageInputs, languageOutputs } from "../../../shared/training/language-rows.ts";
-import { classScores, distillLoss } from "../../../shared/training/losses.ts";
+import { classScores } from "../../../shared/training/losses.ts";
 import { textInputs } from "../../../shared/training/texts.ts";
 import { expectNear, goldenTensors } from "../../helpers/golden.ts";
 

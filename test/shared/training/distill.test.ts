@@ -5,14 +5,17 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Engine, type Value } from "../../../shared/graph/engine.ts";
 import { gradients } from "../../../shared/graph/gradients.ts";
+import { add, mul } from "../../../shared/graph/operators/elementwise.ts";
 import { reshape } from "../../../shared/graph/operators/layout.ts";
+import { linear } from "../../../shared/graph/operators/matrix.ts";
 import { constant, input, type Tensor } from "../../../shared/graph/tensor.ts";
 import { type Checkpoint, openCheckpoint } from "../../../shared/models/checkpoint.ts";
 import { allHidden } from "../../../shared/models/forward.ts";
 import type { Model } from "../../../shared/models/model.ts";
 import { frozenWeights, readWeight } from "../../../shared/models/weights.ts";
 import { DISTILL_CLIP, DISTILL_OPTIMIZER, distill, studentOf } from "../../../shared/training/distill.ts";
-import { distillLoss } from "../../../shared/training/losses.ts";
+import { distillLoss, measuredLanguageLoss } from "../../../shared/training/distill-loss.ts";
+import { cosineDistance, languageLoss, softKl, weightedMean } from "../../../shared/training/losses.ts";
 import { clipGlobalNorm, optimizerFeeds, optimizerStep } from "../../../shared/training/optimizers.ts";
 import { expectNear, goldenTensors } from "../../helpers/golden.ts";
 
@@ -33,7 +36,7 @@ test("loss, gradients and three AdamW steps on a padded batch are PyTorch's", as
   const ids = input("ids", "int32", [B, T]);
   const outputs = (model: Model) => {
     const hidden = reshape(allHidden(model, ids), [B * T, 32]);
-    return { hidden, logits: model.logits(hidden) };
+    return { hidden, head: (rows: Tensor) => model.logits(rows) };
   };
   const rows: number[][] = golden.batch.ids;
   const lengths: number[] = golden.batch.lengths;
@@ -78,6 +81,49 @@ test("loss, gradients and three AdamW steps on a padded batch are PyTorch's", as
   const after = await engine.get(names);
   // Where a gradient is 0 in mathematics, AdamW makes steps of the size of the learning rate out of rounding noise.
   for (const name of names) expectClose(after[name]!, tensor(`distill.after.${name}`), 1e-4, name);
+});
+
+test("in pieces of rows it is the loss of all rows at once, and so is its gradient", async () => {
+  const [rows, width, vocabulary] = [300, 12, 40];
+  const wave = (shape: number[], speed: number): Value => ({
+    shape,
+    data: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => 2 * Math.sin(speed * i * i + i)),
+  });
+  const each = (name: string) => input(name, "float32", [rows]);
+  const [hidden, ofTeacher] = ["hidden", "teacher"].map((name) => input(name, "float32", [rows, width]));
+  const weight = input("head", "float32", [vocabulary, width]);
+  const head = (some: Tensor) => linear(some, weight, { transposed: true });
+  const targets = { labels: input("labels", "int32", [rows]), predicted: each("predicted"), real: each("real") };
+  const [teacher, student] = [ofTeacher!, hidden!].map((states) => ({ hidden: states, head }));
+  const whole = add(
+    add(
+      mul(weightedMean(softKl(head(teacher!.hidden), head(student!.hidden)), targets.real), 5),
+      mul(languageLoss(student!, targets), 2),
+    ),
+    weightedMean(cosineDistance(student!.hidden, teacher!.hidden), targets.real),
+  );
+  const outputs: Record<string, Tensor> = {
+    measured: measuredLanguageLoss(student!, targets),
+    language: languageLoss(student!, targets),
+  };
+  for (const [name, loss] of Object.entries({ whole, pieces: distillLoss(teacher!, student!, targets) })) {
+    outputs[name] = loss;
+    outputs[`d.${name}`] = gradients(loss, [hidden!])[0]!;
+  }
+  const session = await engine.load({ outputs });
+  const integer = (most: number) => Int32Array.from({ length: rows }, (_, i) => (i * i + 3 * i) % most);
+  const some = (most: number) => Float32Array.from(integer(most), (value) => (value === 0 ? 0 : 1));
+  const values = await session.run({
+    hidden: wave([rows, width], 0.31),
+    teacher: wave([rows, width], 0.17),
+    head: wave([vocabulary, width], 0.53),
+    labels: { shape: [rows], data: integer(vocabulary) },
+    predicted: { shape: [rows], data: some(7) },
+    real: { shape: [rows], data: some(5) },
+  });
+  expectClose(values["d.pieces"]!, values["d.whole"]!, 1e-5, "gradient");
+  expect(values.pieces!.data[0]! / values.whole!.data[0]!).toBeCloseTo(1, 5);
+  expect(values.measured!.data[0]! / values.language!.data[0]!).toBeCloseTo(1, 5);
 });
 
 /** Within a tolerance of the largest element: some gradients are exactly 0 and come out as noise. */
