@@ -29,6 +29,7 @@ import { registerSubmit } from "./commands/submit.ts";
 import { registerTask } from "./commands/task.ts";
 import { registerTransfer } from "./commands/transfer.ts";
 import { registerTune } from "./commands/tune.ts";
+import { registerUi } from "./commands/ui.ts";
 import { registerWait } from "./commands/wait.ts";
 import { wholeNumber } from "./options.ts";
 import { createIo, type Io, reportFailure } from "./output.ts";
@@ -103,6 +104,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerExport,
     registerPretrain,
     registerServe,
+    registerUi,
     registerStudents,
     registerQuote,
     registerSubmit,
