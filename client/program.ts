@@ -31,6 +31,7 @@ import { registerSubmit } from "./commands/submit.ts";
 import { registerTask } from "./commands/task.ts";
 import { registerTransfer } from "./commands/transfer.ts";
 import { registerTune } from "./commands/tune.ts";
+import { registerUi } from "./commands/ui.ts";
 import { registerWait } from "./commands/wait.ts";
 import { wholeNumber } from "./options.ts";
 import { createIo, type Io, reportFailure } from "./output.ts";
@@ -109,6 +110,7 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerQuantise,
     registerPretrain,
     registerServe,
+    registerUi,
     registerStudents,
     registerQuote,
     registerSubmit,

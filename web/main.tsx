@@ -2,6 +2,7 @@ import { render } from "preact";
 import { App } from "./shell/app.tsx";
 import { findProvider } from "./shell/provider.ts";
 import { Problem } from "./ui/message.tsx";
+import "uplot/dist/uPlot.min.css";
 import "./style/tokens.css";
 import "./style/base.css";
 import "./style/parts.css";

@@ -1,16 +1,11 @@
 import type { Command } from "commander";
 import { z } from "zod";
-import {
-  type AuditEntry,
-  auditEntrySchema,
-  MICROS,
-  type UsageRow,
-  usageSchema,
-} from "../../shared/protocol/administration.ts";
+import { type AuditEntry, auditEntrySchema, MICROS, usageSchema } from "../../shared/protocol/administration.ts";
 import type { Api } from "../api/api.ts";
 import type { Io } from "../output.ts";
 import { type AdminOptions, adminApi, withAdmin } from "./connection.ts";
 import { allTenants, TENANTS, tenantPath } from "./find-tenant.ts";
+import { usageCsv } from "./usage-csv.ts";
 
 const pageSchema = z.object({ entries: z.array(auditEntrySchema), has_more: z.boolean() });
 
@@ -38,27 +33,8 @@ async function usage({ tenant, month, csv, ...options }: UsageOptions, io: Io): 
   const path = tenant === undefined ? "/v1/admin/usage" : `${await tenantPath(api, tenant)}/usage`;
   const query = month === undefined ? "" : `?month=${encodeURIComponent(month)}`;
   const answer = await api.json(path + query, usageSchema);
-  if (csv && !io.json) for (const line of toCsv(answer)) io.row(line);
+  if (csv && !io.json) for (const line of usageCsv(answer)) io.row(line);
   else io.result(answer, describeUsage(answer));
-}
-
-const COLUMNS =
-  "month,tenant,tenant_name,key,key_name,kind,model,count,refunded,amount,currency,device_seconds,virtual_tokens";
-
-function toCsv({ currency, usage }: z.output<typeof usageSchema>): string[] {
-  const line = (row: UsageRow) => {
-    const who = [row.month, row.tenant, row.tenantName, row.key, row.keyName, row.kind, row.model].map(csvText);
-    const amount = (row.micros / MICROS).toFixed(6);
-    return [...who, row.count, row.refunded, amount, currency, row.deviceSeconds, row.virtualTokens].join(",");
-  };
-  return [COLUMNS, ...usage.map(line)];
-}
-
-/** RFC 4180. A spreadsheet would compute a name that begins like a formula, so that is written as a text. */
-export function csvText(value: string | null): string {
-  const text = value ?? "";
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 function describeUsage({ currency, month, usage }: z.output<typeof usageSchema>): string {

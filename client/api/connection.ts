@@ -52,7 +52,8 @@ export async function findProvider(options: ConnectionOptions, env: NodeJS.Proce
 /** A provider's address, checked, and by which proxy it is reached. @throws ProblemError */
 export function reachable(text: string): Omit<Connection, "key"> {
   const url = checkUrl(text);
-  return { url, via: byWayOf(url) };
+  const via = byWayOf(url);
+  return via === "" ? { url } : { url, via };
 }
 
 function profileOf({ config, profile }: ConnectionOptions, env: NodeJS.ProcessEnv) {

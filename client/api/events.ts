@@ -20,6 +20,7 @@ interface Followed {
  *
  * @param path of it in the API
  * @param onChange called at every change
+ * @param onLost called when the connection is lost, before it is tried again
  * @returns it, finished
  */
 export async function follow<T extends Followed>(
@@ -28,6 +29,7 @@ export async function follow<T extends Followed>(
   schema: z.ZodType<T>,
   onChange: (now: T) => void,
   signal?: AbortSignal,
+  onLost?: (error: unknown) => void,
 ): Promise<T> {
   let last: T | undefined;
   for (let fruitless = 0; ; fruitless++) {
@@ -41,6 +43,7 @@ export async function follow<T extends Followed>(
       }
     } catch (error) {
       if (signal?.aborted || fruitless === MAX_RECONNECTS || !passes(error)) throw error;
+      onLost?.(error);
     }
     await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
   }

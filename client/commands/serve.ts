@@ -9,6 +9,7 @@ import { describeEvent, describeStart } from "../describe-provider.ts";
 import { inferenceExamples } from "../inference-examples.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
+import { stopSignal } from "../stop-signal.ts";
 
 /** Amounts are kept in millionths of the currency. */
 const MICROS = 1e6;
@@ -216,18 +217,4 @@ function delta(text: string): number {
   const value = numberBetween(0, 1)(text);
   if (value === 0 || value === 1) throw new InvalidArgumentError("It must be a number between 0 and 1.");
   return value;
-}
-
-/** Resolves at the first Ctrl-C or SIGTERM; a second one ends the program at once. */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false;
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      process.on(signal, () => {
-        if (asked) process.exit(130);
-        asked = true;
-        resolve();
-      });
-    }
-  });
 }

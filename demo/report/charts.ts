@@ -2,8 +2,8 @@ import * as echarts from "echarts";
 import { type Curve, smooth, standardError, type TaskResults } from "./results.ts";
 
 const WIDTH = 760;
-/** Okabe and Ito's colours: told apart by readers who don't see all of them. */
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"];
+/** The console's first colours, which are Okabe and Ito's a little darker, and two more of these: told apart by readers who don't see all of them. */
+const COLOURS = ["#00629a", "#b54a00", "#00704f", "#cc79a7", "#e69f00"];
 /** More points than this can't be told apart at this width. */
 const POINTS = 80;
 

@@ -43,6 +43,62 @@ export function textTable(task: TaskResults): string {
   return columns([TABLE_HEAD, ...tableRows(task)]);
 }
 
+/** What came out of a task, in a sentence. */
+export function headline({ name, methods, testExamples, privacy }: TaskResults): string {
+  const of = (method: string) => {
+    const found = methods.find((row) => row.method === method);
+    return found && `${percent(found.accuracy)} %`;
+  };
+  const [post, dp, zero, student] = ["POST", "DP POST", "full zero-shot", "compressed PT"].map(of);
+  const moved = `${name}: with the transferred prompt the target gets ${post} of ${testExamples} test texts right`;
+  const dpText = dp ? `, with privacy (ε = ${privacy.epsilon.toFixed(2)}) ${dp}` : "";
+  const compared = [zero && `without a prompt ${zero}`, student && `the client's own student ${student}`].filter(
+    Boolean,
+  );
+  return `${moved}${dpText}${compared.length > 0 ? `; ${compared.join(", ")}` : ""}.`;
+}
+
+export const KINDS_HEAD = ["what", "how often", "bytes"] as const;
+
+/** What the client sent, a row a kind. */
+export function sentKinds(sent: readonly Sent[]): string[][] {
+  const kinds: readonly (readonly [RegExp, string])[] = [
+    [/^nothing$/, "requests without a body"],
+    [/softpost\.json and options/, "quotes: a manifest with the options"],
+    [/softpost\.json$/, "manifests"],
+    [/adapter_model\.safetensors$/, "prompts"],
+    [/^options/, "options of a transfer"],
+    [/^texts of/, "test texts to be labelled, which the provider sees"],
+  ];
+  const kindOf = ({ what }: Sent) => kinds.find(([pattern]) => pattern.test(what))?.[1] ?? what;
+  // A row may stand for several requests.
+  const times = ({ request }: Sent) => Number(/× (\d+)$/.exec(request)?.[1] ?? 1);
+  return [...Map.groupBy(sent, kindOf)].map(([kind, rows]) => [
+    kind,
+    String(rows.reduce((sum, row) => sum + times(row), 0)),
+    String(rows.reduce((sum, { bytes }) => sum + bytes, 0)),
+  ]);
+}
+
+/** What was released of each data set, in words. */
+export function privacyLines({ between, after }: Results["budgets"]): string[] {
+  const { datasets, limit } = after.privacy;
+  const limitText = limit ? `the limit is ε = ${limit.epsilon} at δ = ${limit.delta}` : "no limit is set";
+  return datasets.map(({ dataset, prompts, epsilon, delta }) => {
+    const before = between.flatMap(({ privacy }) => privacy.datasets).find((each) => each.dataset === dataset);
+    const plain = epsilon === null ? prompts - (before?.epsilon == null ? 0 : before.prompts) : 0;
+    const together =
+      epsilon === null ? notPrivate(plain) : `together ε = ${epsilon.toFixed(2)} at δ = ${delta.toExponential(0)}`;
+    const alone =
+      epsilon === null && before?.epsilon != null
+        ? ` Before it, ε = ${before.epsilon.toFixed(2)} at δ = ${before.delta.toExponential(0)} was spent.`
+        : "";
+    return `${dataset}: ${prompts} ${prompts === 1 ? "prompt" : "prompts"}, ${together}; ${limitText}.${alone}`;
+  });
+}
+
+const notPrivate = (count: number) => `${count === 1 ? "one" : count} of them not private`;
+
 export const SENT_HEAD = ["request", "bytes", "what"] as const;
 
 export function sentRows(sent: readonly Sent[]): string[][] {

@@ -98,6 +98,28 @@ describe("writeReport", () => {
     expect(markdown).toContain(privacy);
   });
 
+  it("opens with the result and its picture", () => {
+    const first = markdown.indexOf(
+      "mailbox: with the transferred prompt the target gets 80.0 % of 400 test texts right; without a prompt 50.0 %.",
+    );
+    expect(first).toBeGreaterThan(0);
+    expect(markdown.indexOf("mailbox-accuracy.svg")).toBeLessThan(markdown.indexOf("What left the client"));
+    expect(markdown.indexOf("What left the client")).toBeLessThan(markdown.indexOf("What the transfers cost"));
+    expect(html.indexOf("<figure")).toBeLessThan(html.indexOf("<table"));
+  });
+
+  it("shows what left a row a kind, and the whole list folded", () => {
+    expect(markdown).toContain("| prompts | 1 | 1000 |");
+    expect(markdown).toContain("| manifests | 1 | 234 |");
+    expect(html).toContain("<details><summary>The whole list, 2 rows</summary>");
+  });
+
+  it("says of each data set how many prompts were private", () => {
+    const line =
+      "mailbox-data: 2 prompts, one of them not private; no limit is set. Before it, ε = 9.12 at δ = 1e-5 was spent.";
+    expect(markdown).toContain(line);
+  });
+
   it("puts every picture of the Markdown beside it, and into the page itself", () => {
     const pictures = Array.from(markdown.matchAll(/\]\((.*?)\)/g), (match) => match[1]!);
     expect(pictures).toHaveLength(4);

@@ -20,6 +20,7 @@ interface Environment {
   readonly ratelimits: { readonly name: string; readonly namespace_id: string }[];
 }
 type Config = Environment & {
+  readonly assets: { readonly binding: string; readonly directory: string; readonly run_worker_first: boolean };
   readonly migrations: { readonly new_sqlite_classes?: string[] }[];
   readonly env: Record<string, Environment>;
 };
@@ -55,6 +56,8 @@ describe.each(stages)("the stage %s", (_, { vars, secrets, durable_objects, rate
     const bindings = [
       ...[...durable_objects.bindings.map(({ name }) => name), ...limiters],
       ...r2_buckets.map(({ binding }) => binding),
+      // Every stage has the top level's.
+      config.assets.binding,
     ];
     const bucket = vars.S3_URL === undefined ? [] : ["PROMPTS"];
     const wanted = fields.filter(({ isText }) => !isText).map(({ name }) => name);

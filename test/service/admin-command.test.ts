@@ -2,7 +2,7 @@
 import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { csvText } from "../../client/admin/records.ts";
+import { csvText } from "../../client/admin/usage-csv.ts";
 import { loadBundle } from "../../infra/local/bundle.ts";
 import { softpost, softpostProcess } from "../helpers/softpost.ts";
 import { type Provider, promptOf, startProvider, uploadOf } from "./provider.ts";

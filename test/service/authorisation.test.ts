@@ -35,6 +35,7 @@ const MAY: Readonly<Record<string, readonly Role[] | "everybody" | "internal">> 
   getUsage: ["read"],
   getBudget: ["read"],
   getLedger: ["read"],
+  listReleases: ["read"],
   listTenants: ["provider"],
   createTenant: ["provider"],
   getTenant: ["provider"],

@@ -6,7 +6,8 @@ import type { Provider } from "./provider.ts";
 import { goTo, useRoute } from "./route.ts";
 import { SessionProvider, useNewSession, useSession } from "./session.ts";
 import { SignIn } from "./sign-in.tsx";
-import { VIEWS, type View, type ViewProps } from "./views.ts";
+import type { ViewProps } from "./view-props.ts";
+import { VIEWS, type View } from "./views.ts";
 
 /** The whole page: the list of views, and the one that the address names. */
 export function App({ provider }: { readonly provider: Provider }) {

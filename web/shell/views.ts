@@ -1,9 +1,5 @@
 import type { ComponentType } from "preact";
-
-export interface ViewProps {
-  /** What stands in the address behind the view's name. */
-  readonly rest: readonly string[];
-}
+import type { ViewProps } from "./view-props.ts";
 
 /** A view of the console: an entry here is all that it takes. */
 export interface View {
@@ -16,4 +12,9 @@ export interface View {
 
 export const VIEWS: readonly View[] = [
   { path: "catalogue", name: "Catalogue", load: () => import("../views/catalogue.tsx") },
+  { path: "transfers", name: "Transfers", load: () => import("../views/transfers.tsx") },
+  { path: "submit", name: "Submit a prompt", load: () => import("../views/submit.tsx") },
+  { path: "budgets", name: "Budgets", load: () => import("../views/budgets.tsx") },
+  { path: "playground", name: "Playground", load: () => import("../views/playground.tsx") },
+  { path: "tenants", name: "Keys and tenants", load: () => import("../views/tenants.tsx"), isOpen: true },
 ];

@@ -1,7 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { Table } from "./table.tsx";
-import "uplot/dist/uPlot.min.css";
 
 const HEIGHT = 240;
 /** Rows of the table that says the same; more would be no help. */
@@ -41,21 +40,22 @@ export function Chart({
   const data = [numbers, ...series.map(({ values }) => values)] as uPlot.AlignedData;
   // What the drawing is made of, but for the values, which come more often.
   const shape = JSON.stringify([x.name, bars, from, series.map(({ values: _, ...rest }) => rest)]);
-  const latest = useRef(names);
-  latest.current = names;
+  // What is drawn anew, for another scheme, has the values of then.
+  const latest = useRef({ names, data });
+  latest.current = { names, data };
   useEffect(() => {
     const element = place.current!;
     const draw = () => {
       plot.current?.destroy();
       const colour = colourOf(element);
       const named = x.values.some((value) => typeof value === "string");
-      const at = (value: number) => (named ? (latest.current[value] ?? "") : String(value));
+      const at = (value: number) => (named ? (latest.current.names[value] ?? "") : String(value));
       const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
       const options: uPlot.Options = {
         width: Math.max(element.clientWidth, 100),
         height: HEIGHT,
         scales: {
-          x: { time: false, ...(bars && { range: (_, least, most) => [least - 0.6, most + 0.6] }) },
+          x: { time: false, ...(bars && { range: () => [-0.6, latest.current.names.length - 0.4] }) },
           ...(from !== undefined && {
             y: { range: (_, _least, most) => [from, most > from ? most * 1.08 : from + 1] },
           }),
@@ -64,6 +64,7 @@ export function Chart({
           {
             ...axis,
             label: x.name,
+            incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000],
             labelSize: 22,
             values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? at(tick) : "")),
           },
@@ -75,14 +76,14 @@ export function Chart({
             label: name,
             stroke: colour(which),
             width: 2,
-            points: { show: numbers.length < 2 },
+            points: { show: !bars && numbers.length < 20 },
             value: (_: uPlot, value: number | null) => (value === null ? "–" : shown(value)),
             ...(isDashed && { dash: [6, 4] }),
             ...(bars && { fill: colour(which), paths: uPlot.paths.bars!({ size: [0.7, 60] }) }),
           })),
         ],
       };
-      plot.current = new uPlot(options, data, element);
+      plot.current = new uPlot(options, latest.current.data, element);
     };
     draw();
     const size = new ResizeObserver(() =>

@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { Button } from "./button.tsx";
+import { Code } from "./code.tsx";
 
 /** A text to copy, with a button for it. */
 export function Copy({ label, text }: { readonly label: string; readonly text: string }) {
@@ -11,7 +12,7 @@ export function Copy({ label, text }: { readonly label: string; readonly text: s
     );
   return (
     <>
-      <pre class="wrap">{text}</pre>
+      <Code label={label} text={text} />
       <div class="buttons">
         <Button small onClick={copy}>
           Copy {label}
