@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { type Data, pathOf, readTextRows } from "../shared/data/jsonl.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { MAX_PREDICTION_BYTES, PREDICTIONS_FILE, predictionSchema } from "../shared/protocol/prediction.ts";
@@ -14,10 +14,16 @@ import { bytes } from "./words.ts";
 /**
  * Lets a job of the provider's make predictions for a file of texts, and prints what `predict` prints. Only the texts are sent.
  *
+ * @param idempotencyKey of the job, if it may have been begun before
  * @throws ProblemError if it is refused, fails, or what comes is not what was announced
  */
 export async function predictRemotely(
-  { model, data, ...options }: ConnectionOptions & { readonly model: string; readonly data: Data },
+  {
+    model,
+    data,
+    idempotencyKey = randomUUID(),
+    ...options
+  }: ConnectionOptions & { readonly model: string; readonly data: Data; readonly idempotencyKey?: string },
   io: Io,
 ): Promise<void> {
   const api = new Api(await connect(options));
@@ -27,15 +33,16 @@ export async function predictRemotely(
     const detail = `${pathOf(data)} has ${bytes(body.length)} of texts; at most ${bytes(MAX_PREDICTION_BYTES)} are taken.`;
     throw new ProblemError("The data file is too large", detail);
   }
-  const headers = { "content-type": "application/jsonl" };
-  const init = { method: "POST", headers, body };
-  const { id } = await api.json(`/v1/predictions?model=${encodeURIComponent(model)}`, predictionSchema, init);
-  const path = `/v1/predictions/${id}`;
-  const whenStopped = () => "Stopped watching; the job goes on, and is paid for. The same command begins another.";
-  const done = await longRun(io, whenStopped, ({ signal, onEvent }) => {
+  const headers = { "content-type": "application/jsonl", "idempotency-key": idempotencyKey };
+  const whenStopped = () =>
+    `Stopped watching; a job that began goes on, and is paid for. To see its answers: the same command with --idempotency-key ${idempotencyKey}`;
+  const done = await longRun(io, whenStopped, async ({ signal, onEvent }) => {
+    const init = { method: "POST", headers, body, ...(signal && { signal }) };
+    const { id } = await api.json(`/v1/predictions?model=${encodeURIComponent(model)}`, predictionSchema, init);
     const show = onEvent && progressEvents(onEvent);
-    return follow(api, path, predictionSchema, (change) => show?.(change), signal);
+    return follow(api, `/v1/predictions/${id}`, predictionSchema, (change) => show?.(change), signal);
   });
+  const path = `/v1/predictions/${done.id}`;
   if (done.state !== "succeeded") {
     const detail = done.problem ?? "It was cancelled.";
     throw new ProblemError(`The prediction ${done.state === "failed" ? "failed" : "was cancelled"}`, detail);

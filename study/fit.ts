@@ -53,16 +53,12 @@ export async function fitAll(store: Store, { path, data, student, target, public
   ] as const) {
     tuned.push(...(await tuneSeeds(store, `${path}/${method}`, { data, model, name, method }, settings)));
   }
-  for (const epsilon of settings.epsilons) {
-    const method = `DP compressed PT, ε ${epsilon}`;
-    tuned.push(
-      ...(await tuneSeeds(
-        store,
-        `${path}/${method}`,
-        { data, model: student, name: "student", method, epsilon },
-        settings,
-      )),
-    );
+  for (const privacy of privacyOf(settings)) {
+    const { epsilon, rowsOfPerson } = privacy;
+    const unit = rowsOfPerson > 0 ? ` for people of ${rowsOfPerson} rows` : "";
+    const method = `DP compressed PT, ε ${epsilon}${unit}`;
+    const tuning = { data, model: student, name: "student", method, privacy } as const;
+    tuned.push(...(await tuneSeeds(store, `${path}/${method}`, tuning, settings)));
   }
   const chosen = new Map<string, readonly number[]>();
   for (const each of tuned) {
@@ -99,6 +95,18 @@ export async function fitAll(store: Store, { path, data, student, target, public
     }
   }
   return methods;
+}
+
+interface Privacy {
+  readonly epsilon: number;
+  /** 0: the unit is the row. */
+  readonly rowsOfPerson: number;
+}
+
+/** What private tunings promise: each ε to rows, and to people if there are such. */
+function privacyOf({ epsilons, rowsOfPerson }: StudySettings): Privacy[] {
+  const units = rowsOfPerson > 0 ? [0, rowsOfPerson] : [0];
+  return units.flatMap((rowsOfPerson) => epsilons.map((epsilon) => ({ epsilon, rowsOfPerson })));
 }
 
 /** A way of transferring a prompt. */
@@ -141,21 +149,28 @@ interface Tuning {
   readonly model: TaskModel;
   readonly name: "target" | "student";
   readonly method: string;
-  readonly epsilon?: number;
+  readonly privacy?: Privacy;
 }
 
 /** Tunes with every schedule and the first seed, and with the one that validation rows prefer and the others. */
 async function tuneSeeds(store: Store, path: string, tuning: Tuning, settings: StudySettings): Promise<Tuned[]> {
-  const { data, model, name, method, epsilon } = tuning;
+  const { data, model, name, method, privacy } = tuning;
+  const { epsilon, rowsOfPerson } = privacy ?? {};
   const { promptTokens } = settings;
   const schedules: readonly (TuneSettings & { clip?: number })[] =
     epsilon === undefined ? settings.tune : settings.privateTune;
   const run = async (schedule: TuneSettings & { clip?: number }, index: number, seed: number): Promise<Tuned> => {
-    const facts = { task: data.task, schedule, promptTokens, epsilon };
+    const facts = { task: data.task, schedule, promptTokens, epsilon, ...(rowsOfPerson && { rowsOfPerson }) };
     const { figures, prompt } = await store.once(`${path} schedule ${index} seed ${seed}`, facts, async () => {
       const made =
         epsilon !== undefined && schedule.clip !== undefined
-          ? await model.tunePrivately(data.train, promptTokens, { ...schedule, clip: schedule.clip }, epsilon)
+          ? await model.tunePrivately(
+              data.train,
+              promptTokens,
+              { ...schedule, clip: schedule.clip },
+              epsilon,
+              rowsOfPerson,
+            )
           : await model.tune(data.train, promptTokens, schedule, seed);
       return { figures: { validation: await model.accuracy(data.validation, made) }, prompt: made };
     });

@@ -81,16 +81,23 @@ export class TaskModel {
     return inScratch(async (state) => (await tune({ ...shared, ...schedule, state }, {})).prompt);
   }
 
+  /** @param rowsOfPerson rows of each person, if the unit of privacy is the person; 0: it is the row */
   async tunePrivately(
     rows: readonly Example[],
     promptTokens: number,
     settings: TuneSettings & { clip: number },
     epsilon: number,
+    rowsOfPerson = 0,
   ): Promise<Value> {
     const { steps, batchSize, learningRate, averagedSteps, clip } = settings;
-    const plan = createPlan({ records: rows.length, batchSize, steps, clip, delta: 1 / (2 * rows.length), epsilon });
+    const units = rowsOfPerson > 0 ? peopleOf(rows.length, rowsOfPerson) : undefined;
+    const records = units?.length ?? rows.length;
+    const unit = units && { field: "person", rowsPerUnit: 1 };
+    // The same for both units, so that only ε and the unit differ.
+    const delta = 1 / (2 * rows.length);
+    const plan = createPlan({ records, batchSize, steps, clip, delta, epsilon, ...(unit && { unit }) });
     const shared = await this.#tuned(rows, promptTokens);
-    const schedule = { learningRate, averagedSteps, optimizer: ADAM, plan, random: cryptoRandom };
+    const schedule = { learningRate, averagedSteps, optimizer: ADAM, plan, random: cryptoRandom, units };
     return inScratch(async (state) => (await dpTune({ ...shared, ...schedule, state }, {})).prompt);
   }
 
@@ -109,6 +116,13 @@ export class TaskModel {
   states(texts: readonly EncodedText[], prompt?: Value): Promise<Float32Array> {
     return readStates(this.engine, this.model, texts, "reading", {}, prompt);
   }
+}
+
+/** The rows of each person, where every one has so many of the rows (which are in no order), and the last what is left. */
+function peopleOf(rows: number, each: number): number[][] {
+  return Array.from({ length: Math.ceil(rows / each) }, (_, person) =>
+    Array.from({ length: Math.min(each, rows - person * each) }, (_, i) => person * each + i),
+  );
 }
 
 /** Runs something that keeps its state in a file, which nobody needs afterwards. */

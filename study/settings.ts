@@ -8,6 +8,8 @@ export interface StudySettings {
   /** Schedules of private tuning, likewise. */
   readonly privateTune: readonly (TuneSettings & { readonly clip: number })[];
   readonly epsilons: readonly number[];
+  /** People with so many private rows each, who are drawn up at random: private tunings are repeated with the person as the unit. 0 for none. */
+  readonly rowsOfPerson: number;
   readonly transfer: { readonly steps: number; readonly batchSize: number; readonly averagedSteps: number };
   /** Peak learning rates, of which held-out public texts choose. */
   readonly learningRates: readonly number[];
@@ -39,6 +41,7 @@ export const DEFAULTS: StudySettings = {
     { steps: 150, batchSize: 256, learningRate: 5e-3, averagedSteps: 50, clip: 0.5 },
   ],
   epsilons: [8],
+  rowsOfPerson: 0,
   transfer: { steps: 800, batchSize: 16, averagedSteps: 100 },
   learningRates: [3e-2, 1e-2],
   losses: ["classes", "vocabulary"],

@@ -16,6 +16,7 @@ interface Options extends ColumnOptions, ConnectionOptions {
   data: string;
   task?: string;
   remote?: boolean;
+  idempotencyKey?: string;
 }
 
 const NOTES = `
@@ -38,8 +39,17 @@ export function registerPredict(program: Command, io: Io): void {
       "--remote",
       "let a job of the provider's do it, which sees the texts; --model is then TARGET:TRANSFER_ID or an alias",
     )
+    .option(
+      "--idempotency-key <key>",
+      "with --remote: name of this job: the same command with it never begins a second one",
+    )
     .addHelpText("after", NOTES)
-    .action((options: Options) => run(options, io));
+    .action((options: Options, command: Command) => {
+      if (options.idempotencyKey !== undefined && !options.remote) {
+        command.error("error: --idempotency-key needs --remote");
+      }
+      return run(options, io);
+    });
   withColumns(command, ["text"]);
 }
 

@@ -35,6 +35,10 @@ export interface Submission {
 /** Predictions that want to be reserved. */
 export interface PredictionSubmission {
   readonly id: string;
+  /** Of the client's; undefined for none. */
+  readonly idempotencyKey: string | undefined;
+  /** What a key stands for: model and texts. */
+  readonly fingerprint: string;
   readonly model: string;
   readonly target: string;
   readonly targetDigest: string;
@@ -44,6 +48,11 @@ export interface PredictionSubmission {
   readonly price: number;
   readonly rate: Rate;
   readonly estimatedSeconds: number;
+}
+
+/** A prediction's key in the ledger: with a space, which a transfer's key can't have. */
+export function predictionKey({ id, idempotencyKey }: PredictionSubmission): string {
+  return idempotencyKey === undefined ? `predict ${id}` : `prediction ${idempotencyKey}`;
 }
 
 export type Release = Released & { readonly promptDigest: string };
@@ -235,8 +244,9 @@ export class Store {
     this.sql.exec(
       `INSERT INTO transfers (id, idempotency_key, fingerprint, state, version, created, updated, leased_until, student,
          target_digest, work, virtual_tokens, prompt_digest, options, price, reserved_micros, reserved_seconds, rate, estimated_seconds, kind, model)
-       VALUES (?, ?, '', 'accepted', 1, ?, ?, 0, ?, ?, ?, 0, ?, '{}', ?, ?, ?, ?, ?, 'predict', ?)`,
-      ...[id, `predict ${id}`, now, now, submission.target, submission.targetDigest, submission.work],
+       VALUES (?, ?, ?, 'accepted', 1, ?, ?, 0, ?, ?, ?, 0, ?, '{}', ?, ?, ?, ?, ?, 'predict', ?)`,
+      ...[id, predictionKey(submission), submission.fingerprint, now, now],
+      ...[submission.target, submission.targetDigest, submission.work],
       ...[submission.promptDigest, submission.price, ask.micros, ask.deviceSeconds],
       ...[JSON.stringify(submission.rate), submission.estimatedSeconds, model],
     );

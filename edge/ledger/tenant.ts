@@ -19,7 +19,7 @@ import { Notifier } from "./notifier.ts";
 import { composedEpsilon, composedUnit } from "./privacy.ts";
 import { REGISTER } from "./register.ts";
 import type { ExportedTable, Row } from "./schema.ts";
-import type { JobKind, PredictionSubmission, Release, Submission } from "./store.ts";
+import { type JobKind, type PredictionSubmission, predictionKey, type Release, type Submission } from "./store.ts";
 import { addLoss, toPrediction, toTransfer } from "./view.ts";
 
 /** Longer than the dispatch of a job can take with all its retries (`dispatch.ts`), so that two never submit one job. */
@@ -38,10 +38,6 @@ export interface Open {
   /** Where its files are, below its job's output. */
   readonly folder: string;
 }
-
-export type ReservedPrediction =
-  | { readonly kind: "new"; readonly transfer: Transfer }
-  | { readonly kind: "refused"; readonly refusals: Refusal[] };
 
 /** How a transfer ended. */
 export interface End extends Partial<ResultFacts> {
@@ -147,8 +143,12 @@ export class Tenant extends Notifier {
   }
 
   /** The same for predictions, which release no prompt. */
-  reservePrediction(submission: PredictionSubmission): ReservedPrediction {
+  reservePrediction(submission: PredictionSubmission): Reserved {
     return this.ctx.storage.transactionSync(() => {
+      const earlier = this.store.findByKey(predictionKey(submission));
+      if (earlier && earlier.fingerprint !== submission.fingerprint) return { kind: "conflict" };
+      if (earlier) return { kind: "existing", transfer: toTransfer(earlier) };
+
       const now = Date.now();
       const limits = { ...this.store.account().limits, privacy: null };
       const found = refusals(limits, this.spending(now), submission.ask, () => ({ epsilon: 0, unit: "" }));

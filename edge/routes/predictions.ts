@@ -7,6 +7,7 @@ import { ID_LENGTH, ID_PATTERN, jobId, randomId } from "../../shared/protocol/id
 import type { PredictSpec } from "../../shared/protocol/job.ts";
 import { MAX_PREDICTION_BYTES, type Prediction, predictionSchema } from "../../shared/protocol/prediction.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
+import type { Transfer } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import type { App } from "../http/app-env.ts";
 import { jobToken, ledgerOf, registerOf, tenantWith } from "../http/auth.ts";
@@ -17,10 +18,11 @@ import { type ResolvedModel, resolveModel } from "../inference/models.ts";
 import { type StoredTexts, storeTexts } from "../inference/store-texts.ts";
 import { isFinal, refusalStatus } from "../ledger/decide.ts";
 import type { TransferredPrompt } from "../ledger/prompts.ts";
+import type { Reserved } from "../ledger/tenant.ts";
 import { readCatalogue } from "../storage/catalogue.ts";
 import { dispatch, requestCancel } from "../transfers/dispatch.ts";
 import { priceOfWork } from "../transfers/price.ts";
-import { file, fileHeaders, json, problems, secured } from "./route.ts";
+import { file, fileHeaders, json, keyIsTaken, onceHeaders, problems, secured } from "./route.ts";
 
 const PAGE = 100;
 const params = z.object({ id: z.string().regex(ID_PATTERN, "Is no prediction's id.") });
@@ -35,6 +37,7 @@ const postPrediction = createRoute({
   description: `The body is JSONL, rows of {"text"}, of at most ${MAX_PREDICTION_BYTES} bytes. It costs device seconds, as a transfer does. The texts are removed when the job has ended.`,
   request: {
     query: z.object({ model: z.string().max(256).describe("TARGET:TRANSFER_ID or an alias.") }),
+    headers: onceHeaders,
     body: {
       required: true,
       content: { "application/jsonl": { schema: { type: "string" as const }, example: '{"text": "What a film!"}\n' } },
@@ -103,8 +106,9 @@ export function addPredictionRoutes(app: App): void {
     if (!prompt) throw new ProblemError("The request is not valid", "A target has no task without a prompt.");
     const { students } = await readCatalogue(c.env.PROMPTS);
     const student = students.find((each) => each.target.digest === target.digest)!;
-    const prediction = await submit(c.env, tenant, { name, target, prompt, student }, c.req.raw);
-    return c.json(prediction, 202);
+    const idempotencyKey = c.req.valid("header")["idempotency-key"];
+    const wanted = { name, target, prompt, student };
+    return c.json(await submit(c.env, tenant, wanted, idempotencyKey, c.req.raw), 202);
   });
 
   app.openapi(listPredictions, async (c) => {
@@ -164,47 +168,85 @@ function notFound(): ProblemError {
 type Wanted = ResolvedModel & { readonly prompt: TransferredPrompt; readonly student: Student };
 
 /** Stores the texts, reserves what the job may cost, and dispatches it. Where one of these fails, the texts are removed. */
-async function submit(env: Env, tenant: string, wanted: Wanted, request: Request): Promise<Prediction> {
+async function submit(
+  env: Env,
+  tenant: string,
+  wanted: Wanted,
+  idempotencyKey: string | undefined,
+  request: Request,
+): Promise<Prediction> {
   const id = randomId(ID_LENGTH);
-  const texts = bucket.job(jobId(tenant, id)) + jobFiles.texts;
-  const { task } = await readManifest(env, tenant, wanted.prompt);
+  const texts = textsOf(tenant, id);
+  const removed = () => env.PROMPTS.delete(texts).catch(() => {});
+  let stored: StoredTexts;
+  let reserved: Reserved;
   try {
-    const stored = await storeTexts(env.PROMPTS, texts, request);
-    const length = task.maxLength + (isGeneration(task) ? task.maxNewTokens : 0);
-    const { work, ask, perSecond, rate, estimate } = await priceOfWork(
-      env,
-      stored.examples * length,
-      wanted.student,
-      0,
-    );
-    const { target, prompt, name: model } = wanted;
-    await registerOf(env).add(tenant);
-    const reserved = await ledgerOf(env, tenant).reservePrediction({
-      id,
-      model,
-      target: target.id,
-      targetDigest: target.digest,
-      promptDigest: storedFiles(tenant, prompt).sha256,
-      work,
-      ask,
-      price: perSecond,
-      rate,
-      estimatedSeconds: estimate.deviceSeconds,
-    });
-    if (reserved.kind === "refused") {
-      const faults = reserved.refusals.map(({ budget, message }) => ({ at: `budget/${budget}`, message }));
-      const detail = faults.map(({ message }) => message).join(" ");
-      throw new ProblemError("A budget would be passed", detail, { status: refusalStatus(reserved.refusals), faults });
-    }
+    stored = await storeTexts(env.PROMPTS, texts, request);
+    reserved = await reserve(env, tenant, wanted, stored, { id, idempotencyKey });
+  } catch (error) {
+    await removed();
+    throw error;
+  }
+  if (reserved.kind !== "new") await removed();
+  if (reserved.kind === "conflict") throw keyIsTaken();
+  if (reserved.kind === "refused") {
+    const faults = reserved.refusals.map(({ budget, message }) => ({ at: `budget/${budget}`, message }));
+    const detail = faults.map(({ message }) => message).join(" ");
+    throw new ProblemError("A budget would be passed", detail, { status: refusalStatus(reserved.refusals), faults });
+  }
+  return proceed(env, tenant, wanted, stored, reserved);
+}
+
+const textsOf = (tenant: string, id: string) => bucket.job(jobId(tenant, id)) + jobFiles.texts;
+
+async function reserve(
+  env: Env,
+  tenant: string,
+  { name: model, target, prompt, student }: Wanted,
+  { examples, digest }: StoredTexts,
+  { id, idempotencyKey }: { readonly id: string; readonly idempotencyKey: string | undefined },
+): Promise<Reserved> {
+  const { task } = await readManifest(env, tenant, prompt);
+  const length = task.maxLength + (isGeneration(task) ? task.maxNewTokens : 0);
+  const { work, ask, perSecond, rate, estimate } = await priceOfWork(env, examples * length, student, 0);
+  await registerOf(env).add(tenant);
+  return ledgerOf(env, tenant).reservePrediction({
+    id,
+    idempotencyKey,
+    fingerprint: idempotencyKey === undefined ? "" : `${model} ${digest}`,
+    model,
+    target: target.id,
+    targetDigest: target.digest,
+    promptDigest: storedFiles(tenant, prompt).sha256,
+    work,
+    ask,
+    price: perSecond,
+    rate,
+    estimatedSeconds: estimate.deviceSeconds,
+  });
+}
+
+/** Dispatches what is reserved. A repeated request only does so where the first one was interrupted, whose texts lie there. */
+async function proceed(
+  env: Env,
+  tenant: string,
+  wanted: Wanted,
+  stored: StoredTexts,
+  { kind, transfer }: Extract<Reserved, { readonly transfer: Transfer }>,
+): Promise<Prediction> {
+  const ledger = ledgerOf(env, tenant);
+  const { id, state } = transfer;
+  if (kind === "existing" && (state !== "accepted" || !(await ledger.lease(id)))) return find(env, tenant, id);
+  try {
     await writeSpec(env, tenant, id, wanted, stored);
-    const dispatched = await dispatch(env, tenant, reserved.transfer);
+    const dispatched = await dispatch(env, tenant, transfer);
     if (dispatched.state === "failed") {
       throw new ProblemError("The job was refused", dispatched.problem ?? "", { status: 502 });
     }
     return await find(env, tenant, id);
   } catch (error) {
-    if (await ledgerOf(env, tenant).prediction(id)) await ledgerOf(env, tenant).abandon(id, "It could not be begun.");
-    await env.PROMPTS.delete(texts).catch(() => {});
+    await ledger.abandon(id, "It could not be begun.");
+    await env.PROMPTS.delete(textsOf(tenant, id)).catch(() => {});
     throw error;
   }
 }

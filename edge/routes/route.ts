@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ProblemError } from "../../shared/protocol/errors.ts";
 import { openaiErrorSchema } from "../../shared/protocol/openai-error.ts";
 import type { App } from "../http/app-env.ts";
 import { problemSchema } from "../http/errors.ts";
@@ -51,6 +52,21 @@ export function json<S extends z.ZodType>(schema: S, description: string) {
 export function describeSchema(app: App, name: string, schema: z.ZodType): void {
   const { $schema: _, id: __, ...described } = JSON.parse(JSON.stringify(z.toJSONSchema(schema, { io: "input" })));
   app.openAPIRegistry.registerComponent("schemas", name, described);
+}
+
+/** The header of a request that is to be done once. */
+export const onceHeaders = z.object({
+  "idempotency-key": z
+    .string()
+    .regex(/^[\x21-\x7e]{1,128}$/, "Must be 1 to 128 visible ASCII characters.")
+    .optional()
+    .describe("Chosen by the client: the same request sent again with the same key is done once."),
+});
+
+/** What a key is answered that came with another request before. */
+export function keyIsTaken(): ProblemError {
+  const detail = "This Idempotency-Key was used for another submission; use a new one.";
+  return new ProblemError("The idempotency key is taken", detail, { status: 422 });
 }
 
 /** Headers with which a client asks for a part of a file, or only if it changed. */

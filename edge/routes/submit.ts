@@ -1,6 +1,5 @@
 import { createRoute } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { z } from "zod";
 import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
@@ -20,15 +19,9 @@ import type { Submission } from "../ledger/store.ts";
 import { readCatalogue } from "../storage/catalogue.ts";
 import { abandon, dispatch } from "../transfers/dispatch.ts";
 import { priceOf } from "../transfers/price.ts";
-import { describeSchema, json, problems, secured } from "./route.ts";
+import { describeSchema, json, keyIsTaken, onceHeaders, problems, secured } from "./route.ts";
 
 /** As the Idempotency-Key draft has it: opaque, and short enough to store. */
-const keySchema = z
-  .string()
-  .regex(/^[\x21-\x7e]{1,128}$/, "Must be 1 to 128 visible ASCII characters.")
-  .optional()
-  .describe("Chosen by the client: the same request sent again with the same key is one transfer.");
-
 const postTransfer = createRoute({
   operationId: "submitTransfer",
   tags: ["Transfers"],
@@ -40,7 +33,7 @@ const postTransfer = createRoute({
   security: secured,
   middleware: [tenantWith("submit"), limitBody(MAX_UPLOAD_BYTES)],
   request: {
-    headers: z.object({ "idempotency-key": keySchema }),
+    headers: onceHeaders,
     body: {
       required: true,
       content: {
@@ -91,10 +84,7 @@ export function addSubmitRoutes(app: App): void {
     await registerOf(c.env).add(tenant);
     const reserved = await ledgerOf(c.env, tenant).reserve(submission);
 
-    if (reserved.kind === "conflict") {
-      const detail = "This Idempotency-Key was used for another submission; use a new one.";
-      throw new ProblemError("The idempotency key is taken", detail, { status: 422 });
-    }
+    if (reserved.kind === "conflict") throw keyIsTaken();
     if (reserved.kind === "refused") {
       const faults = reserved.refusals.map(({ budget, message }) => ({ at: `budget/${budget}`, message }));
       const detail = faults.map(({ message }) => message).join(" ");

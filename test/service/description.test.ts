@@ -55,7 +55,7 @@ describe("the OpenAPI description", () => {
   });
 
   test("declares the headers that requests and answers have", () => {
-    expect(headersOf("submitTransfer")).toEqual(["idempotency-key"]);
+    for (const id of ["submitTransfer", "submitPrediction"]) expect(headersOf(id)).toEqual(["idempotency-key"]);
     expect(operation("submitTransfer").responses["202"]!.headers).toHaveProperty("Location");
     expect(headersOf("followTransfer")).toEqual(["last-event-id"]);
     for (const id of ["downloadStudentFile", "downloadPromptFile"]) {

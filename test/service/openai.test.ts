@@ -251,14 +251,18 @@ test("a job of the provider's predicts what softpost predict does; its texts go,
   const data = ["--data", fixture("tiny-task/test.jsonl")];
   const here = await softpost("predict", "--model", fixture(TARGET), "--prompt", at("moved"), ...data);
   const { url, key } = provider;
-  const { code, stdout, stderr } = await client(["predict", "--remote", "--model", model, ...data], { url, key });
-  expect(code, stderr).toBe(0);
-  expect(stdout).toBe(here.stdout);
+  const remote = ["predict", "--remote", "--model", model, ...data, "--idempotency-key", "once"];
+  for (const _ of ["the job", "its answers again"]) {
+    const { code, stdout, stderr } = await client(remote, { url, key });
+    expect(code, stderr).toBe(0);
+    expect(stdout).toBe(here.stdout);
+  }
   const get = async (path: string, bearer = key) => {
     const answer = await fetch(`${url}/v1/predictions${path}`, { headers: { authorization: `Bearer ${bearer}` } });
     return { status: answer.status, body: JSON.parse((await answer.text()) || "null") };
   };
-  const [{ id, state, cost, ...rest }] = (await get("")).body.predictions;
+  const [{ id, state, cost, ...rest }, ...more] = (await get("")).body.predictions;
+  expect(more).toEqual([]);
   expect({ state, model: rest.model }).toEqual({ state: "succeeded", model });
   expect(cost.micros).toBeGreaterThan(0);
   const tenant = key.split("_")[1];

@@ -23,10 +23,10 @@ beforeAll(async () => {
 
 afterAll(() => provider.close());
 
-const send = (who: TenantClient, body: string | Uint8Array<ArrayBuffer>, name = model) =>
+const send = (who: TenantClient, body: string | Uint8Array<ArrayBuffer>, name = model, more = {}) =>
   provider.fetchJson(`/v1/predictions?model=${name}`, {
     method: "POST",
-    headers: { ...who.headers, "content-type": "application/jsonl" },
+    headers: { ...who.headers, "content-type": "application/jsonl", ...more },
     body,
   });
 const stored = async (who: TenantClient) =>
@@ -73,6 +73,30 @@ test("what is wrong with a file is said by line and never quoted, and nothing is
   expect((await send(tenant, '{"text":"x"}', "none")).status).toBe(404);
   expect(await stored(tenant)).toEqual(before);
   expect((await tenant.get("/v1/predictions")).body.predictions).toHaveLength(1);
+});
+
+test("sent again with its key it is one job, paid once; the key is taken for other texts", async () => {
+  const own = await provider.tenant();
+  const { id } = await transferred(provider, own, 7);
+  const before = (await own.get("/v1/budget")).body.deviceSeconds.reserved;
+  const once = (text: string, key = "mine") =>
+    send(own, JSON.stringify({ text }), `large:${id}`, { "idempotency-key": key });
+  const answers = await Promise.all(["a", "a", "a"].map((text) => once(text)));
+  answers.push(await once("a"));
+  expect(answers.map(({ status }) => status)).toEqual([202, 202, 202, 202]);
+  const [first, ...others] = new Set(answers.map(({ body }) => body.id));
+  expect(others).toEqual([]);
+  const texts = async () => (await provider.store.list(bucket.jobsOf(own.id))).filter((key) => key.includes("texts"));
+  expect(await texts()).toEqual([`${bucket.job(`${own.id}-${first}`)}texts.jsonl`]);
+  const { reserved } = answers[0]!.body;
+  expect((await own.get("/v1/budget")).body.deviceSeconds.reserved).toBe(before + reserved.deviceSeconds);
+
+  const other = await once("b");
+  expect([other.status, other.body.title]).toEqual([422, "The idempotency key is taken"]);
+  expect(await texts()).toHaveLength(1);
+  expect((await once("b", "another")).body.id).not.toBe(first);
+  expect((await once("b", "no key")).status).toBe(400);
+  expect((await own.get("/v1/predictions")).body.predictions).toHaveLength(2);
 });
 
 test("past a budget, or of another tenant's prompt, nothing is kept", async () => {

@@ -28,6 +28,7 @@ const SETTINGS = {
   transfer: { steps: 2, batchSize: 4, averagedSteps: 1 },
   learningRates: [1e-2, 3e-2],
   select: 20,
+  rowsOfPerson: 5,
 };
 
 let folder: string;
@@ -72,6 +73,8 @@ test(
       "compressed PT",
       "full PT",
       "DP compressed PT",
+      "DP compressed PT, ε 8 for people of 5 rows",
+      "DP POST, ε 8 for people of 5 rows",
       "direct",
       "POST films",
       "DP POST",
