@@ -21,7 +21,7 @@ export class GraphEngine {
     const { outputs, updates = [], appends = [] } = graph;
     const changed = Object.fromEntries([...updates, ...appends].map((each) => [`next.${nameOf(each)}`, each.next]));
     const onnx = serialise({ ...outputs, ...changed });
-    const handle = this.#next;
+    const handle = this.#next++;
     const names = { updates: updates.map(nameOf), appends: appends.map(nameOf) };
     await this.#port.call({ type: "load", handle, onnx, ...names, packed: packsWeights(graph) });
     return {

@@ -1,0 +1,69 @@
+/** The thread that holds the private rows and tunes on them. */
+import { z } from "zod";
+import { ProblemError } from "../../../shared/protocol/errors.ts";
+import { InterruptedError } from "../../../shared/training/loop.ts";
+import { charged, ledgerFiles } from "./ledger.ts";
+import type { Call, FromThread, Problem } from "./messages.ts";
+import { tellRequests } from "./requests.ts";
+import { forgetRun, unfinishedRuns } from "./runs.ts";
+import { Tuner } from "./tuner.ts";
+
+// Its faster parsers are made of generated code, which the policy of the page forbids.
+z.config({ jitless: true });
+
+const tell = (message: FromThread) => postMessage(message);
+const tuner = new Tuner((event) => tell({ kind: "event", event }));
+
+addEventListener("message", async ({ data }: MessageEvent<Call>) => {
+  const { id } = data;
+  try {
+    tell({ kind: "answer", id, value: await answer(data) });
+  } catch (error) {
+    tell({ kind: "answer", id, problem: problemOf(error) });
+  }
+});
+
+async function answer({ call, args }: Call): Promise<unknown> {
+  switch (call) {
+    case "openStudent":
+      return tuner.openStudent(...args);
+    case "openData":
+      return tuner.openData(...args);
+    case "readLabels":
+      return tuner.readLabels(...args);
+    case "proposeTask":
+      return tuner.proposeTask(...args);
+    case "checkTask":
+      return tuner.checkTask(...args);
+    case "plan":
+      return tuner.plan(...args);
+    case "tune":
+      return tuner.tune(...args);
+    case "stop":
+      return tuner.stop();
+    case "unfinished":
+      return unfinishedRuns();
+    case "forget":
+      return forgetRun(...args);
+    case "ledger":
+      return charged();
+    case "exportLedger":
+      return ledgerFiles();
+  }
+}
+
+function problemOf(error: unknown): Problem {
+  if (error instanceof InterruptedError) {
+    return {
+      title: "Stopped",
+      detail: `Stopped after step ${error.step}, which is saved.`,
+      faults: [],
+      stopped: error.step,
+    };
+  }
+  if (error instanceof ProblemError) return { title: error.title, detail: error.detail, faults: error.faults };
+  return { title: "Something went wrong in this tab", detail: String(error), faults: [] };
+}
+
+tellRequests("tuning", tell);
+tell({ kind: "ready" });
