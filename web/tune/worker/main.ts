@@ -6,6 +6,7 @@ import { charged, ledgerFiles } from "./ledger.ts";
 import type { Call, FromThread, Problem } from "./messages.ts";
 import { tellRequests } from "./requests.ts";
 import { forgetRun, unfinishedRuns } from "./runs.ts";
+import { listStored, removeStored } from "./storage.ts";
 import { Tuner } from "./tuner.ts";
 
 // Its faster parsers are made of generated code, which the policy of the page forbids.
@@ -27,6 +28,10 @@ async function answer({ call, args }: Call): Promise<unknown> {
   switch (call) {
     case "openStudent":
       return tuner.openStudent(...args);
+    case "keptStudents":
+      return listStored("students");
+    case "dropStudent":
+      return removeStored(`students/${args[0]}`);
     case "openData":
       return tuner.openData(...args);
     case "readLabels":

@@ -4,6 +4,7 @@ import type { CheckedText, CheckedWord } from "../../../shared/operations/check-
 import type { TaskEvaluation } from "../../../shared/operations/evaluate.ts";
 import type { Schedule } from "../../../shared/operations/tune-defaults.ts";
 import type { PrivacyPlan } from "../../../shared/privacy/plan.ts";
+import type { AttackFigure } from "../../../shared/privacy/statement.ts";
 import type { FileRecord } from "../../../shared/protocol/catalogue.ts";
 import type { Fault } from "../../../shared/protocol/errors.ts";
 import type { Manifest } from "../../../shared/protocol/manifest.ts";
@@ -60,6 +61,8 @@ export interface Planned {
   readonly heldOut: number;
   readonly schedule: Schedule;
   readonly plan: PrivacyPlan | null;
+  /** What the guarantee leaves to somebody who wants to know whose rows were used; empty without one. */
+  readonly attacks: readonly AttackFigure[];
   /** What the user should know of the data. */
   readonly notes: readonly string[];
 }
@@ -106,6 +109,9 @@ export interface ChargedSet {
 /** Requests with their answers. */
 export interface Calls {
   openStudent(student: StudentFiles): { readonly positions: number; readonly notes: readonly string[] };
+  /** Digests of the students whose files are in the browser's storage, and removing one of them. */
+  keptStudents(): string[];
+  dropStudent(digest: string): void;
   openData(file: File): Preview;
   readLabels(columns: ColumnNames): LabelCounts;
   proposeTask(name: string, columns: ColumnNames): { readonly task: ClassificationTask; readonly shortened: number };

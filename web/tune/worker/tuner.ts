@@ -16,6 +16,7 @@ import { scheduleFor } from "../../../shared/operations/tune-defaults.ts";
 import { planFor } from "../../../shared/operations/tune-plan.ts";
 import { writePrompt } from "../../../shared/operations/write-prompt.ts";
 import type { PrivacyPlan } from "../../../shared/privacy/plan.ts";
+import { attackFigures } from "../../../shared/privacy/statement.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
 import { MANIFEST_FILE, parseManifest } from "../../../shared/protocol/manifest.ts";
 import { cryptoRandom } from "../../../shared/protocol/random.ts";
@@ -109,7 +110,14 @@ export class Tuner
   async plan(settings: Settings): Promise<Planned> {
     const { train, heldOut, schedule, plan, notes } = await this.#prepare(settings);
     await checkTuning(this.#request(settings, { train, schedule, plan, digest: "" }, { resume: false }));
-    return { records: train.rows.length, heldOut: heldOut?.rows.length ?? 0, schedule, plan, notes };
+    return {
+      records: train.rows.length,
+      heldOut: heldOut?.rows.length ?? 0,
+      schedule,
+      plan,
+      attacks: plan ? attackFigures(plan) : [],
+      notes,
+    };
   }
 
   /** Tunes, measures on the rows that were kept back, and gives the prompt's folder. */

@@ -1,0 +1,129 @@
+import { useState } from "preact/hooks";
+import { count, duration } from "../../../client/words.ts";
+import type { TrainingEvent } from "../../../shared/training/events.ts";
+import { type Shown, shownProblem, withoutFolders } from "../api.ts";
+import { StoppedError } from "../thread.ts";
+import type { Threads } from "../use-threads.ts";
+import type { Finished, Settings } from "../worker/messages.ts";
+import { LossCurve } from "./loss-curve.tsx";
+import { Problem } from "./problem.tsx";
+
+/** Steps by whose time the rest is estimated. */
+const RECENT = 20;
+
+/** Where a run stands. */
+interface Progress {
+  readonly phase: string;
+  readonly total: number;
+  readonly done: number;
+  readonly times: readonly number[];
+  readonly losses: readonly (readonly [number, number])[];
+  readonly notes: readonly string[];
+}
+
+const NOTHING: Progress = { phase: "Starting", total: 1, done: 0, times: [], losses: [], notes: [] };
+
+/** Runs a tuning, shows how it goes, and lets it be paused. */
+export function RunPanel({
+  threads,
+  settings,
+  resume,
+  onRunning,
+  onFinished,
+}: {
+  readonly threads: Threads;
+  readonly settings: Settings;
+  /** An unfinished run that goes on. */
+  readonly resume: string | undefined;
+  readonly onRunning: (running: boolean) => void;
+  readonly onFinished: (finished: Finished) => void;
+}) {
+  const [progress, setProgress] = useState<Progress>();
+  const [running, setRunning] = useState(false);
+  const [problem, setProblem] = useState<Shown>();
+  const [said, setSaid] = useState("");
+  const cores = navigator.hardwareConcurrency;
+  const [threadCount] = useState(crossOriginIsolated ? Math.max(1, cores - 1) : 1);
+
+  const start = async () => {
+    setProblem(undefined);
+    setSaid("");
+    setProgress(NOTHING);
+    setRunning(true);
+    onRunning(true);
+    threads.listen("tuning", (event) => setProgress((before) => after(before ?? NOTHING, event)));
+    try {
+      await navigator.storage.persist();
+      onFinished(await threads.tuning.call("tune", settings, threadCount, resume));
+    } catch (error) {
+      if (error instanceof StoppedError)
+        setSaid(`${error.message} It is among the unfinished runs above, and goes on from there.`);
+      else setProblem(shownProblem(error));
+    }
+    setRunning(false);
+    onRunning(false);
+  };
+  return (
+    <>
+      <p>
+        {crossOriginIsolated
+          ? `Computed on ${count(threadCount, "thread")} of WebAssembly.`
+          : "Computed on 1 thread of WebAssembly: this page isn't isolated from others, so more can't be had."}
+      </p>
+      {!running && (
+        <button type="button" class="primary" onClick={start}>
+          {resume === undefined ? "Tune" : "Go on with the run"}
+        </button>
+      )}
+      {running && (
+        <button type="button" onClick={() => threads.tuning.call("stop")}>
+          Pause: save and stop after this step
+        </button>
+      )}
+      {progress && <Standing progress={progress} running={running} />}
+      <p role="status">{said}</p>
+      <Problem problem={problem} />
+    </>
+  );
+}
+
+function Standing({ progress, running }: { readonly progress: Progress; readonly running: boolean }) {
+  const { phase, total, done, times, losses, notes } = progress;
+  const perSecond = times.length > 1 ? (1000 * (times.length - 1)) / (times.at(-1)! - times[0]!) : undefined;
+  return (
+    <>
+      <p>
+        <progress aria-label={phase} max={total} value={done} /> {phase}: {done} of {total}
+        {perSecond !== undefined && running && (
+          <>
+            , {perSecond >= 1 ? `${perSecond.toFixed(1)} a second` : `${(1 / perSecond).toFixed(1)} seconds each`},{" "}
+            {duration((total - done) / perSecond)} left
+          </>
+        )}
+      </p>
+      {losses.length > 1 && <LossCurve losses={losses} total={total} />}
+      {notes.map((note) => (
+        <p key={note}>
+          <small>{withoutFolders(note)}</small>
+        </p>
+      ))}
+    </>
+  );
+}
+
+function after(progress: Progress, event: TrainingEvent): Progress {
+  switch (event.kind) {
+    case "phase":
+      return { ...progress, phase: event.name, total: event.total, done: 0, times: [] };
+    case "progress": {
+      const times = [...progress.times, performance.now()].slice(-RECENT);
+      const losses =
+        event.loss === undefined ? progress.losses : [...progress.losses, [event.done, event.loss] as const];
+      return { ...progress, done: event.done, times, losses };
+    }
+    case "note":
+      return { ...progress, notes: [...progress.notes, event.text] };
+    case "checkpoint":
+      return progress;
+  }
+}
