@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Engine, Value } from "../shared/graph/engine.ts";
 import type { Model } from "../shared/models/model.ts";
-import { ROWS_PER_UNIT } from "../shared/operations/tune-plan.ts";
+import { ROWS_PER_UNIT } from "../shared/operations/tune-defaults.ts";
 import { createPlan, type PrivacyPlan } from "../shared/privacy/plan.ts";
 import { cryptoRandom } from "../shared/protocol/random.ts";
 import { dpTune } from "../shared/training/dp-tune.ts";

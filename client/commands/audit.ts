@@ -6,7 +6,7 @@ import { readTask } from "../../shared/data/files.ts";
 import { readUnits } from "../../shared/data/jsonl.ts";
 import { requireClasses, requirePrivateRoom, requireRoom } from "../../shared/operations/checks.ts";
 import { encodedExamples } from "../../shared/operations/texts.ts";
-import { ROWS_PER_UNIT } from "../../shared/operations/tune-plan.ts";
+import { ROWS_PER_UNIT } from "../../shared/operations/tune-defaults.ts";
 import {
   areaUnder,
   bestAudit,

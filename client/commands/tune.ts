@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { evaluateRows, type TaskEvaluation } from "../../shared/operations/evaluate.ts";
 import { encodedRows } from "../../shared/operations/texts.ts";
 import { checkTuning, tunePrompt } from "../../shared/operations/tune.ts";
-import { CLIP, PROMPT_TOKENS, ROWS_PER_UNIT } from "../../shared/operations/tune-plan.ts";
+import { CLIP, PROMPT_TOKENS, ROWS_PER_UNIT } from "../../shared/operations/tune-defaults.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { ACCOUNTANTS } from "../../shared/privacy/accountant.ts";
 import { allChecks } from "../all-checks.ts";

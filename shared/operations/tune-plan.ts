@@ -1,13 +1,6 @@
 import type { Accountant } from "../privacy/accountant.ts";
 import { createPlan, type PrivacyPlan } from "../privacy/plan.ts";
-import { proposedDelta, type Schedule } from "./tune-defaults.ts";
-
-/** The paper's prompts have 100 rows (POST, table 10). */
-export const PROMPT_TOKENS = 100;
-/** The reference implementation's clip norm. */
-export const CLIP = 1;
-/** Most rows of a unit in a step, unless told. */
-export const ROWS_PER_UNIT = 4;
+import { CLIP, proposedDelta, ROWS_PER_UNIT, type Schedule } from "./tune-defaults.ts";
 
 /** What is said of a guarantee: ε or the noise, and whatever isn't to be the default. */
 export interface Guarantee {

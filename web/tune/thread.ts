@@ -36,11 +36,11 @@ class Thread {
     });
   }
 
-  ask<T>(request: object): Promise<T> {
+  ask<T>(request: object, given: readonly Transferable[] = []): Promise<T> {
     const id = this.#next++;
     return new Promise<T>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ ...request, id });
+      this.#worker.postMessage({ ...request, id }, [...given]);
     });
   }
 
@@ -63,6 +63,19 @@ export class TuningThread extends Thread {
     super("./tune-worker.js", listener);
   }
 
+  #started: Promise<void> | undefined;
+
+  /** Loads ONNX Runtime, once, and hands it over. @throws ProblemError if it can't be loaded */
+  startRuntime(threads: number): Promise<void> {
+    this.#started ??= loadRuntime()
+      .then((program) => this.ask<void>({ call: "startRuntime", args: [program, threads] }, [program]))
+      .catch((error) => {
+        this.#started = undefined;
+        throw error;
+      });
+    return this.#started;
+  }
+
   /** @throws ProblemError as the thread; StoppedError if a run was stopped */
   call<K extends keyof Calls>(call: K, ...args: Parameters<Calls[K]>): Promise<ReturnType<Calls[K]>> {
     return this.ask({ call, args });
@@ -82,4 +95,10 @@ export class DownloadThread extends Thread {
   ): Promise<void> {
     return this.ask({ ...provider, student });
   }
+}
+
+async function loadRuntime(): Promise<ArrayBuffer> {
+  const response = await fetch(new URL("./ort-wasm-simd-threaded.wasm", import.meta.url)).catch(() => undefined);
+  if (response?.ok) return response.arrayBuffer();
+  throw new ProblemError("Tuning can't begin", "ONNX Runtime can't be loaded from where this page is from. Try again.");
 }

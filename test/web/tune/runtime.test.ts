@@ -16,6 +16,7 @@ import { ADAM } from "../../../shared/training/optimizers.ts";
 import { tune } from "../../../shared/training/tune.ts";
 import { LocalPort } from "../../../web/tune/worker/local-port.ts";
 import { webRuntime } from "../../../web/tune/worker/runtime.ts";
+import { rejection } from "../../helpers/problem.ts";
 import { temporaryFolder } from "../../helpers/temporary.ts";
 import { examples, golden, tensor, tinyModel } from "../../helpers/tiny-gpt2.ts";
 
@@ -76,27 +77,64 @@ test("tuning gives the prompt of the engine's thread", async () => {
   expect(a.prompt.data).not.toEqual(start.data);
 });
 
+const plan: PrivacyPlan = {
+  records: 4,
+  batchSize: 2,
+  sampleRate: 0.5,
+  steps: 4,
+  clip: 1,
+  // A few units of the grid.
+  noiseMultiplier: 1e-9,
+  delta: 1e-5,
+  epsilon: 1,
+  sampler: "poisson",
+  neighbouring: "add-or-remove-one",
+  accountant: "rdp",
+};
+const privately = (engine: GraphEngine, charge = async () => {}) =>
+  dpTune(
+    {
+      ...tuning(engine),
+      optimizer: { name: "sgd" },
+      learningRate: 1,
+      plan,
+      random: seededRandom(1),
+      rows: 4,
+      charge,
+    },
+    {},
+  );
+
 test("a private step draws the same and sums the same, but for rounding; a record has one vector", async () => {
-  const plan: PrivacyPlan = {
-    records: 4,
-    batchSize: 2,
-    sampleRate: 0.5,
-    steps: 4,
-    clip: 1,
-    // A few units of the grid.
-    noiseMultiplier: 1e-9,
-    delta: 1e-5,
-    epsilon: 1,
-    sampler: "poisson",
-    neighbouring: "add-or-remove-one",
-    accountant: "rdp",
-  };
-  const run = (engine: GraphEngine) =>
-    dpTune(
-      { ...tuning(engine), optimizer: { name: "sgd" }, learningRate: 1, plan, random: seededRandom(1), rows: 4 },
-      {},
-    );
-  const [a, b] = [await run(thread), await run(local)];
+  const [a, b] = [await privately(thread), await privately(local)];
   expect(largestDifference(a.prompt, b.prompt)).toBeLessThan(1e-5);
   expect(b.leftOut).toBe(0);
+});
+
+test("where a record's vector depends on its company, private tuning is refused before anything is charged", async () => {
+  const honest = webRuntime(ort, readFile);
+  let runs = 0;
+  const engine = new GraphEngine(
+    new LocalPort({
+      ...honest,
+      async open(onnx, packed) {
+        const session = await honest.open(onnx, packed);
+        const run = async (...args: Parameters<typeof session.run>) => {
+          const results = await session.run(...args);
+          // One unit of the grid, every other time.
+          const sum = results.sum?.data as Int32Array | undefined;
+          if (sum) sum[0]! += runs++ % 2;
+          return results;
+        };
+        return { outputNames: session.outputNames, release: () => session.release(), run } as unknown as typeof session;
+      },
+    }),
+  );
+  let charged = 0;
+  const charge = async () => {
+    charged++;
+  };
+  expect(await rejection(privately(engine, charge))).toContain("Private tuning is not safe on this device");
+  expect([charged, runs > 1]).toEqual([0, true]);
+  await engine.close();
 });

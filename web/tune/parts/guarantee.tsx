@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { short, shortUp } from "../../../client/words.ts";
-import { PROMPT_TOKENS } from "../../../shared/operations/tune-plan.ts";
+import { PROMPT_TOKENS } from "../../../shared/operations/tune-defaults.ts";
 import type { Task } from "../../../shared/protocol/task.ts";
 import { type Shown, shownProblem, withoutFolders } from "../api.ts";
 import type { Threads } from "../use-threads.ts";

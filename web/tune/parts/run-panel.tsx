@@ -11,6 +11,9 @@ import { Problem } from "./problem.tsx";
 /** Steps by whose time the rest is estimated. */
 const RECENT = 20;
 
+/** More share the work of a small student's step in vain. */
+const MOST_THREADS = 8;
+
 /** Where a run stands. */
 interface Progress {
   readonly phase: string;
@@ -19,9 +22,11 @@ interface Progress {
   readonly times: readonly number[];
   readonly losses: readonly (readonly [number, number])[];
   readonly notes: readonly string[];
+  /** Steps that are saved. */
+  readonly saved: number;
 }
 
-const NOTHING: Progress = { phase: "Starting", total: 1, done: 0, times: [], losses: [], notes: [] };
+const NOTHING: Progress = { phase: "Starting", total: 1, done: 0, times: [], losses: [], notes: [], saved: 0 };
 
 /** Runs a tuning, shows how it goes, and lets it be paused. */
 export function RunPanel({
@@ -43,7 +48,7 @@ export function RunPanel({
   const [problem, setProblem] = useState<Shown>();
   const [said, setSaid] = useState("");
   const cores = navigator.hardwareConcurrency;
-  const [threadCount] = useState(crossOriginIsolated ? Math.max(1, cores - 1) : 1);
+  const [threadCount] = useState(crossOriginIsolated ? Math.min(cores, MOST_THREADS) : 1);
 
   const start = async () => {
     setProblem(undefined);
@@ -54,7 +59,8 @@ export function RunPanel({
     threads.listen("tuning", (event) => setProgress((before) => after(before ?? NOTHING, event)));
     try {
       await navigator.storage.persist();
-      onFinished(await threads.tuning.call("tune", settings, threadCount, resume));
+      await threads.tuning.startRuntime(threadCount);
+      onFinished(await threads.tuning.call("tune", settings, resume));
     } catch (error) {
       if (error instanceof StoppedError)
         setSaid(`${error.message} It is among the unfinished runs above, and goes on from there.`);
@@ -88,7 +94,7 @@ export function RunPanel({
 }
 
 function Standing({ progress, running }: { readonly progress: Progress; readonly running: boolean }) {
-  const { phase, total, done, times, losses, notes } = progress;
+  const { phase, total, done, times, losses, notes, saved } = progress;
   const perSecond = times.length > 1 ? (1000 * (times.length - 1)) / (times.at(-1)! - times[0]!) : undefined;
   return (
     <>
@@ -100,6 +106,7 @@ function Standing({ progress, running }: { readonly progress: Progress; readonly
             {duration((total - done) / perSecond)} left
           </>
         )}
+        {saved > 0 && running && `, saved up to step ${saved}`}
       </p>
       {losses.length > 1 && <LossCurve losses={losses} total={total} />}
       {notes.map((note) => (
@@ -124,6 +131,6 @@ function after(progress: Progress, event: TrainingEvent): Progress {
     case "note":
       return { ...progress, notes: [...progress.notes, event.text] };
     case "checkpoint":
-      return progress;
+      return { ...progress, saved: event.step };
   }
 }

@@ -42,6 +42,8 @@ async function answer({ call, args }: Call): Promise<unknown> {
       return tuner.checkTask(...args);
     case "plan":
       return tuner.plan(...args);
+    case "startRuntime":
+      return tuner.startRuntime(...args);
     case "tune":
       return tuner.tune(...args);
     case "stop":

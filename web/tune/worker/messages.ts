@@ -117,8 +117,10 @@ export interface Calls {
   proposeTask(name: string, columns: ColumnNames): { readonly task: ClassificationTask; readonly shortened: number };
   checkTask(json: string, texts: readonly string[]): { task: Task; words: CheckedWord[]; texts: CheckedText[] };
   plan(settings: Settings): Planned;
+  /** Takes ONNX Runtime's program, which tuning needs. @param threads of WebAssembly */
+  startRuntime(program: ArrayBuffer, threads: number): void;
   /** @param resume the id of an unfinished run that goes on */
-  tune(settings: Settings, threads: number, resume?: string): Finished;
+  tune(settings: Settings, resume?: string): Finished;
   /** Saves the state and ends the run: `tune` fails with `stopped`. */
   stop(): void;
   unfinished(): Unfinished[];

@@ -6,6 +6,7 @@ import { hashFile, hashModel } from "../../../shared/data/model-files.ts";
 import { rowsOf } from "../../../shared/data/rows/open.ts";
 import { TITLE } from "../../../shared/data/rows/row.ts";
 import { GraphEngine } from "../../../shared/graph/graph-engine.ts";
+import type { Runtime } from "../../../shared/graph/session-host.ts";
 import { checkTexts, checkWords } from "../../../shared/operations/check-task.ts";
 import { evaluateRows } from "../../../shared/operations/evaluate.ts";
 import { type OpenModel, openModel } from "../../../shared/operations/open-model.ts";
@@ -49,6 +50,7 @@ export class Tuner
   readonly #onEvent: NonNullable<Watch["onEvent"]>;
   #student: { readonly files: StudentFiles; readonly model: OpenModel } | undefined;
   #data: { readonly path: string; readonly name: string } | undefined;
+  #runtime: Runtime | undefined;
   #abort = new AbortController();
 
   constructor(onEvent: NonNullable<Watch["onEvent"]>) {
@@ -121,8 +123,10 @@ export class Tuner
   }
 
   /** Tunes, measures on the rows that were kept back, and gives the prompt's folder. */
-  async tune(settings: Settings, threads: number, resume?: string): Promise<Finished> {
+  async tune(settings: Settings, resume?: string): Promise<Finished> {
     const { train, heldOut, schedule, plan } = await this.#prepare(settings);
+    const runtime = this.#runtime;
+    if (!runtime) throw new ProblemError("Tuning can't begin", "ONNX Runtime wasn't loaded.");
     const { path, name } = this.#openData;
     const { sha256 } = await hashFile(path);
     const student = this.#student!.files;
@@ -149,7 +153,7 @@ export class Tuner
           this.#onEvent(event);
         },
       };
-      const engine = new GraphEngine(new LocalPort(await startRuntime(threads)));
+      const engine = new GraphEngine(new LocalPort(runtime));
       try {
         const prepared = { train, schedule, plan, digest: sha256 };
         const request = this.#request(settings, prepared, { resume: resume !== undefined, pay });
@@ -171,6 +175,10 @@ export class Tuner
         await engine.close();
       }
     });
+  }
+
+  startRuntime(program: ArrayBuffer, threads: number): void {
+    this.#runtime = startRuntime(program, threads);
   }
 
   /** Stops the run after the step that it is in. */
