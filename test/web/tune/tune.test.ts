@@ -142,11 +142,11 @@ test("a tab that is closed in the middle: another one says what is saved and spe
   // While this tab has the run, another one doesn't offer it.
   const other = await site.open(context);
   await other.getByText("1 run, together").waitFor();
-  expect(await other.getByText("Unfinished runs").count()).toBe(0);
+  expect(await other.getByRole("heading", { name: "Unfinished runs" }).count()).toBe(0);
   await page.close();
 
   await other.reload();
-  await other.getByText("Unfinished runs").waitFor();
+  await other.getByRole("heading", { name: "Unfinished runs" }).waitFor();
   expect(await other.getByText(/\d+ steps? saved/).textContent()).toContain("Its privacy was spent when it began");
   await button(other, "Go on").click();
   const changed = { ...JSONL, buffer: Buffer.concat([JSONL.buffer, Buffer.from(`\n${JSON.stringify(ROWS[0])}`)]) };
@@ -175,7 +175,7 @@ test("a tab that is closed in the middle: another one says what is saved and spe
   expect(JSON.parse(stdout).ledgers).toMatchObject([{ runs: [{ steps: 400 }] }]);
 
   await button(other, "Forget it").click();
-  await other.getByText("Unfinished runs").waitFor({ state: "detached" });
+  await other.getByRole("heading", { name: "Unfinished runs" }).waitFor({ state: "detached" });
   await context.close();
 });
 
