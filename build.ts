@@ -1,10 +1,11 @@
 /**
  * Bundles what is distributed into `dist/`: the command line, the thread that runs ONNX sessions, the programs of a batch job and of a
- * serving process, and the Worker that a provider runs.
+ * serving process, the Worker that a provider runs, and the console.
  */
 import { copyFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 import { workerBuild } from "./infra/worker-build.ts";
+import { buildWeb } from "./web/build.ts";
 
 rmSync("dist", { recursive: true, force: true });
 await build({
@@ -25,5 +26,6 @@ await build({
   logLevel: "warning",
 });
 await build({ ...workerBuild("."), outdir: "dist" });
+await buildWeb("dist/web");
 // The Worker's bindings, for a provider on this machine.
 copyFileSync("wrangler.toml", "dist/wrangler.toml");

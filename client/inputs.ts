@@ -12,10 +12,11 @@ import { ProblemError } from "../shared/protocol/errors.ts";
 import { quote } from "../shared/protocol/json.ts";
 import { MANIFEST_FILE, type Manifest } from "../shared/protocol/manifest.ts";
 import { type ClassificationTask, isGeneration, type Task } from "../shared/protocol/task.ts";
+import { neutralId } from "../shared/submission/outgoing.ts";
 import { softpostHome } from "./home.ts";
 import { longRun } from "./long-run.ts";
 import type { Io } from "./output.ts";
-import { catalogueId, neutralId } from "./public-names.ts";
+import { catalogueId } from "./public-names.ts";
 import { requireSameEmbeddings } from "./saved-embeddings.ts";
 
 /**

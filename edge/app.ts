@@ -1,6 +1,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
 import { secureHeaders } from "hono/secure-headers";
+import { CONSOLE_PATH } from "../shared/protocol/console.ts";
 import type { App, AppEnv } from "./http/app-env.ts";
 import { docsPage } from "./http/docs.ts";
 import { invalidRequest, onError } from "./http/errors.ts";
@@ -13,6 +14,7 @@ import { addAdminRoutes } from "./routes/admin.ts";
 import { addBatchRoutes } from "./routes/batch-events.ts";
 import { addBudgetRoutes } from "./routes/budget.ts";
 import { addCatalogueRoutes } from "./routes/catalogue.ts";
+import { addConsole, consoleHeaders } from "./routes/console.ts";
 import { addHealthRoutes } from "./routes/health.ts";
 import { addInferenceRoutes } from "./routes/inference.ts";
 import { addJobRoutes } from "./routes/jobs.ts";
@@ -59,6 +61,7 @@ export function createApp(): App {
   });
   app.onError(onError);
   app.notFound((c) => notFound(app, c));
+  app.use(`${CONSOLE_PATH}*`, consoleHeaders);
   app.use(
     logRequests,
     measureRequests,
@@ -98,6 +101,7 @@ export function createApp(): App {
     app.getOpenAPI31Document({ openapi: "3.1.0", info: INFO, servers: [{ url }], tags: TAGS });
   app.get("/openapi.json", (c) => c.json(description(c.env.PUBLIC_URL)));
   app.get("/docs", (c) => c.html(docsPage(description(c.env.PUBLIC_URL))));
-  app.get("/", (c) => c.redirect("/docs"));
+  addConsole(app);
+  app.get("/", (c) => c.redirect(c.env.ASSETS ? "/console/" : "/docs"));
   return app;
 }

@@ -7,6 +7,8 @@ export interface Env {
   readonly TENANTS: DurableObjectNamespace<Tenant>;
   readonly REGISTER: DurableObjectNamespace<Register>;
   readonly PROMPTS: PromptStore;
+  /** The console's files; without them there is none. */
+  readonly ASSETS?: Fetcher;
   /** Counts requests without a valid key by address, for all instances of a place; without it each counts for itself. */
   readonly STRANGERS?: RateLimit;
 

@@ -17,7 +17,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "shared/operations": ["protocol", "prompt", "privacy", "data", "graph", "models", "training"].map(
     (name) => `shared/${name}`,
   ),
-  edge: ["shared/protocol", "shared/prompt", "shared/privacy"],
+  "shared/submission": ["shared/protocol", "shared/prompt", "shared/privacy"],
+  edge: ["shared/protocol", "shared/prompt", "shared/privacy", "shared/submission"],
   // The bucket's door and the models behind it are the jobs'.
   serving: ["protocol", "prompt", "data", "graph", "models", "training", "operations"]
     .map((name) => `shared/${name}`)
@@ -25,7 +26,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** These run in workerd: no Node module, and only packages that don't need one. */
-const PURE = ["shared/protocol", "shared/prompt", "shared/privacy"];
+const PURE = ["shared/protocol", "shared/prompt", "shared/privacy", "shared/submission"];
 const PURE_PACKAGES = ["zod", "fft.js"];
 
 /** `shared/graph` for `shared/graph/operators/matrix.ts`, `batch/storage` for `batch/storage/x.ts`, `edge` for `edge/routes/x.ts`. */

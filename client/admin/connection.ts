@@ -5,7 +5,7 @@ import { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseJson, validate } from "../../shared/protocol/json.ts";
 import { Api } from "../api/api.ts";
-import { checkUrl, refuseShared } from "../api/connection.ts";
+import { reachable, refuseShared } from "../api/connection.ts";
 import type { Io } from "../output.ts";
 import { askSecret } from "./prompt.ts";
 
@@ -50,7 +50,7 @@ export async function adminApi(options: AdminOptions, io: Io): Promise<Api> {
   const url = options.url ?? process.env.SOFTPOST_URL;
   if (url === undefined)
     throw new ProblemError(TITLE, "Give --url (or SOFTPOST_URL), or --dir for one on this machine.");
-  return new Api({ url: checkUrl(url), key: await readSecret(options.secretFile, io) });
+  return new Api({ ...reachable(url), key: await readSecret(options.secretFile, io) });
 }
 
 /** @throws ProblemError if there is no provider in the folder */

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { byWayOf } from "../../shared/data/proxy.ts";
 import {
   type FileRecord,
   type PublicSet,
@@ -7,6 +6,7 @@ import {
   type Student,
   studentSchema,
 } from "../../shared/protocol/catalogue.ts";
+import { chunksOf } from "../../shared/protocol/chunks.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parsedOrUndefined } from "../../shared/protocol/json.ts";
 import { openaiErrorSchema } from "../../shared/protocol/openai-error.ts";
@@ -15,11 +15,12 @@ import {
   budgetSchema,
   type Quote,
   quoteSchema,
+  type ReleaseRecord,
+  releaseSchema,
   type Transfer,
   transferSchema,
 } from "../../shared/protocol/transfer.ts";
-import type { Connection } from "./connection.ts";
-import type { SubmitRequest } from "./submission.ts";
+import type { SubmitRequest } from "../../shared/submission/submit-request.ts";
 
 const problemSchema = z.object({
   title: z.string(),
@@ -38,7 +39,16 @@ export type TransferPage = z.output<typeof transferPageSchema>;
 /** The longest answer is a page of transfers with their losses. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
-/** A provider's API. Its answers are checked like any other input: the client doesn't trust the provider either. */
+/** A provider and the key for it. */
+export interface Connection {
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly key: string;
+  /** By which proxy it is reached, for messages. */
+  readonly via?: string;
+}
+
+/** A provider's API, for Node and browsers. Its answers are checked like any other input: the client doesn't trust the provider either. */
 export class Api {
   readonly connection: Connection;
 
@@ -83,15 +93,21 @@ export class Api {
     return this.json("/v1/budget", budgetSchema);
   }
 
+  /** What was released from a data set, oldest first. */
+  async releases(dataset: string): Promise<ReleaseRecord[]> {
+    const path = `/v1/releases?${new URLSearchParams({ dataset })}`;
+    return (await this.json(path, z.object({ releases: z.array(releaseSchema) }))).releases;
+  }
+
   /** The answer to a request, whatever its content. @throws ProblemError with the provider's own problem, or if it can't be reached */
   async request(path: string, init: RequestInit = {}): Promise<Response> {
-    const { url } = this.connection;
+    const { url, via = "" } = this.connection;
     let response: Response;
     try {
       response = await this.send(path, init);
     } catch (cause) {
       if (init.signal?.aborted) throw cause;
-      throw broke(cause) && init.body ? cutOff(url, cause) : unreachable(url, cause);
+      throw broke(cause) && init.body ? cutOff(url, cause) : unreachable(url + via, cause);
     }
     if (!response.ok) throw await problemOf(response);
     return response;
@@ -139,20 +155,21 @@ export async function problemOf(response: Response): Promise<ProblemError> {
   return new ProblemError(title, detail, { status, faults });
 }
 
-async function readLimited(response: Response, url: string): Promise<string> {
-  const chunks: Uint8Array[] = [];
+async function readLimited({ body }: Response, url: string): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
   let size = 0;
   try {
-    for await (const chunk of response.body ?? []) {
+    for await (const chunk of body ? chunksOf(body) : []) {
       size += chunk.length;
       if (size > MAX_ANSWER_BYTES)
         throw new ProblemError("The provider failed", "Its answer doesn't end.", { status: 502 });
-      chunks.push(chunk);
+      text += decoder.decode(chunk, { stream: true });
     }
   } catch (cause) {
     throw cause instanceof ProblemError ? cause : unreachable(url, cause);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return text + decoder.decode();
 }
 
 /** The request with a JSON body. */
@@ -175,5 +192,5 @@ function cutOff(url: string, cause: unknown): ProblemError {
 
 function unreachable(url: string, cause: unknown): ProblemError {
   const reason = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message;
-  return new ProblemError("The provider can't be reached", `${url}${byWayOf(url)}: ${reason}.`, { status: 503, cause });
+  return new ProblemError("The provider can't be reached", `${url}: ${reason}.`, { status: 503, cause });
 }

@@ -4,8 +4,10 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
 import { readText } from "../../shared/data/files.ts";
+import { byWayOf } from "../../shared/data/proxy.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseJson, validate } from "../../shared/protocol/json.ts";
+import type { Connection } from "./api.ts";
 
 const TITLE = "The provider's address is not known";
 
@@ -19,13 +21,6 @@ export interface ConnectionOptions {
   readonly key?: string;
   readonly config?: string;
   readonly profile: string;
-}
-
-/** A provider and the key for it. */
-export interface Connection {
-  /** Without a slash at its end. */
-  readonly url: string;
-  readonly key: string;
 }
 
 /** Adds the options of every command that talks to a provider. */
@@ -43,12 +38,25 @@ export function withConnection(command: Command): Command {
  * @throws ProblemError if one is nowhere, the address isn't https (or loopback), or others may read the config file
  */
 export async function connect(options: ConnectionOptions, env: NodeJS.ProcessEnv = process.env): Promise<Connection> {
-  const url = options.url ?? env.SOFTPOST_URL;
+  const given = options.url ?? env.SOFTPOST_URL;
   const key = options.key ?? env.SOFTPOST_KEY;
-  if (url !== undefined && key !== undefined) return { url: checkUrl(url), key };
-  const path = options.config ?? env.SOFTPOST_CONFIG ?? join(homedir(), ".config", "softpost", "config.json");
-  const profile = await readProfile(path, options.profile);
-  return { url: checkUrl(url ?? profile.url), key: key ?? profile.key };
+  const profile = given === undefined || key === undefined ? await profileOf(options, env) : { url: given, key };
+  return { ...reachable(given ?? profile.url), key: key ?? profile.key };
+}
+
+/** Address of a provider as {@link connect} finds it, where no key is needed. @throws ProblemError as it does */
+export async function findProvider(options: ConnectionOptions, env: NodeJS.ProcessEnv = process.env): Promise<string> {
+  return checkUrl(options.url ?? env.SOFTPOST_URL ?? (await profileOf(options, env)).url);
+}
+
+/** A provider's address, checked, and by which proxy it is reached. @throws ProblemError */
+export function reachable(text: string): Omit<Connection, "key"> {
+  const url = checkUrl(text);
+  return { url, via: byWayOf(url) };
+}
+
+function profileOf({ config, profile }: ConnectionOptions, env: NodeJS.ProcessEnv) {
+  return readProfile(config ?? env.SOFTPOST_CONFIG ?? join(homedir(), ".config", "softpost", "config.json"), profile);
 }
 
 async function readProfile(path: string, name: string): Promise<{ url: string; key: string }> {

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { chunksOf } from "../../shared/protocol/chunks.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { eventData } from "../../shared/protocol/event-stream.ts";
 import type { Api } from "./api.ts";
@@ -49,7 +50,7 @@ async function* connection(api: Api, path: string, version: number | undefined, 
   const headers = version === undefined ? {} : { "last-event-id": String(version) };
   const init = { headers, ...(signal && { signal }) };
   const response = await api.request(`${path}/events`, init);
-  yield* eventData(response.body!);
+  yield* eventData(chunksOf(response.body!));
 }
 
 /** Whether trying again may help: the connection broke, or the provider is down for a moment. */

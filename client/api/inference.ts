@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { chunksOf } from "../../shared/protocol/chunks.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { eventData } from "../../shared/protocol/event-stream.ts";
 import { parsedOrUndefined } from "../../shared/protocol/json.ts";
@@ -58,7 +58,7 @@ export async function complete(
 ): Promise<string> {
   const response = await api.request("/v1/completions", { ...sending("POST", { ...options, stream: true }), signal });
   let finish: string | null = null;
-  for await (const data of eventData(response.body!)) {
+  for await (const data of eventData(chunksOf(response.body!))) {
     if (data === "[DONE]" && finish !== null) return finish;
     const part = partSchema.safeParse(parsedOrUndefined(data));
     if (!part.success) throw new ProblemError("The provider's answer is not understood", "Is it another version?");
@@ -98,7 +98,19 @@ async function patiently<T>(action: () => Promise<T>, signal: AbortSignal | unde
     } catch (error) {
       const passes = error instanceof ProblemError && [429, 503].includes(error.status);
       if (!passes || attempt === TRIES || signal?.aborted) throw error;
-      await sleep(wait, undefined, signal && { signal });
+      await sleep(wait, signal);
     }
   }
+}
+
+/** Waits, unless it is stopped. @throws the signal's reason */
+function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal!.reason);
+    };
+    signal?.addEventListener("abort", stop, { once: true });
+  });
 }

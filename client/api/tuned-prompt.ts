@@ -2,11 +2,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type PromptFolder, readPromptFolder } from "../../shared/data/prompt-folder.ts";
 import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
-import { parseHeader } from "../../shared/prompt/safetensors.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { quote } from "../../shared/protocol/json.ts";
 import { MANIFEST_FILE, type Manifest } from "../../shared/protocol/manifest.ts";
-import { publicManifest } from "../public-names.ts";
+import { publicManifest, refuseNotes } from "../../shared/submission/outgoing.ts";
 import type { Api } from "./api.ts";
 
 /**
@@ -21,17 +19,12 @@ export async function readTunedPrompt(folder: string, api: Api): Promise<{ manif
   if (!prompt.manifest) throw new ProblemError(title, `${folder} has no ${MANIFEST_FILE}; softpost tune writes it.`);
   const path = join(folder, WEIGHTS_FILE);
   const weights = await readFile(path);
-  const { metadata } = parseHeader(weights, weights.length, path);
-  const more = Object.entries(metadata).filter(([name, value]) => name !== "format" || value !== "pt");
   if (prompt.saved.size > 0) {
     throw new ProblemError(
       title,
       `${path} holds layers of the model too. Save it without them (save_embedding_layers).`,
     );
   }
-  if (more.length > 0) {
-    const detail = `${path} holds notes of another program (${more.map(([name]) => quote(name)).join(", ")}), which would be sent too.`;
-    throw new ProblemError(title, detail, { status: 422 });
-  }
+  refuseNotes(weights, path);
   return { manifest: publicManifest(prompt.manifest, await api.students()), weights };
 }

@@ -6,6 +6,7 @@ import { encodedExamples, publicTexts } from "../../shared/operations/texts.ts";
 import { transferAs } from "../../shared/operations/transfer-answers.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { TRANSFER_DEFAULTS } from "../../shared/protocol/transfer.ts";
+import { neutralId } from "../../shared/submission/outgoing.ts";
 import { allChecks } from "../all-checks.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { describeTravel } from "../describe-transfer.ts";
@@ -13,7 +14,6 @@ import { loadModel, loadPrompt, requireManifest } from "../inputs.ts";
 import { engineRun, resumable } from "../long-run.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
-import { neutralId } from "../public-names.ts";
 import { ALPHA, alphaOrAuto, type HowToTransfer, withHowToTransfer } from "../transfer-options.ts";
 import { count, next } from "../words.ts";
 

@@ -7,9 +7,7 @@ import {
   runningEpsilon,
   withRun,
 } from "../../shared/privacy/running-composition.ts";
-import { verifyRecord } from "../../shared/privacy/statement.ts";
 import { unitText, withOneUnit } from "../../shared/privacy/unit.ts";
-import type { Fault } from "../../shared/protocol/errors.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 
 /** Compositions that are remembered: a budget is looked at more often than it changes. */
@@ -99,9 +97,4 @@ function caughtUp(
   const last = missing.at(-1);
   if (last) keeper.keep({ weakest, through: last.row, bytes: encodeComposition(composition) });
   return composition;
-}
-
-/** What is wrong with a privacy record: its parts contradict each other, or the epsilon is not what they give. */
-export function privacyFaults(record: PrivacyRecord, at: string): Fault[] {
-  return verifyRecord(record).faults.map((fault) => ({ at: `${at}/${fault.at}`, message: fault.message }));
 }

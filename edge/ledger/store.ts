@@ -1,5 +1,5 @@
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
-import type { Labels, Limits, Rate, State, TransferOptions } from "../../shared/protocol/transfer.ts";
+import type { Labels, Limits, Rate, ReleaseRecord, State, TransferOptions } from "../../shared/protocol/transfer.ts";
 import { type Ask, charge, type Usage } from "./decide.ts";
 import { migrate } from "./migrations.ts";
 import type { Keeper, Released } from "./privacy.ts";
@@ -146,6 +146,19 @@ export class Store {
       )
       .toArray()
       .map(({ privacy, ...release }) => ({ ...release, privacy: JSON.parse(privacy) }));
+  }
+
+  /** The same with their times. */
+  datedReleases(dataset: string): ReleaseRecord[] {
+    return this.sql
+      .exec<{ promptDigest: string; privacy: string; created: number }>(
+        "SELECT prompt_digest AS promptDigest, privacy, created FROM releases WHERE dataset = ? ORDER BY rowid",
+        dataset,
+      )
+      .toArray()
+      .map(({ promptDigest, privacy, created }) => {
+        return { promptDigest, at: new Date(created).toISOString(), privacy: JSON.parse(privacy) };
+      });
   }
 
   /** What is kept of a data set's releases. */

@@ -2,7 +2,15 @@ import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import type { JobEvent, ResultFacts } from "../../shared/protocol/job.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Prediction } from "../../shared/protocol/prediction.ts";
-import type { Budget, LedgerEntry, Limits, Refusal, State, Transfer } from "../../shared/protocol/transfer.ts";
+import type {
+  Budget,
+  LedgerEntry,
+  Limits,
+  Refusal,
+  ReleaseRecord,
+  State,
+  Transfer,
+} from "../../shared/protocol/transfer.ts";
 import { count } from "../metrics/count.ts";
 import { flushMetrics } from "../metrics/flush.ts";
 import { budgetView, leftView } from "./budget.ts";
@@ -290,6 +298,11 @@ export class Tenant extends Notifier {
       now,
       delta,
     });
+  }
+
+  /** What was released from a data set, oldest first. */
+  releases(dataset: string): ReleaseRecord[] {
+    return this.store.datedReleases(dataset);
   }
 
   ledger(limit: number, after: number): LedgerEntry[] {

@@ -1,8 +1,9 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
-import { budgetSchema, ledgerEntrySchema } from "../../shared/protocol/transfer.ts";
+import { budgetSchema, ledgerEntrySchema, optionsSchema, releaseSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";
+import { rateOf } from "../transfers/price.ts";
 import { json, problems, secured } from "./route.ts";
 
 const PAGE = 1000;
@@ -31,10 +32,26 @@ const getLedger = createRoute({
   },
 });
 
+const getReleases = createRoute({
+  operationId: "listReleases",
+  tags: ["Budgets"],
+  ...shared,
+  path: "/v1/releases",
+  summary: "Every prompt that was released from a data set, with its privacy record, oldest first",
+  description: "What the data set's epsilon in the budget is composed of.",
+  request: { query: z.object({ dataset: optionsSchema.shape.dataset }) },
+  responses: { 200: json(z.object({ releases: z.array(releaseSchema) }), "The releases."), ...problems },
+});
+
 export function addBudgetRoutes(app: App): void {
   app.openapi(getBudget, async (c) => {
     const budget = await ledgerOf(c.env, c.get("tenant")).budget(c.env.CURRENCY);
-    return c.json(budget, 200);
+    return c.json({ ...budget, rate: rateOf(c.env) }, 200);
+  });
+
+  app.openapi(getReleases, async (c) => {
+    const releases = await ledgerOf(c.env, c.get("tenant")).releases(c.req.valid("query").dataset);
+    return c.json({ releases }, 200);
   });
 
   app.openapi(getLedger, async (c) => {

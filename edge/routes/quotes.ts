@@ -1,12 +1,12 @@
 import { createRoute } from "@hono/zod-openapi";
 import { MAX_MANIFEST_BYTES } from "../../shared/protocol/manifest.ts";
 import { quoteRequestSchema, quoteSchema } from "../../shared/protocol/transfer.ts";
+import { checkFit } from "../../shared/submission/validate.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";
 import { limitBody, MAX_OPTIONS_BYTES } from "../http/upload.ts";
 import { readCatalogue } from "../storage/catalogue.ts";
 import { priceOf } from "../transfers/price.ts";
-import { checkFit } from "../transfers/validate.ts";
 import { json, problems, secured } from "./route.ts";
 
 const CANCELLATION =

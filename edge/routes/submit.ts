@@ -9,6 +9,7 @@ import type { TransferSpec } from "../../shared/protocol/job.ts";
 import { JOB_PROTOCOL } from "../../shared/protocol/job-version.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import { labelsSchema, type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
+import { type CheckedUpload, validateUpload } from "../../shared/submission/validate.ts";
 import type { Env } from "../env.ts";
 import type { App, AppEnv } from "../http/app-env.ts";
 import { jobToken, ledgerOf, registerOf, tenantWith } from "../http/auth.ts";
@@ -19,7 +20,6 @@ import type { Submission } from "../ledger/store.ts";
 import { readCatalogue } from "../storage/catalogue.ts";
 import { abandon, dispatch } from "../transfers/dispatch.ts";
 import { priceOf } from "../transfers/price.ts";
-import { type CheckedUpload, validateUpload } from "../transfers/validate.ts";
 import { describeSchema, json, problems, secured } from "./route.ts";
 
 /** As the Idempotency-Key draft has it: opaque, and short enough to store. */

@@ -64,7 +64,7 @@ export async function priceOfWork(env: Env, work: number, student: Student, virt
   return {
     work,
     perSecond,
-    rate: { device: env.DEVICE, currency: env.CURRENCY, microsPerHour: perSecond * 3600 },
+    rate: rateOf(env),
     estimate: costs(seconds),
     range: { low: costs(Math.min(...onDevices)), high: costs(slowest) },
     precision,
@@ -94,4 +94,9 @@ function workOf(manifest: Manifest, options: TransferOptions, { examples }: Publ
   const compared = answers ? 0 : starts.length * heldOutTexts(Math.min(examples, selected ?? examples));
   const walked = 3 * starts.length * steps * (batchSize * length + manifest.prompt.virtualTokens);
   return walked + (passes * examples + compared) * length;
+}
+
+/** What transfers are paid by. */
+export function rateOf(env: Env): Rate {
+  return { device: env.DEVICE, currency: env.CURRENCY, microsPerHour: Number(env.PRICE_MICROS) * 3600 };
 }

@@ -52,6 +52,13 @@ export async function startWorker(options: WorkerOptions): Promise<LocalWorker> 
     ),
     ratelimits: Object.fromEntries(config.ratelimits.map(({ name, ...limit }) => [name, limit])),
     r2Buckets: { [bucket!.binding]: { id: bucket!.bucket_name, s3Credentials: credentials } },
+    ...(bundle.console && {
+      assets: {
+        directory: bundle.console,
+        binding: "ASSETS",
+        routerConfig: { invoke_user_worker_ahead_of_assets: true, has_user_worker: true },
+      },
+    }),
     defaultPersistRoot: folder,
     cf: false,
     log: new NoOpLog(),

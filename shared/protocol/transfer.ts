@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { fileSchema, nameSchema, precisionSchema } from "./catalogue.ts";
-import { ANSWERS, idSchema, LOSSES, manifestSchema, STARTS, travelSchema } from "./manifest.ts";
+import { ANSWERS, idSchema, LOSSES, manifestSchema, privacyRecordSchema, STARTS, travelSchema } from "./manifest.ts";
 import { inferenceBudgetSchema, tokenPricesSchema } from "./metering.ts";
 
 /** Twenty times the paper's number of steps and a hundred times the default; the budget is what limits a job, this only catches slips. */
@@ -179,8 +179,19 @@ export const budgetSchema = z
       ),
     }),
     inference: inferenceBudgetSchema.optional(),
+    rate: rateSchema.optional().describe("What the provider asks for transfers now."),
   })
   .meta({ id: "Budget" });
+
+export const releaseSchema = z
+  .object({
+    promptDigest: z.string(),
+    at: z.iso.datetime(),
+    privacy: privacyRecordSchema.nullable().describe("Null: tuned without differential privacy."),
+  })
+  .meta({ id: "Release", description: "A prompt that was released from a data set: its privacy counts for good." });
+
+export type ReleaseRecord = z.output<typeof releaseSchema>;
 
 export type Budget = z.output<typeof budgetSchema>;
 

@@ -40,10 +40,6 @@ const platform: Plugin = {
 /** ONNX Runtime's script and its program. */
 const RUNTIME_FILES = ["ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
 
-/** The scripts whose threads have private rows, and the policy that they are to be served with: they may reach no address at all. */
-export const PRIVATE_SCRIPTS = ["tune-worker.js", "ort-wasm-simd-threaded.mjs"];
-export const PRIVATE_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'";
-
 /**
  * Writes the threads and ONNX Runtime.
  *

@@ -1,7 +1,11 @@
 /** Tuning in this tab: from a student and a file of private rows to a prompt, without a request that carries a row. */
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Api } from "../../client/api/api.ts";
 import type { Task } from "../../shared/protocol/task.ts";
-import type { TuneApi } from "./api.ts";
+import { useApi, useSession } from "../shell/session.ts";
+import { Button } from "../ui/button.tsx";
+import { Message } from "../ui/message.tsx";
+import { Panel } from "../ui/panel.tsx";
 import { DataDrop, type OpenData } from "./parts/data-drop.tsx";
 import { Guarantee } from "./parts/guarantee.tsx";
 import { Ledger } from "./parts/ledger.tsx";
@@ -14,20 +18,15 @@ import { UnfinishedRuns } from "./parts/unfinished.tsx";
 import { type Threads, useThreads } from "./use-threads.ts";
 import type { Finished, Settings, Unfinished } from "./worker/messages.ts";
 
-export interface TuneProps {
-  readonly api: TuneApi;
-  /** What the page calls the provider. */
-  readonly provider: string;
-}
-
 /** The view at `#/tune`. */
-export default function TuneView(props: TuneProps) {
+export default function TuneView() {
   const threads = useThreads();
-  if (!threads) return <p aria-busy="true">Starting …</p>;
-  return <Tune {...props} threads={threads} />;
+  const api = useApi();
+  return threads ? <Tune api={api} threads={threads} /> : <p class="skeleton">Starting …</p>;
 }
 
-function Tune({ api, provider, threads }: TuneProps & { readonly threads: Threads }) {
+function Tune({ api, threads }: { readonly api: Api; readonly threads: Threads }) {
+  const { provider } = useSession();
   const [student, setStudent] = useState<OpenStudent>();
   const [data, setData] = useState<OpenData>();
   const [task, setTask] = useState<Task>();
@@ -51,16 +50,17 @@ function Tune({ api, provider, threads }: TuneProps & { readonly threads: Thread
   };
   const run = resumed ? resumed.settings : settings;
   return (
-    <div class="tune">
+    <>
       <p>
         Tune a soft prompt on your own rows, here in this tab. They are read, learned from and forgotten here; only the
         prompt, which differential privacy covers, is given away, and only if you submit it.
       </p>
       {threads.failure !== undefined && (
-        <p role="alert" class="problem">
-          A thread of this page ended ({threads.failure}); most likely the tab has no more memory. Reload the page: a
-          run that was saved goes on.
-        </p>
+        <Message kind="error" title="A thread of this page ended">
+          <p>
+            {threads.failure}. Most likely the tab has no more memory. Reload the page: a run that was saved goes on.
+          </p>
+        </Message>
       )}
       {!running && (
         <UnfinishedRuns
@@ -69,21 +69,21 @@ function Tune({ api, provider, threads }: TuneProps & { readonly threads: Thread
           onForget={(old) => threads.tuning.call("forget", old.id).then(() => setVersion((before) => before + 1))}
         />
       )}
-      <fieldset class="tune-steps" disabled={running}>
-        <legend class="visually-hidden">What is tuned</legend>
-        <Step number={1} name="Student">
+      <fieldset class="plain" disabled={running}>
+        <legend class="hidden">What is tuned</legend>
+        <Panel title="1. Student">
           <StudentPicker api={api} threads={threads} picked={student} onPicked={setStudent} />
-        </Step>
-        <Step number={2} name="Private rows">
-          <DataDrop threads={threads} provider={provider} data={data} onData={setData} />
-        </Step>
+        </Panel>
+        <Panel title="2. Private rows">
+          <DataDrop threads={threads} isOwnPage={provider.servedBy === "client"} data={data} onData={setData} />
+        </Panel>
         {student && data && !resumed && (
-          <Step number={3} name="Task">
+          <Panel title="3. Task">
             <TaskEditor key={student.student.digest} threads={threads} data={data} onTask={setTask} />
-          </Step>
+          </Panel>
         )}
         {student && data && task && !resumed && (
-          <Step number={4} name="Privacy and steps">
+          <Panel title="4. Privacy and steps">
             <Guarantee
               threads={threads}
               data={data}
@@ -91,19 +91,21 @@ function Tune({ api, provider, threads }: TuneProps & { readonly threads: Thread
               positions={student.positions}
               onPlanned={(planned) => setSettings(planned?.settings)}
             />
-          </Step>
+          </Panel>
         )}
       </fieldset>
       {resumed && (
-        <p role="status">
-          Going on with “{resumed.settings.task.name}”: pick {resumed.student.id} and drop {resumed.data.name} again.{" "}
-          <button type="button" class="quiet" disabled={running} onClick={() => setResumed(undefined)}>
+        <Message title={`Going on with “${resumed.settings.task.name}”`}>
+          <p>
+            Pick {resumed.student.id} and drop {resumed.data.name} again.
+          </p>
+          <Button small disabled={running} onClick={() => setResumed(undefined)}>
             Begin another run instead
-          </button>
-        </p>
+          </Button>
+        </Message>
       )}
       {student && data && run && (
-        <Step number={5} name="Tuning">
+        <Panel title="5. Tuning">
           <RunPanel
             threads={threads}
             settings={run}
@@ -114,36 +116,16 @@ function Tune({ api, provider, threads }: TuneProps & { readonly threads: Thread
               setFinished(result);
             }}
           />
-        </Step>
+        </Panel>
       )}
       {finished && (
-        <Step number={6} name="The prompt">
+        <Panel title="6. The prompt">
           <Result key={finished.manifest.prompt.digest} api={api} finished={finished} />
-        </Step>
+        </Panel>
       )}
       <Requests requests={threads.requests} since={loaded.current} />
       <Ledger threads={threads} version={version} />
-    </div>
-  );
-}
-
-function Step({
-  number,
-  name,
-  children,
-}: {
-  readonly number: number;
-  readonly name: string;
-  readonly children: preact.ComponentChildren;
-}) {
-  const id = `tune-step-${number}`;
-  return (
-    <section aria-labelledby={id}>
-      <h3 id={id}>
-        {number}. {name}
-      </h3>
-      {children}
-    </section>
+    </>
   );
 }
 

@@ -5,18 +5,20 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { buildTuning, PRIVATE_POLICY, PRIVATE_SCRIPTS } from "../../../web/tune/build.ts";
+import { CONSOLE_PATH, consoleHeadersOf } from "../../../shared/protocol/console.ts";
+import { buildWeb } from "../../../web/build.ts";
 import { softpost } from "../../helpers/softpost.ts";
 import { type Served, serve } from "../../service/served.ts";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const MODEL = fileURLToPath(new URL("../../../demo/model", import.meta.url));
-const POLICY = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'";
 const TYPES: Readonly<Record<string, string>> = {
+  css: "text/css",
+  html: "text/html",
   js: "text/javascript",
   mjs: "text/javascript",
+  svg: "image/svg+xml",
   wasm: "application/wasm",
 };
 
@@ -58,8 +60,7 @@ export async function startSite(): Promise<Site> {
   const models = ["--target", MODEL, "--student", student, "--public", publicTexts];
   const provider = await serve(join(folder, "provider"), ...models, "--quiet");
   const pages = join(folder, "pages");
-  await buildTuning(pages);
-  await buildPage(pages);
+  await buildWeb(pages);
   const site = {
     folder,
     provider,
@@ -78,7 +79,9 @@ export async function startSite(): Promise<Site> {
       const page = await context.newPage();
       page.on("console", (message) => site.said.push(message.text()));
       page.on("pageerror", (error) => site.said.push(error.message));
-      await page.goto(`${url}/#${provider.key}`);
+      await page.goto(`${url}${CONSOLE_PATH}#/tune`);
+      await page.getByLabel("API key").fill(provider.key);
+      await page.getByRole("button", { name: "Sign in" }).click();
       return page;
     },
     async close() {
@@ -91,19 +94,6 @@ export async function startSite(): Promise<Site> {
   });
 }
 
-async function buildPage(outdir: string): Promise<void> {
-  await build({
-    entryPoints: { page: fileURLToPath(new URL("page.tsx", import.meta.url)) },
-    outdir,
-    bundle: true,
-    minify: true,
-    format: "esm",
-    target: "es2024",
-    jsx: "automatic",
-    jsxImportSource: "preact",
-  });
-}
-
 async function answer(
   site: Pick<Site, "provider" | "seen" | "meddle">,
   pages: string,
@@ -113,11 +103,13 @@ async function answer(
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part as Buffer);
   const body = Buffer.concat(parts);
-  const { method = "GET", url = "/", headers } = request;
-  site.seen.push({ method, url, headers, body });
+  const { method = "GET", url = "/" } = request;
+  site.seen.push({ method, url, headers: request.headers, body });
   if (url.startsWith("/v1/")) {
     const names = ["authorization", "content-type", "idempotency-key", "range", "if-range"];
-    const passed = Object.fromEntries(names.flatMap((name) => (headers[name] ? [[name, String(headers[name])]] : [])));
+    const passed = Object.fromEntries(
+      names.flatMap((name) => (request.headers[name] ? [[name, String(request.headers[name])]] : [])),
+    );
     const init = { method, headers: passed, ...(body.length > 0 && { body: new Uint8Array(body) }) };
     const answer = await fetch(site.provider.url + url, init);
     if (await site.meddle?.(url, answer.clone(), response)) return;
@@ -125,22 +117,15 @@ async function answer(
     response.end(new Uint8Array(await answer.arrayBuffer()));
     return;
   }
-  const name = url.slice(1);
-  const isolated = {
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-embedder-policy": "require-corp",
-    "content-security-policy": PRIVATE_SCRIPTS.includes(name) ? PRIVATE_POLICY : POLICY,
-  };
-  if (name === "") {
-    response.writeHead(200, { ...isolated, "content-type": "text/html" });
-    response.end('<!doctype html><html lang="en"><title>Tune</title><script type="module" src="/page.js"></script>');
+  const name = url.slice(CONSOLE_PATH.length) || "index.html";
+  const headers = { ...consoleHeadersOf(name), "content-type": TYPES[name.split(".").at(-1)!] ?? "" };
+  if (name === "provider.json") {
+    response.writeHead(200, headers).end(JSON.stringify({ url: site.provider.url, servedBy: "provider" }));
     return;
   }
   try {
-    const file = readFileSync(join(pages, name));
-    response.writeHead(200, { ...isolated, "content-type": TYPES[name.split(".").at(-1)!] ?? "" });
-    response.end(file);
+    response.writeHead(200, headers).end(readFileSync(join(pages, name)));
   } catch {
-    response.writeHead(404, isolated).end();
+    response.writeHead(404, headers).end();
   }
 }

@@ -44,7 +44,7 @@ async function fill(page: Page, name: string, value: string): Promise<void> {
 async function pick(page: Page, file: typeof JSONL): Promise<void> {
   await button(page, "student").click();
   await page.locator("input[type=file]").setInputFiles(file);
-  await page.locator('button[aria-pressed="true"]').waitFor();
+  await page.getByText("ready", { exact: true }).waitFor();
 }
 
 /** The files of a downloaded zip archive, in a folder. */
@@ -77,9 +77,9 @@ test("a prompt with ε = 8 is tuned to the end and taken by the provider; no req
   expect(manifest?.privacy?.epsilon).toBeLessThanOrEqual(8);
   expect(manifest?.privacy).toMatchObject({ steps: 4, sampler: "poisson", accountant: "pld" });
   expect(manifest?.model.id).toBe("student");
-  expect(await page.getByText(/right \(±/).count()).toBe(1);
+  expect(await page.getByText("Right on rows kept back").count()).toBe(1);
 
-  await fill(page, "Name of the private data, the same for every prompt tuned on them", "notes-7");
+  await fill(page, "Name of the private data", "notes-7");
   await button(page, "Submit").click();
   await page.getByText("Submitted:").waitFor();
   const id = await page.getByText("Submitted:").locator("a").textContent();
@@ -94,7 +94,10 @@ test("a prompt with ε = 8 is tuned to the end and taken by the provider; no req
     for (const text of [CANARY, CANARY.slice(0, 20), "The train was late"]) expect(carries(all, text), url).toBe(false);
   }
   // The page's own list has them, too: those since the rows were there.
-  const listed = await page.locator(".tune-requests td.break").allTextContents();
+  const listed = await page
+    .getByRole("region", { name: "Requests", exact: true })
+    .locator("td:nth-child(3)")
+    .allTextContents();
   expect(listed.filter((url) => url.endsWith("/v1/transfers"))).toHaveLength(1);
   expect(listed.every((url) => url.startsWith(new URL(page.url()).origin))).toBe(true);
   // Nothing that the page's policy forbids was tried.
@@ -107,12 +110,12 @@ test("without noise, the prompt is the command line's", async () => {
   const page = await site.open(context);
   await pick(page, JSONL);
   await page.getByText("As the student reads it").waitFor();
-  await page.getByText("None: the prompt may tell").click();
+  await page.getByLabel(/^Differential privacy/).uncheck();
   await fill(page, "Virtual tokens", "8");
   await fill(page, "Rows kept back to measure on, in %", "0");
   await fill(page, "Steps", "6");
   await button(page, "Tune").click();
-  await page.getByText("this prompt guarantees nothing").waitFor();
+  await page.getByText("This prompt guarantees nothing").waitFor();
   expect(await button(page, "Submit").count()).toBe(0);
   const inTab = await readPromptFolder(await downloaded(page, "Download the prompt's folder"));
   await context.close();
@@ -144,26 +147,27 @@ test("a tab that is closed in the middle: another one says what is saved and spe
   await other.getByText("1 run, together").waitFor();
   expect(await other.getByRole("heading", { name: "Unfinished runs" }).count()).toBe(0);
   await page.close();
+  await other.close();
 
-  await other.reload();
-  await other.getByRole("heading", { name: "Unfinished runs" }).waitFor();
-  expect(await other.getByText(/\d+ steps? saved/).textContent()).toContain("Its privacy was spent when it began");
-  await button(other, "Go on").click();
+  const later = await site.open(context);
+  await later.getByRole("heading", { name: "Unfinished runs" }).waitFor();
+  expect(await later.getByText(/\d+ steps? saved/).textContent()).toContain("Its privacy was spent when it began");
+  await button(later, "Go on").click();
   const changed = { ...JSONL, buffer: Buffer.concat([JSONL.buffer, Buffer.from(`\n${JSON.stringify(ROWS[0])}`)]) };
-  await pick(other, changed);
-  await button(other, "Go on with the run").click();
-  await other.getByText("this file (rows.jsonl) has another content").waitFor();
-  await other.locator("input[type=file]").setInputFiles(JSONL);
-  await button(other, "Go on with the run").click();
-  await other.getByText(/continuing after step \d+/).waitFor();
-  await other.getByText(/^Nothing more was charged/).waitFor();
-  await button(other, "Pause: save and stop after this step").click();
-  await other.getByText(/Stopped after step \d+/).waitFor();
-  expect(await other.getByText("1 run, together").count()).toBe(1);
+  await pick(later, changed);
+  await button(later, "Go on with the run").click();
+  await later.getByText("this file (rows.jsonl) has another content").waitFor();
+  await later.locator("input[type=file]").setInputFiles(JSONL);
+  await button(later, "Go on with the run").click();
+  await later.getByText(/continuing after step \d+/).waitFor();
+  await later.getByText(/^Nothing more was charged/).waitFor();
+  await button(later, "Pause: save and stop after this step").click();
+  await later.getByText(/Stopped after step \d+/).waitFor();
+  await later.getByText("1 run, together").waitFor();
 
   // The exported ledger is one that the command line reads.
   const home = temporaryFolder();
-  const ledger = await downloaded(other, "Export the ledger");
+  const ledger = await downloaded(later, "Export the ledger");
   cpSync(ledger, join(home, "ledger"), { recursive: true });
   const before = process.env.SOFTPOST_HOME;
   process.env.SOFTPOST_HOME = home;
@@ -174,8 +178,8 @@ test("a tab that is closed in the middle: another one says what is saved and spe
   expect(code, stdout).toBe(0);
   expect(JSON.parse(stdout).ledgers).toMatchObject([{ runs: [{ steps: 400 }] }]);
 
-  await button(other, "Forget it").click();
-  await other.getByRole("heading", { name: "Unfinished runs" }).waitFor({ state: "detached" });
+  await button(later, "Forget it").click();
+  await later.getByRole("heading", { name: "Unfinished runs" }).waitFor({ state: "detached" });
   await context.close();
 });
 
@@ -198,7 +202,7 @@ test("what is wrong with a file or a student is said, and nothing is lost", asyn
   site.meddle = undefined;
   site.seen.length = 0;
   await button(page, "student").click();
-  await page.locator('button[aria-pressed="true"]').waitFor();
+  await page.getByText("ready", { exact: true }).waitFor();
   const again = site.seen.find(({ url }) => url.endsWith("/model.safetensors"));
   expect(again?.headers.range).toMatch(/^bytes=[1-9]\d*-$/);
 

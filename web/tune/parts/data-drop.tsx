@@ -1,9 +1,11 @@
 import { useState } from "preact/hooks";
 import { bytes } from "../../../client/words.ts";
-import { type Shown, shownProblem } from "../api.ts";
+import { DropZone } from "../../ui/drop-zone.tsx";
+import { SelectField } from "../../ui/field.tsx";
+import { Message, Problem } from "../../ui/message.tsx";
+import { Table } from "../../ui/table.tsx";
 import type { Threads } from "../use-threads.ts";
 import type { ColumnNames, Preview } from "../worker/messages.ts";
-import { Problem } from "./problem.tsx";
 
 /** A file that was dropped, and which of its columns are taken. */
 export interface OpenData {
@@ -11,59 +13,55 @@ export interface OpenData {
   readonly columns: ColumnNames;
 }
 
+const FORMATS = ".jsonl,.ndjson,.json,.csv,.tsv,.parquet,.gz";
+
 /** Takes a file of private rows, shows its beginning, and asks for its columns. */
 export function DataDrop({
   threads,
-  provider,
+  isOwnPage,
   data,
   onData,
 }: {
   readonly threads: Threads;
-  readonly provider: string;
+  /** Whether the page is from the reader's own package, and not from the provider. */
+  readonly isOwnPage: boolean;
   readonly data: OpenData | undefined;
   readonly onData: (data: OpenData | undefined) => void;
 }) {
-  const [problem, setProblem] = useState<Shown>();
-  const [over, setOver] = useState(false);
+  const [error, setError] = useState<unknown>();
   const open = async (file: File | undefined) => {
     if (!file) return;
-    setProblem(undefined);
+    setError(undefined);
     try {
       const preview = await threads.tuning.call("openData", file);
       onData({ preview, columns: guessedColumns(preview.columns) });
-    } catch (error) {
+    } catch (cause) {
       onData(undefined);
-      setProblem(shownProblem(error));
+      setError(cause);
     }
   };
   return (
     <>
-      <p class="tune-honest">
-        The rows go to a thread of this page that sends nothing. But this page comes from {provider}, and whoever serves
-        a page can change it. If that is the provider whom the rows are to be kept from, start the same page from your
-        own installation: <code>softpost ui</code>.
-      </p>
-      <label
-        class={over ? "tune-drop over" : "tune-drop"}
-        onDragOver={(event) => {
-          event.preventDefault();
-          setOver(true);
-        }}
-        onDragLeave={() => setOver(false)}
-        onDrop={(event) => {
-          event.preventDefault();
-          setOver(false);
-          open(event.dataTransfer?.files[0]);
-        }}
-      >
-        Drop a file of private rows here, or choose one: JSONL, CSV, TSV, JSON or Parquet, also with .gz
-        <input
-          type="file"
-          accept=".jsonl,.ndjson,.json,.csv,.tsv,.parquet,.gz"
-          onChange={(event) => open(event.currentTarget.files?.[0])}
-        />
-      </label>
-      <Problem problem={problem} />
+      {isOwnPage ? (
+        <Message kind="good" title="This page is from your own package of softpost">
+          <p>
+            The provider can't change it. The rows go to a thread of this page whose policy lets it reach no address at
+            all.
+          </p>
+        </Message>
+      ) : (
+        <Message kind="warning" title="This page is from the provider, and whoever serves a page can change it">
+          <p>
+            As it is, the rows go to a thread of the page that can reach no address at all. But you have only the
+            provider's word that this is the page that you were sent. If the rows are to be kept from the provider, open
+            the same page from your own package: <code>softpost ui</code>.
+          </p>
+        </Message>
+      )}
+      <DropZone button="Choose a file" accept={FORMATS} onFiles={([file]) => open(file)}>
+        <p>Drop a file of private rows here: JSONL, CSV, TSV, JSON or Parquet, also with .gz</p>
+      </DropZone>
+      {error !== undefined && <Problem error={error} />}
       {data && <Rows data={data} onData={onData} />}
     </>
   );
@@ -73,88 +71,48 @@ function Rows({ data, onData }: { readonly data: OpenData; readonly onData: (dat
   const { preview, columns } = data;
   const pick = (change: Partial<ColumnNames>) => onData({ preview, columns: { ...columns, ...change } });
   const isAnswers = columns.target !== undefined;
+  const choices = preview.columns.map((column) => [column, column] as const);
+  const learn = (what: string) => {
+    const column = columns.label ?? columns.target ?? preview.columns[0]!;
+    pick({ label: what === "label" ? column : undefined, target: what === "target" ? column : undefined });
+  };
   return (
     <>
+      <p>
+        {preview.name}, {bytes(preview.size)}. The first {preview.rows.length} rows:
+      </p>
+      <Table
+        caption="The first rows"
+        columns={[{ title: "Row" }, ...preview.columns.map((title) => ({ title }))]}
+        rows={preview.rows.map((row, i) => ({
+          key: String(i),
+          cells: [i + 1, ...preview.columns.map((column) => row[column] ?? "")],
+        }))}
+      />
       <div class="fields">
-        <Column
+        <SelectField
           label="Column of the texts"
-          columns={preview.columns}
           value={columns.text}
-          onPick={(text) => pick({ text })}
+          onValue={(text) => pick({ text })}
+          choices={choices}
         />
-        <label>
-          What is learned
-          <select
-            value={isAnswers ? "target" : "label"}
-            onChange={(event) => {
-              const column = columns.label ?? columns.target ?? preview.columns[0]!;
-              const isTarget = event.currentTarget.value === "target";
-              pick({ label: isTarget ? undefined : column, target: isTarget ? column : undefined });
-            }}
-          >
-            <option value="label">one of some labels</option>
-            <option value="target">an answer in words</option>
-          </select>
-        </label>
-        <Column
+        <SelectField
+          label="What is learned"
+          value={isAnswers ? "target" : "label"}
+          onValue={learn}
+          choices={[
+            ["label", "one of some labels"],
+            ["target", "an answer in words"],
+          ]}
+        />
+        <SelectField
           label={isAnswers ? "Column of the answers" : "Column of the labels"}
-          columns={preview.columns}
           value={columns.target ?? columns.label ?? ""}
-          onPick={(name) => pick(isAnswers ? { target: name } : { label: name })}
+          onValue={(name) => pick(isAnswers ? { target: name } : { label: name })}
+          choices={choices}
         />
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard */}
-      <section class="scroll" tabIndex={0} aria-label="The first rows">
-        <table>
-          <caption>
-            {preview.name}, {bytes(preview.size)}: the first {preview.rows.length} rows
-          </caption>
-          <thead>
-            <tr>
-              {preview.columns.map((column) => (
-                <th key={column} scope="col">
-                  {column}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {preview.rows.map((row, i) => (
-              <tr key={i}>
-                {preview.columns.map((column) => (
-                  <td key={column}>{row[column] ?? ""}</td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </section>
     </>
-  );
-}
-
-function Column({
-  label,
-  columns,
-  value,
-  onPick,
-}: {
-  readonly label: string;
-  readonly columns: readonly string[];
-  readonly value: string;
-  readonly onPick: (name: string) => void;
-}) {
-  return (
-    <label>
-      {label}
-      <select value={value} onChange={(event) => onPick(event.currentTarget.value)}>
-        {columns.map((column) => (
-          <option key={column} value={column}>
-            {column}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }
 

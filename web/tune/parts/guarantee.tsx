@@ -2,12 +2,12 @@ import { useEffect, useState } from "preact/hooks";
 import { short, shortUp } from "../../../client/words.ts";
 import { PROMPT_TOKENS } from "../../../shared/operations/tune-defaults.ts";
 import type { Task } from "../../../shared/protocol/task.ts";
-import { type Shown, shownProblem, withoutFolders } from "../api.ts";
+import { CheckField, TextField } from "../../ui/field.tsx";
+import { Problem } from "../../ui/message.tsx";
 import type { Threads } from "../use-threads.ts";
 import type { Planned, Settings } from "../worker/messages.ts";
 import type { OpenData } from "./data-drop.tsx";
-import { Problem } from "./problem.tsx";
-import { NumberField, TextField } from "./task-editor.tsx";
+import { NumberField } from "./task-editor.tsx";
 
 const EPSILON = 8;
 const HELD_OUT = 0.2;
@@ -38,7 +38,7 @@ export function Guarantee({
     heldOut: { share: HELD_OUT, key: crypto.randomUUID() },
   }));
   const [planned, setPlanned] = useState<Planned>();
-  const [problem, setProblem] = useState<Shown>();
+  const [error, setError] = useState<unknown>();
   useEffect(() => {
     const settings: Settings = { ...choice, task, columns: data.columns };
     let current = true;
@@ -48,10 +48,10 @@ export function Guarantee({
       (result) => {
         if (!current) return;
         setPlanned(result);
-        setProblem(undefined);
+        setError(undefined);
         onPlanned({ settings, planned: result });
       },
-      (error) => current && setProblem(shownProblem(error)),
+      (cause) => current && setError(cause),
     );
     return () => {
       current = false;
@@ -62,53 +62,39 @@ export function Guarantee({
   const { privacy } = choice;
   return (
     <>
-      <fieldset>
-        <legend>Privacy of the rows</legend>
-        <label>
-          <input
-            type="radio"
-            name="privacy"
-            checked={privacy !== undefined}
-            onChange={() => set({ privacy: { epsilon: EPSILON } })}
-          />{" "}
-          Differential privacy: the prompt can be given away
-        </label>
-        <label>
-          <input
-            type="radio"
-            name="privacy"
-            checked={privacy === undefined}
-            onChange={() => set({ privacy: undefined })}
-          />{" "}
-          None: the prompt may tell who is in the rows, and stays with you
-        </label>
-        {privacy && (
-          <div class="fields">
-            <NumberField
-              label="ε, smaller is more private"
-              value={privacy.epsilon}
-              onNumber={(epsilon) => set({ privacy: { ...privacy, epsilon } })}
-            />
-            <NumberField
-              label="δ"
-              value={privacy.delta}
-              placeholder={planned?.plan ? short(planned.plan.delta) : "by the rows"}
-              onNumber={(delta) => set({ privacy: { epsilon: privacy.epsilon, delta: given(delta) } })}
-            />
-            <NumberField
-              label="Most ε of all runs on these rows"
-              value={choice.budgetEpsilon}
-              placeholder="no limit"
-              onNumber={(epsilon) => set({ budgetEpsilon: given(epsilon) })}
-            />
-            <TextField
-              label="Name of the data, if they grow or shrink"
-              value={choice.dataset ?? ""}
-              onText={(name) => set({ dataset: name === "" ? undefined : name })}
-            />
-          </div>
-        )}
-      </fieldset>
+      <CheckField
+        checked={privacy !== undefined}
+        onChecked={(isPrivate) => set({ privacy: isPrivate ? { epsilon: EPSILON } : undefined })}
+      >
+        Differential privacy, so that the prompt can be given away. Without it, the prompt may tell who is in the rows,
+        and stays with you.
+      </CheckField>
+      {privacy && (
+        <div class="fields">
+          <NumberField
+            label="ε, smaller is more private"
+            value={privacy.epsilon}
+            onNumber={(epsilon) => set({ privacy: { ...privacy, epsilon } })}
+          />
+          <NumberField
+            label="δ"
+            value={privacy.delta}
+            hint={planned?.plan ? `${short(planned.plan.delta)}, unless told` : "by the rows, unless told"}
+            onNumber={(delta) => set({ privacy: { epsilon: privacy.epsilon, delta: given(delta) } })}
+          />
+          <NumberField
+            label="Most ε of all runs on these rows"
+            value={choice.budgetEpsilon}
+            hint="No limit, unless told."
+            onNumber={(epsilon) => set({ budgetEpsilon: given(epsilon) })}
+          />
+          <TextField
+            label="Name of the data, if they grow or shrink"
+            value={choice.dataset ?? ""}
+            onValue={(name) => set({ dataset: name === "" ? undefined : name })}
+          />
+        </div>
+      )}
       <div class="fields">
         <NumberField
           label="Virtual tokens"
@@ -118,7 +104,7 @@ export function Guarantee({
         <NumberField
           label="Steps"
           value={choice.steps}
-          placeholder={planned ? String(planned.schedule.steps) : "by the rows"}
+          hint={planned ? `${planned.schedule.steps}, unless told` : "by the rows, unless told"}
           onNumber={(steps) => set({ steps: given(steps) })}
         />
         <NumberField
@@ -129,8 +115,8 @@ export function Guarantee({
           }
         />
       </div>
-      <Problem problem={problem} />
-      {!planned && !problem && <p aria-busy="true">Computing the noise …</p>}
+      {error !== undefined && <Problem error={error} />}
+      {!planned && error === undefined && <p role="status">Computing the noise …</p>}
       {planned && <Meaning planned={planned} />}
     </>
   );
@@ -139,7 +125,7 @@ export function Guarantee({
 function Meaning({ planned: { records, heldOut, schedule, plan, attacks, notes } }: { readonly planned: Planned }) {
   const attack = attacks.find(({ falsePositives }) => falsePositives === 0.01);
   return (
-    <div class="tune-meaning" aria-live="polite">
+    <div aria-live="polite">
       <p>
         {records} rows are learned from{heldOut > 0 && `, ${heldOut} are kept back`}: {schedule.steps} steps of{" "}
         {plan ? "about " : ""}
@@ -163,7 +149,7 @@ function Meaning({ planned: { records, heldOut, schedule, plan, attacks, notes }
         8. Fewer rows and a smaller ε give less; nothing below ε 8 was measured.
       </p>
       {notes.map((note) => (
-        <p key={note}>{withoutFolders(note)}</p>
+        <p key={note}>{note}</p>
       ))}
     </div>
   );

@@ -1,12 +1,13 @@
 import { useState } from "preact/hooks";
 import { count, duration } from "../../../client/words.ts";
 import type { TrainingEvent } from "../../../shared/training/events.ts";
-import { type Shown, shownProblem, withoutFolders } from "../api.ts";
+import { Button } from "../../ui/button.tsx";
+import { Chart } from "../../ui/chart.tsx";
+import { Message, Problem } from "../../ui/message.tsx";
+import { Progress as Bar } from "../../ui/progress.tsx";
 import { StoppedError } from "../thread.ts";
 import type { Threads } from "../use-threads.ts";
 import type { Finished, Settings } from "../worker/messages.ts";
-import { LossCurve } from "./loss-curve.tsx";
-import { Problem } from "./problem.tsx";
 
 /** Steps by whose time the rest is estimated. */
 const RECENT = 20;
@@ -45,13 +46,13 @@ export function RunPanel({
 }) {
   const [progress, setProgress] = useState<Progress>();
   const [running, setRunning] = useState(false);
-  const [problem, setProblem] = useState<Shown>();
+  const [error, setError] = useState<unknown>();
   const [said, setSaid] = useState("");
   const cores = navigator.hardwareConcurrency;
   const [threadCount] = useState(crossOriginIsolated ? Math.min(cores, MOST_THREADS) : 1);
 
   const start = async () => {
-    setProblem(undefined);
+    setError(undefined);
     setSaid("");
     setProgress(NOTHING);
     setRunning(true);
@@ -61,10 +62,10 @@ export function RunPanel({
       await navigator.storage.persist();
       await threads.tuning.startRuntime(threadCount);
       onFinished(await threads.tuning.call("tune", settings, resume));
-    } catch (error) {
-      if (error instanceof StoppedError)
-        setSaid(`${error.message} It is among the unfinished runs above, and goes on from there.`);
-      else setProblem(shownProblem(error));
+    } catch (cause) {
+      if (cause instanceof StoppedError)
+        setSaid(`${cause.message} It is among the unfinished runs above, and goes on from there.`);
+      else setError(cause);
     }
     setRunning(false);
     onRunning(false);
@@ -76,19 +77,18 @@ export function RunPanel({
           ? `Computed on ${count(threadCount, "thread")} of WebAssembly.`
           : "Computed on 1 thread of WebAssembly: this page isn't isolated from others, so more can't be had."}
       </p>
-      {!running && (
-        <button type="button" class="primary" onClick={start}>
-          {resume === undefined ? "Tune" : "Go on with the run"}
-        </button>
-      )}
-      {running && (
-        <button type="button" onClick={() => threads.tuning.call("stop")}>
-          Pause: save and stop after this step
-        </button>
-      )}
+      <div class="buttons">
+        {running ? (
+          <Button onClick={() => threads.tuning.call("stop")}>Pause: save and stop after this step</Button>
+        ) : (
+          <Button kind="primary" onClick={start}>
+            {resume === undefined ? "Tune" : "Go on with the run"}
+          </Button>
+        )}
+      </div>
       {progress && <Standing progress={progress} running={running} />}
-      <p role="status">{said}</p>
-      <Problem problem={problem} />
+      <div role="status">{said !== "" && <Message>{said}</Message>}</div>
+      {error !== undefined && <Problem error={error} />}
     </>
   );
 }
@@ -96,22 +96,30 @@ export function RunPanel({
 function Standing({ progress, running }: { readonly progress: Progress; readonly running: boolean }) {
   const { phase, total, done, times, losses, notes, saved } = progress;
   const perSecond = times.length > 1 ? (1000 * (times.length - 1)) / (times.at(-1)! - times[0]!) : undefined;
+  const rest = [
+    `${done} of ${total}`,
+    ...(perSecond !== undefined && running
+      ? [
+          perSecond >= 1 ? `${perSecond.toFixed(1)} a second` : `${(1 / perSecond).toFixed(1)} seconds each`,
+          `${duration((total - done) / perSecond)} left`,
+        ]
+      : []),
+    ...(saved > 0 && running ? [`saved up to step ${saved}`] : []),
+  ];
   return (
     <>
-      <p>
-        <progress aria-label={phase} max={total} value={done} /> {phase}: {done} of {total}
-        {perSecond !== undefined && running && (
-          <>
-            , {perSecond >= 1 ? `${perSecond.toFixed(1)} a second` : `${(1 / perSecond).toFixed(1)} seconds each`},{" "}
-            {duration((total - done) / perSecond)} left
-          </>
-        )}
-        {saved > 0 && running && `, saved up to step ${saved}`}
-      </p>
-      {losses.length > 1 && <LossCurve losses={losses} total={total} />}
+      <Bar label={phase} done={done} total={total} note={rest.join(", ")} />
+      {losses.length > 1 && (
+        <Chart
+          title="Loss on your own rows, which is for your eyes only"
+          x={{ name: "Step", values: losses.map(([step]) => step) }}
+          series={[{ name: "Loss", values: losses.map(([, loss]) => loss), colour: "accent" }]}
+          from={0}
+        />
+      )}
       {notes.map((note) => (
-        <p key={note}>
-          <small>{withoutFolders(note)}</small>
+        <p key={note} class="quiet small">
+          {note}
         </p>
       ))}
     </>

@@ -1,10 +1,14 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
+import type { Api } from "../../../client/api/api.ts";
 import { bytes } from "../../../client/words.ts";
 import type { Student } from "../../../shared/protocol/catalogue.ts";
-import { type Shown, shownProblem, type TuneApi } from "../api.ts";
+import { Badge } from "../../ui/badge.tsx";
+import { Button } from "../../ui/button.tsx";
+import { Loaded, useLoading } from "../../ui/loaded.tsx";
+import { Nothing, Problem } from "../../ui/message.tsx";
+import { Progress } from "../../ui/progress.tsx";
 import type { Threads } from "../use-threads.ts";
 import type { StudentFiles } from "../worker/messages.ts";
-import { Problem } from "./problem.tsx";
 
 const sizeOf = ({ files }: Student) => files.reduce((sum, { size }) => sum + size, 0);
 
@@ -22,81 +26,75 @@ export function StudentPicker({
   picked,
   onPicked,
 }: {
-  readonly api: TuneApi;
+  readonly api: Api;
   readonly threads: Threads;
   readonly picked: OpenStudent | undefined;
   readonly onPicked: (student: OpenStudent | undefined) => void;
 }) {
-  const [students, setStudents] = useState<readonly Student[]>();
-  const [kept, setKept] = useState<readonly string[]>([]);
+  const students = useLoading(async () => (await api.students()).filter(({ retired }) => !retired), [api]);
+  const kept = useLoading(() => threads.tuning.call("keptStudents"), [threads.tuning]);
   const [busy, setBusy] = useState<{ readonly id: string; readonly done: number; readonly total: number }>();
-  const [problem, setProblem] = useState<Shown>();
-  const refresh = () => threads.tuning.call("keptStudents").then(setKept);
-  useEffect(() => {
-    api.students().then(
-      (all) => setStudents(all.filter(({ retired }) => !retired)),
-      (error) => setProblem(shownProblem(error)),
-    );
-    refresh();
-  }, [api]);
+  const [error, setError] = useState<unknown>();
 
   const pick = async (student: Student) => {
     const files = { id: student.id, digest: student.digest, files: student.files };
-    setProblem(undefined);
+    const show = (done: number) => setBusy({ id: student.id, done, total: sizeOf(student) });
+    setError(undefined);
     onPicked(undefined);
-    setBusy({ id: student.id, done: 0, total: sizeOf(student) });
-    threads.listen("downloads", (event) => {
-      if (event.kind === "progress") setBusy({ id: student.id, done: event.done, total: sizeOf(student) });
-    });
+    show(0);
+    threads.listen("downloads", (event) => event.kind === "progress" && show(event.done));
     try {
       await threads.downloads.download(api.connection, files);
-      const { positions } = await threads.tuning.call("openStudent", files);
-      onPicked({ student, files, positions });
-    } catch (error) {
-      setProblem(shownProblem(error));
+      onPicked({ student, files, positions: (await threads.tuning.call("openStudent", files)).positions });
+    } catch (cause) {
+      setError(cause);
     }
     setBusy(undefined);
-    await refresh();
+    kept.reload();
   };
+  const drop = (student: Student) => threads.tuning.call("dropStudent", student.digest).then(kept.reload, setError);
 
-  if (students === undefined && !problem) return <p aria-busy="true">Asking the provider for its students …</p>;
   return (
-    <>
-      {students?.length === 0 && <p>The provider publishes no students yet.</p>}
-      <ul class="tune-students">
-        {students?.map((student) => (
-          <li key={student.id}>
-            <button
-              type="button"
-              aria-pressed={picked?.student.id === student.id}
-              disabled={busy !== undefined}
-              onClick={() => pick(student)}
-            >
-              {student.id}
-            </button>{" "}
-            <span>
-              for {student.target.id}, {bytes(sizeOf(student))}
-              {kept.includes(student.digest) ? ", kept in this browser" : ", downloaded once"}
-            </span>{" "}
-            {kept.includes(student.digest) && busy === undefined && picked?.student.id !== student.id && (
-              <button
-                type="button"
-                class="quiet"
-                onClick={() => threads.tuning.call("dropStudent", student.digest).then(refresh)}
-              >
-                Remove <span class="visually-hidden">{student.id} </span>from this browser
-              </button>
-            )}
-          </li>
-        ))}
-      </ul>
-      {busy && (
-        <p>
-          <progress aria-label={`Download of ${busy.id}`} max={busy.total} value={busy.done} /> {bytes(busy.done)} of{" "}
-          {bytes(busy.total)}
-        </p>
+    <Loaded of={students}>
+      {(all) => (
+        <>
+          {all.length === 0 && <Nothing>The provider publishes no students yet.</Nothing>}
+          {all.map((student) => {
+            const isKept = kept.value?.includes(student.digest) ?? false;
+            const isPicked = picked?.student.digest === student.digest;
+            return (
+              <div key={student.id} class="buttons">
+                <Button
+                  {...(isPicked && { kind: "primary" as const })}
+                  disabled={busy !== undefined}
+                  onClick={() => pick(student)}
+                >
+                  {student.id}
+                </Button>
+                <span>
+                  for {student.target.id}, {bytes(sizeOf(student))}
+                </span>
+                {isPicked && <Badge tone="good" text="ready" />}
+                {isKept && <Badge text="kept in this browser" />}
+                {isKept && !isPicked && busy === undefined && (
+                  <Button small onClick={() => drop(student)}>
+                    Remove<span class="hidden"> {student.id} from this browser</span>
+                  </Button>
+                )}
+              </div>
+            );
+          })}
+          {busy && (
+            <Progress
+              label={`Download of ${busy.id}`}
+              done={busy.done}
+              total={busy.total}
+              note={`${bytes(busy.done)} of ${bytes(busy.total)}`}
+            />
+          )}
+          {error !== undefined && <Problem error={error} />}
+        </>
       )}
-      <Problem problem={problem} />
-    </>
+    </Loaded>
   );
 }

@@ -1,10 +1,10 @@
 import { useEffect, useState } from "preact/hooks";
 import type { CheckedText, CheckedWord } from "../../../shared/operations/check-task.ts";
 import { isGeneration, type Task } from "../../../shared/protocol/task.ts";
-import { type Shown, shownProblem } from "../api.ts";
+import { TextArea, TextField } from "../../ui/field.tsx";
+import { Problem } from "../../ui/message.tsx";
 import type { Threads } from "../use-threads.ts";
 import type { OpenData } from "./data-drop.tsx";
-import { Problem } from "./problem.tsx";
 
 /** A pause in typing after which what was typed is checked. */
 const PAUSE_MS = 300;
@@ -26,7 +26,7 @@ export function TaskEditor({
 }) {
   const [draft, setDraft] = useState<Draft>();
   const [checked, setChecked] = useState<{ words: readonly CheckedWord[]; texts: readonly CheckedText[] }>();
-  const [problem, setProblem] = useState<Shown>();
+  const [error, setError] = useState<unknown>();
   const { columns, preview } = data;
 
   useEffect(() => {
@@ -36,8 +36,8 @@ export function TaskEditor({
     };
     onTask(undefined);
     setDraft(undefined);
-    setProblem(undefined);
-    propose().then(setDraft, (error) => setProblem(shownProblem(error)));
+    setError(undefined);
+    propose().then(setDraft, setError);
   }, [columns.text, columns.label, columns.target, preview]);
 
   useEffect(() => {
@@ -48,26 +48,26 @@ export function TaskEditor({
       try {
         const { task, words, texts: filled } = await threads.tuning.call("checkTask", JSON.stringify(draft), texts);
         setChecked({ words, texts: filled });
-        setProblem(undefined);
+        setError(undefined);
         onTask(task);
-      } catch (error) {
+      } catch (cause) {
         setChecked(undefined);
-        setProblem(shownProblem(error));
+        setError(cause);
       }
     }, PAUSE_MS);
     return () => clearTimeout(timer);
   }, [draft]);
 
-  if (!draft) return <>{problem ? <Problem problem={problem} /> : <p aria-busy="true">Reading the labels …</p>}</>;
+  if (!draft) return error === undefined ? <p role="status">Reading the labels …</p> : <Problem error={error} />;
   const set = (change: Partial<Draft>) => setDraft({ ...draft, ...change } as Draft);
   return (
     <>
       <div class="fields">
-        <TextField label="Name" value={draft.name as string} onText={(name) => set({ name })} />
+        <TextField label="Name" value={draft.name as string} onValue={(name) => set({ name })} />
         <TextField
           label="Words that the prompt starts from"
           value={draft.init as string}
-          onText={(init) => set({ init })}
+          onValue={(init) => set({ init })}
         />
         <NumberField
           label="Most tokens of a text"
@@ -82,16 +82,14 @@ export function TaskEditor({
           />
         )}
       </div>
-      <label>
-        Template: how a text is put to the model, with <code>{"{text}"}</code> where it goes
-        <textarea
-          rows={3}
-          value={draft.template as string}
-          onInput={(event) => set({ template: event.currentTarget.value })}
-        />
-      </label>
+      <TextArea
+        label="Template: how a text is put to the model"
+        hint="{text} is where the text goes."
+        value={draft.template as string}
+        onValue={(template) => set({ template })}
+      />
       {!isGeneration(draft as Task) && <Words draft={draft} onWords={(labels) => set({ labels })} />}
-      <Problem problem={problem} />
+      {error !== undefined && <Problem error={error} />}
       {checked && <Reading words={checked.words} texts={checked.texts} />}
     </>
   );
@@ -111,7 +109,7 @@ function Words({ draft, onWords }: { readonly draft: Draft; readonly onWords: (l
             key={name}
             label={name}
             value={words.join("|")}
-            onText={(text) => onWords(labels.with(i, { name, words: text.split("|") }))}
+            onValue={(text) => onWords(labels.with(i, { name, words: text.split("|") }))}
           />
         ))}
       </div>
@@ -122,21 +120,21 @@ function Words({ draft, onWords }: { readonly draft: Draft; readonly onWords: (l
 /** The student's view of the task: tokens with thin lines between them. */
 function Reading({ words, texts }: { readonly words: readonly CheckedWord[]; readonly texts: readonly CheckedText[] }) {
   return (
-    <div class="tune-reading" aria-live="polite">
-      <h4>As the student reads it</h4>
+    <div aria-live="polite">
+      <h3>As the student reads it</h3>
       {texts.map(({ filled, tokens, shortened }, i) => (
         <p key={i}>
           <Tokens tokens={tokens} />{" "}
-          <small>
+          <span class="quiet small">
             {tokens.length} tokens{shortened && ", the text's end is left out"}
-          </small>
-          <span class="visually-hidden">{filled}</span>
+          </span>
+          <span class="hidden">{filled}</span>
         </p>
       ))}
       {words.map(({ label, word, tokens }) => (
         <p key={`${label} ${word}`}>
           {label}: <Tokens tokens={tokens} />
-          {tokens.length > 1 && <small> by the first of its {tokens.length} tokens</small>}
+          {tokens.length > 1 && <span class="quiet small"> by the first of its {tokens.length} tokens</span>}
         </p>
       ))}
     </div>
@@ -153,46 +151,30 @@ function Tokens({ tokens }: { readonly tokens: readonly string[] }) {
   );
 }
 
-export function TextField({
-  label,
-  value,
-  onText,
-}: {
-  readonly label: string;
-  readonly value: string;
-  readonly onText: (text: string) => void;
-}) {
-  return (
-    <label>
-      {label}
-      <input type="text" value={value} onInput={(event) => onText(event.currentTarget.value)} />
-    </label>
-  );
-}
-
-/** A field for a number; what is no number is given as NaN, and an empty field as undefined if nothing has to be there. */
+/** A field for a number; what isn't one is given as NaN. */
 export function NumberField({
   label,
+  hint,
   value,
-  placeholder,
   onNumber,
 }: {
   readonly label: string;
+  readonly hint?: string;
   readonly value: number | undefined;
-  readonly placeholder?: string;
   readonly onNumber: (value: number) => void;
 }) {
+  const [text, setText] = useState(value === undefined ? "" : String(value));
   return (
-    <label>
-      {label}
-      <input
-        type="text"
-        inputMode="decimal"
-        placeholder={placeholder ?? ""}
-        value={value === undefined || Number.isNaN(value) ? "" : String(value)}
-        onChange={(event) => onNumber(Number.parseFloat(event.currentTarget.value))}
-      />
-    </label>
+    <TextField
+      label={label}
+      hint={hint}
+      isNumber
+      value={text}
+      onValue={(typed) => {
+        setText(typed);
+        onNumber(/^\s*\d/.test(typed) ? Number(typed) : Number.NaN);
+      }}
+    />
   );
 }
 

@@ -1,4 +1,6 @@
 import { count } from "../../../client/words.ts";
+import { Button } from "../../ui/button.tsx";
+import { Panel } from "../../ui/panel.tsx";
 import type { Unfinished } from "../worker/messages.ts";
 
 /** Runs that were paused, or whose tab was closed: what is left of them, and what is lost. */
@@ -13,8 +15,7 @@ export function UnfinishedRuns({
 }) {
   if (runs.length === 0) return null;
   return (
-    <section aria-labelledby="tune-unfinished">
-      <h3 id="tune-unfinished">Unfinished runs</h3>
+    <Panel title="Unfinished runs">
       <ul>
         {runs.map((run) => (
           <li key={run.id}>
@@ -25,15 +26,15 @@ export function UnfinishedRuns({
               {run.charged && "Its privacy was spent when it began, and is not charged again if it goes on. "}
               The rows are not kept: it goes on when the same file is dropped again.
             </p>
-            <button type="button" onClick={() => onGoOn(run)}>
-              Go on
-            </button>{" "}
-            <button type="button" class="quiet" onClick={() => onForget(run)}>
-              Forget it
-            </button>
+            <div class="buttons">
+              <Button onClick={() => onGoOn(run)}>Go on</Button>
+              <Button kind="danger" onClick={() => onForget(run)}>
+                Forget it
+              </Button>
+            </div>
           </li>
         ))}
       </ul>
-    </section>
+    </Panel>
   );
 }

@@ -13,7 +13,9 @@ import { Tuner } from "./tuner.ts";
 z.config({ jitless: true });
 
 const tell = (message: FromThread) => postMessage(message);
-const tuner = new Tuner((event) => tell({ kind: "event", event }));
+const tuner = new Tuner((event) =>
+  tell({ kind: "event", event: event.kind === "note" ? { ...event, text: withoutFolders(event.text) } : event }),
+);
 
 addEventListener("message", async ({ data }: MessageEvent<Call>) => {
   const { id } = data;
@@ -61,15 +63,19 @@ async function answer({ call, args }: Call): Promise<unknown> {
 
 function problemOf(error: unknown): Problem {
   if (error instanceof InterruptedError) {
-    return {
-      title: "Stopped",
-      detail: `Stopped after step ${error.step}, which is saved.`,
-      faults: [],
-      stopped: error.step,
-    };
+    const detail = `Stopped after step ${error.step}, which is saved.`;
+    return { title: "Stopped", detail, faults: [], stopped: error.step };
   }
-  if (error instanceof ProblemError) return { title: error.title, detail: error.detail, faults: error.faults };
-  return { title: "Something went wrong in this tab", detail: String(error), faults: [] };
+  if (!(error instanceof ProblemError)) {
+    return { title: "Something went wrong in this tab", detail: String(error), faults: [] };
+  }
+  const faults = error.faults.map(({ at, message }) => ({ at: withoutFolders(at), message: withoutFolders(message) }));
+  return { title: error.title, detail: withoutFolders(error.detail), faults };
+}
+
+/** This thread's folders mean nothing to people. */
+function withoutFolders(text: string): string {
+  return text.replaceAll(/\/(data|student|run)\//g, "");
 }
 
 tellRequests("tuning", tell);

@@ -189,8 +189,7 @@ export class Tuner
   async #prepare(settings: Settings) {
     const notes: string[] = [];
     const data = this.#dataWith(settings.columns);
-    const { name } = this.#openData;
-    const say = (text: string) => notes.push(text.replaceAll(this.#openData.path, name));
+    const say = (text: string) => notes.push(text.replaceAll("/data/", ""));
     const all = await encodedRows(data, settings.task, this.#model, say);
     const texts = await readTexts(data);
     const held = texts.map((text) => isHeldOut(text, settings.heldOut));

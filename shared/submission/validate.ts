@@ -1,13 +1,12 @@
-import { parsePromptTensor, WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
-import type { Catalogue, PublicSet, Student } from "../../shared/protocol/catalogue.ts";
-import { type Fault, ProblemError } from "../../shared/protocol/errors.ts";
-import { MAX_FAULTS, parseJson, validate } from "../../shared/protocol/json.ts";
-import { MANIFEST_FILE, type Manifest, parseManifest, sha256 } from "../../shared/protocol/manifest.ts";
-import { isGeneration } from "../../shared/protocol/task.ts";
-import { type Labels, labelsSchema, optionsSchema, type TransferOptions } from "../../shared/protocol/transfer.ts";
-import { misfits } from "../../shared/protocol/transfer-fit.ts";
-import { privacyFaults } from "../ledger/privacy.ts";
-import { findPublicSet } from "../storage/catalogue.ts";
+import { verifyRecord } from "../privacy/statement.ts";
+import { parsePromptTensor, WEIGHTS_FILE } from "../prompt/adapter.ts";
+import type { Catalogue, PublicSet, Student } from "../protocol/catalogue.ts";
+import { type Fault, ProblemError } from "../protocol/errors.ts";
+import { MAX_FAULTS, parseJson, validate } from "../protocol/json.ts";
+import { MANIFEST_FILE, type Manifest, type PrivacyRecord, parseManifest, sha256 } from "../protocol/manifest.ts";
+import { isGeneration } from "../protocol/task.ts";
+import { type Labels, labelsSchema, optionsSchema, type TransferOptions } from "../protocol/transfer.ts";
+import { misfits } from "../protocol/transfer-fit.ts";
 
 /**
  * Rows of long-tuned prompts reach tens of times the norm of the longest embedding. A thousand times is no prompt any more, and
@@ -86,7 +85,7 @@ export function checkFit(
   const faults: Fault[] = [];
   const fault = (at: string, message: string) => faults.push({ at, message });
   const student = catalogue.students.find(({ digest }) => digest === manifest.model.digest);
-  const publicSet = findPublicSet(catalogue, options.publicSet);
+  const publicSet = catalogue.publicSets.find(({ id }) => id === options.publicSet);
   if (!publicSet) fault("options#/publicSet", "Is no public set of this provider; GET /v1/public-sets lists them.");
   else if (publicSet.retired) fault("options#/publicSet", "Is retired; GET /v1/public-sets lists those in service.");
   if (!student) {
@@ -118,11 +117,16 @@ export function checkFit(
   for (const { at, message } of misfits(manifest.task, options)) fault(`options#/${at}`, message);
   if (manifest.transfer)
     fault(`${MANIFEST_FILE}#/transfer`, "This prompt came out of a transfer; send one tuned on a student.");
-  if (manifest.privacy) faults.push(...privacyFaults(manifest.privacy, `${MANIFEST_FILE}#/privacy`));
+  if (manifest.privacy) faults.push(...privacyFaults(manifest.privacy));
   if (faults.length > 0 || !student || !publicSet) {
     throw new ProblemError(TITLE, "The manifest doesn't fit.", { status: 422, faults });
   }
   return { student, publicSet };
+}
+
+/** What is wrong with a privacy record: its parts contradict each other, or the epsilon is not what they give. */
+function privacyFaults(record: PrivacyRecord): Fault[] {
+  return verifyRecord(record).faults.map(({ at, message }) => ({ at: `${MANIFEST_FILE}#/privacy/${at}`, message }));
 }
 
 /** @throws ProblemError with every fault */

@@ -1,5 +1,5 @@
-import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
-import { encodeManifest, MANIFEST_FILE, type Manifest } from "../../shared/protocol/manifest.ts";
+import { WEIGHTS_FILE } from "../prompt/adapter.ts";
+import { encodeManifest, MANIFEST_FILE, type Manifest } from "../protocol/manifest.ts";
 
 /** One part of a submission's body. */
 export interface Part {
@@ -51,7 +51,17 @@ export function submitRequest(
   return {
     path: "/v1/transfers",
     headers: { "content-type": `multipart/form-data; boundary=${boundary}`, "idempotency-key": idempotencyKey },
-    body: new Uint8Array(Buffer.concat([...pieces, encoder.encode(`--${boundary}--\r\n`)])),
+    body: joined([...pieces, encoder.encode(`--${boundary}--\r\n`)]),
     parts,
   };
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
 }
