@@ -22,6 +22,7 @@ export function useThreads(): Threads | undefined {
   const [threads, setThreads] = useState<Pick<Threads, "tuning" | "downloads">>();
   const listeners = useRef<Partial<Record<"tuning" | "downloads", (event: TrainingEvent) => void>>>({});
   useEffect(() => {
+    if (!isSecureContext) return;
     const add = (more: readonly RequestRecord[]) => setRequests((all) => [...all, ...more]);
     const listener = (which: "tuning" | "downloads") => ({
       onEvent: (event: TrainingEvent) => listeners.current[which]?.(event),

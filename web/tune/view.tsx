@@ -1,5 +1,5 @@
 /** Tuning in this tab: from a student and a file of private rows to a prompt, without a request that carries a row. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Api } from "../../client/api/api.ts";
 import type { Task } from "../../shared/protocol/task.ts";
 import { useApi, useSession } from "../shell/session.ts";
@@ -22,6 +22,16 @@ import type { Finished, Settings, Unfinished } from "./worker/messages.ts";
 export default function TuneView() {
   const threads = useThreads();
   const api = useApi();
+  if (!isSecureContext) {
+    return (
+      <Message kind="error" title="This page can't tune">
+        <p>
+          It came by http from another machine: browsers give storage and threads to pages by https, or from this
+          machine, only.
+        </p>
+      </Message>
+    );
+  }
   return threads ? <Tune api={api} threads={threads} /> : <p class="skeleton">Starting …</p>;
 }
 
@@ -36,8 +46,7 @@ function Tune({ api, threads }: { readonly api: Api; readonly threads: Threads }
   const [finished, setFinished] = useState<Finished>();
   const [version, setVersion] = useState(0);
   const [unfinished, setUnfinished] = useState<readonly Unfinished[]>([]);
-  const loaded = useRef<number>(undefined);
-  if (data && loaded.current === undefined) loaded.current = Date.now();
+  const [loaded, setLoaded] = useState<number>();
 
   useEffect(() => {
     threads.tuning.call("unfinished").then(setUnfinished, () => {});
@@ -75,7 +84,13 @@ function Tune({ api, threads }: { readonly api: Api; readonly threads: Threads }
           <StudentPicker api={api} threads={threads} picked={student} onPicked={setStudent} />
         </Panel>
         <Panel title="2. Private rows">
-          <DataDrop threads={threads} isOwnPage={provider.servedBy === "client"} data={data} onData={setData} />
+          <DataDrop
+            threads={threads}
+            isOwnPage={provider.servedBy === "client"}
+            data={data}
+            onOpening={() => setLoaded((before) => before ?? Date.now())}
+            onData={setData}
+          />
         </Panel>
         {student && data && !resumed && (
           <Panel title="3. Task">
@@ -123,7 +138,7 @@ function Tune({ api, threads }: { readonly api: Api; readonly threads: Threads }
           <Result key={finished.manifest.prompt.digest} api={api} finished={finished} />
         </Panel>
       )}
-      <Requests requests={threads.requests} since={loaded.current} />
+      <Requests requests={threads.requests} since={loaded} />
       <Ledger threads={threads} version={version} />
     </>
   );

@@ -74,7 +74,12 @@ export async function startSite(): Promise<Site> {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const browser: Browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
   return Object.assign(site, {
-    context: () => browser.newContext(),
+    async context() {
+      const context = await browser.newContext();
+      // On a machine that has much else to do.
+      context.setDefaultTimeout(120_000);
+      return context;
+    },
     async open(context: BrowserContext) {
       const page = await context.newPage();
       page.on("console", (message) => site.said.push(message.text()));

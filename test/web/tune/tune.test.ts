@@ -102,6 +102,13 @@ test("a prompt with ε = 8 is tuned to the end and taken by the provider; no req
   expect(listed.every((url) => url.startsWith(new URL(page.url()).origin))).toBe(true);
   // Nothing that the page's policy forbids was tried.
   expect(site.said.filter((line) => /content security policy/i.test(line))).toEqual([]);
+  // And whatever the thread with the rows tried, it could reach nothing.
+  const thread = page.workers().find((worker) => worker.url().endsWith("/tune-worker.js"))!;
+  const before = site.seen.length;
+  const tries = (address: string) => `fetch(${JSON.stringify(address)}).then(() => "reached", () => "refused")`;
+  expect(await thread.evaluate(tries("/v1/students"))).toBe("refused");
+  expect(await thread.evaluate(tries(site.provider.url))).toBe("refused");
+  expect(site.seen.length).toBe(before);
   await context.close();
 });
 

@@ -20,23 +20,26 @@ export function DataDrop({
   threads,
   isOwnPage,
   data,
+  onOpening,
   onData,
 }: {
   readonly threads: Threads;
   /** Whether the page is from the reader's own package, and not from the provider. */
   readonly isOwnPage: boolean;
   readonly data: OpenData | undefined;
+  /** Called before the first byte of a file is read. */
+  readonly onOpening: () => void;
   readonly onData: (data: OpenData | undefined) => void;
 }) {
   const [error, setError] = useState<unknown>();
   const open = async (file: File | undefined) => {
     if (!file) return;
+    onOpening();
     setError(undefined);
     try {
       const preview = await threads.tuning.call("openData", file);
       onData({ preview, columns: guessedColumns(preview.columns) });
     } catch (cause) {
-      onData(undefined);
       setError(cause);
     }
   };

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
 import { InterruptedError } from "../../../shared/training/loop.ts";
+import { withoutFolders } from "./folders.ts";
 import { charged, ledgerFiles } from "./ledger.ts";
 import type { Call, FromThread, Problem } from "./messages.ts";
 import { tellRequests } from "./requests.ts";
@@ -71,11 +72,6 @@ function problemOf(error: unknown): Problem {
   }
   const faults = error.faults.map(({ at, message }) => ({ at: withoutFolders(at), message: withoutFolders(message) }));
   return { title: error.title, detail: withoutFolders(error.detail), faults };
-}
-
-/** This thread's folders mean nothing to people. */
-function withoutFolders(text: string): string {
-  return text.replaceAll(/\/(data|student|run)\//g, "");
 }
 
 tellRequests("tuning", tell);

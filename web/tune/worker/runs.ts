@@ -2,13 +2,13 @@
 import { fs } from "memfs";
 import { parseHeader } from "../../../shared/prompt/safetensors.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
+import { RUN } from "./folders.ts";
 import { wasCharged } from "./ledger.ts";
 import type { Settings, StudentFiles, Unfinished } from "./messages.ts";
 import { bringFolder, listStored, readStored, removeStored, store } from "./storage.ts";
 
 /** Where a run's state is in this thread's memory, as `tunePrompt` and `chargeRun` take it. */
-const FOLDER = "/run";
-export const STATE = `${FOLDER}/state`;
+export const STATE = `${RUN}/state`;
 const RUN_ID = "state.run-id";
 const REQUEST = "request.json";
 
@@ -37,15 +37,15 @@ export async function withRun<T>(
   const id = resume ?? crypto.randomUUID();
   const open = async (lock: Lock | null) => {
     if (!lock) throw new ProblemError("The run is open in another tab", "Go on there, or close it.", { status: 409 });
-    await bringFolder(`runs/${id}`, FOLDER);
+    await bringFolder(`runs/${id}`, RUN);
     if (resume === undefined) await store(`runs/${id}/${REQUEST}`, new TextEncoder().encode(JSON.stringify(request)));
     else await requireSame(id, request);
     return action({
       id,
       save: async () => {
         for (const name of ["state", RUN_ID]) {
-          if (fs.existsSync(`${FOLDER}/${name}`))
-            await store(`runs/${id}/${name}`, new Uint8Array(fs.readFileSync(`${FOLDER}/${name}`) as Uint8Array));
+          if (fs.existsSync(`${RUN}/${name}`))
+            await store(`runs/${id}/${name}`, new Uint8Array(fs.readFileSync(`${RUN}/${name}`) as Uint8Array));
         }
       },
       finish: () => removeStored(`runs/${id}`),

@@ -23,6 +23,7 @@ import { MANIFEST_FILE, parseManifest } from "../../../shared/protocol/manifest.
 import { cryptoRandom } from "../../../shared/protocol/random.ts";
 import { parseTask } from "../../../shared/protocol/task.ts";
 import type { Watch } from "../../../shared/training/events.ts";
+import { dataFolder, PROMPT, STUDENT, withoutFolders } from "./folders.ts";
 import { charge } from "./ledger.ts";
 import { LocalPort } from "./local-port.ts";
 import type { Calls, ColumnNames, Finished, Planned, Preview, Settings, StudentFiles } from "./messages.ts";
@@ -31,8 +32,6 @@ import { isHeldOut } from "./split.ts";
 import { startRuntime } from "./start-runtime.ts";
 import { bringFolder } from "./storage.ts";
 
-const STUDENT = "/student";
-const PROMPT = "/prompt";
 /** Private rows lie in memory several times while they are read. */
 const MAX_DATA_BYTES = 512 * 2 ** 20;
 const SHOWN_ROWS = 5;
@@ -49,16 +48,19 @@ export class Tuner
 {
   readonly #onEvent: NonNullable<Watch["onEvent"]>;
   #student: { readonly files: StudentFiles; readonly model: OpenModel } | undefined;
-  #data: { readonly path: string; readonly name: string } | undefined;
+  #data: { readonly folder: string; readonly path: string; readonly name: string } | undefined;
   #runtime: Runtime | undefined;
+  #isRunning = false;
+  #opened = 0;
   #abort = new AbortController();
 
   constructor(onEvent: NonNullable<Watch["onEvent"]>) {
     this.#onEvent = onEvent;
   }
 
-  /** Opens a student that was downloaded. @throws ProblemError if its files aren't those that the catalogue names */
+  /** Opens a student that was downloaded. @throws ProblemError if its files aren't those that the catalogue names, or a run is on */
   async openStudent(files: StudentFiles) {
+    this.#requireRest();
     await bringFolder(`students/${files.digest}`, STUDENT);
     const { digest } = await hashModel(STUDENT);
     if (digest !== files.digest) {
@@ -70,26 +72,27 @@ export class Tuner
     return { positions: model.checkpoint.config.positions, notes: model.checkpoint.notes };
   }
 
-  /** Takes a file of private rows into this thread's memory. */
+  /** Takes a file of private rows into this thread's memory. What was there stays if it can't be read. @throws ProblemError also if a run is on */
   async openData(file: File): Promise<Preview> {
+    this.#requireRest();
     if (file.size > MAX_DATA_BYTES) {
       const detail = `${file.name} has ${file.size} bytes; a tab takes ${MAX_DATA_BYTES} at most. The command line has no such limit.`;
       throw new ProblemError(TITLE, detail);
     }
-    fs.rmSync("/data", { recursive: true, force: true });
-    fs.mkdirSync("/data");
-    const path = `/data/${file.name.replaceAll("/", "_")}`;
+    const folder = dataFolder(++this.#opened);
+    const path = `${folder}/${file.name.replaceAll("/", "_")}`;
+    fs.mkdirSync(folder);
     fs.writeFileSync(path, new Uint8Array(await file.arrayBuffer()));
-    this.#data = undefined;
-    const rows: Record<string, string>[] = [];
-    for await (const { fields } of rowsOf(path)) {
-      if (fields === undefined) continue;
-      rows.push(Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, shown(value)])));
-      if (rows.length === SHOWN_ROWS) break;
+    try {
+      const rows = await firstRows(path);
+      if (rows.length === 0) throw new ProblemError(TITLE, `${file.name} has no row that can be read.`);
+      if (this.#data) fs.rmSync(this.#data.folder, { recursive: true });
+      this.#data = { folder, path, name: file.name };
+      return { name: file.name, size: file.size, columns: [...new Set(rows.flatMap((row) => Object.keys(row)))], rows };
+    } catch (error) {
+      fs.rmSync(folder, { recursive: true });
+      throw error;
     }
-    if (rows.length === 0) throw new ProblemError(TITLE, `${file.name} has no row that can be read.`);
-    this.#data = { path, name: file.name };
-    return { name: file.name, size: file.size, columns: [...new Set(rows.flatMap((row) => Object.keys(row)))], rows };
   }
 
   readLabels(columns: ColumnNames) {
@@ -124,6 +127,17 @@ export class Tuner
 
   /** Tunes, measures on the rows that were kept back, and gives the prompt's folder. */
   async tune(settings: Settings, resume?: string): Promise<Finished> {
+    this.#requireRest();
+    this.#isRunning = true;
+    this.#abort = new AbortController();
+    try {
+      return await this.#run(settings, resume);
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  async #run(settings: Settings, resume: string | undefined): Promise<Finished> {
     const { train, heldOut, schedule, plan } = await this.#prepare(settings);
     const runtime = this.#runtime;
     if (!runtime) throw new ProblemError("Tuning can't begin", "ONNX Runtime wasn't loaded.");
@@ -131,7 +145,6 @@ export class Tuner
     const { sha256 } = await hashFile(path);
     const student = this.#student!.files;
     const run = { student, settings, data: { name, sha256 }, began: new Date().toISOString() };
-    this.#abort = new AbortController();
     return withRun(run, resume, async ({ id, save, finish }) => {
       let total: Finished["total"] = null;
       const pay = async () => {
@@ -163,9 +176,17 @@ export class Tuner
         fs.mkdirSync(PROMPT);
         await writePrompt(PROMPT, tuned);
         const { model } = this.#student!;
-        const measured = heldOut ? await evaluateRows({ model, prompt: tuned.prompt }, heldOut, engine, watch) : null;
+        // The prompt is there: to stop now would lose it.
+        const measuring = { onEvent: this.#onEvent };
+        const measured = heldOut && (await evaluateRows({ model, prompt: tuned.prompt }, heldOut, engine, measuring));
         await finish();
-        return { files: promptFiles(), manifest: await readManifest(), loss: tuned.loss, measured, total };
+        return {
+          files: promptFiles(),
+          manifest: await readManifest(),
+          loss: tuned.loss,
+          measured: measured ?? null,
+          total,
+        };
       } catch (error) {
         await saving;
         // Where no step is saved there is nothing to go on with.
@@ -189,7 +210,7 @@ export class Tuner
   async #prepare(settings: Settings) {
     const notes: string[] = [];
     const data = this.#dataWith(settings.columns);
-    const say = (text: string) => notes.push(text.replaceAll("/data/", ""));
+    const say = (text: string) => notes.push(withoutFolders(text));
     const all = await encodedRows(data, settings.task, this.#model, say);
     const texts = await readTexts(data);
     const held = texts.map((text) => isHeldOut(text, settings.heldOut));
@@ -227,6 +248,11 @@ export class Tuner
     };
   }
 
+  /** What a run is on is read when it is charged: nothing may take its place before. */
+  #requireRest(): void {
+    if (this.#isRunning) throw new ProblemError("A run is on", "Pause it, or wait for its end.", { status: 409 });
+  }
+
   get #model(): OpenModel {
     if (!this.#student) throw new ProblemError("There is no student", "Pick one first.");
     return this.#student.model;
@@ -246,6 +272,17 @@ export class Tuner
 function only(all: TaskRows, keep: (index: number) => boolean): TaskRows {
   if (all.kind === "generation") return { ...all, rows: all.rows.filter((_, i) => keep(i)) };
   return { ...all, rows: all.rows.filter((_, i) => keep(i)) };
+}
+
+/** The first rows that can be read, as texts. */
+async function firstRows(path: string): Promise<Preview["rows"]> {
+  const rows: Record<string, string>[] = [];
+  for await (const { fields } of rowsOf(path)) {
+    if (fields === undefined) continue;
+    rows.push(Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, shown(value)])));
+    if (rows.length === SHOWN_ROWS) break;
+  }
+  return rows;
 }
 
 function shown(value: unknown): string {
