@@ -46,6 +46,7 @@ function Tune({ api, threads }: { readonly api: Api; readonly threads: Threads }
   const [finished, setFinished] = useState<Finished>();
   const [version, setVersion] = useState(0);
   const [unfinished, setUnfinished] = useState<readonly Unfinished[]>([]);
+  const [opening, setOpening] = useState(false);
   const [loaded, setLoaded] = useState<number>();
 
   useEffect(() => {
@@ -88,7 +89,10 @@ function Tune({ api, threads }: { readonly api: Api; readonly threads: Threads }
             threads={threads}
             isOwnPage={provider.servedBy === "client"}
             data={data}
-            onOpening={() => setLoaded((before) => before ?? Date.now())}
+            onOpening={(isOpening) => {
+              setOpening(isOpening);
+              setLoaded((before) => before ?? Date.now());
+            }}
             onData={setData}
           />
         </Panel>
@@ -125,6 +129,7 @@ function Tune({ api, threads }: { readonly api: Api; readonly threads: Threads }
             threads={threads}
             settings={run}
             resume={resumed?.id}
+            isReady={!opening}
             onRunning={ended}
             onFinished={(result) => {
               setResumed(undefined);

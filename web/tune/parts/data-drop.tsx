@@ -27,14 +27,14 @@ export function DataDrop({
   /** Whether the page is from the reader's own package, and not from the provider. */
   readonly isOwnPage: boolean;
   readonly data: OpenData | undefined;
-  /** Called before the first byte of a file is read. */
-  readonly onOpening: () => void;
+  /** Called before the first byte of a file is read, and when it is read. */
+  readonly onOpening: (isOpening: boolean) => void;
   readonly onData: (data: OpenData | undefined) => void;
 }) {
   const [error, setError] = useState<unknown>();
   const open = async (file: File | undefined) => {
     if (!file) return;
-    onOpening();
+    onOpening(true);
     setError(undefined);
     try {
       const preview = await threads.tuning.call("openData", file);
@@ -42,6 +42,7 @@ export function DataDrop({
     } catch (cause) {
       setError(cause);
     }
+    onOpening(false);
   };
   return (
     <>

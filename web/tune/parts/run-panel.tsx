@@ -34,6 +34,7 @@ export function RunPanel({
   threads,
   settings,
   resume,
+  isReady,
   onRunning,
   onFinished,
 }: {
@@ -41,6 +42,8 @@ export function RunPanel({
   readonly settings: Settings;
   /** An unfinished run that goes on. */
   readonly resume: string | undefined;
+  /** False while a file is read that it would be on. */
+  readonly isReady: boolean;
   readonly onRunning: (running: boolean) => void;
   readonly onFinished: (finished: Finished) => void;
 }) {
@@ -81,7 +84,7 @@ export function RunPanel({
         {running ? (
           <Button onClick={() => threads.tuning.call("stop")}>Pause: save and stop after this step</Button>
         ) : (
-          <Button kind="primary" onClick={start}>
+          <Button kind="primary" disabled={!isReady} onClick={start}>
             {resume === undefined ? "Tune" : "Go on with the run"}
           </Button>
         )}
