@@ -1,10 +1,11 @@
 /**
  * Bundles what is distributed into `dist/`: the command line, the thread that runs ONNX sessions, the programs of a batch job and of a
- * serving process, and the Worker that a provider runs.
+ * serving process, the Worker that a provider runs, and the man page.
  */
-import { copyFileSync, rmSync } from "node:fs";
+import { copyFileSync, rmSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
 import { workerBuild } from "./infra/worker-build.ts";
+import { manPage } from "./site/man.ts";
 
 rmSync("dist", { recursive: true, force: true });
 await build({
@@ -27,3 +28,4 @@ await build({
 await build({ ...workerBuild("."), outdir: "dist" });
 // The Worker's bindings, for a provider on this machine.
 copyFileSync("wrangler.toml", "dist/wrangler.toml");
+writeFileSync("dist/softpost.1", manPage());
