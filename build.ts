@@ -4,8 +4,8 @@
  */
 import { copyFileSync, rmSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
+import { manPage } from "./client/man-page.ts";
 import { workerBuild } from "./infra/worker-build.ts";
-import { manPage } from "./site/man.ts";
 
 rmSync("dist", { recursive: true, force: true });
 await build({

@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { commandsOf, softpostProgram } from "../../site/commands.ts";
-import { manPage } from "../../site/man.ts";
+import { commandsOf, softpostProgram } from "../../client/described-commands.ts";
+import { manPage } from "../../client/man-page.ts";
 import { ROOT } from "./fences.ts";
 
 const HTML = join(ROOT, "site-output/html");

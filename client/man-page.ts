@@ -1,5 +1,5 @@
 import manifest from "../package.json" with { type: "json" };
-import { commandsOf, optionsOf, sentence, softpostProgram, textBehind } from "./commands.ts";
+import { commandsOf, optionsOf, sentence, softpostProgram, textBehind } from "./described-commands.ts";
 
 /** The man page softpost(1), from the commands' definitions. */
 export function manPage(): string {
