@@ -1,9 +1,10 @@
 /**
  * Bundles what is distributed into `dist/`: the command line, the thread that runs ONNX sessions, the programs of a batch job and of a
- * serving process, the Worker that a provider runs, and the console.
+ * serving process, the Worker that a provider runs, the console, and the man page.
  */
-import { copyFileSync, rmSync } from "node:fs";
+import { copyFileSync, rmSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
+import { manPage } from "./client/man-page.ts";
 import { workerBuild } from "./infra/worker-build.ts";
 import { buildWeb } from "./web/build.ts";
 
@@ -29,3 +30,4 @@ await build({ ...workerBuild("."), outdir: "dist" });
 await buildWeb("dist/web");
 // The Worker's bindings, for a provider on this machine.
 copyFileSync("wrangler.toml", "dist/wrangler.toml");
+writeFileSync("dist/softpost.1", manPage());

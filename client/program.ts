@@ -57,9 +57,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C (a run goes
  * @returns the exit code
  */
 export async function runProgram(argv: readonly string[], stdout: Sink, stderr: Sink): Promise<number> {
-  const program = new SoftpostCommand("softpost");
-  const io = createIo(stdout, stderr, () => program.opts());
-  configure(program, io, stdout, stderr);
+  const { program, io } = createProgram(stdout, stderr);
   try {
     refuseUnknownCommand(program, argv);
     await useProxies();
@@ -72,7 +70,10 @@ export async function runProgram(argv: readonly string[], stdout: Sink, stderr: 
   }
 }
 
-function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
+/** The program with all its commands. */
+export function createProgram(stdout: Sink, stderr: Sink): { readonly program: Command; readonly io: Io } {
+  const program = new SoftpostCommand("softpost");
+  const io = createIo(stdout, stderr, () => program.opts());
   program
     .description(
       "Adapt a large language model that somebody else hosts to private data that never leaves your machine.",
@@ -130,4 +131,5 @@ function configure(program: Command, io: Io, stdout: Sink, stderr: Sink): void {
     registerCompletion,
   ];
   for (const register of commands) register(program, io);
+  return { program, io };
 }

@@ -97,11 +97,14 @@ export function createApp(): App {
   addBatchRoutes(app);
 
   app.openAPIRegistry.registerComponent("securitySchemes", "key", { type: "http", scheme: "bearer" });
-  const description = (url: string) =>
-    app.getOpenAPI31Document({ openapi: "3.1.0", info: INFO, servers: [{ url }], tags: TAGS });
-  app.get("/openapi.json", (c) => c.json(description(c.env.PUBLIC_URL)));
-  app.get("/docs", (c) => c.html(docsPage(description(c.env.PUBLIC_URL))));
+  app.get("/openapi.json", (c) => c.json(describeApi(app, c.env.PUBLIC_URL)));
+  app.get("/docs", (c) => c.html(docsPage(describeApi(app, c.env.PUBLIC_URL))));
   addConsole(app);
   app.get("/", (c) => c.redirect(c.env.ASSETS ? "/console/" : "/docs"));
   return app;
+}
+
+/** The OpenAPI description of the routes, at a provider's address. */
+export function describeApi(app: App, url: string) {
+  return app.getOpenAPI31Document({ openapi: "3.1.0", info: INFO, servers: [{ url }], tags: TAGS });
 }

@@ -13,6 +13,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { isGeneration, type Task } from "../../shared/protocol/task.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { InterruptedError } from "../../shared/training/loop.ts";
+import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { type LoadedPrompt, loadModel, loadPromptAndTask, loadVerbalizer } from "../inputs.ts";
 import { engineRun, nothingWritten } from "../long-run.ts";
 import { freeName } from "../out-folder.ts";
@@ -21,7 +22,7 @@ import { count } from "../words.ts";
 
 const TITLE = "The export can't be written";
 
-interface Options {
+interface Options extends ColumnOptions {
   model: string;
   prompt: string;
   data: string;
@@ -45,18 +46,19 @@ Next: send each line to the server's /v1/completions`;
 
 /** `softpost export`: texts and a soft prompt in the form that another server takes. */
 export function registerExport(program: Command, io: Io): void {
-  program
+  const command = program
     .command("export")
     .description("write texts with a soft prompt before them as requests to a server that takes prompt embeddings")
     .requiredOption("--model <dir>", "model folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--prompt <dir>", "soft prompt to put before every text")
-    .requiredOption("--data <file>", 'rows of {"text"} (JSONL)')
+    .requiredOption("--data <file>", `rows of {"text"} (${ROW_FORMATS})`)
     .option("--task <file>", "task.json (default: the task in the prompt's manifest)")
     .addOption(new Option("--format <format>", "the server that takes it").choices(["vllm"]).makeOptionMandatory())
     .option("--served-model <name>", "the model's name on the server (default: as in --model)")
     .requiredOption("--out <file>", "requests, a line of JSON a text (JSONL)")
     .addHelpText("after", NOTES)
     .action((options: Options) => run(options, io));
+  withColumns(command, ["text"]);
 }
 
 async function run(options: Options, io: Io): Promise<void> {
@@ -71,7 +73,7 @@ async function run(options: Options, io: Io): Promise<void> {
   }
   const { prompt, task } = await loadPromptAndTask(options, loaded, io);
   requireRoom(task, prompt.virtualTokens, loaded);
-  const texts = await encodedTexts(options.data, task, loaded, io.message);
+  const texts = await encodedTexts(await dataFile(options.data, options, io), task, loaded, io.message);
   const request = {
     model: options.servedModel ?? options.model.split("@")[0],
     temperature: 0,
