@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Engine, Value } from "../shared/graph/engine.ts";
 import type { Model } from "../shared/models/model.ts";
+import { ROWS_PER_UNIT } from "../shared/operations/tune-defaults.ts";
 import { createPlan, type PrivacyPlan } from "../shared/privacy/plan.ts";
 import { cryptoRandom } from "../shared/protocol/random.ts";
 import { dpTune } from "../shared/training/dp-tune.ts";
@@ -28,9 +29,6 @@ export interface AuditedTraining {
   readonly privacyUnit?: string;
   readonly rowsPerUnit?: number;
 }
-
-/** Most rows of a unit in a step, unless told. */
-export const ROWS_PER_UNIT = 4;
 
 /** A model and a start that prompts are tuned from, again and again, on different examples. */
 export interface AuditSubject {

@@ -23,6 +23,9 @@ export interface Charge {
   readonly note: { readonly out: string; readonly task: string; readonly model: string };
 }
 
+/** All that charging needs of a program's output. */
+type Says = Pick<Io, "message">;
+
 /** What all runs on a data set reveal together, the newest included. */
 export interface Total {
   readonly runs: number;
@@ -38,7 +41,7 @@ export interface Total {
  * all runs on the data come to.
  * @throws ProblemError if they would pass the budget
  */
-export async function chargeRun(charge: Charge, io: Io): Promise<Total> {
+export async function chargeRun(charge: Charge, io: Says): Promise<Total> {
   const { plan, train, dataset, budgetEpsilon, note } = charge;
   const texts = await readTexts(train.data);
   if (plan.unit === undefined) warnOfRepeatedTexts(texts, io);
@@ -70,7 +73,7 @@ export function totalText({ runs, epsilon, delta, unit }: Total): string {
 const OFTEN = 3;
 
 /** Says how many texts stand often, never which: then one row is likely not what has to be protected. */
-function warnOfRepeatedTexts(texts: readonly string[], io: Io): void {
+function warnOfRepeatedTexts(texts: readonly string[], io: Says): void {
   const counts = [...Map.groupBy(texts, (text) => text.trim()).values()].map(({ length }) => length);
   const often = counts.filter((count) => count > OFTEN);
   if (often.length === 0) return;
@@ -83,7 +86,7 @@ function warnOfRepeatedTexts(texts: readonly string[], io: Io): void {
 }
 
 /** Says if most rows were charged before without counting together with this run. */
-function warnOfKnownRows(ledger: Ledger, io: Io): void {
+function warnOfKnownRows(ledger: Ledger, io: Says): void {
   const { known, most, others } = ledger.overlap();
   if (!most) return;
   const names = others.map(({ name, runs }) => `${name} (${count(runs, "run")})`).join(", ");

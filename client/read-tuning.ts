@@ -5,20 +5,15 @@ import { verbalizer } from "../shared/data/verbalizer.ts";
 import type { OpenModel } from "../shared/operations/open-model.ts";
 import { encodedRows, type TaskRows } from "../shared/operations/texts.ts";
 import type { TuneRequest } from "../shared/operations/tune.ts";
-import { proposedDelta, type Schedule, scheduleFor } from "../shared/operations/tune-defaults.ts";
+import { PROMPT_TOKENS, type Schedule, scheduleFor } from "../shared/operations/tune-defaults.ts";
+import { planFor } from "../shared/operations/tune-plan.ts";
 import type { Accountant } from "../shared/privacy/accountant.ts";
-import { createPlan, type PrivacyPlan } from "../shared/privacy/plan.ts";
+import type { PrivacyPlan } from "../shared/privacy/plan.ts";
 import { cryptoRandom, type RandomSource } from "../shared/protocol/random.ts";
 import { isGeneration, type Task } from "../shared/protocol/task.ts";
-import { ROWS_PER_UNIT } from "./audit-subject.ts";
 import { type ColumnOptions, dataFile } from "./data-file.ts";
 import { loadModel, loadPrompt } from "./inputs.ts";
 import type { Io } from "./output.ts";
-
-/** The paper's prompts have 100 rows (POST, table 10). */
-export const PROMPT_TOKENS = 100;
-/** The reference implementation's clip norm. */
-export const CLIP = 1;
 
 export interface TuneOptions extends ColumnOptions {
   readonly model: string;
@@ -80,7 +75,7 @@ export async function readTuning(options: TuneOptions, io: Io): Promise<Tuning> 
   const isPrivate = options.epsilon !== undefined || options.noiseMultiplier !== undefined;
   const { epochs, steps, batchSize, lr: learningRate, average: averagedSteps } = options;
   const schedule = scheduleFor(records, isPrivate, { epochs, steps, batchSize, learningRate, averagedSteps });
-  const plan = isPrivate ? planOf(options, records, schedule) : null;
+  const plan = isPrivate ? planFor(options, records, schedule) : null;
   return {
     train,
     model,
@@ -101,20 +96,4 @@ export async function readTuning(options: TuneOptions, io: Io): Promise<Tuning> 
       order: options.shuffle ? { kind: "shuffled", seed: options.seed } : { kind: "file" },
     },
   };
-}
-
-function planOf(options: TuneOptions, records: number, { batchSize, steps }: Schedule): PrivacyPlan {
-  const { epsilon, noiseMultiplier, delta = proposedDelta(records), clip = CLIP, accountant, privacyUnit } = options;
-  const unit = privacyUnit && { field: privacyUnit, rowsPerUnit: options.rowsPerUnit ?? ROWS_PER_UNIT };
-  return createPlan({
-    records,
-    batchSize,
-    steps,
-    clip,
-    delta,
-    epsilon,
-    noiseMultiplier,
-    accountant,
-    unit: unit || undefined,
-  });
 }

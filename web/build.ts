@@ -3,6 +3,7 @@ import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
+import { buildTuning } from "./tune/build.ts";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 
@@ -50,6 +51,7 @@ export async function buildWeb(outdir: string): Promise<string[]> {
   const html = page.replace("{style}", basename(cssBundle!)).replace("{script}", basename(script));
   await writeFile(join(outdir, "index.html"), html);
   await copyFile(`${HERE}icon.svg`, join(outdir, "icon.svg"));
+  await buildTuning(outdir);
   return ["index.html", "icon.svg", basename(cssBundle!), ...loadedAtOnce(metafile.outputs, script)];
 }
 

@@ -6,6 +6,7 @@ import { readTask } from "../../shared/data/files.ts";
 import { readUnits } from "../../shared/data/jsonl.ts";
 import { requireClasses, requirePrivateRoom, requireRoom } from "../../shared/operations/checks.ts";
 import { encodedExamples } from "../../shared/operations/texts.ts";
+import { ROWS_PER_UNIT } from "../../shared/operations/tune-defaults.ts";
 import {
   areaUnder,
   bestAudit,
@@ -21,14 +22,7 @@ import { Draws, seededRandom } from "../../shared/protocol/random.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import type { LabelledText } from "../../shared/training/objective.ts";
-import {
-  type AuditedTraining,
-  type AuditSubject,
-  confidencesOf,
-  planOf,
-  ROWS_PER_UNIT,
-  tuneOn,
-} from "../audit-subject.ts";
+import { type AuditedTraining, type AuditSubject, confidencesOf, planOf, tuneOn } from "../audit-subject.ts";
 import { loadModel, loadVerbalizer } from "../inputs.ts";
 import { engineRun, nothingWritten } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";

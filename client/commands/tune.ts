@@ -2,10 +2,10 @@ import { type Command, Option } from "commander";
 import { evaluateRows, type TaskEvaluation } from "../../shared/operations/evaluate.ts";
 import { encodedRows } from "../../shared/operations/texts.ts";
 import { checkTuning, tunePrompt } from "../../shared/operations/tune.ts";
+import { CLIP, PROMPT_TOKENS, ROWS_PER_UNIT } from "../../shared/operations/tune-defaults.ts";
 import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { ACCOUNTANTS } from "../../shared/privacy/accountant.ts";
 import { allChecks } from "../all-checks.ts";
-import { ROWS_PER_UNIT } from "../audit-subject.ts";
 import { chargeRun, type Total } from "../charge-run.ts";
 import { dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { describeData, describeEnd, describePrivacy, describeSchedule } from "../describe-tuning.ts";
@@ -13,7 +13,7 @@ import { engineRun, resumable } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
-import { CLIP, PROMPT_TOKENS, readTuning, type TuneOptions } from "../read-tuning.ts";
+import { readTuning, type TuneOptions } from "../read-tuning.ts";
 import { forgetRunId } from "../run-id.ts";
 
 const NOTES = `

@@ -1,12 +1,13 @@
 import { createMiddleware } from "hono/factory";
-import { CONSOLE_HEADERS, CONSOLE_PATH, consoleCaching } from "../../shared/protocol/console.ts";
+import { CONSOLE_PATH, consoleCaching, consoleHeadersOf } from "../../shared/protocol/console.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { App, AppEnv } from "../http/app-env.ts";
 
 /** Above what sets the headers of answers to programs. */
 export const consoleHeaders = createMiddleware<AppEnv>(async (c, next) => {
   await next();
-  for (const [name, value] of Object.entries(CONSOLE_HEADERS)) c.res.headers.set(name, value);
+  const headers = consoleHeadersOf(c.req.path.slice(CONSOLE_PATH.length));
+  for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value);
 });
 
 /** The page for people. Its files are the Worker's static assets; what it may load and reach is said here. */

@@ -1,10 +1,8 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import type { Copy, Device, Graph, Session, Value } from "./graph.ts";
-import { packsWeights } from "./memory.ts";
-import { serialise } from "./serialise.ts";
-import type { Reply, Request } from "./session-messages.ts";
-import type { Tensor } from "./tensor.ts";
+import type { Device } from "./graph.ts";
+import { GraphEngine } from "./graph-engine.ts";
+import type { Reply, Request, SessionPort } from "./session-messages.ts";
 
 export { type Copy, DEVICES, type Device, type Graph, type Session, type Value } from "./graph.ts";
 
@@ -19,16 +17,8 @@ export function prepareRuntime(): void {
   process.env.NVIDIA_TF32_OVERRIDE = "0";
 }
 
-/**
- * ONNX Runtime in a thread of its own, so that progress, Ctrl-C and heartbeats live while a graph runs. Variables
- * belong to the engine, not to a graph: every graph that is loaded sees them by their names.
- */
-export class Engine {
-  readonly #worker: Worker;
-  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
-  #failure: Error | undefined;
-  #next = 0;
-
+/** An engine whose sessions live in a thread of their own, so that progress, Ctrl-C and heartbeats live while a graph runs. */
+export class Engine extends GraphEngine {
   /**
    * @param threads CPU threads within an operator; all cores by default
    * @param device where a graph can't be loaded if it is missing
@@ -40,6 +30,17 @@ export class Engine {
     threads?: number | undefined;
     device?: Device | undefined;
   } = {}) {
+    super(new SessionThread(threads, device));
+  }
+}
+
+class SessionThread implements SessionPort {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  #failure: Error | undefined;
+  #next = 0;
+
+  constructor(threads: number, device: Device) {
     prepareRuntime();
     const file = import.meta.url.endsWith(".ts") ? "./session-worker.ts" : "./session-worker.js";
     this.#worker = new Worker(new URL(file, import.meta.url), { workerData: { threads, device }, execArgv: [] });
@@ -49,51 +50,7 @@ export class Engine {
     this.#worker.on("exit", (code) => this.#fail(new Error(`the engine's thread ended (${code})`)));
   }
 
-  /** Makes a graph ready to run. */
-  async load(graph: Graph): Promise<Session> {
-    const { outputs, updates = [], appends = [] } = graph;
-    const changed = Object.fromEntries([...updates, ...appends].map((each) => [`next.${nameOf(each)}`, each.next]));
-    const onnx = serialise({ ...outputs, ...changed });
-    const handle = this.#next;
-    const names = { updates: updates.map(nameOf), appends: appends.map(nameOf) };
-    await this.#call({ type: "load", handle, onnx, ...names, packed: packsWeights(graph) });
-    return {
-      run: (feeds, part = {}) => this.#call({ type: "run", handle, feeds, part }),
-      release: () => this.#call({ type: "release", handle }),
-    };
-  }
-
-  /** Sets variables. */
-  set(variables: Readonly<Record<string, Value>>): Promise<void> {
-    return this.#call({ type: "set", variables });
-  }
-
-  /** Copies of variables. */
-  get(names: readonly string[]): Promise<Record<string, Value>> {
-    return this.#call({ type: "get", names });
-  }
-
-  /** Gives variables another shape, new ones their first: what is in both shapes stays where it is, the rest is 0. */
-  resize(shapes: Readonly<Record<string, readonly number[]>>): Promise<void> {
-    return this.#call({ type: "resize", shapes });
-  }
-
-  /** Copies pieces of variables, one after the other. */
-  copy(copies: readonly Copy[]): Promise<void> {
-    return this.#call({ type: "copy", copies });
-  }
-
-  /** Frees variables that are not needed any more. */
-  drop(names: readonly string[]): Promise<void> {
-    return this.#call({ type: "drop", names });
-  }
-
-  /** Ends the thread and frees all memory. */
-  async close(): Promise<void> {
-    await this.#worker.terminate();
-  }
-
-  #call<T>(request: Request): Promise<T> {
+  call<T>(request: Request): Promise<T> {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#next++;
     this.#worker.ref();
@@ -101,6 +58,10 @@ export class Engine {
       this.#waiting.set(id, { resolve, reject });
       this.#worker.postMessage({ id, request });
     });
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
   }
 
   #settle({ id, value, error }: Reply): void {
@@ -116,9 +77,4 @@ export class Engine {
     for (const { reject } of this.#waiting.values()) reject(this.#failure);
     this.#waiting.clear();
   }
-}
-
-function nameOf({ variable }: { readonly variable: Tensor }): string {
-  if (variable.source.kind !== "variable") throw new Error("only variables can be updated");
-  return variable.source.name;
 }

@@ -76,10 +76,45 @@ export interface DecodedGraph {
   }[];
 }
 
-/** Encodes an ONNX model given as a plain object in the shape of ModelProto. */
-export function encodeModel(model: Record<string, unknown>): Uint8Array {
-  const type = root.lookupType("ModelProto");
-  return type.encode(type.fromObject(model)).finish();
+/**
+ * Encodes an ONNX model given as a plain object in the shape of ModelProto. The library's own encoder is made of generated code, which the policy of a
+ * page forbids.
+ */
+export function encodeModel(model: Message): Uint8Array {
+  return encode("ModelProto", model, protobuf.Writer.create()).finish();
+}
+
+type Message = Readonly<Record<string, unknown>>;
+
+/** Protocol Buffers' wire types: a number as a varint, four bytes, or bytes with their length before them. */
+const WIRE_TYPE: Readonly<Record<string, number>> = { int32: 0, int64: 0, float: 5 };
+const BYTES = 2;
+
+function encode(name: string, message: Message, writer: protobuf.Writer): protobuf.Writer {
+  for (const [field, [id, type, rule]] of Object.entries(MESSAGES[name]!)) {
+    const value = message[field];
+    if (value === undefined) continue;
+    const values = rule === "repeated" ? (value as readonly unknown[]) : [value];
+    const wire = WIRE_TYPE[type] ?? BYTES;
+    if (rule === "repeated" && wire !== BYTES) {
+      if (values.length === 0) continue;
+      writer.uint32((id << 3) | BYTES).fork();
+      for (const each of values) encodeValue(type, each, writer);
+      writer.ldelim();
+      continue;
+    }
+    for (const each of values) encodeValue(type, each, writer.uint32((id << 3) | wire));
+  }
+  return writer;
+}
+
+function encodeValue(type: string, value: unknown, writer: protobuf.Writer): void {
+  if (type === "int64") writer.int64(value as number);
+  else if (type === "int32") writer.int32(value as number);
+  else if (type === "float") writer.float(value as number);
+  else if (type === "string") writer.string(value as string);
+  else if (type === "bytes") writer.bytes(value as Uint8Array);
+  else encode(type, value as Message, writer.fork()).ldelim();
 }
 
 /** Reads the graph of an ONNX model that {@link encodeModel} wrote. */

@@ -21,6 +21,8 @@ export interface OnnxGraph {
   readonly variables: readonly { readonly name: string; readonly byRows: boolean }[];
   /** Folder that the weights' locations are relative to; undefined if there are none. */
   readonly weightFolder: string | undefined;
+  /** The weights' files, as the graph names them: relative to that folder. */
+  readonly weightFiles: readonly string[];
 }
 
 type Message = Record<string, unknown>;
@@ -38,6 +40,7 @@ class Writer {
   readonly #initializers: Message[] = [];
   readonly #inputs = new Map<string, Tensor>();
   readonly #weights: { readonly name: string; readonly tensor: Tensor }[] = [];
+  readonly #weightFiles = new Set<string>();
   readonly #names = new Map<Tensor | Node, string>();
   readonly #constants = new Map<string, string>();
   #count = 0;
@@ -69,6 +72,7 @@ class Writer {
       inputs: given.map((tensor) => ({ name: leafName(tensor), dtype: tensor.dtype })),
       variables: kept.map((tensor) => ({ name: leafName(tensor), byRows: typeof tensor.shape[0] === "string" })),
       weightFolder,
+      weightFiles: [...this.#weightFiles],
     };
   }
 
@@ -193,7 +197,9 @@ class Writer {
     );
     for (const { name, tensor } of this.#weights) {
       const { file, offset, length } = locationOf(tensor);
-      const entries = { location: relative(folder!, file), offset: String(offset), length: String(length) };
+      const path = relative(folder!, file);
+      this.#weightFiles.add(path);
+      const entries = { location: path, offset: String(offset), length: String(length) };
       this.#initializers.push({
         name,
         dataType: ELEMENT_TYPE[tensor.dtype],

@@ -1,4 +1,4 @@
-/** What an engine and its thread say to each other. */
+/** What an engine and the place where its sessions live say to each other. */
 import type { Copy, Part, Value } from "./graph.ts";
 import type { OnnxGraph } from "./serialise.ts";
 
@@ -25,6 +25,14 @@ export type Request =
   | { readonly type: "copy"; readonly copies: readonly Copy[] }
   | { readonly type: "drop"; readonly names: readonly string[] }
   | { readonly type: "get"; readonly names: readonly string[] };
+
+/** Where sessions and variables live: a thread, or the caller's own. */
+export interface SessionPort {
+  /** Requests are answered one at a time, in order. @throws Error with what went wrong there */
+  call<T>(request: Request): Promise<T>;
+  /** Frees everything. */
+  close(): Promise<void>;
+}
 
 export interface Reply {
   readonly id: number;

@@ -1,3 +1,10 @@
+/** The paper's prompts have 100 rows (POST, table 10). */
+export const PROMPT_TOKENS = 100;
+/** The reference implementation's clip norm. */
+export const CLIP = 1;
+/** Most rows of a unit in a step, unless told. */
+export const ROWS_PER_UNIT = 4;
+
 /** How a tuning goes on: what is not a part of the guarantee's promise, but of its price. */
 export interface Schedule {
   /** Rows a step; with differential privacy the expected number, of units if they have several rows. */

@@ -27,6 +27,19 @@ export const CONSOLE_HEADERS: Readonly<Record<string, string>> = {
   "x-content-type-options": "nosniff",
 };
 
+/**
+ * Scripts of threads that have private rows (web/tune/): such a thread can load scripts of this address, and reach nothing, not even this address.
+ */
+const PRIVATE_THREADS: ReadonlySet<string> = new Set(["tune-worker.js", "ort-wasm-simd-threaded.mjs"]);
+const PRIVATE_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'";
+
+/** Headers of one of the console's files. */
+export function consoleHeadersOf(name: string): Readonly<Record<string, string>> {
+  return PRIVATE_THREADS.has(name)
+    ? { ...CONSOLE_HEADERS, "content-security-policy": PRIVATE_POLICY }
+    : CONSOLE_HEADERS;
+}
+
 /** How long a browser keeps a file: those with their content's hash in their names for good. */
 export function consoleCaching(name: string): string {
   return /-[A-Z0-9]{8}\.(js|css)$/.test(name) ? "public, max-age=31536000, immutable" : "no-cache";

@@ -1,13 +1,9 @@
-import {
-  type AsyncBuffer,
-  asyncBufferFromFile,
-  type Compressors,
-  parquetMetadataAsync,
-  parquetReadObjects,
-} from "hyparquet";
+import { stat } from "node:fs/promises";
+import { type AsyncBuffer, type Compressors, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { ProblemError } from "../../protocol/errors.ts";
 import { quote } from "../../protocol/json.ts";
+import { readPart } from "../files.ts";
 import { type Fields, MAX_ROW_BYTES, type Row, TITLE } from "./row.ts";
 
 /** A page is a megabyte in most files. What one of them says of its size is not believed beyond this. */
@@ -28,7 +24,7 @@ export async function* parquetRows(path: string, columns?: readonly string[]): A
       throw refuse("is a damaged Parquet file, or one with features that can't be read.", cause);
     }
   };
-  const file = await attempt(() => asyncBufferFromFile(path));
+  const file = await attempt(() => openBuffer(path));
   const metadata = await attempt(() => parquetMetadataAsync(file));
   const rows = Number(metadata.num_rows);
   if (!(rows >= 0 && rows <= MAX_ROWS)) throw refuse(`says that it has ${rows} rows.`);
@@ -42,7 +38,7 @@ export async function* parquetRows(path: string, columns?: readonly string[]): A
   for (let from = 0; from < rows; from += ROWS_AT_ONCE) {
     const rowEnd = Math.min(rows, from + ROWS_AT_ONCE);
     const options = {
-      file: file as AsyncBuffer,
+      file,
       metadata,
       ...(wanted && { columns: wanted }),
       rowStart: from,
@@ -56,6 +52,15 @@ export async function* parquetRows(path: string, columns?: readonly string[]): A
       yield { at: from + i + 1, ...(fields ? { fields } : TOO_LONG) };
     }
   }
+}
+
+/** A file as the library reads it, which has its own way for Node only. */
+async function openBuffer(path: string): Promise<AsyncBuffer> {
+  const { size: byteLength } = await stat(path);
+  return {
+    byteLength,
+    slice: async (start, end = byteLength) => (await readPart(path, start, end)).buffer as ArrayBuffer,
+  };
 }
 
 const TOO_LONG = { fault: { fault: `Has a text of more than ${MAX_ROW_BYTES} characters.` } };

@@ -1,0 +1,15 @@
+import { hmac } from "@noble/hashes/hmac.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+
+/**
+ * Which rows are kept back to measure on. Each row's own text and a key decide, so that a row that comes or goes moves no other one (what the guarantee
+ * compares are data sets that differ in one row), and the same text is never on both sides.
+ *
+ * @param share of the rows, 0 to 1
+ */
+export function isHeldOut(text: string, { share, key }: { readonly share: number; readonly key: string }): boolean {
+  if (share === 0) return false;
+  const encoder = new TextEncoder();
+  const digest = hmac(sha256, encoder.encode(key), encoder.encode(text));
+  return new DataView(digest.buffer, digest.byteOffset).getUint32(0) / 2 ** 32 < share;
+}
