@@ -19,7 +19,7 @@ export function prepare(
   const machine = machineMemory();
   const unpacked = packed
     ? ""
-    : " Weights are used as they lie, which is slower: packed for matrix products they would take more than a quarter of it.";
+    : " Weights are used as they lie, which is slower: packed for matrix products they would take too much of it.";
   const much = total > machine ? ` That is more than there is: ${whatFits(graph, sizes, machine)}` : "";
   onEvent?.({
     kind: "note",
