@@ -153,7 +153,15 @@ export class Tuner
         await save();
         const note = { out: id, task: settings.task.name, model: student.id };
         const { budgetEpsilon, dataset } = settings;
-        const run = { plan: plan!, train: this.#dataWith(settings.columns), dataset, budgetEpsilon, statePath: STATE, resume: true, note };
+        const run = {
+          plan: plan!,
+          train: this.#dataWith(settings.columns),
+          dataset,
+          budgetEpsilon,
+          statePath: STATE,
+          resume: true,
+          note,
+        };
         total = await charge(run, (text) => this.#onEvent({ kind: "note", text }));
       };
       let saving = Promise.resolve();
