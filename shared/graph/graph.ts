@@ -17,6 +17,8 @@ export interface Graph {
    * copied. The graph reads them as they were before.
    */
   readonly appends?: readonly { readonly variable: Tensor; readonly next: Tensor }[];
+  /** Whether weights are packed for matrix products whatever memory that takes: a single row has another kernel where they aren't. */
+  readonly alwaysPacked?: boolean;
 }
 
 /** What a run reads, writes and returns, if not everything. */

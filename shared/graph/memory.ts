@@ -94,10 +94,11 @@ function readTables(nodes: readonly Node[], elements: Elements): { rows: number;
 /**
  * Whether weights are packed for matrix products when the graph is loaded, which makes those a quarter faster and takes memory for
  * every product that a weight is in. Not if they would take more than a quarter of the machine's; of weights in blocks, whose kernels are ten times slower
- * without it, more than half.
+ * without it, more than half. A graph can insist.
  * @param memory the machine's, in bytes
  */
 export function packsWeights(graph: Graph, memory = machineMemory()): boolean {
+  if (graph.alwaysPacked) return true;
   const outputs = outputsOf(graph);
   const inBlocks = reached(outputs).nodes.some(({ operator }) => operator.type === "MatMulNBits");
   return placesOfWeights(outputs, true).held <= memory / (inBlocks ? 2 : 4);

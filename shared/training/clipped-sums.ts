@@ -103,7 +103,7 @@ export class ClippedSums {
     const { sum, used, losses, ...apart } = clippedSum({ model, objective }, variable("prompt", start.shape));
     const outputs = { sum, used, losses, ...(summed.apart && apart) };
     const largest = largestSizes({ ...objective, shapeOf: (example) => padded(summed, objective, example) }, rows);
-    return new ClippedSums(await prepare(engine, { outputs }, largest, watch), summed, rows);
+    return new ClippedSums(await prepare(engine, { outputs, alwaysPacked: true }, largest, watch), summed, rows);
   }
 
   /** The same graph with other batches. */

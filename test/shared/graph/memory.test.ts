@@ -39,6 +39,7 @@ test("weights are packed unless they would take more than a quarter of the memor
   const graph = { outputs: { y: gemm(x, weight("float32", [300, 200])) } };
   expect(packsWeights(graph, 4 * 240_000)).toBe(true);
   expect(packsWeights(graph, 4 * 240_000 - 1)).toBe(false);
+  expect(packsWeights({ ...graph, alwaysPacked: true }, 1)).toBe(true);
 });
 
 test("a matrix in 16 bits is read where it lies, and wide for one product at a time", () => {
