@@ -4,7 +4,7 @@ import { ProblemError } from "../shared/protocol/errors.ts";
 import { MAX_PREDICTION_BYTES, PREDICTIONS_FILE, predictionSchema } from "../shared/protocol/prediction.ts";
 import { Api } from "./api/api.ts";
 import { type ConnectionOptions, connect } from "./api/connection.ts";
-import { follow } from "./api/events.ts";
+import { changes, follow } from "./api/events.ts";
 import { progressEvents } from "./commands/wait.ts";
 import { longRun } from "./long-run.ts";
 import type { Io } from "./output.ts";
@@ -34,7 +34,7 @@ export async function predictRemotely(
   const whenStopped = () => "Stopped watching; the job goes on, and is paid for. The same command begins another.";
   const done = await longRun(io, whenStopped, ({ signal, onEvent }) => {
     const show = onEvent && progressEvents(onEvent);
-    return follow(api, path, predictionSchema, (change) => show?.(change), signal);
+    return follow(changes(api, path, predictionSchema, signal), (change) => show?.(change));
   });
   if (done.state !== "succeeded") {
     const detail = done.problem ?? "It was cancelled.";

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseJson, validate } from "../../shared/protocol/json.ts";
 import { Api } from "../api/api.ts";
-import { checkUrl, refuseShared } from "../api/connection.ts";
+import { checkUrl, reached, refuseShared } from "../api/connection.ts";
 import type { Io } from "../output.ts";
 import { askSecret } from "./prompt.ts";
 
@@ -45,12 +45,12 @@ export function withAdmin(command: Command): Command {
 export async function adminApi(options: AdminOptions, io: Io): Promise<Api> {
   if (options.dir !== undefined) {
     const { port, adminSecret } = await readProvider(options.dir);
-    return new Api({ url: `http://127.0.0.1:${port}`, key: adminSecret });
+    return new Api(reached(`http://127.0.0.1:${port}`, adminSecret));
   }
   const url = options.url ?? process.env.SOFTPOST_URL;
   if (url === undefined)
     throw new ProblemError(TITLE, "Give --url (or SOFTPOST_URL), or --dir for one on this machine.");
-  return new Api({ url: checkUrl(url), key: await readSecret(options.secretFile, io) });
+  return new Api(reached(checkUrl(url), await readSecret(options.secretFile, io)));
 }
 
 /** @throws ProblemError if there is no provider in the folder */

@@ -4,8 +4,10 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
 import { readText } from "../../shared/data/files.ts";
+import { byWayOf } from "../../shared/data/proxy.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseJson, validate } from "../../shared/protocol/json.ts";
+import type { Connection } from "./transport.ts";
 
 const TITLE = "The provider's address is not known";
 
@@ -19,13 +21,6 @@ export interface ConnectionOptions {
   readonly key?: string;
   readonly config?: string;
   readonly profile: string;
-}
-
-/** A provider and the key for it. */
-export interface Connection {
-  /** Without a slash at its end. */
-  readonly url: string;
-  readonly key: string;
 }
 
 /** Adds the options of every command that talks to a provider. */
@@ -45,10 +40,16 @@ export function withConnection(command: Command): Command {
 export async function connect(options: ConnectionOptions, env: NodeJS.ProcessEnv = process.env): Promise<Connection> {
   const url = options.url ?? env.SOFTPOST_URL;
   const key = options.key ?? env.SOFTPOST_KEY;
-  if (url !== undefined && key !== undefined) return { url: checkUrl(url), key };
+  if (url !== undefined && key !== undefined) return reached(checkUrl(url), key);
   const path = options.config ?? env.SOFTPOST_CONFIG ?? join(homedir(), ".config", "softpost", "config.json");
   const profile = await readProfile(path, options.profile);
-  return { url: checkUrl(url ?? profile.url), key: key ?? profile.key };
+  return reached(checkUrl(url ?? profile.url), key ?? profile.key);
+}
+
+/** A provider, with the proxy by which it is reached. */
+export function reached(url: string, key: string): Connection {
+  const via = byWayOf(url);
+  return { url, key, ...(via && { via }) };
 }
 
 async function readProfile(path: string, name: string): Promise<{ url: string; key: string }> {

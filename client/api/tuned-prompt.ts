@@ -5,17 +5,15 @@ import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
 import { parseHeader } from "../../shared/prompt/safetensors.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { quote } from "../../shared/protocol/json.ts";
-import { MANIFEST_FILE, type Manifest } from "../../shared/protocol/manifest.ts";
-import { publicManifest } from "../public-names.ts";
-import type { Api } from "./api.ts";
+import { MANIFEST_FILE } from "../../shared/protocol/manifest.ts";
+import type { SentPrompt } from "./api.ts";
 
 /**
- * A tuned prompt's manifest and weights, as they leave this machine: with the provider's name of the model, and no local one.
+ * A tuned prompt's manifest and weights, which are all that may leave this machine.
  *
- * @throws ProblemError if the folder isn't a valid prompt with a manifest, its weights have something to say beside their numbers, or
- *   the model that it was tuned on is not in the catalogue
+ * @throws ProblemError if the folder isn't a valid prompt with a manifest, or its weights have something to say beside their numbers
  */
-export async function readTunedPrompt(folder: string, api: Api): Promise<{ manifest: Manifest; weights: Uint8Array }> {
+export async function readTunedPrompt(folder: string): Promise<SentPrompt> {
   const title = "The soft prompt can't be sent";
   const prompt: PromptFolder = await readPromptFolder(folder);
   if (!prompt.manifest) throw new ProblemError(title, `${folder} has no ${MANIFEST_FILE}; softpost tune writes it.`);
@@ -33,5 +31,5 @@ export async function readTunedPrompt(folder: string, api: Api): Promise<{ manif
     const detail = `${path} holds notes of another program (${more.map(([name]) => quote(name)).join(", ")}), which would be sent too.`;
     throw new ProblemError(title, detail, { status: 422 });
   }
-  return { manifest: publicManifest(prompt.manifest, await api.students()), weights };
+  return { manifest: prompt.manifest, weights };
 }

@@ -23,7 +23,7 @@ export type Say = (text: string) => void;
  * @throws ProblemError for a file that can't be read, a task that doesn't fit the model, or a text that is left without a token
  */
 export async function encodedTexts(data: Data, task: Task, model: OpenModel, say?: Say): Promise<Encoded[]> {
-  return encodeAll(await readTexts(data), pathOf(data), task, model, say);
+  return encodeTexts(await readTexts(data), pathOf(data), task, model, say);
 }
 
 /** The same with the rows' other fields. @throws ProblemError as `encodedTexts` */
@@ -34,7 +34,7 @@ export async function encodedTextRows(
   say?: Say,
 ): Promise<{ readonly texts: Encoded[]; readonly fields: readonly TextRow["fields"][] }> {
   const rows = await readTextRows(data);
-  const texts = await encodeAll(
+  const texts = await encodeTexts(
     rows.map(({ text }) => text),
     pathOf(data),
     task,
@@ -57,8 +57,8 @@ export async function publicTexts(
   say?: Say,
 ) {
   const rows = await readTexts(data);
-  const texts = await encodeAll(rows, pathOf(data), task, target, say);
-  const studentTexts = openStudent ? await encodeAll(rows, pathOf(data), task, openStudent) : texts;
+  const texts = await encodeTexts(rows, pathOf(data), task, target, say);
+  const studentTexts = openStudent ? await encodeTexts(rows, pathOf(data), task, openStudent) : texts;
   return { file: data, texts, studentTexts };
 }
 
@@ -70,7 +70,7 @@ export async function encodedExamples(
   say?: Say,
 ): Promise<LabelledText[]> {
   const examples = await readExamples(data, task);
-  const encoded = await encodeAll(
+  const encoded = await encodeTexts(
     examples.map(({ text }) => text),
     pathOf(data),
     task,
@@ -119,7 +119,12 @@ export async function encodedRows(data: Data, task: Task, model: OpenModel, say?
   return { kind: "classification", task, rows: await encodedExamples(data, task, model, say) };
 }
 
-async function encodeAll(
+/**
+ * Texts in the task's template, as tokens.
+ * @param path where they are from, for messages
+ * @throws ProblemError as `encodedTexts`
+ */
+export async function encodeTexts(
   texts: readonly string[],
   path: string,
   task: Task,

@@ -308,6 +308,14 @@ export const transferSchema = z
 
 export type Transfer = z.output<typeof transferSchema>;
 
+export const transferPageSchema = z.object({
+  transfers: z.array(transferSchema),
+  has_more: z.boolean(),
+  cursor: z.string().nullable().describe("For the next page; null where this is the last."),
+});
+
+export type TransferPage = z.output<typeof transferPageSchema>;
+
 export const ledgerEntrySchema = z
   .object({
     sequence: z.int(),
