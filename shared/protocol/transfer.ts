@@ -219,7 +219,14 @@ export const quoteSchema = z
       })
       .describe("How the estimate was made."),
     left: z
-      .record(z.enum(budgetNames), z.number().nullable())
+      .object({
+        money: z.number().nullable(),
+        deviceSeconds: z.number().nullable(),
+        virtualTokens: z.number().nullable(),
+        concurrent: z.number().nullable(),
+        daily: z.number().nullable(),
+        privacy: z.number().nullable(),
+      } satisfies Record<(typeof budgetNames)[number], unknown>)
       .describe("What would be left of each budget; for privacy, epsilon of this data set. Null: not limited."),
     privacyUnit: z
       .string()

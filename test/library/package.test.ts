@@ -1,5 +1,5 @@
 /** The packed packages: what publint and arethetypeswrong find, strict types, and README's example as it stands. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   copyFileSync,
   cpSync,
@@ -118,6 +118,15 @@ export const none = new Client({ url: "", key: "" }).nothing();
   ];
   const args = [join(ROOT, "node_modules/typescript/bin/tsc"), ...options, "--types", "node", "--skipLibCheck"];
   execFileSync(process.execPath, [...args, "readme.ts", "consumer.ts", "small.ts"], { cwd: folder, stdio: "pipe" });
+});
+
+test("a provider says what it needs where that isn't installed", () => {
+  const args = [join(folder, "node_modules/softpost/dist/softpost.js"), "serve", "--dir", "provider"];
+  const { status, stderr } = spawnSync(process.execPath, args, { cwd: folder, encoding: "utf8" });
+  expect([status, stderr]).toEqual([
+    1,
+    expect.stringMatching(/^A package is missing: .*npm install .*miniflare@4\S+\n$/),
+  ]);
 });
 
 test("README's example runs in the folder", () => {
