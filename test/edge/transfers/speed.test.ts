@@ -9,7 +9,8 @@ const sample = (work: number, seconds: number, at = 0, device = ""): Sample => (
   seconds,
   at,
   device,
-  precision: "fp32", weights: "fp32",
+  precision: "fp32",
+  weights: "fp32",
 });
 const secondsFor = (samples: readonly Sample[], work: number, assumed = ASSUMED) => {
   const { startSeconds, tokensPerSecond } = estimateOf(samples, assumed);
