@@ -1,5 +1,5 @@
 /**
- * Bundles what is distributed into `dist/`: the command line, the thread that runs ONNX sessions, the programs of a batch job and of a
+ * Bundles what is distributed into `dist/`: the command line, the library's entries, the thread that runs ONNX sessions, the programs of a batch job and of a
  * serving process, the Worker that a provider runs, the console, and the man page.
  */
 import { copyFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,6 +12,10 @@ rmSync("dist", { recursive: true, force: true });
 await build({
   entryPoints: {
     softpost: "client/main.ts",
+    library: "library/index.ts",
+    client: "library/client.ts",
+    privacy: "library/privacy.ts",
+    prompt: "library/prompt.ts",
     "session-worker": "shared/graph/session-worker.ts",
     job: "batch/main.ts",
     serving: "serving/main.ts",

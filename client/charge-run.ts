@@ -1,8 +1,8 @@
 import { type Data, dataDigest, readTexts } from "../shared/data/jsonl.ts";
+import type { Say } from "../shared/operations/texts.ts";
 import { composeEntries } from "../shared/privacy/ledger.ts";
 import type { PrivacyPlan } from "../shared/privacy/plan.ts";
 import { unitText } from "../shared/privacy/unit.ts";
-import type { Io } from "./output.ts";
 import { type Ledger, openLedger } from "./privacy-ledger.ts";
 import { runIdOf } from "./run-id.ts";
 import { count, short, shortUp } from "./words.ts";
@@ -22,9 +22,6 @@ export interface Charge {
   readonly note: { readonly out: string; readonly task: string; readonly model: string };
 }
 
-/** All that charging needs of a program's output. */
-type Says = Pick<Io, "message">;
-
 /** What all runs on a data set reveal together, the newest included. */
 export interface Total {
   readonly runs: number;
@@ -40,12 +37,12 @@ export interface Total {
  * all runs on the data come to.
  * @throws ProblemError if they would pass the budget
  */
-export async function chargeRun(charge: Charge, io: Says): Promise<Total> {
+export async function chargeRun(charge: Charge, say: Say): Promise<Total> {
   const { plan, train, dataset, budgetEpsilon, note } = charge;
   const texts = await readTexts(train);
-  if (plan.unit === undefined) warnOfRepeatedTexts(texts, io);
+  if (plan.unit === undefined) warnOfRepeatedTexts(texts, say);
   const ledger = openLedger({ texts, fileDigests: [await dataDigest(train)], dataset });
-  warnOfKnownRows(ledger, io);
+  warnOfKnownRows(ledger, say);
   const runId = runIdOf(charge.statePath, charge.resume);
   const known = ledger.entries().some((entry) => entry.runId === runId);
   const { sampleRate, noiseMultiplier, steps, delta, unit } = plan;
@@ -53,7 +50,7 @@ export async function chargeRun(charge: Charge, io: Says): Promise<Total> {
   const entries = await ledger.charge({ runId, sampleRate, noiseMultiplier, steps, delta, unit, note }, budget);
   const { upper: epsilon, unit: weakest } = composeEntries(entries, delta);
   const total = { runs: entries.length, epsilon, delta, unit: unitText(weakest) };
-  io.message(
+  say(
     `${known ? "Nothing more was charged: this run goes on." : "Charged to the ledger of this data."} ${totalText(total)}`,
   );
   return total;
@@ -72,12 +69,12 @@ export function totalText({ runs, epsilon, delta, unit }: Total): string {
 const OFTEN = 3;
 
 /** Says how many texts stand often, never which: then one row is likely not what has to be protected. */
-function warnOfRepeatedTexts(texts: readonly string[], io: Says): void {
+function warnOfRepeatedTexts(texts: readonly string[], say: Say): void {
   const counts = [...Map.groupBy(texts, (text) => text.trim()).values()].map(({ length }) => length);
   const often = counts.filter((count) => count > OFTEN);
   if (often.length === 0) return;
   const rows = often.reduce((sum, count) => sum + count, 0);
-  io.message(
+  say(
     `${often.length === 1 ? "1 text stands" : `${often.length} texts stand`} more than ${OFTEN} times among the rows (${rows} rows in all, one up to ` +
       `${often.reduce((most, count) => Math.max(most, count), 0)} times). The guarantee is for one row. If a person or an event has several, remove the repetitions or say whose rows ` +
       "belong together with --privacy-unit.",
@@ -85,11 +82,11 @@ function warnOfRepeatedTexts(texts: readonly string[], io: Says): void {
 }
 
 /** Says if most rows were charged before without counting together with this run. */
-function warnOfKnownRows(ledger: Ledger, io: Says): void {
+function warnOfKnownRows(ledger: Ledger, say: Say): void {
   const { known, most, others } = ledger.overlap();
   if (!most) return;
   const names = others.map(({ name, runs }) => `${name} (${count(runs, "run")})`).join(", ");
-  io.message(
+  say(
     `${known} of the ${ledger.rows} rows are in other data sets of the ledger too: ${names}. Their runs don't count together with ` +
       `this one. If it is the same data, grown or shrunk, say --dataset ${others[0]!.name}.`,
   );

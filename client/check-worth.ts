@@ -7,8 +7,9 @@ import { ProblemError } from "../shared/protocol/errors.ts";
 import type { ClassificationTask } from "../shared/protocol/task.ts";
 import { InterruptedError } from "../shared/training/loop.ts";
 import type { Api } from "./api/api.ts";
-import { classify, listModels } from "./api/inference.ts";
-import { loadModel, loadPrompt, requireManifest } from "./inputs.ts";
+import { loadModel, telling } from "./inputs.ts";
+import { loadPrompt } from "./local/prompt.ts";
+import { requireManifest } from "./local/task.ts";
 import { engineRun, longRun, nothingWritten } from "./long-run.ts";
 import type { Io } from "./output.ts";
 import { openLedger } from "./privacy-ledger.ts";
@@ -36,7 +37,7 @@ export async function checkWorth(
   io: Io,
 ): Promise<Worth> {
   const student = await loadModel(model, io);
-  const { value: prompt, manifest } = requireManifest(await loadPrompt(folder, student, io), folder);
+  const { value: prompt, manifest } = requireManifest(await loadPrompt(folder, student, {}, telling(io)));
   const task = requireClasses(manifest.task);
   const rows = await readExamples(data, task);
   if (manifest.privacy?.unit) await refuseUnits(data, manifest.privacy.unit.field);
@@ -69,7 +70,7 @@ async function servedTarget(api: Api, digest: string): Promise<string> {
   const student = (await api.students()).find((each) => each.digest === digest);
   if (!student) throw new ProblemError("The student is not known", "It is not in the provider's catalogue.");
   const { id } = student.target;
-  if ((await listModels(api)).some((model) => model.id === id)) return id;
+  if ((await api.models()).some((model) => model.id === id)) return id;
   const detail = `The provider does not serve ${id} by itself, so nobody can say beforehand what it does without a prompt.`;
   throw new ProblemError("The target can't be asked", detail, { status: 404 });
 }
@@ -85,7 +86,7 @@ function targetAccuracy(
     let [done, right] = [0, 0];
     for (const batch of batchesOf(rows.map(({ text }) => text))) {
       if (signal?.aborted) throw new InterruptedError(0);
-      const answers = await classify(api, target, batch, signal, task).catch((error: unknown) => {
+      const answers = await api.classify(target, batch, { signal, task }).catch((error: unknown) => {
         throw signal?.aborted ? new InterruptedError(0) : error;
       });
       right += answers.filter(({ label }, i) => label === task.labels[rows[done + i]!.label]!.name).length;

@@ -1,11 +1,11 @@
 import type { TaskEvaluation } from "../shared/operations/evaluate.ts";
-import type { Schedule } from "../shared/operations/tune-defaults.ts";
+import type { GivenSchedule, Schedule } from "../shared/operations/tune-defaults.ts";
 import type { PrivacyPlan } from "../shared/privacy/plan.ts";
 import { unitText } from "../shared/privacy/unit.ts";
 import { type Total, totalText } from "./charge-run.ts";
 import { figureLines } from "./describe-figures.ts";
 import { dataLine } from "./describe-task.ts";
-import type { TuneOptions, Tuning } from "./read-tuning.ts";
+import type { Tuning } from "./local/tune.ts";
 import { count, next, short, shortUp } from "./words.ts";
 
 /** The rows that a tuning learns from: how many, and of which label. */
@@ -15,16 +15,16 @@ export function describeData({ rows, records, plan }: Tuning): string[] {
 }
 
 /** How a tuning goes on, and which of it was chosen because nothing else was asked for. */
-export function describeSchedule(schedule: Schedule, { records, plan }: Tuning, options: TuneOptions): string[] {
+export function describeSchedule(schedule: Schedule, { records, plan }: Tuning, given: GivenSchedule): string[] {
   const { batchSize, steps, learningRate, averagedSteps } = schedule;
   const passes = (steps * batchSize) / records;
   const mean = averagedSteps > 1 ? `, mean of the last ${averagedSteps} steps` : "";
   const units = plan?.unit ? "units" : "rows";
   const chosen = [
-    ...(options.batchSize === undefined ? ["--batch-size"] : []),
-    ...(options.steps === undefined && options.epochs === undefined ? ["--steps"] : []),
-    ...(options.lr === undefined ? ["--lr"] : []),
-    ...(options.average === undefined ? ["--average"] : []),
+    ...(given.batchSize === undefined ? ["--batch-size"] : []),
+    ...(given.steps === undefined && given.epochs === undefined ? ["--steps"] : []),
+    ...(given.learningRate === undefined ? ["--lr"] : []),
+    ...(given.averagedSteps === undefined ? ["--average"] : []),
   ];
   const why = `chosen for ${count(records, units.slice(0, -1))} ${plan ? "with" : "without"} privacy`;
   return [

@@ -1,7 +1,7 @@
-import { checkDevice } from "../shared/graph/device.ts";
-import { Engine } from "../shared/graph/engine.ts";
+import type { Engine } from "../shared/graph/engine.ts";
 import type { TrainingEvent, Watch } from "../shared/training/events.ts";
 import { InterruptedError } from "../shared/training/loop.ts";
+import { withEngine } from "./local/with-engine.ts";
 import { openMetrics } from "./metrics.ts";
 import { type Io, StoppedError } from "./output.ts";
 import { showProgress } from "./progress.ts";
@@ -73,13 +73,6 @@ export function engineRun<T>(
   whenStopped: WhenStopped,
   run: (engine: Engine, watch: Watch) => Promise<T>,
 ): Promise<T> {
-  return longRun(io, whenStopped, async (watch) => {
-    await checkDevice(io.device);
-    const engine = new Engine({ threads: io.threads, device: io.device });
-    try {
-      return await run(engine, watch);
-    } finally {
-      await engine.close();
-    }
-  });
+  const { threads, device } = io;
+  return longRun(io, whenStopped, (watch) => withEngine({ threads, device }, (engine) => run(engine, watch)));
 }

@@ -4,7 +4,7 @@ import { ProblemError } from "../shared/protocol/errors.ts";
 import { MAX_PREDICTION_BYTES, PREDICTIONS_FILE, predictionSchema } from "../shared/protocol/prediction.ts";
 import { Api } from "./api/api.ts";
 import { type ConnectionOptions, connect } from "./api/connection.ts";
-import { follow } from "./api/events.ts";
+import { changes, follow } from "./api/events.ts";
 import { progressEvents } from "./commands/wait.ts";
 import { longRun } from "./long-run.ts";
 import type { Io } from "./output.ts";
@@ -40,7 +40,7 @@ export async function predictRemotely(
     const init = { method: "POST", headers, body, ...(signal && { signal }) };
     const { id } = await api.json(`/v1/predictions?model=${encodeURIComponent(model)}`, predictionSchema, init);
     const show = onEvent && progressEvents(onEvent);
-    return follow(api, `/v1/predictions/${id}`, predictionSchema, (change) => show?.(change), signal);
+    return follow(changes(api, `/v1/predictions/${id}`, predictionSchema, { signal }), (change) => show?.(change));
   });
   const path = `/v1/predictions/${done.id}`;
   if (done.state !== "succeeded") {

@@ -1,6 +1,6 @@
+import { writePrompt } from "../../shared/operations/soft-prompt.ts";
 import { publicTexts } from "../../shared/operations/texts.ts";
 import { transferAs } from "../../shared/operations/transfer-answers.ts";
-import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import type { ResultFacts, TransferSpec } from "../../shared/protocol/job.ts";
 import type { JobContext } from "../lifecycle/attempt.ts";

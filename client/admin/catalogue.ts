@@ -8,7 +8,7 @@ import {
   studentSchema,
 } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { sending } from "../api/api.ts";
+import { sending } from "../api/transport.ts";
 import type { Io } from "../output.ts";
 import { type AdminOptions, adminApi, readProvider, withAdmin } from "./connection.ts";
 

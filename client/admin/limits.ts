@@ -7,7 +7,7 @@ import {
   tenantSchema,
 } from "../../shared/protocol/administration.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { sending } from "../api/api.ts";
+import { sending } from "../api/transport.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 import { type AdminOptions, adminApi, withAdmin } from "./connection.ts";

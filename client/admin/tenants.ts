@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { tenantSchema } from "../../shared/protocol/administration.ts";
-import { sending } from "../api/api.ts";
+import { sending } from "../api/transport.ts";
 import { wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 import { type AdminOptions, adminApi, withAdmin } from "./connection.ts";

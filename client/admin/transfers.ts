@@ -1,6 +1,5 @@
 import { type Command, Option } from "commander";
-import { states } from "../../shared/protocol/transfer.ts";
-import { transferPageSchema } from "../api/api.ts";
+import { states, transferPageSchema } from "../../shared/protocol/transfer.ts";
 import { TRANSFER_HEAD, transferRow } from "../describe-transfer.ts";
 import { wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";

@@ -6,7 +6,7 @@ import {
   madeWebhookSchema,
   webhookSchema,
 } from "../../shared/protocol/webhook.ts";
-import { sending } from "../api/api.ts";
+import { sending } from "../api/transport.ts";
 import type { Io } from "../output.ts";
 import { type AdminOptions, adminApi, withAdmin } from "./connection.ts";
 import { tenantPath } from "./find-tenant.ts";

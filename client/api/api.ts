@@ -1,196 +1,182 @@
-import { z } from "zod";
-import {
-  type FileRecord,
-  type PublicSet,
-  publicSetSchema,
-  type Student,
-  studentSchema,
-} from "../../shared/protocol/catalogue.ts";
-import { chunksOf } from "../../shared/protocol/chunks.ts";
+import type { FileRecord, PublicSet, Student } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { parsedOrUndefined } from "../../shared/protocol/json.ts";
-import { openaiErrorSchema } from "../../shared/protocol/openai-error.ts";
+import { ID_PATTERN } from "../../shared/protocol/ids.ts";
+import { type Manifest, sha256 } from "../../shared/protocol/manifest.ts";
+import type { Usage } from "../../shared/protocol/metering.ts";
+import type { ServedModel } from "../../shared/protocol/served-model.ts";
+import type { ClassificationTask } from "../../shared/protocol/task.ts";
 import {
   type Budget,
-  budgetSchema,
   type Quote,
-  quoteSchema,
   type ReleaseRecord,
-  releaseSchema,
   type Transfer,
+  type TransferOptions,
+  type TransferPage,
   transferSchema,
 } from "../../shared/protocol/transfer.ts";
-import type { SubmitRequest } from "../../shared/submission/submit-request.ts";
+import { publicManifest } from "../../shared/submission/outgoing.ts";
+import { type Labels, type Submission, submissionOf } from "../../shared/submission/submission.ts";
+import { changes, type Following } from "./events.ts";
+import {
+  type CompletionEvent,
+  type CompletionOptions,
+  classify,
+  complete,
+  type RemotePrediction,
+} from "./inference.ts";
+import { OPERATIONS } from "./operations.ts";
+import { type Call, sending, Transport } from "./transport.ts";
 
-const problemSchema = z.object({
-  title: z.string(),
-  detail: z.string(),
-  faults: z.array(z.object({ at: z.string(), message: z.string() })).default([]),
-});
+/** A transferred prompt is megabytes at most. */
+const MAX_PROMPT_FILE_BYTES = 1024 ** 3;
 
-export const transferPageSchema = z.object({
-  transfers: z.array(transferSchema),
-  has_more: z.boolean(),
-  cursor: z.string().nullable(),
-});
-
-export type TransferPage = z.output<typeof transferPageSchema>;
-
-/** The longest answer is a page of transfers with their losses. */
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
-
-/** A provider and the key for it. */
-export interface Connection {
-  /** Without a slash at its end. */
-  readonly url: string;
-  readonly key: string;
-  /** By which proxy it is reached, for messages. */
-  readonly via?: string;
+/** A tuned prompt as it may leave a machine: its manifest, and its safetensors file. */
+export interface SentPrompt {
+  readonly manifest: Manifest;
+  readonly weights: Uint8Array;
 }
 
-/** A provider's API, for Node and browsers. Its answers are checked like any other input: the client doesn't trust the provider either. */
-export class Api {
-  readonly connection: Connection;
-
-  constructor(connection: Connection) {
-    this.connection = connection;
+/** A provider's API. Every method throws ProblemError, and what its signal says when it is aborted. */
+export class Api extends Transport {
+  async students({ signal }: Call = {}): Promise<Student[]> {
+    return (await this.call(OPERATIONS.listStudents, { signal })).students;
   }
 
-  async students(): Promise<Student[]> {
-    return (await this.json("/v1/students", z.object({ students: z.array(studentSchema) }))).students;
+  student(id: string, { signal }: Call = {}): Promise<Student> {
+    return this.call(OPERATIONS.getStudent, { id, signal });
   }
 
-  async publicSets(): Promise<PublicSet[]> {
-    return (await this.json("/v1/public-sets", z.object({ publicSets: z.array(publicSetSchema) }))).publicSets;
+  async publicSets({ signal }: Call = {}): Promise<PublicSet[]> {
+    return (await this.call(OPERATIONS.listPublicSets, { signal })).publicSets;
   }
 
-  quote(request: unknown): Promise<Quote> {
-    return this.json("/v1/quotes", quoteSchema, sending("POST", request));
+  /** What a transfer would cost, and whether the budgets allow it. Only the manifest is sent. */
+  quote(
+    { manifest, options }: { readonly manifest: Manifest; readonly options: Partial<TransferOptions> },
+    { signal }: Call = {},
+  ): Promise<Quote> {
+    return this.call(OPERATIONS.quoteTransfer, { sent: sending("POST", { manifest, options }), signal });
   }
 
-  submit({ path, headers, body }: SubmitRequest, signal?: AbortSignal): Promise<Transfer> {
-    return this.json(path, transferSchema, { method: "POST", headers, body, ...(signal && { signal }) });
+  /**
+   * What would be sent to have a prompt transferred, to the last byte. Nothing of it is sent; the provider is asked for its list of students, whose names
+   * the manifest gets.
+   *
+   * @param labels the tenant's own name and pairs for the transfer; `idempotencyKey`, the same for every try of one submission
+   */
+  async submission(
+    { manifest, weights }: SentPrompt,
+    options: Partial<TransferOptions>,
+    labels: Labels & Call & { readonly idempotencyKey?: string | undefined } = {},
+  ): Promise<Submission> {
+    const { idempotencyKey = crypto.randomUUID(), signal, ...own } = labels;
+    const named = publicManifest(manifest, await this.students({ signal }));
+    return submissionOf({ manifest: named, weights }, options, idempotencyKey, own);
+  }
+
+  submit({ headers, body }: Submission, { signal }: Call = {}): Promise<Transfer> {
+    return this.call(OPERATIONS.submitTransfer, { sent: { headers, body }, signal });
   }
 
   /** A page of them, newest first. @param query as `GET /v1/transfers` takes it */
-  transfers(query: Readonly<Record<string, string>> = {}): Promise<TransferPage> {
-    return this.json(`/v1/transfers?${new URLSearchParams(query)}`, transferPageSchema);
+  transfers(query: Readonly<Record<string, string>> = {}, { signal }: Call = {}): Promise<TransferPage> {
+    return this.call(OPERATIONS.listTransfers, { query, signal });
   }
 
-  transfer(id: string): Promise<Transfer> {
-    return this.json(transferPath(id), transferSchema);
+  transfer(id: string, { signal }: Call = {}): Promise<Transfer> {
+    return this.call(OPERATIONS.getTransfer, { id: transferId(id), signal });
   }
 
-  cancel(id: string): Promise<Transfer> {
-    return this.json(`${transferPath(id)}/cancel`, transferSchema, { method: "POST" });
+  /** The transfer at every change until it has finished, over lost connections too. */
+  wait(id: string, how: Following = {}): AsyncGenerator<Transfer, void> {
+    return changes(this, transferPath(id), transferSchema, how);
   }
 
-  remove(id: string): Promise<Transfer> {
-    return this.json(transferPath(id), transferSchema, { method: "DELETE" });
+  /** The files of the transferred prompt's PEFT folder by their names, their digests checked. */
+  async download(id: string, { signal }: Call = {}): Promise<Record<string, Uint8Array>> {
+    const { files, state } = await this.transfer(id, { signal });
+    if (state !== "succeeded") {
+      throw new ProblemError("There is nothing to download", `The transfer is ${state}.`, { status: 409 });
+    }
+    const read = async (file: FileRecord) => [file.name, await this.#promptFile(id, file, signal)] as const;
+    return Object.fromEntries(await Promise.all(files.map(read)));
   }
 
-  budget(): Promise<Budget> {
-    return this.json("/v1/budget", budgetSchema);
+  async #promptFile(id: string, { name, size, sha256: digest }: FileRecord, signal: AbortSignal | undefined) {
+    if (size > MAX_PROMPT_FILE_BYTES) {
+      throw new ProblemError("The download failed", `${name} is said to have ${size} bytes.`, { status: 502 });
+    }
+    const response = await this.request(`${transferPath(id)}/prompt/${name}`, signal ? { signal } : {});
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    if ((await sha256(bytes)) === digest) return bytes;
+    throw new ProblemError("The download failed", `${name}: its digest is not the one that was announced.`, {
+      status: 502,
+    });
+  }
+
+  cancel(id: string, { signal }: Call = {}): Promise<Transfer> {
+    return this.call(OPERATIONS.cancelTransfer, { id: transferId(id), signal });
+  }
+
+  /** Deletes a finished transfer's prompt. */
+  remove(id: string, { signal }: Call = {}): Promise<Transfer> {
+    return this.call(OPERATIONS.deleteTransfer, { id: transferId(id), signal });
+  }
+
+  budget({ signal }: Call = {}): Promise<Budget> {
+    return this.call(OPERATIONS.getBudget, { signal });
   }
 
   /** What was released from a data set, oldest first. */
-  async releases(dataset: string): Promise<ReleaseRecord[]> {
-    const path = `/v1/releases?${new URLSearchParams({ dataset })}`;
-    return (await this.json(path, z.object({ releases: z.array(releaseSchema) }))).releases;
+  async releases(dataset: string, { signal }: Call = {}): Promise<ReleaseRecord[]> {
+    return (await this.call(OPERATIONS.listReleases, { query: { dataset }, signal })).releases;
   }
 
-  /** The answer to a request, whatever its content. @throws ProblemError with the provider's own problem, or if it can't be reached */
-  async request(path: string, init: RequestInit = {}): Promise<Response> {
-    const { url, via = "" } = this.connection;
-    let response: Response;
-    try {
-      response = await this.send(path, init);
-    } catch (cause) {
-      if (init.signal?.aborted) throw cause;
-      throw broke(cause) && init.body ? cutOff(url, cause) : unreachable(url + via, cause);
-    }
-    if (!response.ok) throw await problemOf(response);
-    return response;
+  /** Tokens and what they cost, by day and model. @param days first and last day in UTC, such as 2026-11-30 */
+  usage({ signal, ...days }: Call & { readonly from?: string; readonly to?: string } = {}): Promise<Usage> {
+    return this.call(OPERATIONS.getUsage, { query: days, signal });
   }
 
-  /** The answer to a request, whatever its status. @throws Error of `fetch` if there is none */
-  send(path: string, init: RequestInit): Promise<Response> {
-    const { url, key } = this.connection;
-    const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${key}` };
-    // Following a redirect could take the key and the prompt to somebody else.
-    return fetch(url + path, { ...init, headers, redirect: "error" });
+  /** The models that the tenant can ask. */
+  async models({ signal }: Call = {}): Promise<ServedModel[]> {
+    return (await this.call(OPERATIONS.listModels, { signal })).data;
   }
 
-  /** The answer to a request, checked. @throws ProblemError as `request`, or if it isn't what it should be */
-  async json<S extends z.ZodType>(path: string, schema: S, init?: RequestInit): Promise<z.output<S>> {
-    const response = await this.request(path, init);
-    const answer = schema.safeParse(parsedOrUndefined(await readLimited(response, this.connection.url)));
-    if (answer.success) return answer.data;
-    const [issue] = answer.error.issues;
-    const detail = `${path}: ${issue!.path.join(".") || "the answer"}: ${issue!.message}. Is it another version?`;
-    throw new ProblemError("The provider's answer is not understood", detail, { status: 502 });
+  /** A model by any of its names. */
+  model(name: string, { signal }: Call = {}): Promise<ServedModel> {
+    return this.call(OPERATIONS.getModel, { id: name, signal });
+  }
+
+  /** A completion, piece by piece. Stopping it stops it at the provider too. */
+  complete(options: CompletionOptions, { signal }: Call = {}): AsyncGenerator<CompletionEvent, void> {
+    return complete(this, options, signal);
+  }
+
+  /**
+   * Labels texts, in their order; what the provider has no room for is sent again for a while.
+   *
+   * @param how.task what is asked of a target by itself; a transferred prompt has its own
+   */
+  classify(
+    model: string,
+    texts: readonly string[],
+    { signal, task }: Call & { readonly task?: ClassificationTask | undefined } = {},
+  ): Promise<RemotePrediction[]> {
+    return classify(this, { model, input: texts, task }, signal);
   }
 }
 
 /** @throws ProblemError if the id has another form: it becomes part of a path */
 export function transferPath(id: string): string {
-  if (/^[a-z2-7]{16}$/.test(id)) return `/v1/transfers/${id}`;
+  return `/v1/transfers/${transferId(id)}`;
+}
+
+function transferId(id: string): string {
+  if (ID_PATTERN.test(id)) return id;
   throw new ProblemError("There is no such transfer", `${JSON.stringify(id)} is no transfer's id.`, { status: 404 });
 }
 
 /** Where a file of a student's folder is. */
 export function studentFilePath(student: Student, { name }: FileRecord): string {
   return `/v1/students/${student.id}/files/${name}`;
-}
-
-/** What an answer says that isn't the wanted one. */
-export async function problemOf(response: Response): Promise<ProblemError> {
-  const { status } = response;
-  const value = parsedOrUndefined(await readLimited(response, response.url));
-  const openai = openaiErrorSchema.safeParse(value);
-  if (openai.success) return new ProblemError("The request failed", openai.data.error.message, { status });
-  const parsed = problemSchema.safeParse(value);
-  if (!parsed.success) return new ProblemError("The provider failed", `It answered with status ${status}.`, { status });
-  const { title, detail, faults } = parsed.data;
-  return new ProblemError(title, detail, { status, faults });
-}
-
-async function readLimited({ body }: Response, url: string): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  let size = 0;
-  try {
-    for await (const chunk of body ? chunksOf(body) : []) {
-      size += chunk.length;
-      if (size > MAX_ANSWER_BYTES)
-        throw new ProblemError("The provider failed", "Its answer doesn't end.", { status: 502 });
-      text += decoder.decode(chunk, { stream: true });
-    }
-  } catch (cause) {
-    throw cause instanceof ProblemError ? cause : unreachable(url, cause);
-  }
-  return text + decoder.decode();
-}
-
-/** The request with a JSON body. */
-export function sending(method: string, body: unknown) {
-  return { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-}
-
-/** Whether there was a connection, which then ended before the answer. */
-function broke(error: unknown): boolean {
-  const { code } = ((error as Error).cause ?? {}) as { code?: string };
-  return code === "EPIPE" || code === "ECONNRESET" || code === "UND_ERR_SOCKET";
-}
-
-function cutOff(url: string, cause: unknown): ProblemError {
-  const detail =
-    `${url}: the connection ended before there was an answer. The provider, or something in front of it, may refuse so large a body, ` +
-    "or was just stopped. softpost status shows whether a submission arrived; with its --idempotency-key it can be sent again safely.";
-  return new ProblemError("The upload broke off", detail, { status: 503, cause });
-}
-
-function unreachable(url: string, cause: unknown): ProblemError {
-  const reason = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message;
-  return new ProblemError("The provider can't be reached", `${url}: ${reason}.`, { status: 503, cause });
 }

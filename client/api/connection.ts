@@ -7,7 +7,7 @@ import { readText } from "../../shared/data/files.ts";
 import { byWayOf } from "../../shared/data/proxy.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseJson, validate } from "../../shared/protocol/json.ts";
-import type { Connection } from "./api.ts";
+import type { Connection } from "./transport.ts";
 
 const TITLE = "The provider's address is not known";
 

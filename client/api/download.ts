@@ -5,7 +5,7 @@ import { downloadTo } from "../../shared/data/resumable.ts";
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { freeName } from "../out-folder.ts";
-import { type Api, problemOf } from "./api.ts";
+import { problemOf, type Transport } from "./transport.ts";
 
 const TITLE = "The download failed";
 
@@ -23,7 +23,7 @@ export interface Download {
  * @throws ProblemError if the folder holds something, the provider can't be reached or a digest is wrong
  */
 export async function downloadFolder(
-  api: Api,
+  api: Transport,
   downloads: readonly Download[],
   out: string,
   onBytes: (bytes: number) => void,
@@ -46,7 +46,7 @@ export async function downloadFolder(
 }
 
 async function downloadFile(
-  api: Api,
+  api: Transport,
   path: string,
   file: FileRecord,
   to: string,

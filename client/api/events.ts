@@ -2,7 +2,8 @@ import type { z } from "zod";
 import { chunksOf } from "../../shared/protocol/chunks.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { eventData } from "../../shared/protocol/event-stream.ts";
-import type { Api } from "./api.ts";
+import { pause } from "./pause.ts";
+import type { Call, Transport } from "./transport.ts";
 
 /** After a lost connection; a provider that restarts takes about a second. */
 const RECONNECT_MS = 1000;
@@ -15,45 +16,54 @@ interface Followed {
   readonly cost: unknown;
 }
 
+/** How something is followed. */
+export interface Following extends Call {
+  /** Called when the connection is lost, before it is tried again. */
+  readonly onLost?: ((error: unknown) => void) | undefined;
+}
+
 /**
- * Follows a transfer or predictions until they have finished, over lost connections too.
+ * A transfer or predictions at every change until they have finished, over lost connections too.
  *
  * @param path of it in the API
- * @param onChange called at every change
- * @param onLost called when the connection is lost, before it is tried again
- * @returns it, finished
  */
-export async function follow<T extends Followed>(
-  api: Api,
+export async function* changes<T extends Followed>(
+  api: Transport,
   path: string,
   schema: z.ZodType<T>,
-  onChange: (now: T) => void,
-  signal?: AbortSignal,
-  onLost?: (error: unknown) => void,
-): Promise<T> {
+  { signal, onLost }: Following,
+): AsyncGenerator<T, void> {
   let last: T | undefined;
   for (let fruitless = 0; ; fruitless++) {
     try {
       for await (const data of connection(api, path, last?.version, signal)) {
-        const now = schema.parse(JSON.parse(data));
+        last = schema.parse(JSON.parse(data));
         fruitless = 0;
-        last = now;
-        onChange(now);
-        if (now.cost !== null) return now;
+        yield last;
+        if (last.cost !== null) return;
       }
     } catch (error) {
       if (signal?.aborted || fruitless === MAX_RECONNECTS || !passes(error)) throw error;
       onLost?.(error);
     }
-    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+    await pause(RECONNECT_MS, signal);
   }
 }
 
-async function* connection(api: Api, path: string, version: number | undefined, signal: AbortSignal | undefined) {
+/** The last of them. @param onChange called with each */
+export async function follow<T>(all: AsyncGenerator<T, void>, onChange: (now: T) => void): Promise<T> {
+  let last: T | undefined;
+  for await (const now of all) {
+    last = now;
+    onChange(now);
+  }
+  return last!;
+}
+
+async function* connection(api: Transport, path: string, version: number | undefined, signal: AbortSignal | undefined) {
   const headers = version === undefined ? {} : { "last-event-id": String(version) };
   const init = { headers, ...(signal && { signal }) };
-  const response = await api.request(`${path}/events`, init);
-  yield* eventData(chunksOf(response.body!));
+  yield* eventData(chunksOf((await api.request(`${path}/events`, init)).body!));
 }
 
 /** Whether trying again may help: the connection broke, or the provider is down for a moment. */

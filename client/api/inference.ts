@@ -3,9 +3,9 @@ import { chunksOf } from "../../shared/protocol/chunks.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { eventData } from "../../shared/protocol/event-stream.ts";
 import { parsedOrUndefined } from "../../shared/protocol/json.ts";
-import { modelListSchema, type ServedModel, servedModelSchema } from "../../shared/protocol/served-model.ts";
 import type { ClassificationTask } from "../../shared/protocol/task.ts";
-import { type Api, sending } from "./api.ts";
+import { pause } from "./pause.ts";
+import { sending, type Transport } from "./transport.ts";
 
 /** How often a request is sent again that the provider has no room for at the moment. */
 const TRIES = 6;
@@ -34,58 +34,62 @@ export interface CompletionOptions {
   readonly seed?: number | undefined;
 }
 
-/** The models that the tenant can ask. */
-export async function listModels(api: Api): Promise<ServedModel[]> {
-  return (await api.json("/v1/models", modelListSchema)).data;
-}
-
-/** A model by any of its names. @throws ProblemError (404) */
-export function findModel(api: Api, name: string): Promise<ServedModel> {
-  return api.json(`/v1/models/${encodeURIComponent(name)}`, servedModelSchema);
-}
+/** A completion as it comes. */
+export type CompletionEvent =
+  | { readonly kind: "text"; readonly text: string }
+  /** @property reason "stop" or "length" */
+  | { readonly kind: "end"; readonly reason: string };
 
 /**
- * Asks for a completion, and tells it piece by piece.
+ * Asks for a completion.
  *
  * @param signal stops it: at the provider too
- * @returns why it ended: "stop" or "length"
  * @throws ProblemError if it is refused, breaks off or isn't understood
  */
-export async function complete(
-  api: Api,
+export async function* complete(
+  api: Transport,
   options: CompletionOptions,
-  onText: (text: string) => void,
-  signal: AbortSignal,
-): Promise<string> {
-  const response = await api.request("/v1/completions", { ...sending("POST", { ...options, stream: true }), signal });
+  signal: AbortSignal | undefined,
+): AsyncGenerator<CompletionEvent, void> {
+  const init = { ...sending("POST", { ...options, stream: true }), ...(signal && { signal }) };
+  const response = await api.request("/v1/completions", init);
   let finish: string | null = null;
   for await (const data of eventData(chunksOf(response.body!))) {
-    if (data === "[DONE]" && finish !== null) return finish;
+    if (data === "[DONE]" && finish !== null) {
+      yield { kind: "end", reason: finish };
+      return;
+    }
     const part = partSchema.safeParse(parsedOrUndefined(data));
     if (!part.success) throw new ProblemError("The provider's answer is not understood", "Is it another version?");
     if (part.data.error) throw new ProblemError("The answer broke off", part.data.error.message, { status: 502 });
     for (const { text, finish_reason } of part.data.choices) {
-      if (text !== "") onText(text);
+      if (text !== "") yield { kind: "text", text };
       finish = finish_reason ?? finish;
     }
   }
   throw new ProblemError("The answer broke off", "The provider ended it in the middle; ask again.", { status: 503 });
 }
 
+/** Texts to label. */
+interface Classified {
+  readonly model: string;
+  readonly input: readonly string[];
+  /** What is asked of a target by itself; a transferred prompt has its own. */
+  readonly task?: ClassificationTask | undefined;
+}
+
 /**
  * Labels texts, in their order; what the provider has no room for is sent again for a while.
  *
- * @param task what is asked of a target by itself; a transferred prompt has its own
  * @throws ProblemError if it is refused, or the answer isn't one to these texts
  */
 export async function classify(
-  api: Api,
-  model: string,
-  input: readonly string[],
+  api: Transport,
+  asked: Classified,
   signal: AbortSignal | undefined,
-  task?: ClassificationTask,
 ): Promise<RemotePrediction[]> {
-  const init = { ...sending("POST", { model, input, task }), ...(signal && { signal }) };
+  const { input } = asked;
+  const init = { ...sending("POST", asked), ...(signal && { signal }) };
   const { data } = await patiently(() => api.json("/v1/classify", classifySchema, init), signal);
   if (data.length !== input.length || data.some(({ index }, i) => index !== i)) {
     const detail = `It has ${data.length} labels for ${input.length} texts, or another order.`;
@@ -101,19 +105,7 @@ async function patiently<T>(action: () => Promise<T>, signal: AbortSignal | unde
     } catch (error) {
       const passes = error instanceof ProblemError && [429, 503].includes(error.status);
       if (!passes || attempt === TRIES || signal?.aborted) throw error;
-      await sleep(wait, signal);
+      await pause(wait, signal);
     }
   }
-}
-
-/** Waits, unless it is stopped. @throws the signal's reason */
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal!.reason);
-    };
-    signal?.addEventListener("abort", stop, { once: true });
-  });
 }

@@ -3,17 +3,16 @@ import { join } from "node:path";
 import { type PromptFolder, readPromptFolder } from "../../shared/data/prompt-folder.ts";
 import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { MANIFEST_FILE, type Manifest } from "../../shared/protocol/manifest.ts";
-import { publicManifest, refuseNotes } from "../../shared/submission/outgoing.ts";
-import type { Api } from "./api.ts";
+import { MANIFEST_FILE } from "../../shared/protocol/manifest.ts";
+import { refuseNotes } from "../../shared/submission/outgoing.ts";
+import type { SentPrompt } from "./api.ts";
 
 /**
- * A tuned prompt's manifest and weights, as they leave this machine: with the provider's name of the model, and no local one.
+ * A tuned prompt's manifest and weights, which are all that may leave this machine.
  *
- * @throws ProblemError if the folder isn't a valid prompt with a manifest, its weights have something to say beside their numbers, or
- *   the model that it was tuned on is not in the catalogue
+ * @throws ProblemError if the folder isn't a valid prompt with a manifest, or its weights have something to say beside their numbers
  */
-export async function readTunedPrompt(folder: string, api: Api): Promise<{ manifest: Manifest; weights: Uint8Array }> {
+export async function readTunedPrompt(folder: string): Promise<SentPrompt> {
   const title = "The soft prompt can't be sent";
   const prompt: PromptFolder = await readPromptFolder(folder);
   if (!prompt.manifest) throw new ProblemError(title, `${folder} has no ${MANIFEST_FILE}; softpost tune writes it.`);
@@ -26,5 +25,5 @@ export async function readTunedPrompt(folder: string, api: Api): Promise<{ manif
     );
   }
   refuseNotes(weights, path);
-  return { manifest: publicManifest(prompt.manifest, await api.students()), weights };
+  return { manifest: prompt.manifest, weights };
 }

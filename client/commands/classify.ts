@@ -4,7 +4,6 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { InterruptedError } from "../../shared/training/loop.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
-import { classify, findModel } from "../api/inference.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { openLabelFile } from "../label-file.ts";
 import { longRun } from "../long-run.ts";
@@ -49,13 +48,13 @@ async function run(text: string | undefined, options: Options, io: Io): Promise<
   if (resume && out === undefined) throw new ProblemError("There is nothing to resume", "--resume is for --out.");
   const api = new Api(await connect(options));
   if (text !== undefined) {
-    const [row] = await classify(api, model, [text], undefined);
+    const [row] = await api.classify(model, [text]);
     io.row(JSON.stringify(row));
     return;
   }
   const texts = await readTexts(await dataFile(data!, options, io));
   // An alias may be given to another prompt in the middle.
-  const { root } = await findModel(api, model);
+  const { root } = await api.model(model);
   const file = out === undefined ? undefined : await openLabelFile(out, { model: root, texts, resume });
   const print = (rows: readonly unknown[]) => {
     for (const row of rows) io.row(JSON.stringify(row));
@@ -71,7 +70,7 @@ async function run(text: string | undefined, options: Options, io: Io): Promise<
     for (const batch of batchesOf(texts.slice(done))) {
       if (signal?.aborted) throw new InterruptedError(done);
       write(
-        await classify(api, root, batch, signal).catch((error: unknown) => {
+        await api.classify(root, batch, { signal }).catch((error: unknown) => {
           throw signal?.aborted ? new InterruptedError(done) : error;
         }),
       );

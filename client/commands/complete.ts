@@ -2,7 +2,7 @@ import { text as readAll } from "node:stream/consumers";
 import type { Command } from "commander";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
-import { type CompletionOptions, complete } from "../api/inference.ts";
+import type { CompletionOptions } from "../api/inference.ts";
 import { numberBetween, wholeNumber } from "../options.ts";
 import { type Io, StoppedError } from "../output.ts";
 
@@ -59,8 +59,10 @@ async function run(text: string | undefined, options: Options, io: Io): Promise<
     if (!io.json) io.piece(piece);
   };
   try {
-    const finish = await complete(api, request, onText, abort.signal);
-    io.result({ text: answer, finish }, "");
+    for await (const event of api.complete(request, { signal: abort.signal })) {
+      if (event.kind === "text") onText(event.text);
+      else io.result({ text: answer, finish: event.reason }, "");
+    }
   } catch (error) {
     // What came stays, on a line of its own.
     if (answer !== "" && !io.json) io.piece("\n");

@@ -7,6 +7,7 @@ import { distillStudent, writeStudent } from "../../shared/operations/distill.ts
 import { allChecks } from "../all-checks.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { loadModel, requireFullPrecision } from "../inputs.ts";
+import { DISTILL_DEFAULTS } from "../local/distill.ts";
 import { engineRun, resumable } from "../long-run.ts";
 import { layerList, type WeightTrainingOptions, withEarlierName, withWeightTraining } from "../options.ts";
 import { openOut } from "../out-folder.ts";
@@ -28,9 +29,6 @@ Example:
 
 Next: softpost serve --dir provider --target models/target --student models/student --public public.jsonl`;
 
-/** The first and the last layer of the target. */
-const LAYERS = [0, -1];
-
 /** `softpost distill`: a small student that imitates a target. */
 export function registerDistill(program: Command, io: Io): void {
   const command = program
@@ -40,11 +38,11 @@ export function registerDistill(program: Command, io: Io): void {
     .requiredOption("--public <file...>", `public text files, or rows of {"text"} (${ROW_FORMATS})`)
     .option(
       "--layers <list>",
-      `layers of the target that the student starts from; negative ones count from the end (default: ${LAYERS})`,
+      `layers of the target that the student starts from; negative ones count from the end (default: ${DISTILL_DEFAULTS.layers})`,
       layerList,
     )
     .requiredOption("--out <dir>", "new folder for the student");
-  withWeightTraining(command, { batchSize: 8, learningRate: 2.5e-4, seed: "seed of the order" })
+  withWeightTraining(command, { ...DISTILL_DEFAULTS, seed: "seed of the order" })
     .addHelpText("after", NOTES)
     .action((options: Options) => run(options, io));
   withColumns(command, ["text"]);
@@ -54,7 +52,15 @@ export function registerDistill(program: Command, io: Io): void {
 
 async function run(options: Options, io: Io): Promise<void> {
   requireFullPrecision(io);
-  const { layers = LAYERS, steps, batchSize, maxLength: length, lr: learningRate, seed, resume = false } = options;
+  const {
+    layers = DISTILL_DEFAULTS.layers,
+    steps,
+    batchSize,
+    maxLength: length,
+    lr: learningRate,
+    seed,
+    resume = false,
+  } = options;
   const [{ target, tokens }, out] = await allChecks(
     () => readInputs(options, io),
     () => openOut(options.out, options),

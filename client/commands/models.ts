@@ -3,7 +3,6 @@ import type { ServedModel } from "../../shared/protocol/served-model.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
-import { listModels } from "../api/inference.ts";
 import type { Io } from "../output.ts";
 
 /** `softpost models`: what can be asked at the provider. */
@@ -18,7 +17,7 @@ export function registerModels(program: Command, io: Io): void {
 }
 
 async function run(options: ConnectionOptions, io: Io): Promise<void> {
-  const models = await listModels(new Api(await connect(options)));
+  const models = await new Api(await connect(options)).models();
   io.result({ models }, models.map(describe).join("\n") || "There are no models that can be asked.");
 }
 

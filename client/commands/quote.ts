@@ -48,8 +48,8 @@ export function registerQuote(program: Command, io: Io): void {
 
 async function run(flags: Options, io: Io): Promise<void> {
   const api = new Api(await connect(flags));
-  const { manifest } = await readTunedPrompt(flags.prompt, api);
   const asked = transferOptions(flags);
+  const { manifest } = await api.submission(await readTunedPrompt(flags.prompt), asked);
   const options = optionsSchema.parse(asked);
   const quote = await api.quote({ manifest, options: asked });
   const lines = [describeOptions(options, manifest.task), ...describeQuote(quote, flags.dataset)];

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { WantedLimits } from "../../infra/local/first-tenant.ts";
 import type { Settings } from "../../infra/local/identity.ts";
 import type { Provider } from "../../infra/local/provider.ts";
+import manifest from "../../package.json" with { type: "json" };
 import { machineMemory } from "../../shared/graph/memory.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
@@ -91,7 +92,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const { dir: folder, port, jobs: concurrency } = options;
   const stopped = stopSignal();
   // Loaded only here: a client that talks to somebody else's provider needs none of it.
-  const { startProvider } = await import("../../infra/local/provider.ts");
+  const { startProvider } = await import("../../infra/local/provider.ts").catch(needsMiniflare);
   const provider = await startProvider({
     folder,
     port,
@@ -117,6 +118,13 @@ async function run(options: Options, io: Io): Promise<void> {
   } finally {
     await provider.close();
   }
+}
+
+/** Only a provider needs it, and it is large: who installs softpost gets it when a provider is wanted. @throws ProblemError that says how */
+function needsMiniflare(cause: NodeJS.ErrnoException): never {
+  if (cause.code !== "ERR_MODULE_NOT_FOUND" || !cause.message.includes("'miniflare'")) throw cause;
+  const detail = `softpost serve runs in Miniflare (160 MB), which is not installed. Run: npm install --ignore-scripts miniflare@${manifest.peerDependencies.miniflare}`;
+  throw new ProblemError("A package is missing", detail, { cause });
 }
 
 function tellEvent(line: string, { dir, currency = "USD" }: Options, io: Io): void {

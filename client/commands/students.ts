@@ -5,7 +5,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { Api, studentFilePath } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import { downloadFolder } from "../api/download.ts";
-import { digestRecords } from "../inputs.ts";
+import { digestRecords } from "../local/model.ts";
 import { longRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
 import { keepCatalogueId } from "../public-names.ts";

@@ -4,9 +4,10 @@ import { unitText } from "../../shared/privacy/unit.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
 import { optionsSchema } from "../../shared/protocol/transfer.ts";
-import { type SubmitRequest, submitRequest } from "../../shared/submission/submit-request.ts";
-import { Api, type Connection } from "../api/api.ts";
+import type { Submission } from "../../shared/submission/submission.ts";
+import { Api } from "../api/api.ts";
 import { connect, withConnection } from "../api/connection.ts";
+import type { Connection } from "../api/transport.ts";
 import { readTunedPrompt } from "../api/tuned-prompt.ts";
 import { describeOptions, describeQuote } from "../describe-quote.ts";
 import { NO_GUARANTEE } from "../describe-tuning.ts";
@@ -47,28 +48,28 @@ export function registerSubmit(program: Command, io: Io): void {
 
 async function run(flags: Options, io: Io): Promise<void> {
   const api = new Api(await connect(flags));
-  const prompt = await readTunedPrompt(flags.prompt, api);
-  tellGuarantee(prompt.manifest, io);
-  const key = flags.idempotencyKey ?? randomUUID();
-  const { name, metadata } = flags;
-  const labels = name === undefined && metadata === undefined ? undefined : { name, metadata };
+  const { idempotencyKey = randomUUID(), name, metadata } = flags;
   const asked = transferOptions(flags);
-  const request = submitRequest(prompt, asked, key, labels);
-  if (flags.dryRun) return show(request, api.connection, io);
-  await requireConsent(prompt.manifest, flags, io);
+  const prompt = await readTunedPrompt(flags.prompt);
+  const submission = await api.submission(prompt, asked, { idempotencyKey, name, metadata });
+  const { manifest } = submission;
+  tellGuarantee(manifest, io);
+  if (flags.dryRun) return show(submission, api.connection, io);
+  await requireConsent(manifest, flags, io);
   const options = optionsSchema.parse(asked);
-  const quote = await api.quote({ manifest: prompt.manifest, options: asked });
-  for (const line of [describeOptions(options, prompt.manifest.task), ...describeQuote(quote, flags.dataset)])
+  const quote = await api.quote(submission);
+  for (const line of [describeOptions(options, manifest.task), ...describeQuote(quote, flags.dataset)])
     io.message(line);
   // What was submitted under a key is answered, whatever is left of the budgets.
   if (quote.refusals.length > 0 && flags.idempotencyKey === undefined) {
-    throw await refused(api, prompt.manifest, options, quote);
+    throw await refused(api, manifest, options, quote);
   }
   const whenStopped = () =>
-    `Stopped. Whether it arrived isn't known: softpost status shows it. To send it again, never twice: add --idempotency-key ${key}`;
-  const transfer = await longRun(io, whenStopped, ({ signal }) => api.submit(request, signal));
+    `Stopped. Whether it arrived isn't known: softpost status shows it. To send it again, never twice: add --idempotency-key ${idempotencyKey}`;
+  const transfer = await longRun(io, whenStopped, ({ signal }) => api.submit(submission, { signal }));
+  const labelled = name !== undefined || metadata !== undefined;
   io.message(
-    `Sent ${bytes(request.body.length)}: manifest, prompt and options${labels ? ", with your name and metadata" : ""} (--dry-run shows all of it).`,
+    `Sent ${bytes(submission.body.length)}: manifest, prompt and options${labelled ? ", with your name and metadata" : ""} (--dry-run shows all of it).`,
   );
   io.result(transfer, `${transfer.id}: ${transfer.state}\n${next("wait", transfer.id)}`);
 }
@@ -93,10 +94,10 @@ async function requireConsent({ privacy }: Manifest, flags: Options, io: Io): Pr
 }
 
 /** Everything that a submission would send. With --json the body is there to the last byte. */
-function show({ path, headers, body, parts }: SubmitRequest, { url }: Connection, io: Io): void {
+function show({ headers, body, parts }: Submission, { url }: Connection, io: Io): void {
   const request = {
     method: "POST",
-    url: url + path,
+    url: `${url}/v1/transfers`,
     headers: { ...headers, authorization: "Bearer (your API key)", "content-length": String(body.length) },
     body: Buffer.from(body).toString("base64"),
   };

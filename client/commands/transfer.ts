@@ -1,15 +1,13 @@
 import type { Command } from "commander";
-import { dataDigest, refuseUnits } from "../../shared/data/jsonl.ts";
-import { requireClasses } from "../../shared/operations/checks.ts";
-import { encodedExamples, publicTexts } from "../../shared/operations/texts.ts";
+import { writePrompt } from "../../shared/operations/soft-prompt.ts";
 import { transferAs } from "../../shared/operations/transfer-answers.ts";
-import { writePrompt } from "../../shared/operations/write-prompt.ts";
 import { TRANSFER_DEFAULTS } from "../../shared/protocol/transfer.ts";
-import { neutralId } from "../../shared/submission/outgoing.ts";
 import { allChecks } from "../all-checks.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { describeTravel } from "../describe-transfer.ts";
-import { loadModel, loadPrompt, requireManifest } from "../inputs.ts";
+import { loadModel, telling } from "../inputs.ts";
+import { loadPrompt } from "../local/prompt.ts";
+import { readTransfer } from "../local/transfer.ts";
 import { engineRun, resumable } from "../long-run.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
@@ -60,47 +58,18 @@ export function registerTransfer(program: Command, io: Io): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const [{ student, target, prompt, task, digest, texts }, out] = await allChecks(
+  const { steps = TRANSFER_DEFAULTS.steps, batchSize = TRANSFER_DEFAULTS.batchSize } = options;
+  const [read, out] = await allChecks(
     () => readInputs(options, io),
     () => openOut(options.out, options),
   );
-  const {
-    open = false,
-    alphaData,
-    loss,
-    answers,
-    select = null,
-    start = ["words"],
-    seed = 0,
-    resume = false,
-  } = options;
-  const { alpha = TRANSFER_DEFAULTS.alpha, lr = TRANSFER_DEFAULTS.learningRate } = options;
-  const { steps = TRANSFER_DEFAULTS.steps, batchSize = TRANSFER_DEFAULTS.batchSize } = options;
+  const { target, publicSet, learningRate } = read;
   io.message(
-    `Transfer: ${count(steps, "step")} of ${batchSize} of ${count(texts.texts.length, "public text")}, learning rate ${lr}`,
+    `Transfer: ${count(steps, "step")} of ${batchSize} of ${count(publicSet.texts.length, "public text")}, learning rate ${learningRate}`,
   );
-  const request = {
-    target,
-    student,
-    open,
-    prompt,
-    publicSet: { id: neutralId("public", digest), digest, ...texts },
-    loss,
-    alpha:
-      alphaData === undefined
-        ? Number(alpha)
-        : { labelled: await encodedExamples(alphaData, requireClasses(task), target, io.message) },
-    starts: [...new Set(start)],
-    selected: select,
-    answers,
-    steps,
-    batchSize,
-    learningRate: lr,
-    seed,
-    state: { path: out.statePath, resume },
-  };
+  const request = { ...read, state: { path: out.statePath, resume: options.resume === true } };
   const moved = await engineRun(io, resumable, (engine, watch) =>
-    transferAs(task, request, {
+    transferAs(request.prompt.manifest.task, request, {
       use: (_, run) => run(engine),
       bareStates: (_, compute) => compute(),
       watch,
@@ -119,12 +88,40 @@ async function run(options: Options, io: Io): Promise<void> {
 }
 
 async function readInputs(options: Options, io: Io) {
+  const {
+    open,
+    alpha,
+    alphaData,
+    loss,
+    answers,
+    select: selected,
+    start: starts,
+    steps,
+    batchSize,
+    lr,
+    seed,
+  } = options;
   const student = await loadModel(options.student, io);
-  const prompt = requireManifest(await loadPrompt(options.prompt, student, io), options.prompt);
-  const { task, privacy } = prompt.manifest;
+  const prompt = await loadPrompt(options.prompt, student, {}, telling(io));
   const target = await loadModel(options.target, io);
   const data = await dataFile(options.public, options, io);
-  if (privacy?.unit) await refuseUnits(data, privacy.unit.field);
-  const texts = await publicTexts(data, task, target, options.open ? student : undefined, io.message);
-  return { student, target, prompt, task, digest: await dataDigest(data), texts };
+  return readTransfer(
+    {
+      target,
+      student,
+      prompt,
+      public: data,
+      open,
+      alpha: alphaData === undefined ? (alpha as number | undefined) : { labelled: alphaData },
+      loss,
+      answers,
+      selected,
+      starts,
+      steps,
+      batchSize,
+      learningRate: lr,
+      seed,
+    },
+    io.message,
+  );
 }

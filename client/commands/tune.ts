@@ -1,20 +1,38 @@
 import { type Command, Option } from "commander";
+import { readTask } from "../../shared/data/files.ts";
 import { evaluateRows, type TaskEvaluation } from "../../shared/operations/evaluate.ts";
+import { writePrompt } from "../../shared/operations/soft-prompt.ts";
 import { encodedRows } from "../../shared/operations/texts.ts";
 import { checkTuning, tunePrompt } from "../../shared/operations/tune.ts";
-import { CLIP, PROMPT_TOKENS, ROWS_PER_UNIT } from "../../shared/operations/tune-defaults.ts";
-import { writePrompt } from "../../shared/operations/write-prompt.ts";
+import { CLIP, type GivenSchedule, PROMPT_TOKENS, ROWS_PER_UNIT } from "../../shared/operations/tune-defaults.ts";
 import { ACCOUNTANTS } from "../../shared/privacy/accountant.ts";
 import { allChecks } from "../all-checks.ts";
-import { chargeRun, type Total } from "../charge-run.ts";
-import { dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
+import type { Total } from "../charge-run.ts";
+import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { describeData, describeEnd, describePrivacy, describeSchedule } from "../describe-tuning.ts";
+import { loadModel, telling } from "../inputs.ts";
+import { loadPrompt } from "../local/prompt.ts";
+import { chargedRequest, readTuning, type TuneOptions, type Tuning } from "../local/tune.ts";
 import { engineRun, resumable } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
-import { readTuning, type TuneOptions } from "../read-tuning.ts";
 import { forgetRunId } from "../run-id.ts";
+
+/** What is said on the command line: files instead of what is in them, and shorter names. */
+interface Options extends ColumnOptions, Omit<TuneOptions, "model" | "task" | "train" | "start"> {
+  readonly model: string;
+  readonly task: string;
+  readonly train: string;
+  readonly eval?: string;
+  readonly prompt?: string;
+  readonly out: string;
+  readonly lr?: number;
+  readonly average?: number;
+  readonly budgetEpsilon?: number;
+  readonly dataset?: string;
+  readonly resume?: boolean;
+}
 
 const NOTES = `
 A file of private rows is JSONL, {"text": "…", "label": "spam"} on each line, or a table with such columns (CSV, TSV, Parquet). task.json says how a text is put to the model and which words stand for the
@@ -97,7 +115,7 @@ export function registerTune(program: Command, io: Io): void {
     )
     .option("--resume", "go on with an unfinished run")
     .addHelpText("after", NOTES)
-    .action((options: TuneOptions, command: Command) => {
+    .action((options: Options, command: Command) => {
       refuseContradictions(options, command);
       return run(options, io);
     });
@@ -105,7 +123,7 @@ export function registerTune(program: Command, io: Io): void {
 }
 
 /** Ends with exit code 2 where flags need or exclude each other. */
-function refuseContradictions(options: TuneOptions, command: Command): void {
+function refuseContradictions(options: Options, command: Command): void {
   const { epsilon, noiseMultiplier, shuffle, privacyUnit, rowsPerUnit } = options;
   if (rowsPerUnit !== undefined && privacyUnit === undefined) {
     command.error("error: --rows-per-unit needs --privacy-unit");
@@ -121,9 +139,9 @@ function refuseContradictions(options: TuneOptions, command: Command): void {
   }
 }
 
-async function run(options: TuneOptions, io: Io): Promise<void> {
+async function run(options: Options, io: Io): Promise<void> {
   const [tuning, out] = await allChecks(
-    () => readTuning(options, io),
+    () => readInputs(options, io),
     () => openOut(options.out, options),
   );
   const { model, task, plan, schedule } = tuning;
@@ -132,17 +150,14 @@ async function run(options: TuneOptions, io: Io): Promise<void> {
       ? undefined
       : await encodedRows(await dataFile(options.eval, options, io), task, model, io.message);
   let total: Total | undefined;
-  const note = { out: options.out, task: task.name, model: model.name };
-  const charge = async () => {
-    total = await chargeRun(
-      { ...options, train: tuning.train, plan: plan!, statePath: out.statePath, resume: options.resume === true, note },
-      io,
-    );
-  };
-  const state = { path: out.statePath, resume: options.resume === true };
-  const request = { ...tuning.request, privacy: tuning.privacy && { ...tuning.privacy, charge }, state };
+  const { dataset, budgetEpsilon, resume = false } = options;
+  const charging = { dataset, budgetEpsilon, state: { path: out.statePath, resume }, out: options.out };
+  const request = chargedRequest(tuning, charging, io.message, (charged) => {
+    total = charged;
+  });
   await checkTuning(request);
-  for (const line of [...describeData(tuning), ...describeSchedule(schedule, tuning, options)]) io.message(line);
+  for (const line of [...describeData(tuning), ...describeSchedule(schedule, tuning, givenSchedule(options))])
+    io.message(line);
   if (plan) for (const line of describePrivacy(plan, options.delta === undefined, test !== undefined)) io.message(line);
   let written = false;
   const whenStopped = (step: number) =>
@@ -161,6 +176,19 @@ async function run(options: TuneOptions, io: Io): Promise<void> {
     { ...schedule, loss, ...figuresOf(measured), privacy, total: total ?? null, out: options.out },
     describeEnd({ ...tuning, out: options.out, loss, measured, total }).join("\n"),
   );
+}
+
+async function readInputs(options: Options, io: Io): Promise<Tuning> {
+  const task = await readTask(options.task);
+  const model = await loadModel(options.model, io);
+  const start =
+    options.prompt === undefined ? undefined : await loadPrompt(options.prompt, model, { task }, telling(io));
+  const train = await dataFile(options.train, options, io);
+  return readTuning({ ...options, ...givenSchedule(options), model, task, train, start }, io.message);
+}
+
+function givenSchedule({ epochs, steps, batchSize, lr, average }: Options): GivenSchedule {
+  return { epochs, steps, batchSize, learningRate: lr, averagedSteps: average };
 }
 
 /** The figures of the --eval rows that the result has: null without such rows. */

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { type Progress, type State, transferSchema } from "../../shared/protocol/transfer.ts";
+import type { Progress, State } from "../../shared/protocol/transfer.ts";
 import type { TrainingEvent } from "../../shared/training/events.ts";
-import { Api, transferPath } from "../api/api.ts";
+import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import { follow } from "../api/events.ts";
 import { describeTransfer } from "../describe-transfer.ts";
@@ -33,7 +33,7 @@ async function run(id: string, options: ConnectionOptions, io: Io): Promise<void
     () => `Stopped watching; the transfer goes on. To watch again: softpost wait ${id}`,
     ({ signal, onEvent }) => {
       const show = onEvent && progressEvents(onEvent);
-      return follow(api, transferPath(id), transferSchema, (change) => show?.(change), signal);
+      return follow(api.wait(id, { signal }), (change) => show?.(change));
     },
   );
   if (transfer.state !== "succeeded") {

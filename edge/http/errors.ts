@@ -4,7 +4,7 @@ import { z } from "zod";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { MAX_FAULTS } from "../../shared/protocol/json.ts";
 import { openaiError } from "../../shared/protocol/openai-error.ts";
-import { countRefusal, slugOf } from "../metrics/count.ts";
+import { countRefusal } from "../metrics/count.ts";
 import type { AppEnv } from "./app-env.ts";
 
 /** RFC 9457, with every fault of the request in `faults`. */
@@ -40,11 +40,11 @@ export function onError(error: Error, c: Context<AppEnv>): Response {
 }
 
 function problemBody(
-  { title, detail, status, faults }: ProblemError,
+  { code, title, detail, status, faults }: ProblemError,
   requestId: string,
 ): z.output<typeof problemSchema> {
   return {
-    type: `urn:softpost:problem:${slugOf(title)}`,
+    type: `urn:softpost:problem:${code}`,
     title,
     status,
     detail,

@@ -18,14 +18,9 @@ export function observe(route: string, seconds: number): void {
 }
 
 /** A refusal's reasons are the budgets that would be passed, or else its problem's type. */
-export function countRefusal({ title, faults }: ProblemError): void {
+export function countRefusal({ code, faults }: ProblemError): void {
   const budgets = faults.flatMap(({ at }) => (at.startsWith("budget/") ? [at.slice("budget/".length)] : []));
-  for (const reason of budgets.length > 0 ? budgets : [slugOf(title)]) count("softpost_refusals_total", { reason });
-}
-
-/** A title as a part of a URN. */
-export function slugOf(title: string): string {
-  return title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
+  for (const reason of budgets.length > 0 ? budgets : [code]) count("softpost_refusals_total", { reason });
 }
 
 /** What was counted, which is then somebody else's to keep. */

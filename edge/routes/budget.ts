@@ -1,6 +1,6 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
-import { budgetSchema, ledgerEntrySchema, optionsSchema, releaseSchema } from "../../shared/protocol/transfer.ts";
+import { budgetSchema, ledgerEntrySchema, optionsSchema, releaseListSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";
 import { rateOf } from "../transfers/price.ts";
@@ -40,7 +40,7 @@ const getReleases = createRoute({
   summary: "Every prompt that was released from a data set, with its privacy record, oldest first",
   description: "What the data set's epsilon in the budget is composed of.",
   request: { query: z.object({ dataset: optionsSchema.shape.dataset }) },
-  responses: { 200: json(z.object({ releases: z.array(releaseSchema) }), "The releases."), ...problems },
+  responses: { 200: json(releaseListSchema, "The releases."), ...problems },
 });
 
 export function addBudgetRoutes(app: App): void {

@@ -1,7 +1,7 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { bucket } from "../../shared/protocol/bucket.ts";
-import { nameSchema, publicSetSchema, studentSchema } from "../../shared/protocol/catalogue.ts";
+import { nameSchema, publicSetListSchema, studentListSchema, studentSchema } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { App } from "../http/app-env.ts";
 import { tenantWith } from "../http/auth.ts";
@@ -17,7 +17,7 @@ const listStudents = createRoute({
   ...shared,
   path: "/v1/students",
   summary: "Students on which prompts can be tuned",
-  responses: { 200: json(z.object({ students: z.array(studentSchema) }), "All students."), ...problems },
+  responses: { 200: json(studentListSchema, "All students."), ...problems },
 });
 
 const getStudent = createRoute({
@@ -46,7 +46,7 @@ const listPublicSets = createRoute({
   ...shared,
   path: "/v1/public-sets",
   summary: "Public data sets on which a transfer can run",
-  responses: { 200: json(z.object({ publicSets: z.array(publicSetSchema) }), "All public sets."), ...problems },
+  responses: { 200: json(publicSetListSchema, "All public sets."), ...problems },
 });
 
 export function addCatalogueRoutes(app: App): void {

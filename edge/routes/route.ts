@@ -50,7 +50,9 @@ export function json<S extends z.ZodType>(schema: S, description: string) {
 
 /** Puts a schema into the description that no route's own schemas have: of a part of a body, or of what is sent to others. */
 export function describeSchema(app: App, name: string, schema: z.ZodType): void {
-  const { $schema: _, id: __, ...described } = JSON.parse(JSON.stringify(z.toJSONSchema(schema, { io: "input" })));
+  const whole = JSON.parse(JSON.stringify(z.toJSONSchema(schema, { io: "input" })));
+  // A schema with a name is there as a reference to its own definition.
+  const { $schema: _, id: __, ...described } = whole.$defs?.[name] ?? whole;
   app.openAPIRegistry.registerComponent("schemas", name, described);
 }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { nameSchema } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_PATTERN } from "../../shared/protocol/ids.ts";
-import { optionsSchema, states, type Transfer, transferSchema } from "../../shared/protocol/transfer.ts";
+import { optionsSchema, states, type Transfer, type transferPageSchema } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import { ledgerOf } from "../http/auth.ts";
 
@@ -21,18 +21,12 @@ export const listQuery = z.object({
   cursor: idSchema.optional().describe("Of the page before."),
 });
 
-export const pageSchema = z.object({
-  transfers: z.array(transferSchema),
-  has_more: z.boolean(),
-  cursor: z.string().nullable().describe("For the next page; null where this is the last."),
-});
-
 /** A page of a tenant's transfers. @throws ProblemError (400) if the cursor is none of its transfers */
 export async function pageOf(
   env: Env,
   tenant: string,
   { limit, cursor, created_after, ...named }: z.output<typeof listQuery>,
-): Promise<z.output<typeof pageSchema>> {
+): Promise<z.output<typeof transferPageSchema>> {
   const filter = { ...named, createdAfter: created_after === undefined ? undefined : Date.parse(created_after) };
   const page = await ledgerOf(env, tenant).list(limit + 1, filter, cursor);
   if (page === null) {

@@ -4,14 +4,14 @@ import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { nameSchema } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { jobId } from "../../shared/protocol/ids.ts";
-import { transferSchema } from "../../shared/protocol/transfer.ts";
+import { transferPageSchema, transferSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";
 import { HEARTBEAT_MS, sendChanges } from "../http/send-changes.ts";
 import { sendObject } from "../http/send-object.ts";
 import { isFinal } from "../ledger/decide.ts";
 import { file, fileHeaders, json, problems, secured } from "./route.ts";
-import { found, idSchema, listQuery, pageOf, pageSchema, requireFiles } from "./transfer.ts";
+import { found, idSchema, listQuery, pageOf, requireFiles } from "./transfer.ts";
 
 const params = z.object({ id: idSchema });
 const shared = { security: secured, middleware: [tenantWith("read")] };
@@ -38,7 +38,7 @@ const listTransfers = createRoute({
   request: {
     query: listQuery,
   },
-  responses: { 200: json(pageSchema, "A page."), ...problems },
+  responses: { 200: json(transferPageSchema, "A page."), ...problems },
 });
 
 const getTransfer = createRoute({

@@ -84,25 +84,37 @@ async function readManifest(folder: string): Promise<Manifest | null> {
 export type ManifestFacts = Omit<Manifest, "format" | "prompt">;
 
 /**
- * Writes the three files of a soft prompt's folder.
+ * The three files of a soft prompt's folder, by their names, and its manifest with the prompt's digest.
+ *
+ * @param prompt `[virtualTokens, dimension]`, row-major
+ */
+export async function encodePromptFolder(
+  prompt: Omit<Adapter, "baseModel">,
+  facts: ManifestFacts,
+): Promise<{ readonly manifest: Manifest; readonly files: Readonly<Record<string, string | Uint8Array>> }> {
+  const masked = isMaskedFamily(facts.model.architecture);
+  const { config, weights } = encodeAdapter({ ...prompt, baseModel: facts.model.id, masked });
+  const { virtualTokens, dimension } = prompt;
+  const digest = await sha256(weights);
+  const manifest: Manifest = { format: "softpost/1", ...facts, prompt: { virtualTokens, dimension, digest } };
+  return {
+    manifest,
+    files: { [CONFIG_FILE]: config, [WEIGHTS_FILE]: weights, [MANIFEST_FILE]: encodeManifest(manifest) },
+  };
+}
+
+/**
+ * Writes the files of `encodePromptFolder`.
  *
  * @param folder an existing folder
- * @param prompt `[virtualTokens, dimension]`, row-major
- * @returns the manifest with the prompt's digest
  */
 export async function writePromptFolder(
   folder: string,
   prompt: Omit<Adapter, "baseModel">,
   facts: ManifestFacts,
 ): Promise<Manifest> {
-  const masked = isMaskedFamily(facts.model.architecture);
-  const files = encodeAdapter({ ...prompt, baseModel: facts.model.id, masked });
-  const { virtualTokens, dimension } = prompt;
-  const digest = await sha256(files.weights);
-  const manifest: Manifest = { format: "softpost/1", ...facts, prompt: { virtualTokens, dimension, digest } };
-  await writeFile(join(folder, CONFIG_FILE), files.config);
-  await writeFile(join(folder, WEIGHTS_FILE), files.weights);
-  await writeFile(join(folder, MANIFEST_FILE), encodeManifest(manifest));
+  const { manifest, files } = await encodePromptFolder(prompt, facts);
+  for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
   return manifest;
 }
 

@@ -24,7 +24,7 @@ export type Say = (text: string) => void;
  * @throws ProblemError for a file that can't be read, a task that doesn't fit the model, or a text that is left without a token
  */
 export async function encodedTexts(data: Data, task: Task, model: OpenModel, say?: Say): Promise<Encoded[]> {
-  return encodeAll(textsOf(data), pathOf(data), task, model, say);
+  return encodeTexts(textsOf(data), pathOf(data), task, model, say);
 }
 
 /** The same with the rows' other fields. @throws ProblemError as `encodedTexts` */
@@ -35,7 +35,7 @@ export async function encodedTextRows(
   say?: Say,
 ): Promise<{ readonly texts: Encoded[]; readonly fields: readonly TextRow["fields"][] }> {
   const rows = await readTextRows(data);
-  const texts = await encodeAll(
+  const texts = await encodeTexts(
     rows.map(({ text }) => text),
     pathOf(data),
     task,
@@ -57,8 +57,8 @@ export async function publicTexts(
   openStudent: OpenModel | undefined,
   say?: Say,
 ) {
-  const texts = await encodeAll(textsOf(data), pathOf(data), task, target, say);
-  const studentTexts = openStudent ? await encodeAll(textsOf(data), pathOf(data), task, openStudent) : texts;
+  const texts = await encodeTexts(textsOf(data), pathOf(data), task, target, say);
+  const studentTexts = openStudent ? await encodeTexts(textsOf(data), pathOf(data), task, openStudent) : texts;
   return { file: data, texts, studentTexts };
 }
 
@@ -70,7 +70,7 @@ export async function encodedExamples(
   say?: Say,
 ): Promise<LabelledText[]> {
   const examples = await readExamples(data, task);
-  const encoded = await encodeAll(
+  const encoded = await encodeTexts(
     examples.map(({ text }) => text),
     pathOf(data),
     task,
@@ -119,8 +119,12 @@ export async function encodedRows(data: Data, task: Task, model: OpenModel, say?
   return { kind: "classification", task, rows: await encodedExamples(data, task, model, say) };
 }
 
-/** Texts are tokenised in groups, so that of a large file the tokens are held, not the texts. */
-async function encodeAll(
+/**
+ * Texts in the task's template, as tokens. They are tokenised in groups, so that of a large file the tokens are held, not the texts.
+ * @param path where they are from, for messages
+ * @throws ProblemError as `encodedTexts`
+ */
+export async function encodeTexts(
   texts: Iterable<string> | AsyncIterable<string>,
   path: string,
   task: Task,

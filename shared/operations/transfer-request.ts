@@ -1,19 +1,14 @@
 import type { Encoded } from "../data/encode.ts";
 import type { Data } from "../data/jsonl.ts";
-import type { Engine, Value } from "../graph/engine.ts";
+import type { Engine } from "../graph/engine.ts";
 import type { LossName, Manifest, StartName } from "../protocol/manifest.ts";
 import type { Watch } from "../training/events.ts";
 import type { LabelledText } from "../training/objective.ts";
 import type { OpenModel } from "./open-model.ts";
+import type { SoftPrompt } from "./soft-prompt.ts";
 
 /** A prompt that was tuned on a student, with what its manifest says. */
-export interface StudentPrompt {
-  /** `[P, D]` */
-  readonly value: Value;
-  /** SHA-256 of its file. */
-  readonly digest: string;
-  readonly manifest: Manifest;
-}
+export type StudentPrompt = SoftPrompt & { readonly manifest: Manifest };
 
 export interface TransferRequest {
   readonly target: OpenModel;

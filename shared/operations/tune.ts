@@ -6,7 +6,6 @@ import { groupFigures } from "../privacy/group.ts";
 import type { PrivacyPlan } from "../privacy/plan.ts";
 import { MAX_VIRTUAL_TOKENS } from "../prompt/adapter.ts";
 import { ProblemError } from "../protocol/errors.ts";
-import type { Manifest } from "../protocol/manifest.ts";
 import type { RandomSource } from "../protocol/random.ts";
 import { isGeneration, type Task } from "../protocol/task.ts";
 import { computedModel } from "../protocol/weights.ts";
@@ -20,6 +19,7 @@ import type { Sequence } from "../training/sequences.ts";
 import { type Order, type Tuned, tune } from "../training/tune.ts";
 import { requireFinite, requirePrivateRoom, requirePublishedWeights, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
+import type { SoftPrompt } from "./soft-prompt.ts";
 
 export interface TuneRequest {
   readonly model: OpenModel;
@@ -29,7 +29,7 @@ export interface TuneRequest {
   /** SHA-256 of the examples' file: a run is only resumed on the same data. */
   readonly dataDigest: string;
   /** A prompt to start from, or the number of virtual tokens of one that starts from the task's `init` text. */
-  readonly start: GivenPrompt | number;
+  readonly start: SoftPrompt | number;
   readonly steps: number;
   readonly batchSize: number;
   readonly optimizer: "adam" | "sgd";
@@ -49,14 +49,6 @@ export interface TuneRequest {
   } | null;
   /** Where the run's state is kept, and whether it goes on from there. */
   readonly state: { readonly path: string; readonly resume: boolean };
-}
-
-/** A prompt that tuning starts from. */
-export interface GivenPrompt {
-  /** `[P, D]` */
-  readonly value: Value;
-  readonly digest: string;
-  readonly manifest: Manifest | null;
 }
 
 /** A tuned prompt, and what is to be written beside it. */

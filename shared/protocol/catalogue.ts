@@ -65,6 +65,10 @@ export const publicSetSchema = z
 
 export type PublicSet = z.output<typeof publicSetSchema>;
 
+/** The answers of the routes that list them. */
+export const studentListSchema = z.object({ students: z.array(studentSchema) });
+export const publicSetListSchema = z.object({ publicSets: z.array(publicSetSchema) });
+
 /** `catalogue.json` in the bucket. */
 export const catalogueSchema = z.object({ students: z.array(studentSchema), publicSets: z.array(publicSetSchema) });
 

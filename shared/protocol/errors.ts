@@ -24,6 +24,8 @@ export class ProblemError extends Error {
   override readonly name = "ProblemError";
   readonly title: string;
   readonly detail: string;
+  /** The title in small letters and dashes: stable, for programs (`the-provider-can-t-be-reached`). */
+  readonly code: string;
   readonly status: number;
   readonly faults: readonly Fault[];
   readonly retryAfter: number | undefined;
@@ -35,9 +37,14 @@ export class ProblemError extends Error {
   constructor(title: string, detail: string, { status = 400, faults = [], cause, retryAfter }: Details = {}) {
     super(`${title}: ${detail}`, cause === undefined ? undefined : { cause });
     this.title = title;
+    this.code = codeOf(title);
     this.detail = detail;
     this.status = status;
     this.faults = faults;
     this.retryAfter = retryAfter;
   }
+}
+
+function codeOf(title: string): string {
+  return title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
 }

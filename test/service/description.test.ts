@@ -72,6 +72,7 @@ describe("the OpenAPI description", () => {
       contentSchema: { $ref: "#/components/schemas/Transfer" },
     });
     expect(schemas.QuoteRequest!.properties!.manifest).toEqual({ $ref: "#/components/schemas/Manifest" });
+    expect(JSON.stringify(description)).not.toContain("#/$defs/");
     const references = [...JSON.stringify(description).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)];
     expect(references.length).toBeGreaterThan(10);
     for (const [, name] of references) expect(Object.keys(schemas)).toContain(name);

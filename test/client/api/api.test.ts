@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { Api } from "../../../client/api/api.ts";
 import { rejection } from "../../helpers/problem.ts";
+import { promptOf } from "../../service/provider.ts";
 
 async function apiOf(answer: RequestListener): Promise<Api> {
   const server = createServer(answer);
@@ -14,7 +15,8 @@ async function apiOf(answer: RequestListener): Promise<Api> {
   return new Api({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, key: "key" });
 }
 
-const upload = { path: "/v1/transfers", headers: {}, body: new Uint8Array(8_000_000), parts: [] };
+const { manifest } = promptOf(1);
+const upload = { manifest, options: {}, headers: {}, body: new Uint8Array(8_000_000), parts: [] };
 
 test("an upload whose connection is cut says so, and what to do", async () => {
   const api = await apiOf((request) => request.socket.destroy());

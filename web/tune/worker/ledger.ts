@@ -2,6 +2,7 @@
 import { fs } from "memfs";
 import { type Charge, chargeRun, type Total } from "../../../client/charge-run.ts";
 import { chargedData, ledgerFolder } from "../../../client/privacy-ledger.ts";
+import type { Say } from "../../../shared/operations/texts.ts";
 import { composeEntries } from "../../../shared/privacy/ledger.ts";
 import type { ChargedSet } from "./messages.ts";
 import { bringFolder, storeFolder } from "./storage.ts";
@@ -9,9 +10,9 @@ import { bringFolder, storeFolder } from "./storage.ts";
 const STORED = "ledger";
 
 /** Charges a run as `softpost tune` does. Two tabs take turns; when the promise is kept, the charge is stored. */
-export function charge(run: Charge, message: (text: string) => void): Promise<Total> {
+export function charge(run: Charge, say: Say): Promise<Total> {
   return withLedger(async () => {
-    const total = await chargeRun(run, { message });
+    const total = await chargeRun(run, say);
     await storeFolder(ledgerFolder(), STORED);
     return total;
   });

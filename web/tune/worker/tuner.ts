@@ -11,11 +11,11 @@ import { checkTexts, checkWords } from "../../../shared/operations/check-task.ts
 import { evaluateRows } from "../../../shared/operations/evaluate.ts";
 import { type OpenModel, openModel } from "../../../shared/operations/open-model.ts";
 import { proposeTask } from "../../../shared/operations/propose-task.ts";
+import { writePrompt } from "../../../shared/operations/soft-prompt.ts";
 import { encodedRows, type TaskRows } from "../../../shared/operations/texts.ts";
 import { checkTuning, type TuneRequest, tunePrompt } from "../../../shared/operations/tune.ts";
 import { scheduleFor } from "../../../shared/operations/tune-defaults.ts";
 import { planFor } from "../../../shared/operations/tune-plan.ts";
-import { writePrompt } from "../../../shared/operations/write-prompt.ts";
 import type { PrivacyPlan } from "../../../shared/privacy/plan.ts";
 import { attackFigures } from "../../../shared/privacy/statement.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";

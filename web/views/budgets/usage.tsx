@@ -1,5 +1,5 @@
 import { money } from "../../../client/words.ts";
-import { type Usage, usageSchema } from "../../../shared/protocol/metering.ts";
+import type { Usage } from "../../../shared/protocol/metering.ts";
 import { useApi } from "../../shell/session.ts";
 import { Button } from "../../ui/button.tsx";
 import { Chart } from "../../ui/chart.tsx";
@@ -11,7 +11,7 @@ import { save } from "../../ui/save.ts";
 /** Tokens of requests to models, by day, of the last month. */
 export function UsageByDay() {
   const api = useApi();
-  const loading = useLoading(() => api.json("/v1/usage", usageSchema), [api]);
+  const loading = useLoading(() => api.usage(), [api]);
   const csv = async () => save("usage.csv", await (await api.request("/v1/usage?format=csv")).text(), "text/csv");
   return (
     <Panel

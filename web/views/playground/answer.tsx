@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Api } from "../../../client/api/api.ts";
-import { classify, complete, type RemotePrediction } from "../../../client/api/inference.ts";
+import type { RemotePrediction } from "../../../client/api/inference.ts";
 import { percent } from "../../../client/words.ts";
 import { Problem } from "../../ui/message.tsx";
 import { Bars } from "../../ui/progress.tsx";
@@ -24,12 +24,14 @@ export function Answer({
     const stop = new AbortController();
     const ask = async () => {
       if (asked.kind === "classify") {
-        const [first] = await classify(api, asked.model, [asked.text], stop.signal);
+        const [first] = await api.classify(asked.model, [asked.text], stop);
         setPrediction(first);
         setEnd("");
       } else {
-        const finish = await complete(api, asked.options, (piece) => setText((before) => before + piece), stop.signal);
-        setEnd(finish === "length" ? "It ended at the most tokens that it may have." : "");
+        for await (const event of api.complete(asked.options, stop)) {
+          if (event.kind === "text") setText((before) => before + event.text);
+          else setEnd(event.reason === "length" ? "It ended at the most tokens that it may have." : "");
+        }
       }
     };
     ask().catch((cause) => stop.signal.aborted || setError(cause));

@@ -1,15 +1,15 @@
 import { headerBytes } from "../../../shared/prompt/safetensors.ts";
-import type { SubmitRequest } from "../../../shared/submission/submit-request.ts";
+import type { Submission } from "../../../shared/submission/submission.ts";
 import { Button } from "../../ui/button.tsx";
 import { Code } from "../../ui/code.tsx";
 import { Panel } from "../../ui/panel.tsx";
 import { save } from "../../ui/save.ts";
 
 /** Every byte that a submission would send, but for the key. */
-export function DryRun({ request, provider }: { readonly request: SubmitRequest; readonly provider: URL }) {
-  const { path, headers, body, parts } = request;
+export function DryRun({ submission, provider }: { readonly submission: Submission; readonly provider: URL }) {
+  const { headers, body, parts } = submission;
   const lines = [
-    `POST ${provider.origin}${path}`,
+    `POST ${provider.origin}/v1/transfers`,
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     "authorization: Bearer (your API key)",
     `content-length: ${body.length}`,

@@ -1,5 +1,6 @@
 import type { PublicSet } from "../../../shared/protocol/catalogue.ts";
 import { TRANSFER_DEFAULTS } from "../../../shared/protocol/transfer.ts";
+import type { Labels } from "../../../shared/submission/submission.ts";
 import { SelectField, TextField } from "../../ui/field.tsx";
 
 /** What was typed. */
@@ -24,7 +25,7 @@ export function optionsOf({ dataset, publicSet, ...numbers }: Typed): object {
 }
 
 /** The client's own name for the transfer. */
-export const labelsOf = ({ name }: Typed) => (name.trim() === "" ? undefined : { name: name.trim() });
+export const labelsOf = ({ name }: Typed): Labels => (name.trim() === "" ? {} : { name: name.trim() });
 
 /** What a transfer is told, field by field. */
 export function OptionFields({

@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { z } from "zod";
-import { type Api, sending } from "../../../client/api/api.ts";
+import type { Api } from "../../../client/api/api.ts";
+import { sending } from "../../../client/api/transport.ts";
 import { type KeyRecord, keyRecordSchema, newKeySchema } from "../../../shared/protocol/administration.ts";
 import { Badge } from "../../ui/badge.tsx";
 import { Button } from "../../ui/button.tsx";

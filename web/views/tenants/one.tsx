@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
-import { type Api, sending } from "../../../client/api/api.ts";
+import type { Api } from "../../../client/api/api.ts";
+import { sending } from "../../../client/api/transport.ts";
 import {
   limitedTenantSchema,
   MICROS,

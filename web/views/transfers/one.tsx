@@ -1,9 +1,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { transferPath } from "../../../client/api/api.ts";
-import { follow } from "../../../client/api/events.ts";
 import { describeTravel } from "../../../client/describe-transfer.ts";
 import { bytes, duration, money } from "../../../client/words.ts";
-import { type Transfer, transferSchema } from "../../../shared/protocol/transfer.ts";
+import type { Transfer } from "../../../shared/protocol/transfer.ts";
 import { useApi } from "../../shell/session.ts";
 import { StateBadge } from "../../ui/badge.tsx";
 import { Button } from "../../ui/button.tsx";
@@ -26,13 +25,11 @@ export function OneTransfer({ id }: { readonly id: string }) {
     const fail = (cause: unknown) => stop.signal.aborted || setError(cause);
     setError(undefined);
     const watch = async () => {
-      const path = transferPath(id);
-      setTransfer(await api.transfer(id));
-      const change = (now: Transfer) => {
+      setTransfer(await api.transfer(id, stop));
+      for await (const now of api.wait(id, { signal: stop.signal, onLost: fail })) {
         setError(undefined);
         setTransfer(now);
-      };
-      await follow(api, path, transferSchema, change, stop.signal, fail);
+      }
     };
     watch().catch(fail);
     return () => stop.abort();

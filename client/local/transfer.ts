@@ -1,0 +1,96 @@
+import { type Data, dataDigest, refuseUnits } from "../../shared/data/jsonl.ts";
+import { requireClasses } from "../../shared/operations/checks.ts";
+import type { OpenModel } from "../../shared/operations/open-model.ts";
+import { type SoftPrompt, softPromptOf } from "../../shared/operations/soft-prompt.ts";
+import { encodedExamples, publicTexts, type Say } from "../../shared/operations/texts.ts";
+import type { Transferred } from "../../shared/operations/transfer.ts";
+import { type AnyTransferRequest, transferAs } from "../../shared/operations/transfer-answers.ts";
+import type { Manifest } from "../../shared/protocol/manifest.ts";
+import { type AnswersName, type LossName, type StartName, TRANSFER_DEFAULTS } from "../../shared/protocol/transfer.ts";
+import { neutralId } from "../../shared/submission/outgoing.ts";
+import type { Watch } from "../../shared/training/events.ts";
+import { requireManifest, sayTo } from "./task.ts";
+import { type EngineOptions, type StateOptions, withEngine, withState } from "./with-engine.ts";
+
+export interface TransferOptions {
+  readonly target: OpenModel;
+  readonly student: OpenModel;
+  /** Tuned on the student. */
+  readonly prompt: SoftPrompt;
+  /** Public texts. */
+  readonly public: Data;
+  /** The student is a model of its own, not one that was distilled from the target. */
+  readonly open?: boolean | undefined;
+  /** The weight of the movement term, or labelled public rows of a like task from which it is chosen. */
+  readonly alpha?: number | { readonly labelled: Data } | undefined;
+  /** What of student and target is compared, unless the task's kind decides it. */
+  readonly loss?: LossName | undefined;
+  readonly answers?: AnswersName | undefined;
+  /** What the prompt starts from; of several, the one whose prompt travels best is kept. */
+  readonly starts?: readonly StartName[] | undefined;
+  /** How many public texts are chosen; all unless told. */
+  readonly selected?: number | undefined;
+  readonly steps?: number | undefined;
+  readonly batchSize?: number | undefined;
+  readonly learningRate?: number | undefined;
+  readonly seed?: number | undefined;
+}
+
+/**
+ * Reads what a transfer is made of; nothing is computed.
+ * @throws ProblemError with what is wrong with prompt, texts or options
+ */
+export async function readTransfer(options: TransferOptions, say: Say): Promise<Omit<AnyTransferRequest, "state">> {
+  const { target, student, open = false, alpha = TRANSFER_DEFAULTS.alpha, loss, answers } = options;
+  const prompt = requireManifest(options.prompt);
+  const { task, privacy } = prompt.manifest;
+  if (privacy?.unit) await refuseUnits(options.public, privacy.unit.field);
+  const texts = await publicTexts(options.public, task, target, open ? student : undefined, say);
+  const digest = await dataDigest(options.public);
+  const { starts = ["words"], selected = null, seed = 0 } = options;
+  const { steps = TRANSFER_DEFAULTS.steps, batchSize = TRANSFER_DEFAULTS.batchSize } = options;
+  return {
+    target,
+    student,
+    open,
+    prompt,
+    publicSet: { id: neutralId("public", digest), digest, ...texts },
+    loss,
+    alpha:
+      typeof alpha === "number"
+        ? alpha
+        : { labelled: await encodedExamples(alpha.labelled, requireClasses(task), target, say) },
+    starts: [...new Set(starts)],
+    selected,
+    answers,
+    steps,
+    batchSize,
+    learningRate: options.learningRate ?? TRANSFER_DEFAULTS.learningRate,
+    seed,
+  };
+}
+
+/** A prompt for a target, and how it came about. */
+export type TransferredPrompt = SoftPrompt & { readonly manifest: Manifest } & Omit<Transferred, "prompt" | "facts">;
+
+/**
+ * Turns a prompt that was tuned on a student into one for its target, with public texts only.
+ *
+ * @throws ProblemError as `readTransfer`, or if the student isn't of this target; InterruptedError when stopped
+ */
+export async function transfer(
+  options: TransferOptions & EngineOptions & StateOptions,
+  watch: Watch = {},
+): Promise<TransferredPrompt> {
+  const request = await readTransfer(options, sayTo(watch));
+  const { prompt, facts, ...figures } = await withState(options, (state) =>
+    withEngine(options, (engine) =>
+      transferAs(
+        request.prompt.manifest.task,
+        { ...request, state },
+        { use: (_, run) => run(engine), bareStates: (_, compute) => compute(), watch },
+      ),
+    ),
+  );
+  return { ...(await softPromptOf({ prompt, facts })), ...figures };
+}

@@ -1,0 +1,24 @@
+/** `softpost`: tuning, transfer and use of soft prompts on this machine. Loads ONNX Runtime when the first function computes. */
+export { readTunedPrompt } from "../client/api/tuned-prompt.ts";
+export type { Total } from "../client/charge-run.ts";
+export { type DistillOptions, distill } from "../client/local/distill.ts";
+export { type EvaluateOptions, evaluate } from "../client/local/evaluate.ts";
+export { type ModelOptions, openModel } from "../client/local/model.ts";
+export { type PredictOptions, predict } from "../client/local/predict.ts";
+export { type LoadedPrompt, loadPrompt, savePrompt } from "../client/local/prompt.ts";
+export type { GivenTask } from "../client/local/task.ts";
+export { type TransferOptions, type TransferredPrompt, transfer } from "../client/local/transfer.ts";
+export { type ChargeOptions, type TunedSoftPrompt, type TuneOptions, tune } from "../client/local/tune.ts";
+export type { EngineOptions, StateOptions } from "../client/local/with-engine.ts";
+export type { Data, DataFile } from "../shared/data/jsonl.ts";
+export type { TaskEvaluation } from "../shared/operations/evaluate.ts";
+export type { OpenModel } from "../shared/operations/open-model.ts";
+export type { Prediction } from "../shared/operations/predict.ts";
+export type { SoftPrompt } from "../shared/operations/soft-prompt.ts";
+export { type Fault, ProblemError } from "../shared/protocol/errors.ts";
+export type { Manifest } from "../shared/protocol/manifest.ts";
+export type { ClassificationTask, GenerationTask, Task } from "../shared/protocol/task.ts";
+export type { Answer } from "../shared/training/answer.ts";
+export type { TrainingEvent, Watch } from "../shared/training/events.ts";
+export { InterruptedError } from "../shared/training/loop.ts";
+export * as privacy from "./privacy.ts";
