@@ -16,7 +16,7 @@ export function describeOptions(options: TransferOptions, task: Task): string {
 
 /** What a transfer takes and costs, what is set aside for it, and what the budgets keep. */
 export function describeQuote(quote: Quote, dataset: string): string[] {
-  const { rate, estimate, range, precision, reserve, model, inference } = quote;
+  const { rate, estimate, range, precision, weights, reserve, model, inference } = quote;
   const price = (micros: number) => money(micros, rate.currency);
   const spread = range && range.low.deviceSeconds < range.high.deviceSeconds;
   const known =
@@ -24,7 +24,7 @@ export function describeQuote(quote: Quote, dataset: string): string[] {
       ? `measured on ${count(model.finishedJobs, "finished transfer")}`
       : "the provider's assumption, since no transfer has finished yet";
   return [
-    `Time: about ${duration(estimate.deviceSeconds)} on ${rate.device}${precision === "fp16" ? " in half precision" : ""} (${known})`,
+    `Time: about ${duration(estimate.deviceSeconds)} on ${rate.device}${precision === "fp16" ? " in half precision" : ""}${weights === "fp32" ? "" : `, weights in ${weights}`} (${known})`,
     `Cost: about ${price(estimate.micros)}${spread ? `, ${price(range.low.micros)} to ${price(range.high.micros)} by device` : ""} (${price(rate.microsPerHour)} an hour)`,
     `Set aside until it has finished, and the most that it can cost: ${price(reserve.micros)} (${duration(reserve.deviceSeconds)})`,
     `Budgets then: ${describeLeft(quote, dataset)}`,

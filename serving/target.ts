@@ -22,5 +22,5 @@ export async function openTarget(store: Bucket, environment: Environment): Promi
     const known = [...new Set(students.map((student) => student.target.id))].join(", ") || "none";
     throw new ProblemError("There is no such target", `SERVING_TARGET is ${id}; the catalogue has ${known}.`);
   }
-  return new Models(store, cache).open(target, target.precision);
+  return new Models(store, cache).open(target, target);
 }

@@ -13,15 +13,19 @@ const EXCEPTIONS: Readonly<Record<string, RegExp>> = {
   Unlicense: /^fast-sha256$/,
   // Vitest's bundler, and what looks through pages in tests: they are no part of what is distributed.
   "MPL-2.0": /^(lightningcss|axe-core$)/,
+  // Of js-yaml, by which tests read the API's description; no part of what is distributed.
+  "Python-2.0": /^argparse$/,
 };
 
 interface Locked {
+  /** A folder of this repository, listed by its path too. */
+  readonly link?: boolean;
   readonly license?: string;
 }
 
 const lock = JSON.parse(readFileSync(fileURLToPath(new URL("../package-lock.json", import.meta.url)), "utf8"));
 const packages = Object.entries(lock.packages as Record<string, Locked>)
-  .filter(([path]) => path !== "")
+  .filter(([path, { link }]) => path !== "" && !link)
   .map(([path, { license }]) => ({ name: path.split("node_modules/").at(-1)!, license: license ?? "none" }));
 
 /** An SPDX expression of names, AND and OR, as far as packages use it. */

@@ -12,7 +12,7 @@ export async function runDistill(
   spec: DistillSpec,
   { store, models, engines, capacity, work, statePath, resume, watch }: JobContext,
 ): Promise<undefined> {
-  const teacher = await models.open(spec.teacher);
+  const teacher = await models.open(spec.teacher, spec.teacher, watch);
   const corpus = await fetchPublicSet(store, work, spec.corpus);
   const tokens = await readCorpus([corpus], teacher.tokenizer);
   const { layers, steps, batchSize, maxLength: length, learningRate, seed } = spec;

@@ -17,7 +17,7 @@ export async function runPredict(
   spec: PredictSpec,
   { store, models, engines, work, output, watch }: JobContext,
 ): Promise<undefined> {
-  const model = await models.open(spec.model);
+  const model = await models.open(spec.model, spec.model, watch);
   const job = bucket.job(spec.prompt);
   const folder = job + jobFiles.output + resultSchema.parse(await store.readJson(job + jobFiles.result)).folder;
   const prompt = await readStoredPrompt(store, { manifest: folder + MANIFEST_FILE, weights: folder + WEIGHTS_FILE });

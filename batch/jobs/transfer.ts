@@ -12,10 +12,12 @@ import { readStoredPrompt } from "../storage/stored-prompt.ts";
 export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<ResultFacts> {
   const { store, models, engines, work, output, statePath, resume, watch } = job;
   const { precision } = spec.target;
-  const [target, student] = [await models.open(spec.target, precision), await models.open(spec.student, precision)];
   const folder = bucket.job(spec.job);
   const files = { manifest: folder + jobFiles.manifest, weights: folder + jobFiles.weights };
   const prompt = await readStoredPrompt(store, files, { weights: spec.prompt.sha256 });
+  // The prompt means what it does on the student that it was tuned on, however that was rounded.
+  const target = await models.open(spec.target, spec.target, watch);
+  const student = await models.open(spec.student, { precision, weights: prompt.manifest.model.quantisation }, watch);
   const { id, digest } = spec.publicSet;
   const path = await fetchPublicSet(store, work, spec.publicSet);
   const { loss, alpha, starts, selected, steps, batchSize, learningRate, seed, answers } = spec.options;

@@ -127,8 +127,9 @@ async function workOn(spec: Spec, parts: Parts): Promise<number> {
   const handler = parts.handlers[spec.kind] as (spec: Spec, job: JobContext) => Promise<ResultFacts | undefined>;
   const facts = (await handler(spec, context)) ?? NO_FACTS;
   const { deviceSeconds } = checkpoint;
-  const precision = spec.kind === "transfer" ? spec.target.precision : "fp32";
-  await writeResult(store, spec.job, output, { ...facts, deviceSeconds, device: parts.deviceName, precision });
+  const { precision, weights } =
+    spec.kind === "transfer" ? spec.target : ({ precision: "fp32", weights: "fp32" } as const);
+  await writeResult(store, spec.job, output, { ...facts, deviceSeconds, device: parts.deviceName, precision, weights });
   await checkpoint.clear();
   return deviceSeconds;
 }

@@ -5,6 +5,8 @@ import { DigestRecords } from "../../shared/data/digest-records.ts";
 import { type OpenModel, openModel } from "../../shared/operations/open-model.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import type { FileRecord, PrecisionName, PublicSet } from "../../shared/protocol/catalogue.ts";
+import type { Quantisation, WeightsName } from "../../shared/protocol/weights.ts";
+import type { Watch } from "../../shared/training/events.ts";
 import { jobLog } from "../lifecycle/log.ts";
 import type { Bucket } from "./bucket.ts";
 import { damagedFiles } from "./cached-model.ts";
@@ -22,6 +24,12 @@ interface StoredModel {
   readonly files: readonly FileRecord[];
 }
 
+/** What a model is computed in, and how its matrices are held; as published if it isn't said. */
+export interface Form {
+  readonly precision?: PrecisionName | undefined;
+  readonly weights?: WeightsName | Quantisation | undefined;
+}
+
 /** The provider's models, by way of their folders on this machine, which are kept for later jobs; each is opened once. */
 export class Models {
   private readonly store: Bucket;
@@ -37,14 +45,19 @@ export class Models {
   }
 
   /** @throws ProblemError if a file is missing in the bucket, damaged, or no model that can be computed */
-  async open({ id, digest, files }: StoredModel, precision: PrecisionName = "fp32"): Promise<OpenModel> {
-    const key = `${digest} ${precision}`;
+  async open(
+    { id, digest, files }: StoredModel,
+    { precision = "fp32", weights = "fp32" }: Form = {},
+    watch: Watch = {},
+  ): Promise<OpenModel> {
+    const key = `${digest} ${precision} ${JSON.stringify(weights)}`;
     const before = this.opened.get(key);
     if (before) return { ...before, name: id, record: { ...before.record, id } };
     const folder = join(this.cache, digest);
     if (!(await stat(folder).catch(() => undefined))) await this.fetch(digest, files, folder);
     else await this.mend(digest, files, folder);
-    const opened = await openModel(folder, { id, digest }, { precision: PRECISIONS[precision] });
+    const wanted = { weights, cache: join(this.cache, "weights"), hash: this.records.hash, watch };
+    const opened = await openModel(folder, { id, digest }, { precision: PRECISIONS[precision], wanted });
     this.opened.set(key, opened);
     return opened;
   }

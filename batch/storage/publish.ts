@@ -20,6 +20,7 @@ import {
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { validate } from "../../shared/protocol/json.ts";
 import { isMaskedFamily } from "../../shared/protocol/manifest.ts";
+import type { WeightsName } from "../../shared/protocol/weights.ts";
 import type { Bucket } from "./bucket.ts";
 import { checkStudent, parameterCount } from "./check-student.ts";
 import { type Capacity, requireFit } from "./fit.ts";
@@ -45,6 +46,8 @@ export interface Publication {
   readonly unknownOrigin?: boolean;
   /** What transfers to the target are computed in; fp32 unless told. */
   readonly precision?: PrecisionName | undefined;
+  /** In what form its matrices are held; fp32 unless told. */
+  readonly weights?: WeightsName | undefined;
   /** What the jobs have; undefined where they share their machine's memory. */
   readonly capacity?: Capacity | undefined;
 }
@@ -64,9 +67,19 @@ export async function publishStudent(store: Bucket, publication: Publication): P
 /** Uploads a student and its target; nobody sees it until its record is in the catalogue. @throws ProblemError as `publishStudent` */
 export async function uploadStudent(
   store: Bucket,
-  { student, target, kind = "distilled", unknownOrigin = false, precision = "fp32", capacity }: Publication,
+  {
+    student,
+    target,
+    kind = "distilled",
+    unknownOrigin = false,
+    precision = "fp32",
+    weights = "fp32",
+    capacity,
+  }: Publication,
 ): Promise<Student> {
   const [small, large] = await Promise.all([openCheckpoint(student.folder), openCheckpoint(target.folder)]);
+  for (const { quantisation, folder } of [small, large])
+    if (quantisation) throw published(folder, quantisation.weights);
   if (kind === "open") requireSameReading(small, large, student.name);
   else if (small.family !== large.family || small.config.width !== large.config.width) {
     throw new ProblemError(
@@ -75,7 +88,7 @@ export async function uploadStudent(
     );
   }
   if (kind === "distilled") await requireSameTokenizer(student.folder, target.folder);
-  if (capacity) await requireFit({ name: target.name, checkpoint: large }, precision, capacity);
+  if (capacity) await requireFit({ name: target.name, checkpoint: large }, { precision, weights }, capacity);
   const id = nameSchema.parse(student.name);
   const hashes = { student: await hashModel(student.folder), target: await hashModel(target.folder) };
   await checkStudent(
@@ -101,10 +114,16 @@ export async function uploadStudent(
       files: hashes.target.files,
       layers: large.config.layers,
       precision,
+      weights,
     },
     tokensPerSecond: Math.min(MAX_ASSUMED_SPEED, ASSUMED_FLOPS / (2 * parameterCount(large))),
     retired: false,
   };
+}
+
+function published(folder: string, weights: WeightsName): ProblemError {
+  const detail = `${folder} holds ${weights} weights. Publish the model that they were made of, with --weights ${weights}: jobs make them, and clients see the published digest.`;
+  return new ProblemError("Rounded weights are not published", detail, { status: 422 });
 }
 
 /** @throws ProblemError if one of the two is a masked model and the other isn't: a task's template fits only one kind */

@@ -88,6 +88,7 @@ async function publish(options: PublishOptions, io: Io): Promise<void> {
       kind: openStudent === undefined ? "distilled" : "open",
       unknownOrigin: options.unknownOrigin ?? false,
       precision: options.modelPrecision,
+      weights: io.weights,
       // On one machine jobs share its memory.
       capacity: options.dir === undefined ? (await import("../../infra/definitions.ts")).TRANSFER_CAPACITY : undefined,
     });

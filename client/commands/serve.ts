@@ -4,6 +4,7 @@ import type { WantedLimits } from "../../infra/local/first-tenant.ts";
 import type { Settings } from "../../infra/local/identity.ts";
 import type { Provider } from "../../infra/local/provider.ts";
 import manifest from "../../package.json" with { type: "json" };
+import { machineMemory } from "../../shared/graph/memory.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Limits } from "../../shared/protocol/transfer.ts";
 import { describeEvent, describeStart } from "../describe-provider.ts";
@@ -100,7 +101,7 @@ async function run(options: Options, io: Io): Promise<void> {
     device: io.device,
     settings: settingsOf(options),
     limits: limitsOf(options),
-    publish: (store) => publish(store, options),
+    publish: (store) => publish(store, options, io),
     onLog: options.quiet ? undefined : (line) => tellEvent(line, options, io),
   });
   try {
@@ -194,15 +195,24 @@ function describeLimits({ micros, deviceSeconds, virtualTokens, concurrent, dail
   return `${micros / MICROS} in money, ${tokens} tokens of requests to models, ${deviceSeconds} device seconds, ${virtualTokens} virtual tokens, ${concurrent} transfers at one time, ${daily} a day, ${epsilon}`;
 }
 
-async function publish(store: Provider["store"], options: Options): Promise<void> {
+async function publish(store: Provider["store"], options: Options, { weights }: Io): Promise<void> {
   const { target, student, openStudent, unknownOrigin = false, public: files = [] } = options;
   const { publishPublicSet, publishStudent } = await import("../../batch/storage/publish.ts");
+  // Jobs and the process that answers run on this machine, so its memory must hold the target.
+  const memory = machineMemory();
+  const capacity = { device: memory, host: memory };
   const named = (folder: string) => ({ folder, name: basename(resolve(folder)) });
   if (target !== undefined && student !== undefined) {
-    await publishStudent(store, { student: named(student), target: named(target), unknownOrigin });
+    await publishStudent(store, { student: named(student), target: named(target), unknownOrigin, weights, capacity });
   }
   if (target !== undefined && openStudent !== undefined) {
-    await publishStudent(store, { student: named(openStudent), target: named(target), kind: "open" });
+    await publishStudent(store, {
+      student: named(openStudent),
+      target: named(target),
+      kind: "open",
+      weights,
+      capacity,
+    });
   }
   for (const file of files) await publishPublicSet(store, { file, description: "" });
 }

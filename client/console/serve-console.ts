@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { extname, join } from "node:path";
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
-import { CONSOLE_HEADERS, CONSOLE_PATH, consoleCaching } from "../../shared/protocol/console.ts";
+import { CONSOLE_PATH, consoleCaching, consoleHeadersOf } from "../../shared/protocol/console.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { forward } from "./forward.ts";
 
@@ -54,7 +54,8 @@ function consoleApp(files: ReadonlyMap<string, string>, provider: string, host: 
       return c.json({ title: "Not allowed", detail: `Open http://${host}${CONSOLE_PATH}.` }, 403);
     }
     await next();
-    for (const [name, value] of Object.entries(CONSOLE_HEADERS)) c.res.headers.set(name, value);
+    const headers = consoleHeadersOf(c.req.path.slice(CONSOLE_PATH.length));
+    for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value);
   });
   app.get("/", (c) => c.redirect(CONSOLE_PATH));
   app.get(`${CONSOLE_PATH}provider.json`, (c) => {

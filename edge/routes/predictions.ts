@@ -253,11 +253,11 @@ async function proceed(
 
 async function writeSpec(env: Env, tenant: string, id: string, wanted: Wanted, texts: StoredTexts): Promise<void> {
   const job = jobId(tenant, id);
-  const { id: target, digest, files } = wanted.student.target;
+  const { id: target, digest, files, precision, weights } = wanted.student.target;
   const spec: PredictSpec = {
     kind: "predict",
     job,
-    model: { id: target, digest, files },
+    model: { id: target, digest, files, precision, weights },
     prompt: jobId(tenant, wanted.prompt.transfer),
     data: {
       id: "texts",

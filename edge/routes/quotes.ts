@@ -29,11 +29,15 @@ export function addQuoteRoutes(app: App): void {
   app.openapi(postQuote, async (c) => {
     const { manifest, options } = c.req.valid("json");
     const fit = checkFit(manifest, options, await readCatalogue(c.env.PROMPTS));
-    const { rate, estimate, range, precision, ask, model } = await priceOf(c.env, { manifest, options, ...fit });
+    const { rate, estimate, range, precision, weights, ask, model } = await priceOf(c.env, {
+      manifest,
+      options,
+      ...fit,
+    });
     const ledger = ledgerOf(c.env, c.get("tenant"));
     const answer = await ledger.quote(ask, options.dataset, manifest.prompt.digest, manifest.privacy);
     const reserve = { deviceSeconds: ask.deviceSeconds, micros: ask.micros };
     const cancellation = CANCELLATION;
-    return c.json({ rate, estimate, range, precision, reserve, cancellation, model, ...answer }, 200);
+    return c.json({ rate, estimate, range, precision, weights, reserve, cancellation, model, ...answer }, 200);
   });
 }

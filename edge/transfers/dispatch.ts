@@ -99,7 +99,7 @@ export async function settle(env: Env, tenant: string, id: string, runner?: stri
     await fail(env, tenant, id, versionFault(result.version, "result")!, runner);
     return (await ledgerOf(env, tenant).get(id))?.transfer ?? null;
   }
-  const { files, folder, device, precision, deviceSeconds, travel, advice } = result;
+  const { files, folder, device, precision, weights, deviceSeconds, travel, advice } = result;
   const ledger = ledgerOf(env, tenant);
   const before = await ledger.get(id);
   const end = { seconds: deviceSeconds, files, folder, device, travel, advice };
@@ -107,7 +107,7 @@ export async function settle(env: Env, tenant: string, id: string, runner?: stri
   await removeTexts(env, tenant, id);
   const job = await ledger.work(id);
   if (before?.transfer.cost === null && job?.kind === "transfer") {
-    const sample = { work: job.work, seconds: deviceSeconds, at: Date.now(), device, precision };
+    const sample = { work: job.work, seconds: deviceSeconds, at: Date.now(), device, precision, weights };
     await learnSpeed(env.PROMPTS, job.targetDigest, sample);
   }
   await dismiss(env, before?.batchJob ?? null, runner);

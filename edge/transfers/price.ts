@@ -8,6 +8,7 @@ import {
   type Rate,
   type TransferOptions,
 } from "../../shared/protocol/transfer.ts";
+import type { WeightsName } from "../../shared/protocol/weights.ts";
 import type { Env } from "../env.ts";
 import type { Ask } from "../ledger/decide.ts";
 import { estimateOf, estimatesByDevice, readSamples } from "./speed.ts";
@@ -29,6 +30,7 @@ export interface Price {
   /** On the fastest and on the slowest of the devices that are known. */
   readonly range: { readonly low: Cost; readonly high: Cost };
   readonly precision: PrecisionName;
+  readonly weights: WeightsName;
   readonly ask: Ask;
   readonly model: Quote["model"];
 }
@@ -52,8 +54,10 @@ export async function priceOf(
  * @param work token positions that are computed
  */
 export async function priceOfWork(env: Env, work: number, student: Student, virtualTokens: number): Promise<Price> {
-  const { digest, precision } = student.target;
-  const samples = (await readSamples(env.PROMPTS, digest)).filter((sample) => sample.precision === precision);
+  const { digest, precision, weights } = student.target;
+  const samples = (await readSamples(env.PROMPTS, digest)).filter(
+    (sample) => sample.precision === precision && sample.weights === weights,
+  );
   const { startSeconds, tokensPerSecond } = estimateOf(samples, student.tokensPerSecond);
   const devices = estimatesByDevice(samples, student.tokensPerSecond);
   const perSecond = Number(env.PRICE_MICROS);
@@ -68,6 +72,7 @@ export async function priceOfWork(env: Env, work: number, student: Student, virt
     estimate: costs(seconds),
     range: { low: costs(Math.min(...onDevices)), high: costs(slowest) },
     precision,
+    weights,
     ask: { ...costs(slowest * RESERVE_FACTOR), virtualTokens },
     model: {
       formula: FORMULA,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import { precisionSchema } from "../../shared/protocol/catalogue.ts";
+import { weightsSchema } from "../../shared/protocol/weights.ts";
 import { logEvent } from "../http/log.ts";
 import type { PromptStore } from "../storage/prompt-store.ts";
 import { readObject } from "../storage/read-object.ts";
@@ -26,6 +27,7 @@ const sampleSchema = z.object({
   /** What it ran on; empty where the job didn't say. */
   device: z.string().default(""),
   precision: precisionSchema.default("fp32"),
+  weights: weightsSchema.default("fp32"),
 });
 
 export type Sample = z.output<typeof sampleSchema>;
@@ -103,7 +105,10 @@ export async function learnSpeed(
   const key = bucket.calibration(targetDigest);
   const before = await prompts.get(key);
   const samples = [...(await readSamples(prompts, targetDigest)), sample];
-  const alike = Map.groupBy(samples, ({ work, device, precision }) => `${octaveOf(work)} ${precision} ${device}`);
+  const alike = Map.groupBy(
+    samples,
+    ({ work, device, precision, weights }) => `${octaveOf(work)} ${precision} ${weights} ${device}`,
+  );
   const newest = new Set([...alike.values()].flatMap((same) => same.slice(-KEPT)));
   const kept = samples.filter((each) => newest.has(each)).slice(-MAX_SAMPLES);
   const onlyIf = before ? { etagMatches: before.etag } : { etagDoesNotMatch: "*" };

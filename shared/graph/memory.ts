@@ -1,12 +1,18 @@
 import { totalmem } from "node:os";
 import type { Graph } from "./graph.ts";
-import type { DType, Tensor } from "./tensor.ts";
+import type { DType, Node, Tensor } from "./tensor.ts";
 import { type Elements, elementsOf, outputsOf, reached } from "./traversal.ts";
 
-/** What Node, the command line and ONNX Runtime take before there is a graph. Measured, like the next one. */
+/** What Node, the command line and ONNX Runtime take before there is a graph. Measured, like the next three. */
 const PROCESS_BYTES = 125e6;
+/** What a node takes in a session, beside the values. */
+const NODE_BYTES = 15e3;
+/** The system brings so much of a file into memory around a row that is read. */
+const READ_AHEAD = 2 ** 16;
 /** Of the activations, what lies between the pieces of memory that ONNX Runtime's arena gives out. */
 const ARENA_WASTE = 1.2;
+/** The same where matrices are widened for one product each: large pieces come and go among small ones. */
+const NARROW_WASTE = 1.4;
 export const ELEMENT_BYTES: Readonly<Record<DType, number>> = {
   float32: 4,
   float64: 8,
@@ -27,11 +33,13 @@ const IN_PLACE = new Set(["Add", "Sub", "Mul", "Div", "Neg", "Exp", "Sqrt", "Sig
 export interface Memory {
   /** Whether weights are packed. */
   readonly packed: boolean;
-  /** Weights that are held: packed for matrix products, or widened to float32. What is read from its file is not among them. */
+  /** Weights that are held: packed for matrix products, or widened to float32. */
   readonly weights: number;
+  /** Weights that are read where they lie: pages of their files, which the system may drop and read again. */
+  readonly mapped: number;
   /** The most that is alive at one time while the graph runs. */
   readonly activations: number;
-  /** Both, variables, and the process around them. */
+  /** All of these, variables, and the process around them. */
   readonly total: number;
   /** What a run brings to a GPU and back, where there is one: the binding keeps variables in the machine's memory. */
   readonly copied: number;
@@ -44,28 +52,55 @@ export interface Memory {
 export function estimateMemory(graph: Graph, sizes: Readonly<Record<string, number>>): Memory {
   const outputs = outputsOf(graph);
   const packed = packsWeights(graph);
-  const weights = heldWeights(outputs, packed);
-  const kept = new Set([...reached(outputs).leaves].filter(({ source }) => source.kind === "variable"));
+  const { held: weights, mapped } = placesOfWeights(outputs, packed);
+  const { nodes, leaves } = reached(outputs);
   const elements = elementsOf(outputs, sizes);
-  const variables = [...kept].reduce((sum, tensor) => sum + 2 * bytesOf(tensor, elements), 0);
+  const kept = [...leaves].filter(({ source }) => source.kind === "variable");
+  const variables = kept.reduce((sum, tensor) => sum + 2 * bytesOf(tensor, elements), 0);
   const written = (graph.updates ?? []).reduce((sum, { variable }) => sum + bytesOf(variable, elements), 0);
-  const activations = ARENA_WASTE * peak(outputs, elements);
+  const widens = nodes.some(({ operator }) => operator.type === "Size");
+  const activations = (widens ? NARROW_WASTE : ARENA_WASTE) * peak(outputs, elements);
+  const tables = readTables(nodes, elements);
+  const fixed = PROCESS_BYTES + NODE_BYTES * nodes.length;
+  const running = weights + mapped + tables.rows + variables + activations;
   return {
     packed,
     weights,
+    mapped: mapped + tables.rows,
     activations,
-    total: PROCESS_BYTES + weights + variables + activations,
+    total: fixed + Math.max(running, tables.folded),
     copied: variables / 2 + written,
   };
 }
 
 /**
+ * Bytes of tables of which rows are read: of pages that the rows lie in, and what is taken for a moment at loading to read those that are always the same
+ * (ONNX Runtime holds the table twice then).
+ */
+function readTables(nodes: readonly Node[], elements: Elements): { rows: number; folded: number } {
+  const read = new Map<Tensor, number>();
+  let folded = 0;
+  for (const { operator, inputs } of nodes) {
+    const [table, indices] = inputs;
+    if (!READ_ROWS.has(operator.type) || table!.source.kind !== "weight") continue;
+    const size = table!.shape.reduce<number>((a, b) => a * Number(b), ELEMENT_BYTES[table!.dtype]);
+    const always = indices!.source.kind === "constant";
+    if (always) folded = Math.max(folded, 2 * size);
+    else read.set(table!, Math.min(size, (read.get(table!) ?? 0) + READ_AHEAD * elements(indices!)));
+  }
+  return { rows: [...read.values()].reduce((a, b) => a + b, 0), folded };
+}
+
+/**
  * Whether weights are packed for matrix products when the graph is loaded, which makes those a quarter faster and takes memory for
- * every product that a weight is in. Not if they would take more than half of the machine's.
+ * every product that a weight is in. Not if they would take more than a quarter of the machine's; of weights in blocks, whose kernels are ten times slower
+ * without it, more than half.
  * @param memory the machine's, in bytes
  */
 export function packsWeights(graph: Graph, memory = machineMemory()): boolean {
-  return heldWeights(outputsOf(graph), true) <= memory / 2;
+  const outputs = outputsOf(graph);
+  const inBlocks = reached(outputs).nodes.some(({ operator }) => operator.type === "MatMulNBits");
+  return placesOfWeights(outputs, true).held <= memory / (inBlocks ? 2 : 4);
 }
 
 /** Bytes of memory that this process may take. */
@@ -73,25 +108,39 @@ export function machineMemory(): number {
   return Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
 }
 
-function heldWeights(outputs: readonly Tensor[], packed: boolean): number {
-  const copies = new Map<Tensor, { products: number; others: number }>();
+/** Operators that read a weight where it lies, and all of it. */
+const READ_WHOLE = new Set(["Reshape", "DequantizeLinear"]);
+/** Operators that read rows of it. */
+const READ_ROWS = new Set(["Gather", "GatherBlockQuantized"]);
+
+function placesOfWeights(outputs: readonly Tensor[], packed: boolean): { held: number; mapped: number } {
+  const uses = new Map<string, { products: number; others: number; mapped: boolean; weight: Tensor }>();
   for (const { operator, inputs } of reached(outputs).nodes) {
     inputs.forEach((tensor, i) => {
       const weight = weightOf(tensor);
-      if (!weight || operator.type === "Cast") return;
-      const uses = copies.get(weight) ?? { products: 0, others: 0 };
-      copies.set(weight, uses);
-      if (packed && i === 1 && (operator.type === "Gemm" || operator.type === "MatMul")) uses.products += 1;
-      else uses.others += 1;
+      if (weight?.source.kind !== "weight" || operator.type === "Cast" || READ_ROWS.has(operator.type)) return;
+      const { name, location } = weight.source;
+      const key = `${location.file} ${location.offset} ${name}`;
+      const use = uses.get(key) ?? { products: 0, others: 0, mapped: false, weight };
+      uses.set(key, use);
+      if (READ_WHOLE.has(operator.type)) use.mapped = true;
+      else if (operator.type === "MatMulNBits") {
+        if (packed && i === 1) use.products += 1;
+        else use.mapped = true;
+      } else if (packed && i === 1 && (operator.type === "Gemm" || operator.type === "MatMul")) use.products += 1;
+      else use.others += 1;
     });
   }
-  let bytes = 0;
-  for (const [weight, { products, others }] of copies) {
-    const size = weight.shape.reduce<number>((a, b) => a * Number(b), ELEMENT_BYTES.float32);
-    bytes += size * products;
-    if (others > 0 && weight.dtype !== "float32") bytes += size;
+  let [held, mapped] = [0, 0];
+  for (const { weight, products, others, mapped: read } of uses.values()) {
+    const size = weight.shape.reduce<number>((a, b) => a * Number(b), 1);
+    const stored = size * ELEMENT_BYTES[weight.dtype];
+    const wide = weight.dtype === "uint8" ? stored : size * ELEMENT_BYTES.float32;
+    held += wide * products;
+    if (others > 0 && weight.dtype !== "float32") held += wide;
+    if (read || (others > 0 && weight.dtype === "float32")) mapped += stored;
   }
-  return bytes;
+  return { held, mapped };
 }
 
 /** The weight that a tensor is, or is widened from. */

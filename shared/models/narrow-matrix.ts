@@ -57,17 +57,12 @@ export function quantiseRows(
   const values = new Uint8Array((rows * blocks * block * bits) / 8);
   const scales = new Float32Array(rows * blocks);
   const zeroPoints = new Uint8Array((rows * blocks * bits) / 8);
-  const put = (into: Uint8Array, at: number, value: number) => {
-    if (bits === 8) into[at] = value;
-    else into[at >> 1]! |= at & 1 ? value << 4 : value;
-  };
   for (let group = 0; group < scales.length; group++) {
-    const row = Math.floor(group / blocks);
     const from = (group % blocks) * block;
-    const start = row * columns + from;
-    const end = start + Math.max(0, Math.min(block, columns - from));
+    const start = Math.floor(group / blocks) * columns + from;
+    const length = Math.max(0, Math.min(block, columns - from));
     let [low, high] = [0, 0];
-    for (let i = start; i < end; i++) {
+    for (let i = start; i < start + length; i++) {
       const value = matrix[i]!;
       if (value < low) low = value;
       else if (value > high) high = value;
@@ -77,13 +72,17 @@ export function quantiseRows(
     const scale = Math.fround(range) > 1e-38 ? Math.fround(range) : 1;
     const zero = symmetric ? middle : Math.round(-low / scale);
     scales[group] = scale;
-    put(zeroPoints, group, zero);
+    if (bits === 8) zeroPoints[group] = zero;
+    else zeroPoints[group >> 1]! |= zero << (4 * (group & 1));
     const first = group * block;
-    for (let i = start; i < end; i++) {
-      const value = Math.round(matrix[i]! / scale) + zero;
-      put(values, first + i - start, value < 0 ? 0 : value > most ? most : value);
+    for (let i = 0; i < block; i++) {
+      // Behind the row is the zero point. All is positive, so that cutting off rounds down.
+      const exact = i < length ? matrix[start + i]! / scale + zero + 0.5 : zero;
+      const value = exact < 0 ? 0 : exact > most ? most : exact | 0;
+      if (bits === 8) values[first + i] = value;
+      else if (i & 1) values[(first + i) >> 1]! |= value << 4;
+      else values[(first + i) >> 1] = value;
     }
-    for (let i = Math.max(0, end - start); i < block; i++) put(values, first + i, zero);
   }
   return { values, scales, zeroPoints };
 }

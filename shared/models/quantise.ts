@@ -127,10 +127,16 @@ async function writeHeader(
 /** A matrix as float32, the outputs first. */
 async function rowsOf(checkpoint: Checkpoint, name: string, shape: MatrixShape): Promise<Float32Array> {
   const values = await readWeight(checkpoint, name);
-  if (!values.every(Number.isFinite)) {
+  if (!allFinite(values)) {
     throw new ProblemError(TITLE, `${quote(name)} has values that are not finite.`, { status: 422 });
   }
   return shape.transposed ? transposed(values, shape) : values;
+}
+
+function allFinite(values: Float32Array): boolean {
+  // A loop: `every` takes longer than the rounding.
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return false;
+  return true;
 }
 
 function toHalf(values: Float32Array, name: string): Uint16Array {

@@ -1,6 +1,7 @@
 import { readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { DTYPE_BYTES } from "../prompt/dtype.ts";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { parseJson, validate } from "../protocol/json.ts";
 import { digestSchema } from "../protocol/manifest.ts";
@@ -136,4 +137,33 @@ function requireLabel(label: string | undefined, quantisation: Quantisation, pat
   if (own && JSON.stringify(own) === JSON.stringify(quantisation)) return;
   const detail = `${title} is ${label ?? "missing"}; ${QUANTISATION_FILE} says ${JSON.stringify(quantisation)}.`;
   throw new ProblemError(TITLE, detail, { status: 422 });
+}
+
+/** The matrices of a quantisation before they are made, for estimates: as large as they will be, and nowhere yet. */
+export function plannedMatrices(
+  family: Family,
+  config: ModelConfig,
+  quantisation: Quantisation,
+): ReadonlyMap<string, StoredMatrix> {
+  const part = (dtype: string, shape: readonly number[]): LocatedWeight => ({
+    dtype,
+    shape,
+    location: { file: "", offset: 0, length: shape.reduce((a, b) => a * b, DTYPE_BYTES[dtype]!) },
+  });
+  const matrices = [...narrowMatrices(family, config, quantisation)].map(
+    ([name, { rows, columns }]): [string, StoredMatrix] => {
+      if (quantisation.weights === "fp16") return [name, part("F16", [rows, columns])];
+      const kind = { bits: bitsOf(quantisation.weights), block: quantisation.block };
+      const shapes = partShapes(rows, columns, kind);
+      const [values, zeroPoints] = [part("U8", shapes.values), part("U8", shapes.zeroPoints)];
+      return [name, { ...kind, values, scales: part("F32", shapes.scales), zeroPoints }];
+    },
+  );
+  return new Map(matrices);
+}
+
+/** Bytes that a matrix takes where it lies. */
+export function storedBytes(matrix: StoredMatrix): number {
+  const parts = "block" in matrix ? [matrix.values, matrix.scales, matrix.zeroPoints] : [matrix];
+  return parts.reduce((sum, { location }) => sum + location.length, 0);
 }

@@ -44,6 +44,21 @@ export function requirePrivateRoom(task: Task, rows: number, { checkpoint, name 
 }
 
 /**
+ * Refuses narrow weights for private tuning. ONNX Runtime multiplies a matrix that it hasn't packed by a single row in another order than by several, so a
+ * record's gradient would depend on how many rows its batch has (shared/privacy/README.md, "One record, one vector").
+ *
+ * @throws ProblemError
+ */
+export function requirePublishedWeights({ checkpoint, name }: OpenModel): void {
+  if (checkpoint.narrow.size === 0) return;
+  throw new ProblemError(
+    "Private tuning needs the published weights",
+    `With weights in 16, 8 or 4 bits a record's gradient depends on the size of its batch, so the guarantee would not be proven. Leave --weights out; if ${name} holds quantised weights, take the model that they were made of. A prompt without --epsilon can be tuned on them, and transfers can go to them.`,
+    { status: 422 },
+  );
+}
+
+/**
  * Refuses results that are not numbers, as broken weights or a learning rate that is far too high give them.
  *
  * @param what the values are, for the message

@@ -4,6 +4,7 @@ import { maskTokens } from "../data/tokenizer.ts";
 import type { Engine } from "../graph/engine.ts";
 import { writeCheckpoint } from "../models/write-checkpoint.ts";
 import { sha256 } from "../protocol/manifest.ts";
+import { computedModel } from "../protocol/weights.ts";
 import { type Distillate, distill } from "../training/distill.ts";
 import type { Watch } from "../training/events.ts";
 import { requireFinite } from "./checks.ts";
@@ -33,7 +34,7 @@ export async function distillStudent(request: DistillRequest, engine: Engine, wa
   const { teacher, tokens, layers, steps, batchSize, length, learningRate, seed, state } = request;
   const numbers = { steps, batchSize, length, learningRate, seed };
   const corpus = await sha256(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
-  const identities = { command: "distill", teacher: teacher.record.digest, corpus, layers: layers.join() };
+  const identities = { command: "distill", teacher: computedModel(teacher.record), corpus, layers: layers.join() };
   const mask = maskTokens(teacher.tokenizer, teacher.checkpoint.config.vocabulary);
   const run = { ...state, settings: { ...identities, ...numbers } };
   const options = { engine, teacher: teacher.checkpoint, layers, tokens, mask, ...numbers, state: run };

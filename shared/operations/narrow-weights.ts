@@ -20,7 +20,7 @@ import { InterruptedError } from "../training/loop.ts";
 
 /** In what form a model's matrices are wanted, and where what is made of them is kept. */
 export interface WantedWeights {
-  readonly weights: WeightsName;
+  readonly weights: WeightsName | Quantisation;
   /** A folder of this user's own, never of a model's maker. */
   readonly cache: string;
   /** Where digests of files come from: records of them (data/digest-records.ts). */
@@ -34,14 +34,15 @@ export interface WantedWeights {
  * @throws ProblemError if the folder holds another form already, or a matrix can't be held in this one; InterruptedError when stopped
  */
 export async function narrowed(checkpoint: Checkpoint, digest: string, wanted: WantedWeights): Promise<Checkpoint> {
-  const { weights, cache } = wanted;
+  const { cache } = wanted;
+  const quantisation = typeof wanted.weights === "string" ? usual(wanted.weights) : wanted.weights;
+  const weights = quantisation?.weights ?? "fp32";
   const own = checkpoint.quantisation?.weights;
   if (own !== undefined && own !== weights) {
     const detail = `${checkpoint.folder} holds ${own} weights. Take the published model for ${weights}.`;
     throw new ProblemError("The weights are of another form", detail, { status: 422 });
   }
-  if (weights === "fp32" || own !== undefined) return checkpoint;
-  const quantisation = usualQuantisation(weights);
+  if (!quantisation || own !== undefined) return checkpoint;
   if (weights === "fp16") {
     const lying = halfMatrices(checkpoint, quantisation);
     if (lying) return { ...checkpoint, narrow: lying };
@@ -73,6 +74,8 @@ export async function publishedDigest(
   requireRecordedDigest(record, folder, files.find(({ name }) => name === WEIGHT_FILE)?.sha256);
   return record.source;
 }
+
+const usual = (weights: WeightsName) => (weights === "fp32" ? undefined : usualQuantisation(weights));
 
 /** The matrices of a checkpoint that has 16 bits itself: nothing is to be made of it, or rounded. */
 function halfMatrices({ family, config, weights }: Checkpoint, quantisation: Quantisation) {

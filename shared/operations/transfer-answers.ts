@@ -3,6 +3,7 @@ import { ProblemError } from "../protocol/errors.ts";
 import { type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
 import { type AnswersName, transferAverage } from "../protocol/transfer.ts";
 import { type FittedOptions, lossFor, misfits } from "../protocol/transfer-fit.ts";
+import { computedModel } from "../protocol/weights.ts";
 import { TEMPERATURE } from "../training/losses.ts";
 import { ADAM } from "../training/optimizers.ts";
 import {
@@ -57,7 +58,7 @@ async function transferAnswers(
   const alpha = requireFits(request);
   await requireSharedTokenizer(request);
   const averagedSteps = transferAverage(steps);
-  const graphs = [target.record.digest, student.record.digest, virtualTokens, "answers"].join(" ");
+  const graphs = [computedModel(target.record), computedModel(student.record), virtualTokens, "answers"].join(" ");
   const moved = await tools.use(graphs, async (engine) => {
     const [start] = await startsOf(engine, request);
     const sequences = await comparedTexts(request, task, engine, tools);
@@ -65,8 +66,8 @@ async function transferAnswers(
     const numbers = { alpha, steps, averagedSteps, batchSize, learningRate, seed };
     const settings = {
       command: "transfer",
-      target: target.record.digest,
-      student: student.record.digest,
+      target: computedModel(target.record),
+      student: computedModel(student.record),
       prompt: prompt.digest,
       public: publicSet.digest,
       answers,

@@ -2,9 +2,9 @@
 import { initialisationIds } from "../data/encode.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
-import type { Precision } from "../models/model.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { sha256 } from "../protocol/manifest.ts";
+import { computedModel } from "../protocol/weights.ts";
 import { figures, predict } from "../training/evaluate.ts";
 import type { Watch } from "../training/events.ts";
 import { initialPrompt } from "../training/initial-prompt.ts";
@@ -26,13 +26,15 @@ export async function bareStatesOf(
   if (alpha === 0) return undefined;
   const { template, maxLength } = prompt.manifest.task;
   const encoding = await sha256(new TextEncoder().encode(JSON.stringify([template, maxLength])));
-  const encodingIn = (precision: Precision) => (precision === "float32" ? encoding : `${precision}-${encoding}`);
+  // The names of states that are kept: those of the published model in float32 have no more than the encoding.
+  const encodingIn = ({ precision }: OpenModel["model"], { quantisation }: OpenModel["record"]) =>
+    [...(precision === "float32" ? [] : [precision]), ...Object.values(quantisation ?? {}), encoding].join("-");
   const read = ({ model, checkpoint, record }: OpenModel, encoded: typeof texts, name: string) =>
     bareStates(
-      { model: record.digest, encoding: encodingIn(model.precision), shape: [encoded.length, checkpoint.config.width] },
+      { model: record.digest, encoding: encodingIn(model, record), shape: [encoded.length, checkpoint.config.width] },
       () =>
         // An engine of its own, so that a target's weights are never there twice.
-        use(`read ${record.digest}`, (engine) => readStates(engine, model, encoded, name, watch)),
+        use(`read ${computedModel(record)}`, (engine) => readStates(engine, model, encoded, name, watch)),
     );
   return {
     target: await read(target, texts, "reading the target"),

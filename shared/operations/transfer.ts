@@ -4,6 +4,7 @@ import type { Engine, Value } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { ModelRecord } from "../protocol/manifest.ts";
 import { type Travel, transferAverage } from "../protocol/transfer.ts";
+import { computedModel } from "../protocol/weights.ts";
 import type { Watch } from "../training/events.ts";
 import { ADAM } from "../training/optimizers.ts";
 import { type Division, hardlyNamed, holdOut, readingsOf, selectTexts } from "../training/public-texts.ts";
@@ -42,7 +43,12 @@ export async function transferPrompt(request: TransferRequest, tools: TransferTo
   await requireSharedTokenizer(request);
   const { classes } = await verbalizer(task, target.tokenizer);
   const bare = await bareStatesOf(request, tools);
-  const graphs = [target.record.digest, student.record.digest, prompt.value.shape[0], target.model.precision].join(" ");
+  const graphs = [
+    computedModel(target.record),
+    computedModel(student.record),
+    prompt.value.shape[0],
+    target.model.precision,
+  ].join(" ");
   const averagedSteps = transferAverage(steps);
   const made = await tools.use(graphs, async (engine) => {
     const { watch } = tools;
@@ -175,8 +181,8 @@ function coverage({ prompt }: TransferRequest, scores: Float32Array): string[] {
 function identities({ target, student, prompt, publicSet }: TransferRequest) {
   return {
     command: "transfer",
-    target: target.record.digest,
-    student: student.record.digest,
+    target: computedModel(target.record),
+    student: computedModel(student.record),
     prompt: prompt.digest,
     public: publicSet.digest,
   };

@@ -8,6 +8,7 @@ import { MAX_VIRTUAL_TOKENS } from "../prompt/adapter.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { RandomSource } from "../protocol/random.ts";
 import { isGeneration, type Task } from "../protocol/task.ts";
+import { computedModel } from "../protocol/weights.ts";
 import { type DpTuned, dpTune } from "../training/dp-tune.ts";
 import type { Watch } from "../training/events.ts";
 import { initialPrompt } from "../training/initial-prompt.ts";
@@ -16,7 +17,7 @@ import { ADAM } from "../training/optimizers.ts";
 import { loadRun } from "../training/run-state.ts";
 import type { Sequence } from "../training/sequences.ts";
 import { type Order, type Tuned, tune } from "../training/tune.ts";
-import { requireFinite, requirePrivateRoom, requireRoom } from "./checks.ts";
+import { requireFinite, requirePrivateRoom, requirePublishedWeights, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
 import type { SoftPrompt } from "./soft-prompt.ts";
 
@@ -67,7 +68,10 @@ export async function checkTuning(request: TuneRequest): Promise<void> {
   const { model, task, start, steps, averagedSteps, privacy, state } = request;
   const rows = typeof start === "number" ? start : start.value.shape[0]!;
   requireRoom(task, rows, model);
-  if (privacy) requirePrivateRoom(task, rows, model);
+  if (privacy) {
+    requirePublishedWeights(model);
+    requirePrivateRoom(task, rows, model);
+  }
   if (rows > MAX_VIRTUAL_TOKENS)
     throw new ProblemError("The prompt is too long", `--prompt-tokens may be at most ${MAX_VIRTUAL_TOKENS}.`);
   if (isGeneration(task)) requireCausal(model.model.kind);
@@ -138,7 +142,7 @@ function settingsOf(request: TuneRequest) {
     request;
   return {
     command: "tune",
-    model: model.record.digest,
+    model: computedModel(model.record),
     task: JSON.stringify(task),
     train: dataDigest,
     start: typeof start === "number" ? "init" : start.digest,

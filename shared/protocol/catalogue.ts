@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ProblemError } from "./errors.ts";
 import { digestSchema, FAMILIES } from "./manifest.ts";
+import { weightsSchema } from "./weights.ts";
 
 /** Names in URLs and in a provider's catalogue. */
 export const nameSchema = z
@@ -42,6 +43,7 @@ export const studentSchema = z
       files: z.array(fileSchema),
       layers: z.int().positive(),
       precision: precisionSchema.default("fp32").describe("What transfers to it are computed in."),
+      weights: weightsSchema.default("fp32").describe("In what form its matrices are held."),
     }),
     tokensPerSecond: z.number().positive().describe("Speed of the target assumed before the first job has finished."),
     retired: z.boolean().describe("A retired student can still be downloaded, but takes no prompts any more."),

@@ -3,8 +3,14 @@ import { fileSchema, nameSchema, precisionSchema, publicSetSchema, studentKindSc
 import { JOB_PROTOCOL, versionFault } from "./job-version.ts";
 import { digestSchema, travelSchema } from "./manifest.ts";
 import { optionsSchema, progressSchema } from "./transfer.ts";
+import { weightsSchema } from "./weights.ts";
 
 const modelSchema = z.object({ id: nameSchema, digest: digestSchema, files: z.array(fileSchema) });
+/** A target, in the form that the catalogue has it in. */
+const targetSchema = modelSchema.extend({
+  precision: precisionSchema.default("fp32"),
+  weights: weightsSchema.default("fp32"),
+});
 
 /** Where a job reports to, and the token that only it has. */
 export const reportSchema = z.object({ url: z.url(), token: z.string() });
@@ -12,7 +18,7 @@ export const reportSchema = z.object({ url: z.url(), token: z.string() });
 export const transferSpecSchema = z.object({
   kind: z.literal("transfer"),
   job: z.string(),
-  target: modelSchema.extend({ precision: precisionSchema.default("fp32") }),
+  target: targetSchema,
   student: modelSchema.extend({ kind: studentKindSchema }),
   publicSet: publicSetSchema,
   prompt: fileSchema,
@@ -23,7 +29,7 @@ export const transferSpecSchema = z.object({
 export const distillSpecSchema = z.object({
   kind: z.literal("distill"),
   job: z.string(),
-  teacher: modelSchema,
+  teacher: modelSchema.extend({ weights: weightsSchema.default("fp32") }),
   corpus: publicSetSchema,
   /** The student's name in the catalogue. */
   student: nameSchema,
@@ -38,7 +44,7 @@ export const distillSpecSchema = z.object({
 export const predictSpecSchema = z.object({
   kind: z.literal("predict"),
   job: z.string(),
-  model: modelSchema,
+  model: targetSchema,
   /** The job whose output is the prompt. */
   prompt: z.string(),
   data: publicSetSchema,
@@ -76,6 +82,7 @@ export const resultSchema = resultFactsSchema.extend({
   /** What it ran on, and in which precision: undefined in results of early releases. */
   device: z.string().max(100).optional(),
   precision: precisionSchema.optional(),
+  weights: weightsSchema.optional(),
   /** Seconds on the device over all attempts, start-up included. */
   deviceSeconds: z.number().nonnegative(),
 });

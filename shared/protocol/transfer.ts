@@ -2,6 +2,7 @@ import { z } from "zod";
 import { fileSchema, nameSchema, precisionSchema } from "./catalogue.ts";
 import { ANSWERS, idSchema, LOSSES, manifestSchema, privacyRecordSchema, STARTS, travelSchema } from "./manifest.ts";
 import { inferenceBudgetSchema, tokenPricesSchema } from "./metering.ts";
+import { weightsSchema } from "./weights.ts";
 
 /** Twenty times the paper's number of steps and a hundred times the default; the budget is what limits a job, this only catches slips. */
 const MAX_STEPS = 100_000;
@@ -216,6 +217,7 @@ export const quoteSchema = z
       .optional()
       .describe("From the fastest to the slowest of the devices that transfers to this target have run on."),
     precision: precisionSchema.default("fp32").describe("What the transfer is computed in."),
+    weights: weightsSchema.default("fp32").describe("In what form the target's matrices are held."),
     reserve: costSchema.describe("What is set aside until it has finished, and the most that it can cost."),
     cancellation: z.string().describe("What a transfer costs that is cancelled."),
     model: z

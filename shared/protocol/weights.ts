@@ -29,6 +29,20 @@ export type Quantisation = z.output<typeof quantisationSchema>;
 
 export type BlockQuantisation = Exclude<Quantisation, { weights: "fp16" }>;
 
+/**
+ * A model and how its matrices were rounded, in a text: what is kept of one is of no use for another.
+ * @param model a manifest's record of it
+ */
+export function computedModel({
+  digest,
+  quantisation,
+}: {
+  digest: string;
+  quantisation?: Quantisation | undefined;
+}): string {
+  return quantisation ? `${digest}-${Object.values(quantisation).join("-")}` : digest;
+}
+
 /** What a form of weights stands for where nothing else is said. Four bits need zero points more than eight do. */
 export function usualQuantisation(weights: Exclude<WeightsName, "fp32">): Quantisation {
   if (weights === "fp16") return { weights };

@@ -87,7 +87,7 @@ export async function distill(options: Distillation, watch: Watch): Promise<Dist
   const nextToken = await compareLosses(engine, losses, rows, watch);
   const copied: Record<string, Value> = {};
   for (const name of teacher.family.embeddings(teacher.config)) {
-    copied[name] = { shape: teacher.weights.get(name)!.shape, data: await readWeight(teacher, name) };
+    copied[name] = { shape: teacher.family.parameters(teacher.config)[name]!, data: await readWeight(teacher, name) };
   }
   return {
     ...result,

@@ -3,7 +3,7 @@ import { estimateMemory, machineMemory } from "../graph/memory.ts";
 import type { Watch } from "./events.ts";
 
 /**
- * Loads a graph, and tells before what it will need.
+ * Loads a graph, and tells before what it will need; where that isn't there, what would fit.
  * @param sizes the largest sizes that its inputs' named dimensions will have
  * @param estimate `at least` where ONNX Runtime's order of the nodes keeps more alive than the estimate's, which a graph that trains
  *   weights has made it do (3.8 GB where 2.4 were estimated)
@@ -19,16 +19,26 @@ export function prepare(
   const machine = machineMemory();
   const unpacked = packed
     ? ""
-    : " Weights are used as they lie, which is slower: packed for matrix products they would take more than half of it.";
-  const much =
-    total > machine
-      ? " That is more than there is: smaller batches, shorter texts or fewer virtual tokens take less."
-      : "";
+    : " Weights are used as they lie, which is slower: packed for matrix products they would take too much of it.";
+  const much = total > machine ? ` That is more than there is: ${whatFits(graph, sizes, machine)}` : "";
   onEvent?.({
     kind: "note",
     text: `Needs ${estimate} ${gb(total)} GB of memory; this machine has ${gb(machine)}.${unpacked}${much}`,
   });
   return engine.load(graph);
+}
+
+/** What of a graph would fit that doesn't. */
+function whatFits(graph: Graph, sizes: Readonly<Record<string, number>>, machine: number): string {
+  const { weights, mapped } = estimateMemory(graph, sizes);
+  for (let rows = Math.floor((sizes.B ?? 1) / 2); rows >= 1; rows = Math.floor(rows / 2)) {
+    const { total } = estimateMemory(graph, { ...sizes, B: rows });
+    if (total <= machine) return `with ${rows} rows at a time instead of ${sizes.B} it would take ${gb(total)} GB.`;
+  }
+  const heavy = weights + mapped > machine / 2;
+  return heavy
+    ? `its weights alone take ${gb(weights + mapped)} GB; --weights int8 or int4 hold them in about a quarter of what float32 takes, or less.`
+    : "shorter texts or fewer virtual tokens take less.";
 }
 
 function gb(bytes: number): string {

@@ -55,7 +55,7 @@ export async function transferJobs(provider: Provider, folder: string) {
       const spec: TransferSpec = {
         kind: "transfer",
         job,
-        target: { ...model, precision: "fp32" },
+        target: { ...model, precision: "fp32", weights: "fp32" },
         student: { kind: "distilled", ...student },
         publicSet,
         prompt: { name: "adapter_model.safetensors", size: weights.length, sha256 },

@@ -32,6 +32,7 @@ beforeEach(async () => {
   const folder = temporaryFolder();
   writeFileSync(join(folder, "index.html"), "<!doctype html>");
   writeFileSync(join(folder, "main-ABCDEFGH.js"), "1");
+  writeFileSync(join(folder, "tune-worker.js"), "3");
   mkdirSync(join(folder, "below"));
   writeFileSync(join(folder, "below", "a.wasm"), "2");
   const url = `http://127.0.0.1:${(provider.address() as AddressInfo).port}/base`;
@@ -61,6 +62,8 @@ test("its files have the policy that keeps the page to itself, and only those th
   const script = await fetch(at("main-ABCDEFGH.js"));
   expect(script.headers.get("cache-control")).toContain("immutable");
   expect((await fetch(at("below/a.wasm"))).headers.get("content-type")).toBe("application/wasm");
+  // A thread with private rows may reach nothing, not even this address.
+  expect((await fetch(at("tune-worker.js"))).headers.get("content-security-policy")).not.toContain("connect-src");
   expect((await fetch(at("%2e%2e%2fpackage.json"))).status).toBe(404);
   expect((await fetch(at("/console/nothing"))).status).toBe(404);
   expect((await fetch(at("/internal/usage"))).status).toBe(404);

@@ -39,7 +39,7 @@ export const catalogue: Catalogue = {
       positions: 100,
       embeddingNorms: { mean: 1, max: 2 },
       files: [{ name: "model.safetensors", size: STUDENT_FILE.length, sha256: hex(STUDENT_FILE) }],
-      target: { id: "large", digest: hex("target"), files: [], layers: 6, precision: "fp32" },
+      target: { id: "large", digest: hex("target"), files: [], layers: 6, precision: "fp32", weights: "fp32" },
       tokensPerSecond: 1000,
       retired: false,
     },

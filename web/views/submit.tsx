@@ -1,11 +1,11 @@
 import { useState } from "preact/hooks";
+import type { Api } from "../../client/api/api.ts";
 import { describeOptions, describeQuote } from "../../client/describe-quote.ts";
 import { short, shortUp } from "../../client/words.ts";
 import { unitText } from "../../shared/privacy/unit.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
 import { optionsSchema, type Quote } from "../../shared/protocol/transfer.ts";
-import { publicManifest } from "../../shared/submission/outgoing.ts";
-import { type Submission, submissionOf } from "../../shared/submission/submission.ts";
+import type { Submission } from "../../shared/submission/submission.ts";
 import { validateUpload } from "../../shared/submission/validate.ts";
 import { goTo } from "../shell/route.ts";
 import { useApi, useSession } from "../shell/session.ts";
@@ -26,10 +26,10 @@ export default function Submit() {
     const [students, publicSets] = await Promise.all([api.students(), api.publicSets()]);
     return { students, publicSets };
   }, [api]);
-  return <Loaded of={loading}>{(catalogue) => <Form catalogue={catalogue} />}</Loaded>;
+  return <Loaded of={loading}>{(catalogue) => <Form api={api} catalogue={catalogue} />}</Loaded>;
 }
 
-function Form({ catalogue }: { readonly catalogue: Parameters<typeof validateUpload>[1] }) {
+function Form({ api, catalogue }: { readonly api: Api; readonly catalogue: Parameters<typeof validateUpload>[1] }) {
   const [prompt, setPrompt] = useState<TunedPrompt>();
   const [typed, setTyped] = useState<Typed>(START);
   const [ready, setReady] = useState<Submission>();
@@ -47,10 +47,7 @@ function Form({ catalogue }: { readonly catalogue: Parameters<typeof validateUpl
     setReady(undefined);
     setError(undefined);
     try {
-      const manifest = publicManifest(prompt!.manifest, catalogue.students);
-      const options = optionsOf(typed);
-      // Of one submission, so that sending it again never submits twice.
-      const submission = submissionOf({ ...prompt!, manifest }, options, crypto.randomUUID(), labelsOf(typed));
+      const submission = await api.submission(prompt!, optionsOf(typed), labelsOf(typed));
       const parts = Object.fromEntries(submission.parts.map(({ name, bytes }) => [name, bytes]));
       await validateUpload(parts as Parameters<typeof validateUpload>[0], catalogue);
       // Only now: nothing that the provider would refuse can be sent.

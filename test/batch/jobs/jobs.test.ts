@@ -75,6 +75,8 @@ function logOf(id: string, attempt: number): string {
   return existsSync(path) ? readFileSync(path, "utf8") : "";
 }
 
+const held = { precision: "fp32", weights: "fp32" } as const;
+
 async function published(name: string) {
   const { students } = catalogueSchema.parse(await provider.store.readJson(bucket.catalogue));
   return students.find(({ id }) => id === name);
@@ -82,7 +84,7 @@ async function published(name: string) {
 
 test("distill publishes a student; stopped, it writes a checkpoint and goes on to the same student", async () => {
   const few = { layers: [0, -1], steps: 8, batchSize: 2, maxLength: 12, learningRate: 1e-3, seed: 1 };
-  const spec = { kind: "distill" as const, teacher: model, corpus: texts, ...few };
+  const spec = { kind: "distill" as const, teacher: { ...model, weights: "fp32" as const }, corpus: texts, ...few };
   const hold = temporaryFile("hold", "5");
   await define(holding(hold));
   const id = await submit({ ...spec, job: "stopped", student: "stopped" });
@@ -113,7 +115,9 @@ test("predict labels data in the bucket as softpost predict does", async () => {
   // As an early release left it: without a folder of its own.
   await provider.store.write(bucket.job("moved") + jobFiles.result, JSON.stringify({ files: [], deviceSeconds: 1 }));
   await define();
-  await succeeded(await submit({ kind: "predict", job: "labels", model, prompt: "moved", data: texts }));
+  await succeeded(
+    await submit({ kind: "predict", job: "labels", model: { ...model, ...held }, prompt: "moved", data: texts }),
+  );
   const { folder: attempt } = resultSchema.parse(await provider.store.readJson("jobs/labels/result.json"));
   expect(attempt).toMatch(/^[a-z2-7]{16}\/$/);
   const key = `jobs/labels/output/${attempt}predictions.jsonl`;
@@ -127,7 +131,13 @@ test("predict labels data in the bucket as softpost predict does", async () => {
 
 test("a spec that isn't one ends the job for good, and says why in its log", async () => {
   await define();
-  const id = await submit({ kind: "predict", job: "wrong", model, prompt: "moved", data: { ...texts, digest: "x" } });
+  const id = await submit({
+    kind: "predict",
+    job: "wrong",
+    model: { ...model, ...held },
+    prompt: "moved",
+    data: { ...texts, digest: "x" },
+  });
   await expect.poll(async () => (await describeJob(id)).status, PATIENT).toBe("FAILED");
   expect((await describeJob(id)).attempts).toHaveLength(1);
   expect(logOf(id, 1)).toContain("The job's spec is not valid");

@@ -10,6 +10,7 @@ const sample = (work: number, seconds: number, at = 0, device = ""): Sample => (
   at,
   device,
   precision: "fp32",
+  weights: "fp32",
 });
 const secondsFor = (samples: readonly Sample[], work: number, assumed = ASSUMED) => {
   const { startSeconds, tokensPerSecond } = estimateOf(samples, assumed);

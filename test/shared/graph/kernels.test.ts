@@ -29,6 +29,9 @@ const operators: Readonly<Record<string, Entry>> = list.operators;
 const EXACT =
   "only in DP-SGD's sum of clipped gradients, which is exact: that takes 64 bits, WebGPU has 32, and it is one copy of the gradients a step";
 
+const ROWS =
+  "WebGPU has no bfloat16: of a table in it only the rows that are read are widened, on the CPU, where the table stays; they are as few as the ids that go to the device";
+
 /** What runs on the CPU, by choice, where the provider is the GPU's: why that is no loss. */
 const ON_THE_CPU: Readonly<Record<Provider, Readonly<Record<string, string>>>> = {
   cuda: {},
@@ -40,6 +43,9 @@ const ON_THE_CPU: Readonly<Record<Provider, Readonly<Record<string, string>>>> =
     "Cast(float64) → int64": EXACT,
     "Cast(float64) → int32": EXACT,
     "LessOrEqual(int64,int64) → bool": EXACT,
+    "Gather(bfloat16,int32) → bfloat16": ROWS,
+    "Cast(bfloat16) → float32": ROWS,
+    "Cast(bfloat16) → float16": ROWS,
   },
 };
 

@@ -5,6 +5,7 @@ import { estimateMemory, packsWeights } from "../../../shared/graph/memory.ts";
 import { mul } from "../../../shared/graph/operators/elementwise.ts";
 import { gather } from "../../../shared/graph/operators/indexing.ts";
 import { cast, reshape } from "../../../shared/graph/operators/layout.ts";
+import { linear } from "../../../shared/graph/operators/linear.ts";
 import { gemm, matmul } from "../../../shared/graph/operators/matrix.ts";
 import { reduceSum } from "../../../shared/graph/operators/reduction.ts";
 import { PER_EXAMPLE } from "../../../shared/graph/shape.ts";
@@ -23,16 +24,32 @@ test("a float32 matrix is packed for each product that it is in, forward and bac
   expect(estimateMemory({ outputs: { loss, g: gradients(loss, [x])[0]! } }, {}).weights).toBe(2 * 4 * 300 * 200);
 });
 
-test("rows of a table are read from its file; a 16-bit table is widened whole", () => {
-  const rows = (dtype: DType) => gather(cast(weight(dtype, [1000, 50]), "float32"), input("i", "int32", ["B"]));
-  expect(estimateMemory({ outputs: { rows: rows("float32") } }, { B: 3 }).weights).toBe(0);
-  expect(estimateMemory({ outputs: { rows: rows("bfloat16") } }, { B: 3 }).weights).toBe(4 * 1000 * 50);
+test("rows of a table are read from its file as they lie, a piece of the file around each", () => {
+  const rows = (dtype: DType) => gather(cast(weight(dtype, [10_000, 50]), "float32"), input("i", "int32", ["B"]));
+  for (const dtype of ["float32", "bfloat16"] as const) {
+    expect(estimateMemory({ outputs: { rows: rows(dtype) } }, { B: 3 })).toMatchObject({
+      weights: 0,
+      mapped: 3 * 2 ** 16,
+    });
+  }
+  expect(estimateMemory({ outputs: { rows: rows("bfloat16") } }, { B: 300 }).mapped).toBe(2 * 10_000 * 50);
 });
 
-test("weights are packed unless they would take more than half of the memory", () => {
+test("weights are packed unless they would take more than a quarter of the memory", () => {
   const graph = { outputs: { y: gemm(x, weight("float32", [300, 200])) } };
-  expect(packsWeights(graph, 2 * 240_000)).toBe(true);
-  expect(packsWeights(graph, 2 * 240_000 - 1)).toBe(false);
+  expect(packsWeights(graph, 4 * 240_000)).toBe(true);
+  expect(packsWeights(graph, 4 * 240_000 - 1)).toBe(false);
+});
+
+test("a matrix in 16 bits is read where it lies, and wide for one product at a time", () => {
+  const stored = weight("bfloat16", [300, 200]);
+  const narrow: Tensor = { dtype: "float32", shape: [300, 200], source: { kind: "narrow", stored } };
+  const loss = reduceSum(linear(linear(x, narrow), narrow, { transposed: true }));
+  const { weights, mapped, activations } = estimateMemory({ outputs: { g: gradients(loss, [x])[0]! } }, {});
+  expect([weights, mapped]).toEqual([0, 2 * 300 * 200]);
+  // One of the four is wide at a time, beside a few rows of 300 and 200.
+  expect(activations).toBeLessThan(1.2 * (4 * 300 * 200 + 6 * 4 * 10 * 300));
+  expect(activations).toBeGreaterThan(4 * 300 * 200);
 });
 
 test("a prompt's gradients for each example have the batch's size, its forward pass has not", () => {

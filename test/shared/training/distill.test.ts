@@ -7,7 +7,7 @@ import { Engine, type Value } from "../../../shared/graph/engine.ts";
 import { gradients } from "../../../shared/graph/gradients.ts";
 import { add, mul } from "../../../shared/graph/operators/elementwise.ts";
 import { reshape } from "../../../shared/graph/operators/layout.ts";
-import { linear } from "../../../shared/graph/operators/matrix.ts";
+import { linear } from "../../../shared/graph/operators/linear.ts";
 import { constant, input, type Tensor } from "../../../shared/graph/tensor.ts";
 import { type Checkpoint, openCheckpoint } from "../../../shared/models/checkpoint.ts";
 import { allHidden } from "../../../shared/models/forward.ts";

@@ -2,7 +2,6 @@ import { useState } from "preact/hooks";
 import type { Api } from "../../../client/api/api.ts";
 import { WEIGHTS_FILE } from "../../../shared/prompt/adapter.ts";
 import { MANIFEST_FILE } from "../../../shared/protocol/manifest.ts";
-import { submissionOf } from "../../../shared/submission/submission.ts";
 import { Button } from "../../ui/button.tsx";
 import { SelectField, TextField } from "../../ui/field.tsx";
 import { Loaded, useLoading } from "../../ui/loaded.tsx";
@@ -24,7 +23,11 @@ export function Submission({ api, finished }: { readonly api: Api; readonly fini
     setError(undefined);
     const weights = finished.files.find(({ name }) => name === WEIGHTS_FILE)!.bytes;
     try {
-      const submission = submissionOf({ manifest: finished.manifest, weights }, { dataset, publicSet }, key, {});
+      const submission = await api.submission(
+        { manifest: finished.manifest, weights },
+        { dataset, publicSet },
+        { idempotencyKey: key },
+      );
       setSent((await api.submit(submission)).id);
     } catch (cause) {
       setError(cause);

@@ -153,8 +153,15 @@ export class Tuner
         await save();
         const note = { out: id, task: settings.task.name, model: student.id };
         const { budgetEpsilon, dataset } = settings;
-        const data = { path, data: this.#dataWith(settings.columns) };
-        const run = { plan: plan!, train: data, dataset, budgetEpsilon, statePath: STATE, resume: true, note };
+        const run = {
+          plan: plan!,
+          train: this.#dataWith(settings.columns),
+          dataset,
+          budgetEpsilon,
+          statePath: STATE,
+          resume: true,
+          note,
+        };
         total = await charge(run, (text) => this.#onEvent({ kind: "note", text }));
       };
       let saving = Promise.resolve();

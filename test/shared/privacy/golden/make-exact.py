@@ -1,8 +1,11 @@
-"""Makes exact.json: epsilon of 50 settings to 30 digits, computed with 60.
+"""Makes exact.json: epsilon of 50 settings to 30 digits, computed with 60 (those of two steps with little noise to 24, with mp.dps = 30).
+
+exact.json has 47 of them: 3, 10 and 100 steps with little noise (q = 0.4731, 0.2482 and 0.3272) would take days.
 
     python make-exact.py > exact.json      (mpmath 1.3 and numpy; some minutes, with gmpy2)
 
-One step and q = 1 by their closed forms. Else by inverting the Laplace transform of the privacy loss: for any a > 0,
+One step and q = 1 by their closed forms. Two steps as the mean of one step's delta over the other's loss, by tanh-sinh quadrature: with little noise the
+moments below decay too slowly. Else by inverting the Laplace transform of the privacy loss: for any a > 0,
     delta(eps) = 1/(2 pi i) * integral over Re s = a of E[e^(sL)]^T e^(-s eps) / (s (s + 1)) ds,
 with E[e^(sL)] as an integral over the output x. Both integrals are of analytic functions that decay like a normal density, so the trapezoidal rule
 converges exponentially (Trefethen and Weideman 2014); every result is computed again with other steps and has to agree to 1e-25.
@@ -12,7 +15,7 @@ import random
 import sys
 
 import numpy as np
-from mpmath import exp, expm1, findroot, log, log1p, mp, mpc, mpf, ncdf, pi, sqrt
+from mpmath import exp, expm1, findroot, log, log1p, mp, mpc, mpf, ncdf, npdf, pi, quad, sqrt
 
 mp.dps = 60
 
@@ -29,14 +32,55 @@ def one_step_delta(q, sigma, eps):
     return max(remove, add)
 
 
-def bisect(delta_of, delta):
+def one_step(q, sigma, sign, eps):
+    """One direction's delta of one step, for any real eps."""
+    rest = exp(sign * eps) - 1 + q
+    if rest <= 0:
+        return -expm1(eps) if sign > 0 else mpf(0)
+    x = sigma**2 * log(rest / q) + mpf(1) / 2
+    near, far = ncdf(-sign * x / sigma), ncdf(sign * (1 - x) / sigma)
+    mixed = (1 - q) * near + q * far
+    return mixed - exp(eps) * near if sign > 0 else near - exp(eps) * mixed
+
+
+def two_steps_delta(q, sigma, sign, eps, pieces):
+    density = lambda x: npdf(x, 0, sigma) if sign < 0 else (1 - q) * npdf(x, 0, sigma) + q * npdf(x, 1, sigma)
+    loss = lambda x: sign * log(1 - q + q * exp((2 * x - 1) / (2 * sigma**2)))
+    ends = [-17 * sigma, (1 if sign > 0 else 0) + 17 * sigma]
+    # Here the other step's delta reaches the end of its loss, where it is smooth but not analytic.
+    rest = exp(sign * eps - log1p(-q)) - 1 + q
+    if rest > 0:
+        edge = sigma**2 * log(rest / q) + mpf(1) / 2
+        if ends[0] < edge < ends[1]:
+            ends.insert(1, edge)
+    points = [a + (b - a) * i / pieces for a, b in zip(ends, ends[1:]) for i in range(pieces)] + [ends[-1]]
+    return quad(lambda x: density(x) * one_step(q, sigma, sign, eps - loss(x)), points, maxdegree=7)
+
+
+def two_steps(q, sigma, delta):
+    with mp.workdps(15):
+        rough = {sign: bisect(lambda e: two_steps_delta(q, sigma, sign, e, 5), delta, 45) for sign in (1, -1)}
+    sign = max(rough, key=rough.get)
+    if rough[sign] - rough[-sign] < mpf("1e-6") * rough[sign]:
+        raise SystemExit(f"both directions: {q} {sigma} {delta}: {rough}")
+    near = (rough[sign], rough[sign] * (1 + mpf("1e-11")))
+    found = []
+    for pieces in (7, 9):
+        excess = lambda e: two_steps_delta(q, sigma, sign, e, pieces) - delta
+        found.append(findroot(excess, near, solver="secant", tol=mpf(10) ** (-2 * mp.dps), maxsteps=4, verify=False))
+    if abs(found[0] - found[1]) > mpf("1e-23") * (1 + found[0]):
+        raise SystemExit(f"not converged: {q} {sigma} {delta}: {found}")
+    return found[1]
+
+
+def bisect(delta_of, delta, halvings=130):
     if delta_of(mpf(0)) <= delta:
         return mpf(0)
     high = mpf(1)
     while delta_of(high) > delta:
         high *= 2
     low = mpf(0)
-    for _ in range(130):
+    for _ in range(halvings):
         mid = (low + high) / 2
         low, high = (mid, high) if delta_of(mid) > delta else (low, mid)
     return high
@@ -159,6 +203,8 @@ def main():
             epsilon = bisect(lambda e: gaussian_delta(mu, e), exact[3])
         elif steps == 1:
             epsilon = bisect(lambda e: one_step_delta(exact[0], exact[1], e), exact[3])
+        elif steps == 2 and sigma < 1:
+            epsilon = two_steps(exact[0], exact[1], exact[3])
         else:
             epsilon = composed(*exact)
         print(q, sigma, steps, delta, mp.nstr(epsilon, 12), file=sys.stderr, flush=True)
