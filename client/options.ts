@@ -1,34 +1,28 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { between, type NumberRule, POSITIVE, wholeFrom } from "./number-rules.ts";
 
 /** Option parsers for commander: they give the value or say what it must be, which ends the program with exit code 2. */
 
 /** A whole number in decimal digits, at least `least`. */
 export function wholeNumber(least: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) {
-      throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
-    }
-    return value;
-  };
+  const rule = wholeFrom(least);
+  return (text) => allowed(/^\d+$/.test(text) ? Number(text) : Number.NaN, rule);
 }
 
 /** A finite number above 0, such as 1e-3. */
 export function positiveNumber(text: string): number {
-  const value = parseNumber(text);
-  if (!(value > 0)) throw new InvalidArgumentError("It must be a number above 0, such as 1e-3.");
-  return value;
+  return allowed(parseNumber(text), POSITIVE);
 }
 
 /** A number of `least` or more, and `most` or less. */
 export function numberBetween(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = parseNumber(text);
-    if (!(value >= least && value <= most)) {
-      throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
-    }
-    return value;
-  };
+  const rule = between(least, most);
+  return (text) => allowed(parseNumber(text), rule);
+}
+
+function allowed(value: number, { allows, message }: NumberRule): number {
+  if (allows(value)) return value;
+  throw new InvalidArgumentError(message);
 }
 
 /** Layer indices with commas between them; negative ones count from the end. */

@@ -4,6 +4,7 @@ import { type DistillRequest, distillStudent, writeStudent } from "../../shared/
 import type { OpenModel } from "../../shared/operations/open-model.ts";
 import type { Distillate } from "../../shared/training/distill.ts";
 import type { Watch } from "../../shared/training/events.ts";
+import { requireNumbers } from "../number-rules.ts";
 import { openOut } from "../out-folder.ts";
 import { type EngineOptions, withEngine } from "./with-engine.ts";
 
@@ -44,6 +45,7 @@ export async function distill(
   options: DistillOptions,
   watch: Watch = {},
 ): Promise<Pick<Distillate, "loss" | "nextToken">> {
+  requireNumbers(options);
   const { target: teacher, public: files, resume = false } = options;
   const { layers, steps, batchSize, maxLength: length, learningRate, seed } = { ...DISTILL_DEFAULTS, ...options };
   const out = await openOut(options.out, { resume });

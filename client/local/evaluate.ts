@@ -4,6 +4,7 @@ import type { OpenModel } from "../../shared/operations/open-model.ts";
 import type { SoftPrompt } from "../../shared/operations/soft-prompt.ts";
 import { encodedRows } from "../../shared/operations/texts.ts";
 import type { Watch } from "../../shared/training/events.ts";
+import { requireNumbers } from "../number-rules.ts";
 import { type GivenTask, sayTo, taskFor } from "./task.ts";
 import { type EngineOptions, withEngine } from "./with-engine.ts";
 
@@ -23,6 +24,7 @@ export interface EvaluateOptions extends EngineOptions {
  * @throws ProblemError for rows or a task that can't be used; InterruptedError when stopped
  */
 export async function evaluate(options: EvaluateOptions, watch: Watch = {}): Promise<TaskEvaluation> {
+  requireNumbers(options);
   const { model, data, prompt } = options;
   const task = await taskFor(options.task, prompt);
   const rows = await encodedRows(data, task, model, sayTo(watch));

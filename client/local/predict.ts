@@ -4,6 +4,7 @@ import type { SoftPrompt } from "../../shared/operations/soft-prompt.ts";
 import { encodeTexts } from "../../shared/operations/texts.ts";
 import type { Answer } from "../../shared/training/answer.ts";
 import type { Watch } from "../../shared/training/events.ts";
+import { requireNumbers } from "../number-rules.ts";
 import { type GivenTask, sayTo, taskFor } from "./task.ts";
 import { type EngineOptions, withEngine } from "./with-engine.ts";
 
@@ -21,6 +22,7 @@ export interface PredictOptions extends EngineOptions {
  * @throws ProblemError for texts or a task that can't be used; InterruptedError when stopped
  */
 export async function predict(options: PredictOptions, watch: Watch = {}): Promise<readonly (Prediction | Answer)[]> {
+  requireNumbers(options);
   const { model, texts, prompt } = options;
   const task = await taskFor(options.task, prompt);
   const encoded = await encodeTexts(texts, "texts", task, model, sayTo(watch));

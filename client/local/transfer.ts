@@ -9,6 +9,7 @@ import type { Manifest } from "../../shared/protocol/manifest.ts";
 import { type AnswersName, type LossName, type StartName, TRANSFER_DEFAULTS } from "../../shared/protocol/transfer.ts";
 import { neutralId } from "../../shared/submission/outgoing.ts";
 import type { Watch } from "../../shared/training/events.ts";
+import { requireNumbers } from "../number-rules.ts";
 import { requireManifest, sayTo } from "./task.ts";
 import { type EngineOptions, type StateOptions, withEngine, withState } from "./with-engine.ts";
 
@@ -41,6 +42,7 @@ export interface TransferOptions {
  * @throws ProblemError with what is wrong with prompt, texts or options
  */
 export async function readTransfer(options: TransferOptions, say: Say): Promise<Omit<AnyTransferRequest, "state">> {
+  requireNumbers({ ...options, alpha: typeof options.alpha === "object" ? undefined : options.alpha });
   const { target, student, open = false, alpha = TRANSFER_DEFAULTS.alpha, loss, answers } = options;
   const prompt = requireManifest(options.prompt);
   const { task, privacy } = prompt.manifest;

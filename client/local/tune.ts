@@ -17,6 +17,7 @@ import { cryptoRandom, type RandomSource } from "../../shared/protocol/random.ts
 import { isGeneration, type Task } from "../../shared/protocol/task.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { chargeRun, type Total } from "../charge-run.ts";
+import { requireNumbers } from "../number-rules.ts";
 import { type GivenTask, sayTo, taskOf } from "./task.ts";
 import { type EngineOptions, type StateOptions, withEngine, withState } from "./with-engine.ts";
 
@@ -57,6 +58,7 @@ type Units = readonly (readonly number[])[] | undefined;
 
 /** Reads what a run is made of. @throws ProblemError with what is wrong with task, rows or options */
 export async function readTuning(options: TuneOptions, say: Say): Promise<Tuning> {
+  requireNumbers(options);
   const { model, train, start, optimizer = "adam", shuffle = true, seed = 0 } = options;
   const task = await taskOf(options.task);
   // Before the rows are read: what costs most to mend is said first.

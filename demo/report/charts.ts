@@ -1,5 +1,5 @@
 import * as echarts from "echarts";
-import { type Curve, smooth, standardError, type TaskResults } from "./results.ts";
+import { type Curve, type MethodResult, smooth, standardError, type TaskResults } from "./results.ts";
 
 const WIDTH = 760;
 /** The console's first colours, which are Okabe and Ito's a little darker, and two more of these: told apart by readers who don't see all of them. */
@@ -7,8 +7,13 @@ const COLOURS = ["#00629a", "#b54a00", "#00704f", "#cc79a7", "#e69f00"];
 /** More points than this can't be told apart at this width. */
 const POINTS = 80;
 
+/** What is drawn of the results of a task. */
+export interface Measured extends Pick<TaskResults, "name" | "testExamples"> {
+  readonly methods: readonly Pick<MethodResult, "method" | "accuracy">[];
+}
+
 /** Accuracy of every method on one task as bars with their standard errors; returns an SVG. */
-export function accuracyChart({ name, methods, testExamples }: TaskResults): string {
+export function accuracyChart({ name, methods, testExamples }: Measured): string {
   const rows = [...methods].reverse();
   const bars = rows.map(({ accuracy }) => round(100 * accuracy));
   const errors = rows.map(({ accuracy }, row) => {

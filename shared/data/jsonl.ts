@@ -31,7 +31,17 @@ export type Data = string | DataFile;
 
 export const pathOf = (data: Data): string => (typeof data === "string" ? data : data.path);
 
-const asFile = (data: Data): DataFile => (typeof data === "string" ? { path: data, columns: {} } : data);
+/** @throws ProblemError for a limit that is no number of rows: none would be kept to */
+function asFile(data: Data): DataFile {
+  if (typeof data === "string") return { path: data, columns: {} };
+  const { path, limit } = data;
+  if (limit === undefined || (Number.isSafeInteger(limit) && limit >= 1)) return data;
+  const message = "It must be a whole number of at least 1.";
+  throw new ProblemError("The options are not valid", `${path}: limit: ${message}`, {
+    status: 422,
+    faults: [{ at: "limit", message }],
+  });
+}
 
 /** The files that hold the rows. */
 export const partsOf = (data: Data): readonly string[] => {
