@@ -20,6 +20,7 @@ import { publint } from "publint";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import small from "../../client-package/package.json" with { type: "json" };
 import manifest from "../../package.json" with { type: "json" };
+import { documents, fencesOf } from "../site/fences.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** An empty folder but for the packed packages, what they depend on, and the files that README's examples name. */
@@ -95,8 +96,9 @@ test("both packages have one version, and the small one no dependency", () => {
   expect(bytes).toBeLessThan(5e6);
 });
 
-test("the examples' types are right under tsc --strict", () => {
-  writeFileSync(join(folder, "readme.ts"), README_EXAMPLE());
+test("the types of the documentation's examples are right under tsc --strict", () => {
+  const examples = documents.flatMap(fencesOf).filter(({ info }) => info === "ts");
+  for (const [i, { text }] of examples.entries()) writeFileSync(join(folder, `example-${i}.ts`), text);
   copyFileSync(join(ROOT, "test/library/consumer.ts"), join(folder, "consumer.ts"));
   writeFileSync(
     join(folder, "small.ts"),
@@ -117,7 +119,8 @@ export const none = new Client({ url: "", key: "" }).nothing();
     "--exactOptionalPropertyTypes",
   ];
   const args = [join(ROOT, "node_modules/typescript/bin/tsc"), ...options, "--types", "node", "--skipLibCheck"];
-  execFileSync(process.execPath, [...args, "readme.ts", "consumer.ts", "small.ts"], { cwd: folder, stdio: "pipe" });
+  const files = [...examples.map((_, i) => `example-${i}.ts`), "consumer.ts", "small.ts"];
+  execFileSync(process.execPath, [...args, ...files], { cwd: folder, stdio: "pipe" });
 });
 
 test("a provider says what it needs where that isn't installed", () => {

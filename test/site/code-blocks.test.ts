@@ -19,7 +19,8 @@ test.each(fences.map(({ at, info }) => [at, info]))(
   (_, info) => {
     const [language, how] = info.split(" ");
     if (how?.startsWith("needs=")) expect(NEEDS).toContain(how.slice("needs=".length));
-    else expect(["sh", "sh run", "json", "text", "mermaid"]).toContain(info);
+    // Blocks of TypeScript are compiled with the packed library: test/library/.
+    else expect(["sh", "sh run", "json", "text", "ts", "mermaid"]).toContain(info);
     expect(language).not.toBe("");
   },
 );
