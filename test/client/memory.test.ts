@@ -25,7 +25,7 @@ async function writeModel(folder: string): Promise<void> {
 
 // /proc is Linux's.
 test.skipIf(process.platform !== "linux")(
-  "the estimate is within 15 % of the peak, with weights as published and in blocks",
+  "the estimate is not 15 % below the peak, nor 40 % above it, with weights as published and in blocks",
   async () => {
     const folder = temporaryFolder();
     const model = join(folder, "model");
@@ -53,7 +53,7 @@ test.skipIf(process.platform !== "linux")(
       const estimated = 1e9 * Number(/Needs about ([\d.]+) GB/.exec(output)![1]);
       const peak = Number(output.trim().split("\n").at(-1));
       expect(estimated / peak, output).toBeGreaterThan(0.85);
-      expect(estimated / peak, output).toBeLessThan(1.15);
+      expect(estimated / peak, output).toBeLessThan(1.4);
     }
   },
 );

@@ -20,6 +20,7 @@ import { actorOf, ledgerOf, registerOf } from "../../http/auth.ts";
 import { reopen } from "../../tenants/tenant-data.ts";
 import { tenantIds } from "../../tenants/tenant-ids.ts";
 import { belowUse, findTenant } from "../../tenants/tenant-view.ts";
+import { rateOf } from "../../transfers/price.ts";
 import { json, problems } from "../route.ts";
 import { body, deskOf, needTenant, provider, tenantParams } from "./shared.ts";
 
@@ -163,7 +164,8 @@ export function addTenantRoutes(app: App): void {
 
   app.openapi(getBudget, async (c) => {
     const { tenant } = c.req.valid("param");
-    return c.json(await (await deskOf(c.env, tenant)).budget(c.env.CURRENCY), 200);
+    const budget = await (await deskOf(c.env, tenant)).budget(c.env.CURRENCY);
+    return c.json({ ...budget, rate: rateOf(c.env) }, 200);
   });
 
   app.openapi(putLimits, async (c) => {
