@@ -10,6 +10,7 @@ import { allChecks } from "../all-checks.ts";
 import type { Total } from "../charge-run.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { describeData, describeEnd, describePrivacy, describeSchedule } from "../describe-tuning.ts";
+import { guaranteeFault } from "../guarantee-rules.ts";
 import { loadModel, telling } from "../inputs.ts";
 import { loadPrompt } from "../local/prompt.ts";
 import { chargedRequest, readTuning, type TuneOptions, type Tuning } from "../local/tune.ts";
@@ -124,19 +125,10 @@ export function registerTune(program: Command, io: Io): void {
 
 /** Ends with exit code 2 where flags need or exclude each other. */
 function refuseContradictions(options: Options, command: Command): void {
-  const { epsilon, noiseMultiplier, shuffle, privacyUnit, rowsPerUnit } = options;
-  if (rowsPerUnit !== undefined && privacyUnit === undefined) {
-    command.error("error: --rows-per-unit needs --privacy-unit");
-  }
-  if (epsilon !== undefined || noiseMultiplier !== undefined) {
-    if (!shuffle) command.error("error: --no-shuffle contradicts the random sampling of differential privacy");
-  } else {
-    const lonely = (["delta", "clip", "privacyUnit", "accountant", "budgetEpsilon", "dataset"] as const).find(
-      (name) => options[name] !== undefined,
-    );
-    const flag = lonely?.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    if (flag) command.error(`error: --${flag} needs --epsilon or --noise-multiplier`);
-  }
+  const flagOf = (option: string) =>
+    option === "shuffle" ? "--no-shuffle" : `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const fault = guaranteeFault(options, flagOf);
+  if (fault) command.error(`error: ${fault}`);
 }
 
 async function run(options: Options, io: Io): Promise<void> {

@@ -12,11 +12,13 @@ import {
 } from "../../shared/operations/tune-defaults.ts";
 import { type Guarantee, planFor } from "../../shared/operations/tune-plan.ts";
 import type { PrivacyPlan } from "../../shared/privacy/plan.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
 import { cryptoRandom, type RandomSource } from "../../shared/protocol/random.ts";
 import { isGeneration, type Task } from "../../shared/protocol/task.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { chargeRun, type Total } from "../charge-run.ts";
+import { guaranteeFault } from "../guarantee-rules.ts";
 import { requireNumbers } from "../number-rules.ts";
 import { type GivenTask, sayTo, taskOf } from "./task.ts";
 import { type EngineOptions, type StateOptions, withEngine, withState } from "./with-engine.ts";
@@ -57,8 +59,9 @@ export interface Tuning {
 type Units = readonly (readonly number[])[] | undefined;
 
 /** Reads what a run is made of. @throws ProblemError with what is wrong with task, rows or options */
-export async function readTuning(options: TuneOptions, say: Say): Promise<Tuning> {
+export async function readTuning(options: TuneOptions & ChargeOptions, say: Say): Promise<Tuning> {
   requireNumbers(options);
+  requireGuarantee(options);
   const { model, train, start, optimizer = "adam", shuffle = true, seed = 0 } = options;
   const task = await taskOf(options.task);
   // Before the rows are read: what costs most to mend is said first.
@@ -89,6 +92,12 @@ export async function readTuning(options: TuneOptions, say: Say): Promise<Tuning
       order: shuffle ? { kind: "shuffled", seed } : { kind: "file" },
     },
   };
+}
+
+/** @throws ProblemError if a guarantee is asked for in part */
+function requireGuarantee(options: TuneOptions & ChargeOptions): void {
+  const fault = guaranteeFault(options, (option) => (option === "shuffle" ? "shuffle: false" : option));
+  if (fault) throw new ProblemError("The options are not valid", `${fault}.`, { status: 422 });
 }
 
 /** How a run is charged to this machine's ledger of the data. */

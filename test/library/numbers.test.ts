@@ -73,3 +73,16 @@ test("transfer refuses its own, and a data file a limit that is no number of row
     expect(await faultsOf(evaluate({ model, task, data }))).toEqual([`limit: ${whole(1)}`]);
   }
 });
+
+test.each([
+  [{ delta: 1e-5 }, "delta needs epsilon or noiseMultiplier."],
+  [{ privacyUnit: "user" }, "privacyUnit needs epsilon or noiseMultiplier."],
+  [{ dataset: "mails" }, "dataset needs epsilon or noiseMultiplier."],
+  [{ epsilon: 8, rowsPerUnit: 2 }, "rowsPerUnit needs privacyUnit."],
+  [{ epsilon: 8, shuffle: false }, "shuffle: false contradicts the random sampling of differential privacy."],
+] as const)("a guarantee that is asked for in part is refused: %j", async (part, detail) => {
+  await expect(tune({ model, task, train, steps: 1, promptTokens: 4, ...part })).rejects.toMatchObject({
+    code: "the-options-are-not-valid",
+    detail,
+  });
+});

@@ -1,0 +1,34 @@
+/** Options of a private tuning as they are given together. */
+export interface GivenGuarantee {
+  readonly epsilon?: number | undefined;
+  readonly noiseMultiplier?: number | undefined;
+  readonly delta?: number | undefined;
+  readonly clip?: number | undefined;
+  readonly privacyUnit?: string | undefined;
+  readonly rowsPerUnit?: number | undefined;
+  readonly accountant?: string | undefined;
+  readonly budgetEpsilon?: number | undefined;
+  readonly dataset?: string | undefined;
+  readonly shuffle?: boolean | undefined;
+}
+
+/** Who gives one of these expects a guarantee. */
+const ONLY_PRIVATE = ["delta", "clip", "privacyUnit", "accountant", "budgetEpsilon", "dataset"] as const;
+
+/**
+ * What is given without what it needs, or against it, in one sentence: a run must not be without privacy because one option of several was forgotten.
+ * @param nameOf how the user writes an option
+ */
+export function guaranteeFault(
+  options: GivenGuarantee,
+  nameOf: (option: keyof GivenGuarantee) => string,
+): string | undefined {
+  if (options.rowsPerUnit !== undefined && options.privacyUnit === undefined)
+    return `${nameOf("rowsPerUnit")} needs ${nameOf("privacyUnit")}`;
+  if (options.epsilon !== undefined || options.noiseMultiplier !== undefined) {
+    if (options.shuffle !== false) return undefined;
+    return `${nameOf("shuffle")} contradicts the random sampling of differential privacy`;
+  }
+  const lonely = ONLY_PRIVATE.find((option) => options[option] !== undefined);
+  return lonely && `${nameOf(lonely)} needs ${nameOf("epsilon")} or ${nameOf("noiseMultiplier")}`;
+}
