@@ -1,12 +1,7 @@
+import type { Guarantee } from "../shared/operations/tune-plan.ts";
+
 /** Options of a private tuning as they are given together. */
-export interface GivenGuarantee {
-  readonly epsilon?: number | undefined;
-  readonly noiseMultiplier?: number | undefined;
-  readonly delta?: number | undefined;
-  readonly clip?: number | undefined;
-  readonly privacyUnit?: string | undefined;
-  readonly rowsPerUnit?: number | undefined;
-  readonly accountant?: string | undefined;
+interface GivenGuarantee extends Guarantee {
   readonly budgetEpsilon?: number | undefined;
   readonly dataset?: string | undefined;
   readonly shuffle?: boolean | undefined;

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { exists } from "../shared/data/files.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 
 const TITLE = "The result can't be written";
@@ -60,12 +61,6 @@ async function finish(target: string, statePath: string, write: (folder: string)
   }
   await rm(statePath, { force: true });
 }
-
-const exists = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
 
 async function holdsSomething(path: string): Promise<boolean> {
   const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {

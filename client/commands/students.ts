@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import type { PublicSet, Student } from "../../shared/protocol/catalogue.ts";
+import { type PublicSet, type Student, totalBytes } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { Api, studentFilePath } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
@@ -53,7 +53,7 @@ function studentLines(students: readonly Student[]): string[] {
     id,
     `${kind === "open" ? "open" : "distilled"}${retired ? ", retired" : ""}`,
     target.id,
-    bytes(sizeOf(files)),
+    bytes(totalBytes(files)),
   ]);
   return tableLines([["STUDENT", "kind", "for the target", "size"], ...rows]);
 }
@@ -64,14 +64,12 @@ function publicLines(publicSets: readonly PublicSet[]): string[] {
   return tableLines([["PUBLIC SET", "texts", "what it is"], ...rows]);
 }
 
-const sizeOf = (files: Student["files"]) => files.reduce((sum, { size }) => sum + size, 0);
-
 async function get(id: string, options: Options, io: Io): Promise<void> {
   const out = options.out ?? id;
   const api = new Api(await connect(options));
   const student = (await api.students()).find((candidate) => candidate.id === id);
   if (!student) throw new ProblemError("There is no such student", `softpost students lists them; ${id} isn't one.`);
-  const total = sizeOf(student.files);
+  const total = totalBytes(student.files);
   const kept = () => "Stopped. What came is kept; the same command goes on from there.";
   await longRun(io, kept, async ({ signal, onEvent }) => {
     onEvent?.({ kind: "phase", name: "download", total, unit: "bytes" });

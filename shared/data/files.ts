@@ -1,4 +1,4 @@
-import { lstat, open } from "node:fs/promises";
+import { lstat, open, stat } from "node:fs/promises";
 import { ProblemError } from "../protocol/errors.ts";
 import { parseTask, type Task } from "../protocol/task.ts";
 
@@ -86,3 +86,17 @@ async function isLink(path: string): Promise<boolean> {
 export async function readTask(path: string): Promise<Task> {
   return parseTask(await readText(path), path);
 }
+
+/** Whether there is something at a path. */
+export const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+/** Whether there is a folder at a path. */
+export const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { ProblemError } from "../protocol/errors.ts";
 import { filesOfSplit } from "./dataset-files.ts";
 import type { HubSplit } from "./dataset-id.ts";
-import { readText } from "./files.ts";
+import { isFolder, readText } from "./files.ts";
 import { type DownloadWatch, type Hub, notFound } from "./hub-address.ts";
 import { cacheFolder, knownCommit } from "./hub-cache.ts";
 import { downloadAll, downloadFile, fileSchema, filesOf, type HubFile, withCommit } from "./hub-repo.ts";
@@ -47,11 +47,7 @@ export async function resolveDataset(wanted: HubSplit, hub: Hub, watch: Download
 /** `data/merger:final` may be a file that isn't there, and nobody's hub is to be told of it. */
 async function refuseMistypedPath({ repo, split }: HubSplit): Promise<void> {
   const [parent] = repo.name.split("/");
-  const isFolder = await stat(parent!).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-  if (!isFolder || repo.revision !== "main") return;
+  if (repo.revision !== "main" || !(await isFolder(parent!))) return;
   const detail =
     `There is a folder ${parent} here, but no file ${repo.name}:${split}. The hub was not asked, which would tell it the name; ` +
     `if the hub's data set is meant, run this in another folder.`;

@@ -1,5 +1,5 @@
-import { stat } from "node:fs/promises";
 import { ProblemError } from "../protocol/errors.ts";
+import { isFolder } from "./files.ts";
 import { type DownloadWatch, HUB_TITLE, type Hub, parseHubId } from "./hub-address.ts";
 import { cachedModel } from "./hub-cache.ts";
 
@@ -26,13 +26,6 @@ export async function resolveModel(name: string, hub: Hub, watch: DownloadWatch 
   // Only here: loading Hugging Face's library would slow the start of every command down.
   const { downloadModel } = await import("./hub-download.ts");
   return downloadModel(model, hub, watch);
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 }
 
 /** `models/merger-with-acme` with a letter too many reads like a hub id, and nobody's hub is to be told of it. */

@@ -6,11 +6,13 @@ import { ProblemError } from "../protocol/errors.ts";
 import { quote } from "../protocol/json.ts";
 import type { Quantisation } from "../protocol/weights.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { bitsOf, PARTS, partShapes, quantiseRows, transposed } from "./narrow-matrix.ts";
+import { bitsOf, PARTS, quantiseRows, transposed } from "./narrow-matrix.ts";
 import {
   type MatrixShape,
   METADATA_KEY,
   narrowMatrices,
+  type Part,
+  partsOf,
   QUANTISATION_FILE,
   type QuantisedRecord,
   WEIGHT_FILE,
@@ -33,13 +35,6 @@ export interface Quantising {
   /** Called after every matrix: how many are done, and of how many. */
   readonly onMatrix?: (done: number, total: number) => void;
   readonly signal?: AbortSignal | undefined;
-}
-
-/** A tensor of the file that is written. */
-interface Part {
-  readonly name: string;
-  readonly dtype: "F32" | "F16" | "U8" | "BF16";
-  readonly shape: readonly number[];
 }
 
 /**
@@ -84,17 +79,6 @@ export async function writeQuantised(checkpoint: Checkpoint, folder: string, opt
   }
   const record: QuantisedRecord = { format: "softpost-weights/1", source, quantisation, sha256: await digest(file) };
   await writeFile(join(folder, QUANTISATION_FILE), `${JSON.stringify(record, null, 2)}\n`);
-}
-
-function partsOf(name: string, { rows, columns }: MatrixShape, quantisation: Quantisation): Part[] {
-  if (quantisation.weights === "fp16") return [{ name, dtype: "F16", shape: [rows, columns] }];
-  const { weights, block } = quantisation;
-  const shapes = partShapes(rows, columns, { block, bits: bitsOf(weights) });
-  return [
-    { name: name + PARTS.values, dtype: "U8", shape: shapes.values },
-    { name: name + PARTS.scales, dtype: "F32", shape: shapes.scales },
-    { name: name + PARTS.zeroPoints, dtype: "U8", shape: shapes.zeroPoints },
-  ];
 }
 
 /** Writes a safetensors header. @returns where each tensor begins in the file */

@@ -82,6 +82,33 @@ export function narrowMatrices(
   return found;
 }
 
+/** A tensor of the file. */
+export interface Part {
+  readonly name: string;
+  readonly dtype: "F32" | "F16" | "U8" | "BF16";
+  readonly shape: readonly number[];
+}
+
+/** The tensors that a matrix is stored as: itself in 16 bits, or its blocks' values, scales and zero points. */
+export function partsOf(name: string, { rows, columns }: MatrixShape, quantisation: Quantisation): Part[] {
+  if (quantisation.weights === "fp16") return [{ name, dtype: "F16", shape: [rows, columns] }];
+  const { weights, block } = quantisation;
+  const shapes = partShapes(rows, columns, { block, bits: bitsOf(weights) });
+  return [
+    { name: name + PARTS.values, dtype: "U8", shape: shapes.values },
+    { name: name + PARTS.scales, dtype: "F32", shape: shapes.scales },
+    { name: name + PARTS.zeroPoints, dtype: "U8", shape: shapes.zeroPoints },
+  ];
+}
+
+/** A matrix of its tensors, in the order of {@link partsOf}. */
+function storedMatrix(parts: readonly LocatedWeight[], quantisation: Quantisation): StoredMatrix {
+  const [first, scales, zeroPoints] = parts;
+  if (quantisation.weights === "fp16") return first!;
+  const { weights, block } = quantisation;
+  return { bits: bitsOf(weights), block, values: first!, scales: scales!, zeroPoints: zeroPoints! };
+}
+
 /**
  * Finds a model's narrow matrices in a file, and checks name, type and shape of every part.
  * @param folder with the safetensors file
@@ -101,7 +128,7 @@ export async function locateQuantised(
   const faults: Fault[] = [];
   requireLabel(metadata[METADATA_KEY], quantisation, path);
   const there = new Map(tensors);
-  const part = (name: string, dtype: string, shape: readonly number[]): LocatedWeight | undefined => {
+  const part = ({ name, dtype, shape }: Part): LocatedWeight | undefined => {
     const weight = there.get(name);
     const wanted = `${dtype} [${shape.join(", ")}]`;
     if (!weight) faults.push({ at: name, message: "is missing" });
@@ -110,18 +137,9 @@ export async function locateQuantised(
     return weight;
   };
   const found = new Map<string, StoredMatrix>();
-  for (const [name, { rows, columns }] of narrowMatrices(family, config, quantisation)) {
-    if (quantisation.weights === "fp16") {
-      const weight = part(name, "F16", [rows, columns]);
-      if (weight) found.set(name, weight);
-      continue;
-    }
-    const kind = { bits: bitsOf(quantisation.weights), block: quantisation.block };
-    const shapes = partShapes(rows, columns, kind);
-    const values = part(name + PARTS.values, "U8", shapes.values);
-    const scales = part(name + PARTS.scales, "F32", shapes.scales);
-    const zeroPoints = part(name + PARTS.zeroPoints, "U8", shapes.zeroPoints);
-    if (values && scales && zeroPoints) found.set(name, { ...kind, values, scales, zeroPoints });
+  for (const [name, shape] of narrowMatrices(family, config, quantisation)) {
+    const parts = partsOf(name, shape, quantisation).map(part);
+    if (parts.every((each) => each !== undefined)) found.set(name, storedMatrix(parts, quantisation));
   }
   if (faults.length > 0) {
     const detail = `${path} doesn't hold the ${quantisation.weights} weights of this model.`;
@@ -145,19 +163,13 @@ export function plannedMatrices(
   config: ModelConfig,
   quantisation: Quantisation,
 ): ReadonlyMap<string, StoredMatrix> {
-  const part = (dtype: string, shape: readonly number[]): LocatedWeight => ({
+  const part = ({ dtype, shape }: Part): LocatedWeight => ({
     dtype,
     shape,
     location: { file: "", offset: 0, length: shape.reduce((a, b) => a * b, DTYPE_BYTES[dtype]!) },
   });
   const matrices = [...narrowMatrices(family, config, quantisation)].map(
-    ([name, { rows, columns }]): [string, StoredMatrix] => {
-      if (quantisation.weights === "fp16") return [name, part("F16", [rows, columns])];
-      const kind = { bits: bitsOf(quantisation.weights), block: quantisation.block };
-      const shapes = partShapes(rows, columns, kind);
-      const [values, zeroPoints] = [part("U8", shapes.values), part("U8", shapes.zeroPoints)];
-      return [name, { ...kind, values, scales: part("F32", shapes.scales), zeroPoints }];
-    },
+    ([name, shape]) => [name, storedMatrix(partsOf(name, shape, quantisation).map(part), quantisation)] as const,
   );
   return new Map(matrices);
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { exists } from "../data/files.ts";
 import type { HashedFile } from "../data/model-files.ts";
 import type { Checkpoint } from "../models/checkpoint.ts";
 import { writeQuantised } from "../models/quantise.ts";
@@ -125,9 +126,3 @@ export function told(onEvent: Watch["onEvent"], { weights }: Quantisation) {
     },
   };
 }
-
-const exists = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );

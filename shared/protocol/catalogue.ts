@@ -104,3 +104,7 @@ export function withRetired(
     ? { ...catalogue, students: catalogue.students.map(set) }
     : { ...catalogue, publicSets: catalogue.publicSets.map(set) };
 }
+
+/** Bytes of some files together. */
+export const totalBytes = (files: readonly Pick<FileRecord, "size">[]): number =>
+  files.reduce((sum, { size }) => sum + size, 0);

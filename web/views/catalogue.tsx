@@ -1,5 +1,5 @@
 import { bytes, count, money } from "../../client/words.ts";
-import type { FileRecord, PublicSet, Student } from "../../shared/protocol/catalogue.ts";
+import { type FileRecord, type PublicSet, type Student, totalBytes } from "../../shared/protocol/catalogue.ts";
 import type { Budget } from "../../shared/protocol/transfer.ts";
 import { useApi } from "../shell/session.ts";
 import { Badge } from "../ui/badge.tsx";
@@ -9,7 +9,7 @@ import { Nothing } from "../ui/message.tsx";
 import { Facts, Panel } from "../ui/panel.tsx";
 import { Table } from "../ui/table.tsx";
 
-const sizeOf = (files: readonly FileRecord[]) => bytes(files.reduce((sum, { size }) => sum + size, 0));
+const sizeOf = (files: readonly FileRecord[]) => bytes(totalBytes(files));
 
 /** What the provider offers: targets with their students, public texts, prices. */
 export default function Catalogue() {

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import type { Api } from "../../../client/api/api.ts";
 import { bytes } from "../../../client/words.ts";
-import type { Student } from "../../../shared/protocol/catalogue.ts";
+import { type Student, totalBytes } from "../../../shared/protocol/catalogue.ts";
 import { Badge } from "../../ui/badge.tsx";
 import { Button } from "../../ui/button.tsx";
 import { Loaded, useLoading } from "../../ui/loaded.tsx";
@@ -9,8 +9,6 @@ import { Nothing, Problem } from "../../ui/message.tsx";
 import { Progress } from "../../ui/progress.tsx";
 import type { Threads } from "../use-threads.ts";
 import type { StudentFiles } from "../worker/messages.ts";
-
-const sizeOf = ({ files }: Student) => files.reduce((sum, { size }) => sum + size, 0);
 
 /** A student that is ready. */
 export interface OpenStudent {
@@ -38,7 +36,7 @@ export function StudentPicker({
 
   const pick = async (student: Student) => {
     const files = { id: student.id, digest: student.digest, files: student.files };
-    const show = (done: number) => setBusy({ id: student.id, done, total: sizeOf(student) });
+    const show = (done: number) => setBusy({ id: student.id, done, total: totalBytes(student.files) });
     setError(undefined);
     onPicked(undefined);
     show(0);
@@ -72,7 +70,7 @@ export function StudentPicker({
                   {student.id}
                 </Button>
                 <span>
-                  for {student.target.id}, {bytes(sizeOf(student))}
+                  for {student.target.id}, {bytes(totalBytes(student.files))}
                 </span>
                 {isPicked && <Badge tone="good" text="ready" />}
                 {isKept && <Badge text="kept in this browser" />}
