@@ -29,9 +29,10 @@ test("is never below the composition's epsilon, and hardly above it", () => {
       const { lower, upper } = epsilonBounds(runs, delta);
       const epsilon = runningEpsilon(composed(runs), delta);
       expect(epsilon).toBeGreaterThanOrEqual(lower);
-      if (upper < 20) expect(epsilon).toBeLessThanOrEqual(upper * 1.002 + 1e-3);
+      // Putting a run on the grid moves a loss up by less than a node, so a composition's ε by no more than a node a run.
+      if (upper < 20) expect(epsilon).toBeLessThanOrEqual(upper * 1.002 + runs.length * 2 ** -9);
     }),
-    { numRuns: 15 },
+    { numRuns: 15, examples: [[[{ sampleRate: 1e-3, noiseMultiplier: 3.6528013685, steps: 1 }], 1e-6]] },
   );
 });
 
