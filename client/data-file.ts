@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import { parseDatasetId } from "../shared/data/dataset-id.ts";
-import { hubOf } from "../shared/data/hub-address.ts";
+import { type DownloadWatch, hubOf } from "../shared/data/hub-address.ts";
 import type { Data, DataFile } from "../shared/data/jsonl.ts";
 import { longRun } from "./long-run.ts";
 import { wholeNumber } from "./options.ts";
@@ -45,20 +45,28 @@ export function withColumns(command: Command, columns: readonly (keyof typeof CO
  */
 export async function dataFile(name: string, options: ColumnOptions, io: Io): Promise<Data> {
   const { textColumn: text, labelColumn: label, targetColumn: target, limit } = options;
-  const place = name === "-" ? { path: await keptInput() } : await placeOf(name, io);
+  const place = name === "-" ? { path: await keptInput() } : await placeOf(name, io, limit);
   const columns = { ...(text && { text }), ...(label && { label }), ...(target && { target }) };
   const isPlain = Object.keys(columns).length === 0 && limit === undefined && place.parts === undefined;
   return isPlain ? place.path : { ...place, columns, limit };
 }
 
+/** Several of them, in their order. @throws ProblemError as `dataFile` */
+export async function dataFiles(names: readonly string[], options: ColumnOptions, io: Io): Promise<Data[]> {
+  const given: Data[] = [];
+  for (const name of names) given.push(await dataFile(name, options, io));
+  return given;
+}
+
 /** A file that is there is meant, whatever it is called. */
-async function placeOf(name: string, io: Io): Promise<Pick<DataFile, "path" | "parts">> {
+async function placeOf(name: string, io: Io, limit: number | undefined): Promise<Pick<DataFile, "path" | "parts">> {
   const split = existsSync(name) ? undefined : parseDatasetId(name);
   if (!split) return { path: name };
   // Only here: loading Hugging Face's library would slow the start of every command down.
   const { resolveDataset } = await import("../shared/data/hub-dataset.ts");
   const kept = () => "Stopped. What came of the data set is kept; the same command goes on from there.";
-  return { path: name, parts: await longRun(io, kept, (watch) => resolveDataset(split, hubOf(process.env), watch)) };
+  const resolve = (watch: DownloadWatch) => resolveDataset(split, hubOf(process.env), watch, limit);
+  return { path: name, parts: await longRun(io, kept, resolve) };
 }
 
 async function keptInput(): Promise<string> {

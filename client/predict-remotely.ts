@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { type Data, pathOf, readTextRows } from "../shared/data/jsonl.ts";
+import { type Data, pathOf, textRowsOf } from "../shared/data/jsonl.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { MAX_PREDICTION_BYTES, PREDICTIONS_FILE, predictionSchema } from "../shared/protocol/prediction.ts";
 import { Api } from "./api/api.ts";
@@ -8,7 +8,7 @@ import { changes, follow } from "./api/events.ts";
 import { progressEvents } from "./commands/wait.ts";
 import { longRun } from "./long-run.ts";
 import type { Io } from "./output.ts";
-import { printPredictions } from "./print-predictions.ts";
+import { predictionPrinter } from "./print-predictions.ts";
 import { bytes } from "./words.ts";
 
 /**
@@ -27,7 +27,7 @@ export async function predictRemotely(
   io: Io,
 ): Promise<void> {
   const api = new Api(await connect(options));
-  const rows = await readTextRows(data);
+  const rows = await Array.fromAsync(textRowsOf(data));
   const body = Buffer.from(rows.map(({ text }) => `${JSON.stringify({ text })}\n`).join(""));
   if (body.length > MAX_PREDICTION_BYTES) {
     const detail = `${pathOf(data)} has ${bytes(body.length)} of texts; at most ${bytes(MAX_PREDICTION_BYTES)} are taken.`;
@@ -56,10 +56,6 @@ export async function predictRemotely(
   if (lines.length !== rows.length) {
     throw new ProblemError("The download failed", `There are ${lines.length} predictions of ${rows.length} texts.`);
   }
-  const predictions = lines.map((line) => JSON.parse(line) as object);
-  printPredictions(
-    predictions,
-    rows.map(({ fields }) => fields),
-    io,
-  );
+  const print = predictionPrinter(io);
+  for (const [i, line] of lines.entries()) print(JSON.parse(line), rows[i]!.fields);
 }

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import type { Point } from "./report/results.ts";
+import type { Point } from "../examples/charts.ts";
 
 const PROGRAM = fileURLToPath(new URL("../client/main.ts", import.meta.url));
 

@@ -1,10 +1,11 @@
 import { join } from "node:path";
+import type { Curve } from "../examples/charts.ts";
 import type { Budget, Transfer } from "../shared/protocol/transfer.ts";
 import { Client, type Submitted } from "./client.ts";
 import type { TaskFiles } from "./corpora/task-files.ts";
 import { type Parties, withoutManifest } from "./folders.ts";
 import { bagOfWordsAccuracy } from "./report/bag-of-words.ts";
-import type { Curve, MethodResult, TaskResults, TransferResult } from "./report/results.ts";
+import type { MethodResult, TaskResults, TransferResult } from "./report/results.ts";
 import { TASKS, type TaskSettings, type TuningSchedule } from "./settings.ts";
 import { type Finished, type Party, softpost } from "./softpost.ts";
 

@@ -1,19 +1,16 @@
 /** A provider with two tenants: each has its own budgets, and can't see what the other does. */
 import { readTunedPrompt } from "softpost";
 import { Client, ProblemError } from "softpost/client";
-import { softpost } from "../demo/softpost.ts";
 import { prepare } from "./provider.ts";
 
-const { provider, url, prompt, close } = await prepare("tenants-output");
+const { command, url, prompt, close } = await prepare("tenants-output");
 
 /** Opens an account with limits and a key of its own. */
 async function tenant(name: string, ...limits: readonly string[]): Promise<Client> {
-  await softpost(provider, "admin", "tenants", "create", name, ...limits, "--dir", "service");
-  const { result } = await softpost<{ key: string }>(
-    provider,
-    ...["admin", "keys", "create", name, "--name", "first", "--dir", "service"],
-  );
-  return new Client({ url, key: result.key });
+  await command("admin", "tenants", "create", name, ...limits, "--dir", "service");
+  const create = ["admin", "keys", "create", name, "--name", "first", "--dir", "service"];
+  const { key } = await command<{ key: string }>(...create);
+  return new Client({ url, key });
 }
 
 /** What would be sent for this tenant: its name for the data is counted in its own budgets only. */

@@ -3,8 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { distill, evaluate, openModel, type SoftPrompt, transfer, tune, type Watch } from "softpost";
-import { accuracyChart, lossChart } from "../demo/report/charts.ts";
-import type { Curve, Point } from "../demo/report/results.ts";
+import { accuracyChart, type Curve, lossChart, type Point } from "./charts.ts";
 
 const task = "examples/mailbox/task.json";
 const train = "examples/mailbox/private.jsonl";

@@ -1,8 +1,9 @@
 import { prose } from "./commands.ts";
-import type { Description } from "./description.ts";
+import type { Content, Description } from "./description.ts";
+import { fieldRows, type Schemas } from "./schemas.ts";
 
 /** The page of the API's routes. */
-export function apiPage({ info, tags, paths }: Description): string {
+export function apiPage({ info, tags, paths, components: { schemas } }: Description): string {
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), ...operation })),
   );
@@ -29,12 +30,22 @@ export function apiPage({ info, tags, paths }: Description): string {
           "|---|---|",
           ...rows,
           "",
+          ...fieldTables("Body", requestBody?.content, schemas),
+          ...fieldTables("Answer", responses["200"]?.content ?? responses["202"]?.content, schemas),
         ].join("\n");
       },
     );
     return [`## ${name}`, "", prose(description), "", ...shown].join("\n");
   });
   const where =
-    "Every provider describes its API at `/openapi.json`, with all schemas, and shows it at `/docs`; this page is made from the same routes.";
+    "Every provider describes its API at `/openapi.json` and shows it at `/docs`; this page is made from the same routes. A field with a question mark may be left out; `[]` stands for each of a list, `{}` for each of a record. Errors have the schema of the problems under [errors](../library.md#errors).";
   return ["# API", "", prose(info.description ?? ""), "", where, "", ...sections].join("\n");
+}
+
+/** A table of the fields of each kind of body that has a schema. */
+function fieldTables(title: string, content: Content = {}, schemas: Schemas): string[] {
+  return Object.entries(content).flatMap(([type, { schema }]) => {
+    if (schema === undefined || type === "text/event-stream") return [];
+    return [`**${title}**, \`${type}\`:`, "", "| field | type | |", "|---|---|---|", ...fieldRows(schema, schemas), ""];
+  });
 }

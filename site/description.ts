@@ -3,21 +3,26 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build, type Plugin } from "esbuild";
+import type { Schema, Schemas } from "./schemas.ts";
 
 /** What is read of the OpenAPI description. */
 export interface Description {
   readonly info: { readonly title: string; readonly description?: string };
   readonly tags: readonly { readonly name: string; readonly description: string }[];
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Schemas };
 }
+
+/** Bodies by their media types. */
+export type Content = Readonly<Record<string, { readonly schema?: Schema }>>;
 
 interface Operation {
   readonly summary?: string;
   readonly description?: string;
   readonly tags?: readonly string[];
   readonly parameters?: readonly { readonly name: string; readonly in: string; readonly required?: boolean }[];
-  readonly requestBody?: { readonly content?: Readonly<Record<string, unknown>> };
-  readonly responses: Readonly<Record<string, { readonly description?: string }>>;
+  readonly requestBody?: { readonly content?: Content };
+  readonly responses: Readonly<Record<string, { readonly description?: string; readonly content?: Content }>>;
 }
 
 /** workerd's own modules are not here; to describe the routes nothing of them is called. */

@@ -1,7 +1,7 @@
-import { writeFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { predictRows } from "../../shared/operations/predict.ts";
-import { encodedTexts } from "../../shared/operations/texts.ts";
+import { predictFile } from "../../shared/operations/predict.ts";
+import { surveyTexts } from "../../shared/operations/texts.ts";
 import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { type PredictSpec, resultSchema } from "../../shared/protocol/job.ts";
@@ -22,11 +22,15 @@ export async function runPredict(
   const folder = job + jobFiles.output + resultSchema.parse(await store.readJson(job + jobFiles.result)).folder;
   const prompt = await readStoredPrompt(store, { manifest: folder + MANIFEST_FILE, weights: folder + WEIGHTS_FILE });
   const { task } = prompt.manifest;
-  const texts = await encodedTexts(await fetchTexts(spec, store, work), task, model);
-  const rows = await engines.use(spec.job, (engine) =>
-    predictRows({ model, task, prompt: prompt.value }, texts, engine, watch),
-  );
-  await writeFile(join(output, PREDICTIONS_FILE), rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  const data = await fetchTexts(spec, store, work);
+  const total = await surveyTexts(data, task, model);
+  await using file = await open(join(output, PREDICTIONS_FILE), "w");
+  await engines.use(spec.job, async (engine) => {
+    const predicted = predictFile({ model, task, prompt: prompt.value, data, total }, engine, watch);
+    for await (const rows of predicted) {
+      await file.appendFile(rows.map(({ prediction }) => `${JSON.stringify(prediction)}\n`).join(""));
+    }
+  });
 }
 
 async function fetchTexts({ job, data, own }: PredictSpec, store: Bucket, work: string): Promise<string> {

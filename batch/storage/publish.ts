@@ -1,5 +1,5 @@
 import { basename, join } from "node:path";
-import { readTexts } from "../../shared/data/jsonl.ts";
+import { textsOf } from "../../shared/data/jsonl.ts";
 import { hashFile, hashModel } from "../../shared/data/model-files.ts";
 import { requireSameTokenizer } from "../../shared/data/same-tokenizer.ts";
 import { type Checkpoint, openCheckpoint } from "../../shared/models/checkpoint.ts";
@@ -162,11 +162,12 @@ export async function uploadPublicSet(
   store: Bucket,
   { file, description }: { file: string; description: string },
 ): Promise<PublicSet> {
-  const texts = await readTexts(file);
+  let examples = 0;
+  for await (const _ of textsOf(file)) examples += 1;
   const { size, sha256 } = await hashFile(file);
   const id = nameSchema.parse(basename(file).replace(/\.jsonl$/, ""));
   if (!(await store.has(bucket.publicSet(sha256)))) await store.upload(file, bucket.publicSet(sha256), sha256);
-  return { id, digest: sha256, size, examples: texts.length, description, retired: false };
+  return { id, digest: sha256, size, examples, description, retired: false };
 }
 
 async function uploadModel(

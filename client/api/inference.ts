@@ -2,8 +2,10 @@ import { z } from "zod";
 import { chunksOf } from "../../shared/protocol/chunks.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { eventData } from "../../shared/protocol/event-stream.ts";
+import { type classifyAnswerSchema, completionAnswerSchema } from "../../shared/protocol/inference-answers.ts";
 import { parsedOrUndefined } from "../../shared/protocol/json.ts";
 import type { ClassificationTask } from "../../shared/protocol/task.ts";
+import { OPERATIONS } from "./operations.ts";
 import { pause } from "./pause.ts";
 import { sending, type Transport } from "./transport.ts";
 
@@ -11,18 +13,14 @@ import { sending, type Transport } from "./transport.ts";
 const TRIES = 6;
 const WAIT_MS = { first: 1000, most: 15_000 };
 
-const predictionSchema = z.object({ label: z.string(), probabilities: z.record(z.string(), z.number()) });
-const classifySchema = z.object({
-  data: z.array(predictionSchema.extend({ index: z.int() })),
-  usage: z.object({ prompt_tokens: z.int() }),
-});
-const partSchema = z.object({
-  choices: z.array(z.object({ text: z.string(), finish_reason: z.string().nullable() })),
-  error: z.object({ message: z.string() }).optional(),
-});
+/** An event of a stream, in which an error may be where the rest would. */
+const partSchema = z.union([
+  z.object({ error: z.object({ message: z.string() }) }),
+  z.object({ choices: completionAnswerSchema.shape.choices }),
+]);
 
 /** What `softpost predict` prints of a text. */
-export type RemotePrediction = z.output<typeof predictionSchema>;
+export type RemotePrediction = Pick<z.output<typeof classifyAnswerSchema>["data"][number], "label" | "probabilities">;
 
 export interface CompletionOptions {
   readonly model: string;
@@ -61,8 +59,9 @@ export async function* complete(
     }
     const part = partSchema.safeParse(parsedOrUndefined(data));
     if (!part.success) throw new ProblemError("The provider's answer is not understood", "Is it another version?");
-    if (part.data.error) throw new ProblemError("The answer broke off", part.data.error.message, { status: 502 });
-    for (const { text, finish_reason } of part.data.choices) {
+    const { data: event } = part;
+    if ("error" in event) throw new ProblemError("The answer broke off", event.error.message, { status: 502 });
+    for (const { text, finish_reason } of event.choices) {
       if (text !== "") yield { kind: "text", text };
       finish = finish_reason ?? finish;
     }
@@ -90,7 +89,8 @@ export async function classify(
 ): Promise<RemotePrediction[]> {
   const { input } = asked;
   const init = { ...sending("POST", asked), ...(signal && { signal }) };
-  const { data } = await patiently(() => api.json("/v1/classify", classifySchema, init), signal);
+  const { path, answer: schema } = OPERATIONS.classify;
+  const { data } = await patiently(() => api.json(path, schema, init), signal);
   if (data.length !== input.length || data.some(({ index }, i) => index !== i)) {
     const detail = `It has ${data.length} labels for ${input.length} texts, or another order.`;
     throw new ProblemError("The provider's answer is not understood", detail, { status: 502 });

@@ -1,4 +1,5 @@
 import { publicSetListSchema, studentListSchema, studentSchema } from "../../shared/protocol/catalogue.ts";
+import { classifyAnswerSchema } from "../../shared/protocol/inference-answers.ts";
 import { usageSchema } from "../../shared/protocol/metering.ts";
 import { modelListSchema, servedModelSchema } from "../../shared/protocol/served-model.ts";
 import {
@@ -28,4 +29,5 @@ export const OPERATIONS = {
   getUsage: { method: "GET", path: "/v1/usage", answer: usageSchema },
   listModels: { method: "GET", path: "/v1/models", answer: modelListSchema },
   getModel: { method: "GET", path: "/v1/models/{id}", answer: servedModelSchema },
+  classify: { method: "POST", path: "/v1/classify", answer: classifyAnswerSchema },
 } as const;

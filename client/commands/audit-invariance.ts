@@ -11,12 +11,13 @@ import { cryptoRandom, Draws } from "../../shared/protocol/random.ts";
 import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import { examine, type Findings } from "../../shared/training/invariance-audit.ts";
 import type { Examples } from "../../shared/training/objective.ts";
+import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { loadModel, loadVerbalizer } from "../inputs.ts";
 import { longRun, nothingWritten } from "../long-run.ts";
 import { positiveNumber, wholeNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 
-interface Options {
+interface Options extends ColumnOptions {
   readonly model: string;
   readonly task: string;
   readonly data: string;
@@ -34,18 +35,19 @@ Next: softpost tune --epsilon …`;
 
 /** `softpost audit invariance`: whether a record moves a private step's sum by at most the clip norm on this machine. */
 export function registerInvariance(audit: Command, io: Io): void {
-  audit
+  const command = audit
     .command("invariance")
     .description("whether one record's gradient depends on others, and how far one record moves a private step's sum")
     .requiredOption("--model <dir>", "model folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--task <file>", "task.json")
-    .requiredOption("--data <file>", "labelled rows (JSONL), private or not")
+    .requiredOption("--data <file>", `labelled rows, private or not (${ROW_FORMATS})`)
     .option("--prompt-tokens <n>", "virtual tokens", wholeNumber(1), 100)
     .option("--batch-size <n>", "expected examples a step", wholeNumber(1), 32)
     .option("--clip <c>", "norm that a gradient is clipped to", positiveNumber, 1)
     .option("--records <n>", "rows that are looked at, and make up the sample", wholeNumber(1), 32)
     .addHelpText("after", EXAMPLE)
     .action((options: Options) => run(options, io));
+  withColumns(command, ["text", "label", "target"]);
 }
 
 async function run(options: Options, io: Io): Promise<void> {
@@ -53,7 +55,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const loaded = await loadModel(options.model, io);
   requireRoom(task, options.promptTokens, loaded);
   requirePrivateRoom(task, options.promptTokens, loaded);
-  const rows = await encodedRows(options.data, task, loaded, io.message);
+  const rows = await encodedRows(await dataFile(options.data, options, io), task, loaded, io.message);
   const examples: Examples =
     rows.kind === "generation"
       ? { examples: rows.rows }

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { shuffle } from "../../shared/data/batches.ts";
 import { initialisationIds } from "../../shared/data/encode.ts";
 import { readTask } from "../../shared/data/files.ts";
-import { readUnits } from "../../shared/data/jsonl.ts";
+import { type Data, readUnits } from "../../shared/data/jsonl.ts";
 import { requireClasses, requirePrivateRoom, requireRoom } from "../../shared/operations/checks.ts";
 import { encodedExamples } from "../../shared/operations/texts.ts";
 import { ROWS_PER_UNIT } from "../../shared/operations/tune-defaults.ts";
@@ -23,6 +23,7 @@ import type { Watch } from "../../shared/training/events.ts";
 import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import type { LabelledText } from "../../shared/training/objective.ts";
 import { type AuditedTraining, type AuditSubject, confidencesOf, planOf, tuneOn } from "../audit-subject.ts";
+import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { loadModel, loadVerbalizer } from "../inputs.ts";
 import { engineRun, nothingWritten } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
@@ -41,7 +42,7 @@ The result describes your private data and is covered by no guarantee: keep it o
 
 Next: softpost privacy explain prompt (what the guarantee allows at most)`;
 
-interface Options extends AuditedTraining {
+interface Options extends AuditedTraining, ColumnOptions {
   readonly model: string;
   readonly task: string;
   readonly train: string;
@@ -80,10 +81,10 @@ export function registerAudit(program: Command, io: Io): void {
 }
 
 function withTraining(command: Command): Command {
-  return command
+  command
     .requiredOption("--model <dir>", "model folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--task <file>", "task.json")
-    .requiredOption("--train <file>", "labelled private rows (JSONL)")
+    .requiredOption("--train <file>", `labelled private rows (${ROW_FORMATS})`)
     .option("--prompt-tokens <n>", "virtual tokens", wholeNumber(1), 100)
     .option("--steps <n>", "optimiser steps of every tuning", wholeNumber(1), 200)
     .option("--batch-size <n>", "expected examples a step", wholeNumber(1), 32)
@@ -92,14 +93,15 @@ function withTraining(command: Command): Command {
     .option("--noise-multiplier <s>", "noise in units of the clip norm (default: not private)", positiveNumber)
     .option("--delta <d>", "δ of the guarantee", numberBetween(0, 1), 1e-5)
     .option("--seed <n>", "seed of the choice of canaries or halves", wholeNumber(0), 0);
+  return withColumns(command, ["text", "label"]);
 }
 
 async function auditOneRun(options: Options, io: Io): Promise<void> {
   const { delta, seed, canaries: count, guesses = Math.floor(count / 2) } = options;
-  await withSubject(options, io, async (subject, rows, watch) => {
+  await withSubject(options, io, async (subject, { data, rows }, watch) => {
     const labels = subject.classes.length;
     const field = options.privacyUnit;
-    const units = field === undefined ? rows.map((_, row) => [row]) : await readUnits(options.train, field);
+    const units = field === undefined ? rows.map((_, row) => [row]) : await readUnits(data, field);
     if (count > units.length || labels < 2) {
       const detail = `${units.length} ${field === undefined ? "rows" : `values of "${field}"`} can't give ${count} canaries with another label.`;
       throw new ProblemError("The audit needs more data", detail);
@@ -145,7 +147,7 @@ function placesOf(units: readonly (readonly unknown[])[]): number[][] {
 
 async function auditLira(options: Options, io: Io): Promise<void> {
   const { shadows, seed, roc } = options;
-  await withSubject(options, io, async (subject, rows, watch) => {
+  await withSubject(options, io, async (subject, { rows }, watch) => {
     const draws = new Draws(seededRandom(seed));
     const members: boolean[][] = [];
     const confidences: Float64Array[] = [];
@@ -179,18 +181,19 @@ async function auditLira(options: Options, io: Io): Promise<void> {
 async function withSubject(
   options: Options,
   io: Io,
-  run: (subject: AuditSubject, rows: readonly LabelledText[], watch: Watch) => Promise<void>,
+  run: (subject: AuditSubject, audited: { data: Data; rows: readonly LabelledText[] }, watch: Watch) => Promise<void>,
 ): Promise<void> {
   const task = requireClasses(await readTask(options.task));
   const loaded = await loadModel(options.model, io);
   const classes = await loadVerbalizer(task, loaded, io);
   requireRoom(task, options.promptTokens, loaded);
   if (options.noiseMultiplier !== undefined) requirePrivateRoom(task, options.promptTokens, loaded);
-  const rows = await encodedExamples(options.train, task, loaded, io.message);
+  const data = await dataFile(options.train, options, io);
+  const rows = await encodedExamples(data, task, loaded, io.message);
   const ids = await initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
   await engineRun(io, nothingWritten, async (engine, watch) => {
     const start = await initialPrompt(engine, loaded.model, ids);
-    await run({ engine, model: loaded.model, classes, start }, rows, watch);
+    await run({ engine, model: loaded.model, classes, start }, { data, rows }, watch);
   });
 }
 

@@ -2,10 +2,9 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { readCorpus } from "../../shared/data/corpus.ts";
-import type { Data } from "../../shared/data/jsonl.ts";
 import { distillStudent, writeStudent } from "../../shared/operations/distill.ts";
 import { allChecks } from "../all-checks.ts";
-import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
+import { type ColumnOptions, dataFiles, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { loadModel, requireFullPrecision } from "../inputs.ts";
 import { DISTILL_DEFAULTS } from "../local/distill.ts";
 import { engineRun, resumable } from "../long-run.ts";
@@ -100,8 +99,7 @@ async function run(options: Options, io: Io): Promise<void> {
 
 async function readInputs(options: Options, io: Io) {
   const target = await loadModel(options.target, io);
-  const given: Data[] = [];
-  for (const file of options.public) given.push(await dataFile(file, options, io));
+  const given = await dataFiles(options.public, options, io);
   io.message(`Tokenising ${count(options.public.length, "file")}.`);
   return { target, tokens: await readCorpus(given, target.tokenizer) };
 }

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import { type Data, dataDigest, readTexts } from "../../shared/data/jsonl.ts";
+import { dataDigest, readTexts } from "../../shared/data/jsonl.ts";
 import { composeEntries, type LedgerEntry } from "../../shared/privacy/ledger.ts";
 import { unitText } from "../../shared/privacy/unit.ts";
-import { type ColumnOptions, dataFile, withColumns } from "../data-file.ts";
+import { type ColumnOptions, dataFiles, withColumns } from "../data-file.ts";
 import { numberBetween, positiveNumber } from "../options.ts";
 import type { Io } from "../output.ts";
 import { type ChargedData, chargedData, namedData, openLedger } from "../privacy-ledger.ts";
@@ -53,8 +53,7 @@ async function run(options: Options, io: Io): Promise<void> {
 
 /** What was charged on the rows of some files. */
 async function dataOf(files: readonly string[], options: Options, io: Io): Promise<ChargedData> {
-  const given: Data[] = [];
-  for (const file of files) given.push(await dataFile(file, options, io));
+  const given = await dataFiles(files, options, io);
   const texts = (await Promise.all(given.map(readTexts))).flat();
   const fileDigests = await Promise.all(given.map(dataDigest));
   const ledger = openLedger({ texts, fileDigests, dataset: options.dataset });

@@ -1,14 +1,14 @@
 import type { Command } from "commander";
-import { predictRows } from "../../shared/operations/predict.ts";
-import { encodedTextRows } from "../../shared/operations/texts.ts";
+import { predictFile } from "../../shared/operations/predict.ts";
+import { surveyTexts } from "../../shared/operations/texts.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { type ConnectionOptions, withConnection } from "../api/connection.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { loadModel, loadPromptAndTask } from "../inputs.ts";
-import { engineRun, nothingWritten } from "../long-run.ts";
+import { engineRun, type WhenStopped } from "../long-run.ts";
 import type { Io } from "../output.ts";
 import { predictRemotely } from "../predict-remotely.ts";
-import { printPredictions } from "../print-predictions.ts";
+import { predictionPrinter } from "../print-predictions.ts";
 
 interface Options extends ColumnOptions, ConnectionOptions {
   model: string;
@@ -65,9 +65,12 @@ async function run(options: Options, io: Io): Promise<void> {
   if (folder === undefined) return predictRemotely({ ...options, data }, io);
   const model = await loadModel(options.model, io);
   const { prompt, task } = await loadPromptAndTask({ ...options, prompt: folder }, model, io);
-  const { texts, fields } = await encodedTextRows(data, task, model, io.message);
-  const rows = await engineRun(io, nothingWritten, (engine, watch) =>
-    predictRows({ model, task, prompt: prompt.value }, texts, engine, watch),
-  );
-  printPredictions(rows, fields, io);
+  const total = await surveyTexts(data, task, model, io.message);
+  await engineRun(io, printedSoFar, async (engine, watch) => {
+    const print = predictionPrinter(io);
+    const predicted = predictFile({ model, task, prompt: prompt.value, data, total }, engine, watch);
+    for await (const rows of predicted) for (const { prediction, fields } of rows) print(prediction, fields);
+  });
 }
+
+const printedSoFar: WhenStopped = () => "Stopped. What was printed is done; the same command begins anew.";

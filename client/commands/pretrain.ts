@@ -2,6 +2,7 @@ import { dirname } from "node:path";
 import type { Command } from "commander";
 import { readCorpus } from "../../shared/data/corpus.ts";
 import { readText } from "../../shared/data/files.ts";
+import type { Data } from "../../shared/data/jsonl.ts";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
 import { loadTokenizer, maskTokens, type Tokenizer } from "../../shared/data/tokenizer.ts";
 import { configureModel } from "../../shared/models/configure.ts";
@@ -11,6 +12,7 @@ import { parseJson } from "../../shared/protocol/json.ts";
 import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { type PretrainOptions, pretrain } from "../../shared/training/pretrain.ts";
+import { type ColumnOptions, dataFiles, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { requireFullPrecision } from "../inputs.ts";
 import { engineRun, resumable } from "../long-run.ts";
 import { type WeightTrainingOptions, withWeightTraining } from "../options.ts";
@@ -21,7 +23,7 @@ import { count } from "../words.ts";
 /** Of a corpus without a held-out file, the part at its end that is held out. */
 const HELD_OUT = 0.01;
 
-interface Options extends WeightTrainingOptions {
+interface Options extends WeightTrainingOptions, ColumnOptions {
   corpus: string[];
   heldOut?: string[];
   config: string;
@@ -39,11 +41,12 @@ export function registerPretrain(program: Command, io: Io): void {
   const command = program
     .command("pretrain")
     .description("train a small language model from text")
-    .requiredOption("--corpus <file...>", 'text files or .jsonl files of {"text"}')
+    .requiredOption("--corpus <file...>", `text files, or rows of {"text"} (${ROW_FORMATS})`)
     .option("--held-out <file...>", "files to measure the loss on (default: the last 1 % of the corpus)")
     .requiredOption("--config <file>", "config.json of the model to make")
     .option("--tokenizer <dir>", "folder with tokenizer.json (default: the config's)")
     .requiredOption("--out <dir>", "new folder for the model");
+  withColumns(command, ["text"]);
   withWeightTraining(command, { batchSize: 16, learningRate: 3e-3, seed: "seed of weights and order" })
     .addHelpText("after", EXAMPLE)
     .action((options: Options) => run(options, io));
@@ -56,8 +59,12 @@ async function run(options: Options, io: Io): Promise<void> {
   const model = configureModel(json, options.config);
   const tokenizerFolder = options.tokenizer ?? dirname(options.config);
   const tokenizer = await loadTokenizer(tokenizerFolder, json);
+  const files = {
+    corpus: await dataFiles(options.corpus, options, io),
+    heldOut: options.heldOut && (await dataFiles(options.heldOut, options, io)),
+  };
   const trained = await engineRun(io, resumable, async (engine, watch) => {
-    const { tokens, heldOut } = await readTokens(options, tokenizer, watch);
+    const { tokens, heldOut } = await readTokens(files, tokenizer, watch);
     const { steps, batchSize, maxLength: length, lr: learningRate, seed, resume = false } = options;
     const corpus = await sha256(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
     const settings = {
@@ -99,7 +106,7 @@ async function run(options: Options, io: Io): Promise<void> {
 }
 
 async function readTokens(
-  { corpus, heldOut }: Options,
+  { corpus, heldOut }: { readonly corpus: readonly Data[]; readonly heldOut: readonly Data[] | undefined },
   tokenizer: Tokenizer,
   { onEvent }: Watch,
 ): Promise<{ tokens: Int32Array; heldOut: Int32Array }> {

@@ -6,10 +6,12 @@ import { hashModel } from "../../shared/data/model-files.ts";
 import type { Precision } from "../../shared/models/model.ts";
 import { publishedDigest } from "../../shared/operations/narrow-weights.ts";
 import { type OpenModel, openModel as openFolder } from "../../shared/operations/open-model.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { WeightsName } from "../../shared/protocol/weights.ts";
 import { neutralId } from "../../shared/submission/outgoing.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { softpostHome } from "../home.ts";
+import { tooOld } from "../node-version.ts";
 import { catalogueId } from "../public-names.ts";
 
 /** How a model is opened. */
@@ -25,9 +27,11 @@ export interface ModelOptions {
 /**
  * Opens a model: a folder, or a hub id such as `org/name` or `org/name@revision`, which is downloaded once.
  *
- * @throws ProblemError if it can't be found, read or computed
+ * @throws ProblemError if it can't be found, read or computed, or if this Node is too old for that
  */
 export async function openModel(name: string, options: ModelOptions = {}, watch: Watch = {}): Promise<OpenModel> {
+  const reason = tooOld(process.versions.node);
+  if (reason !== undefined) throw new ProblemError("Node is too old", reason);
   const { precision = "float32", verify = false, weights } = options;
   const folder = await resolveModel(name, hubOf(process.env), watch);
   const { hash } = digestRecords({ verify });

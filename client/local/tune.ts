@@ -135,6 +135,9 @@ export function chargedRequest(
   return { ...request, privacy: privacy && { ...privacy, charge }, state };
 }
 
+/** Where the ledger names a prompt's folder: a program has none yet when the run is charged. */
+const IN_A_PROGRAM = "(library)";
+
 /** A tuned prompt, and what is known of its making. */
 export type TunedSoftPrompt = SoftPrompt & {
   readonly manifest: Manifest;
@@ -158,7 +161,7 @@ export async function tune(
   const { dataset, budgetEpsilon } = options;
   let total: Total | null = null;
   const { loss, ...made } = await withState(options, (state) => {
-    const run = { dataset, budgetEpsilon, state, out: "" };
+    const run = { dataset, budgetEpsilon, state, out: IN_A_PROGRAM };
     const request = chargedRequest(tuning, run, say, (charged) => {
       total = charged;
     });

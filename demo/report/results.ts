@@ -1,3 +1,4 @@
+import type { Curve } from "../../examples/charts.ts";
 import type { Budget, Cost, Travel } from "../../shared/protocol/transfer.ts";
 
 /** What the demo measured: the reports are written from this and nothing else. */
@@ -49,34 +50,9 @@ export interface MethodResult {
   readonly seconds: number;
 }
 
-/** A loss by step. */
-export interface Curve {
-  readonly name: string;
-  readonly losses: readonly Point[];
-}
-
-export interface Point {
-  readonly step: number;
-  readonly loss: number;
-}
-
 /** A part of a request of the client's, or requests without a body. */
 export interface Sent {
   readonly request: string;
   readonly what: string;
   readonly bytes: number;
-}
-
-/** The standard error of an accuracy that was measured on `examples` independent examples: √(a(1−a)/n). */
-export function standardError(accuracy: number, examples: number): number {
-  return Math.sqrt((accuracy * (1 - accuracy)) / examples);
-}
-
-/** Means of `losses` over equally many of them: at most `points` means, each at its last step. */
-export function smooth(losses: readonly Point[], points: number): Point[] {
-  const stretch = Math.max(1, Math.ceil(losses.length / points));
-  return Array.from({ length: Math.ceil(losses.length / stretch) }, (_, index) => {
-    const part = losses.slice(index * stretch, (index + 1) * stretch);
-    return { step: part.at(-1)!.step, loss: part.reduce((sum, { loss }) => sum + loss, 0) / part.length };
-  });
 }

@@ -1,5 +1,6 @@
+import { standardError } from "../../examples/charts.ts";
 import type { Budget, Cost } from "../../shared/protocol/transfer.ts";
-import { type MethodResult, type Results, type Sent, standardError, type TaskResults } from "./results.ts";
+import type { MethodResult, Results, Sent, TaskResults } from "./results.ts";
 
 export const TABLE_HEAD = ["method", "model and prompt", "accuracy %", "private", "public", "seconds"] as const;
 

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { accuracyChart, lossChart } from "./charts.ts";
+import { accuracyChart, lossChart } from "../../examples/charts.ts";
 import type { Results } from "./results.ts";
 import {
   BUDGET_HEAD,

@@ -9,6 +9,11 @@ import {
   MAX_BODY_BYTES,
   parseInference,
 } from "../../shared/protocol/inference.ts";
+import {
+  chatAnswerSchema,
+  classifyAnswerSchema,
+  completionAnswerSchema,
+} from "../../shared/protocol/inference-answers.ts";
 import { parseJson } from "../../shared/protocol/json.ts";
 import type { Tokens } from "../../shared/protocol/metering.ts";
 import { type ClassificationTask, isGeneration } from "../../shared/protocol/task.ts";
@@ -19,15 +24,18 @@ import { forward } from "../inference/forward.ts";
 import { readManifest } from "../inference/manifests.ts";
 import { type ResolvedModel, resolveModel } from "../inference/models.ts";
 import { chatTokens, classifyTokens, completionTokens } from "../inference/most-tokens.ts";
-import { openaiProblems, secured } from "./route.ts";
+import { describeSchema, openaiProblems, secured } from "./route.ts";
 
 const TITLE = "The request is not valid";
 const BODIES = { completions: "CompletionRequest", "chat/completions": "ChatRequest", classify: "ClassifyRequest" };
+const ANSWERS = { completions: "CompletionAnswer", "chat/completions": "ChatAnswer", classify: "ClassifyAnswer" };
 
-/** What `createRoute` takes for it: a type without names, since answers go through as they come. */
-type Content = Readonly<Record<string, { readonly schema: { readonly type: "object" | "string" } }>>;
+/** What `createRoute` takes for it: schemas by their names, since answers go through as they come. */
+type Content = Readonly<Record<string, { readonly schema: { readonly $ref: string } | { readonly type: "string" } }>>;
 
 const EVENTS: Content = { "text/event-stream": { schema: { type: "string" } } };
+
+const schemaOf = (name: string) => ({ $ref: `#/components/schemas/${name}` });
 
 /** A route whose body is checked by `parseInference`, which names what isn't supported. */
 function inferenceRoute<P extends Endpoint>(
@@ -40,7 +48,7 @@ function inferenceRoute<P extends Endpoint>(
     answer,
   }: { operationId: string; summary: string; description: string; example: object; answer: object },
 ) {
-  const whole = { "application/json": { schema: { type: "object" as const }, example: answer } };
+  const whole = { "application/json": { schema: schemaOf(ANSWERS[endpoint]), example: answer } };
   const content: Content = endpoint === "classify" ? whole : { ...whole, ...EVENTS };
   return createRoute({
     operationId,
@@ -55,7 +63,7 @@ function inferenceRoute<P extends Endpoint>(
       body: {
         required: true,
         content: {
-          "application/json": { schema: { $ref: `#/components/schemas/${BODIES[endpoint]}` }, example },
+          "application/json": { schema: schemaOf(BODIES[endpoint]), example },
         },
       },
     },
@@ -118,6 +126,9 @@ export function addInferenceRoutes(app: App): void {
   app.openAPIRegistry.register(BODIES.completions, completionSchema);
   app.openAPIRegistry.register(BODIES["chat/completions"], chatSchema);
   app.openAPIRegistry.register(BODIES.classify, classifySchema);
+  describeSchema(app, ANSWERS.completions, completionAnswerSchema);
+  describeSchema(app, ANSWERS["chat/completions"], chatAnswerSchema);
+  describeSchema(app, ANSWERS.classify, classifyAnswerSchema);
 
   app.openapi(postCompletion, async (c) => {
     const [body, parsed] = await readBody(c, "completions");

@@ -2,13 +2,15 @@ import { ProblemError } from "../protocol/errors.ts";
 import { grouped } from "./grouped.ts";
 import { type Data, partsOf, pathOf, textsOf } from "./jsonl.ts";
 import { readLines } from "./rows/json-lines.ts";
+import { holdsRows } from "./rows/open.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A line that ends a document in a plain-text corpus, as GPT-2's and TinyStories' corpora have it. */
 export const DOCUMENT_END = "<|endoftext|>";
 
-/** The names of files that hold a document a row. */
-const ROWS = /\.(?:jsonl|ndjson|csv|tsv|parquet)(?:\.gz)?$/i;
+/** The names of files that hold a document a row, and of files that say nothing of it. */
+const ROWS = /\.(?:jsonl|ndjson|json|csv|tsv|parquet)(?:\.gz)?$/i;
+const NO_ENDING = /(?:^|[\\/])[^\\/.]+$/;
 
 /**
  * Text is tokenised in pieces of about this many characters: tokenising a whole book at once takes memory many times
@@ -19,8 +21,8 @@ const PIECE_CHARACTERS = 20_000;
 /**
  * The token ids of a public corpus, in file order, a document's end token after every document.
  *
- * @param files those whose names end in .jsonl, .csv, .tsv or .parquet hold a document a row; others are plain text, whose documents end at
- *   a line `<|endoftext|>` or with the file
+ * @param files those whose names end in .jsonl, .json, .csv, .tsv or .parquet hold a document a row, as those without an ending that begin as JSON or
+ *   Parquet does; others are plain text, whose documents end at a line `<|endoftext|>` or with the file
  * @param onDocument called after every document, with how many tokens there are by now
  * @throws ProblemError if a file can't be read or isn't UTF-8, the tokenizer has no end token, or the model has no embedding for a token
  */
@@ -63,7 +65,8 @@ export async function readCorpus(
 /** The documents of one corpus file that are more than white space. */
 async function* readDocuments(data: Data): AsyncGenerator<string> {
   const path = pathOf(data);
-  if (partsOf(data).every((part) => ROWS.test(part))) {
+  const isRows = async (part: string) => ROWS.test(part) || (NO_ENDING.test(part) && (await holdsRows(part)));
+  if ((await Promise.all(partsOf(data).map(isRows))).every(Boolean)) {
     for await (const text of textsOf(data)) if (text.trim() !== "") yield text;
     return;
   }

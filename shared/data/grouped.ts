@@ -2,15 +2,24 @@
 const GROUP_CHARACTERS = 1_000_000;
 
 /** Texts in groups that are worth a call of a tokenizer. */
-export async function* grouped(texts: Iterable<string> | AsyncIterable<string>): AsyncGenerator<string[]> {
-  let group: string[] = [];
-  let characters = 0;
-  for await (const text of texts) {
-    group.push(text);
-    characters += text.length;
-    if (characters < GROUP_CHARACTERS) continue;
+export function grouped(texts: Iterable<string> | AsyncIterable<string>): AsyncGenerator<string[]> {
+  return groupedBy(texts, { most: Number.POSITIVE_INFINITY, size: GROUP_CHARACTERS }, (text) => text.length);
+}
+
+/** Items in groups in their order: a group has `most` items, or the first so many whose sizes come to `size` together. */
+export async function* groupedBy<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+  { most, size }: { readonly most: number; readonly size: number },
+  sizeOf: (item: T) => number,
+): AsyncGenerator<T[]> {
+  let group: T[] = [];
+  let sum = 0;
+  for await (const item of items) {
+    group.push(item);
+    sum += sizeOf(item);
+    if (group.length < most && sum < size) continue;
     yield group;
-    [group, characters] = [[], 0];
+    [group, sum] = [[], 0];
   }
   if (group.length > 0) yield group;
 }

@@ -8,6 +8,7 @@ import { isFolder, readText } from "./files.ts";
 import { type DownloadWatch, type Hub, notFound } from "./hub-address.ts";
 import { cacheFolder, knownCommit } from "./hub-cache.ts";
 import { downloadAll, downloadFile, fileSchema, filesOf, type HubFile, withCommit } from "./hub-repo.ts";
+import { countRows } from "./rows/open.ts";
 
 const CARD = "README.md";
 /** The longest cards, with thousands of configs, have about a megabyte. */
@@ -18,11 +19,17 @@ const MAX_LISTING_BYTES = 16 * 1024 * 1024;
  * The files of a split, from the cache that Hugging Face's libraries use too, or downloaded into it. What is whole in the cache is used as it is, without
  * asking the hub.
  *
+ * @param limit rows that are wanted: files behind those that have them are left alone
  * @throws ProblemError if the hub has no such data set, config or split, or it can't be downloaded
  */
-export async function resolveDataset(wanted: HubSplit, hub: Hub, watch: DownloadWatch = {}): Promise<string[]> {
+export async function resolveDataset(
+  wanted: HubSplit,
+  hub: Hub,
+  watch: DownloadWatch = {},
+  limit = Number.POSITIVE_INFINITY,
+): Promise<string[]> {
   const { repo } = wanted;
-  const cached = await cachedSplit(wanted, hub);
+  const cached = await cachedSplit(wanted, hub, limit);
   if (cached) return cached;
   if (hub.offline) {
     const detail = `The cache ${hub.cache} doesn't have ${repo.name}:${wanted.split} whole, and HF_HUB_OFFLINE is set. Get it once without that.`;
@@ -34,13 +41,18 @@ export async function resolveDataset(wanted: HubSplit, hub: Hub, watch: Download
     const card = files.get(CARD);
     if (card && card.size <= MAX_CARD_BYTES) await downloadFile(from, card);
     const paths = filesOfSplit(await readCard(from.snapshot), [...files.keys()], wanted);
-    await downloadAll(
-      from,
-      paths.map((path) => files.get(path)!),
-      watch,
-    );
+    const download = (some: readonly string[]) => {
+      const missing = some.map((path) => files.get(path)!);
+      return downloadAll(from, missing, watch);
+    };
+    const isLimited = limit < Number.POSITIVE_INFINITY;
+    if (!isLimited) await download(paths);
+    const parts = await firstWith(limit, paths, from.snapshot, async (path) => {
+      if (isLimited) await download([path]);
+      return true;
+    });
     await writeListing(listingPath(from.home, from.commit), [...files.values()]);
-    return paths.map((path) => join(from.snapshot, path));
+    return parts!;
   });
 }
 
@@ -54,7 +66,27 @@ async function refuseMistypedPath({ repo, split }: HubSplit): Promise<void> {
   throw new ProblemError(notFound(repo), detail, { status: 404 });
 }
 
-async function cachedSplit(wanted: HubSplit, hub: Hub): Promise<string[] | undefined> {
+/**
+ * The first of a split's files, as many as have so many rows together.
+ *
+ * @param has makes a file be there, or says that it isn't: then there is no answer
+ */
+async function firstWith(
+  limit: number,
+  paths: readonly string[],
+  snapshot: string,
+  has: (path: string) => Promise<boolean>,
+): Promise<string[] | undefined> {
+  const whole = paths.map((path) => join(snapshot, path));
+  for (let [i, rows] = [0, 0]; i < paths.length; i++) {
+    if (rows >= limit) return whole.slice(0, i);
+    if (!(await has(paths[i]!))) return undefined;
+    if (limit < Number.POSITIVE_INFINITY) rows += await countRows(whole[i]!, limit - rows);
+  }
+  return whole;
+}
+
+async function cachedSplit(wanted: HubSplit, hub: Hub, limit: number): Promise<string[] | undefined> {
   const commit = await knownCommit(hub, wanted.repo);
   if (commit === undefined) return undefined;
   const home = cacheFolder(hub, wanted.repo);
@@ -62,11 +94,10 @@ async function cachedSplit(wanted: HubSplit, hub: Hub): Promise<string[] | undef
   if (!listing) return undefined;
   const snapshot = join(home, "snapshots", commit);
   const paths = filesOfSplit(await readCard(snapshot), [...listing.keys()], wanted);
-  for (const path of paths) {
+  return firstWith(limit, paths, snapshot, async (path) => {
     const size = (await stat(join(snapshot, path)).catch(() => undefined))?.size;
-    if (size !== listing.get(path)!.size) return undefined;
-  }
-  return paths.map((path) => join(snapshot, path));
+    return size === listing.get(path)!.size;
+  });
 }
 
 async function readCard(snapshot: string): Promise<string> {

@@ -91,6 +91,11 @@ export interface Example {
  *   a line that is too long or not UTF-8; or if there is no row at all or no such file
  */
 export async function readExamples(data: Data, task: ClassificationTask): Promise<Example[]> {
+  return Array.fromAsync(examplesOf(data, task));
+}
+
+/** The same one by one. @throws ProblemError as `readExamples`, behind the last row */
+export function examplesOf(data: Data, task: ClassificationTask): AsyncGenerator<Example> {
   const columns = columnsOf(data);
   const indices = new Map(task.labels.map(({ name }, index) => [name, index]));
   const numbered = task.labels.some(({ name }) => isNumber(name));
@@ -103,7 +108,7 @@ export async function readExamples(data: Data, task: ClassificationTask): Promis
   const expected = numbered
     ? `a label's name (${names}; there are numbers among them, so a number is taken for a name, not for an index)`
     : `a label's name (${names}) or index (0 to ${indices.size - 1})`;
-  return readRows(data, [columns.text, columns.label], (row, { textOnly }) => {
+  return eachRow(data, [columns.text, columns.label], (row, { textOnly }) => {
     const [text, label] = [own(row, columns.text), own(row, columns.label)];
     if (typeof text !== "string") return noText(row, columns, textOnly);
     const lacking = lacks(row, "label", columns.label, textOnly);
@@ -158,13 +163,13 @@ export interface TextRow {
 }
 
 /**
- * Reads rows `{"text": string}` with their other fields.
+ * Reads rows `{"text": string}` with their other fields, one by one.
  *
- * @throws ProblemError as `readExamples`
+ * @throws ProblemError as `readExamples`, behind the last row
  */
-export async function readTextRows(data: Data): Promise<TextRow[]> {
+export function textRowsOf(data: Data): AsyncGenerator<TextRow> {
   const columns = columnsOf(data);
-  return readRows(data, undefined, (row, { json, textOnly }) => {
+  return eachRow(data, undefined, (row, { json, textOnly }) => {
     const text = own(row, columns.text);
     if (typeof text !== "string") return noText(row, columns, textOnly);
     const { [columns.text]: _, ...fields } = json === undefined ? row : (JSON.parse(json, keepDigits) as Fields);

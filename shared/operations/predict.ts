@@ -1,3 +1,5 @@
+import { groupedBy } from "../data/grouped.ts";
+import { type Data, pathOf, type TextRow, textRowsOf } from "../data/jsonl.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { type ClassificationTask, isGeneration, type Task } from "../protocol/task.ts";
@@ -8,6 +10,7 @@ import type { EncodedText } from "../training/texts.ts";
 import { answerTexts } from "./answers.ts";
 import { requireFinite, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
+import { encodeTexts } from "./texts.ts";
 
 /** What a model makes of a text: the likeliest label, and the probability of each. */
 export interface Prediction {
@@ -42,9 +45,59 @@ export async function classProbabilities(
   return probabilities;
 }
 
+/** A model, any task and the soft prompt that it is done with, or none. */
+export interface Prompted {
+  readonly model: OpenModel;
+  readonly task: Task;
+  /** `[P, D]` */
+  readonly prompt: Value | undefined;
+}
+
+/** Rows that are in memory at once, and characters of theirs. Each group loads the model's graph anew, which takes a small part of its time. */
+const GROUP = { most: 16_384, size: 32 * 1024 * 1024 };
+
+/** A row's prediction, and the fields that it has beside its text. */
+export interface PredictedRow {
+  readonly prediction: Prediction | Answer;
+  readonly fields: TextRow["fields"];
+}
+
+/**
+ * What a model makes of the rows of a file: in their order and in groups, so that memory doesn't grow with the file.
+ *
+ * @param total rows of the file, of which `surveyTexts` knows that they can be used
+ * @throws ProblemError as `predictRows`; InterruptedError when stopped
+ */
+export async function* predictFile(
+  { model, task, prompt, data, total }: Prompted & { readonly data: Data; readonly total: number },
+  engine: Engine,
+  watch: Watch,
+): AsyncGenerator<PredictedRow[]> {
+  let done = 0;
+  const sizeOf = ({ text, fields }: TextRow) => text.length + JSON.stringify(fields).length;
+  for await (const rows of groupedBy(textRowsOf(data), GROUP, sizeOf)) {
+    const own = rows.map(({ text }) => text);
+    const texts = await encodeTexts(own, pathOf(data), task, model);
+    const made = await predictRows({ model, task, prompt }, texts, engine, partOf(watch, done, total));
+    yield made.map((prediction, i) => ({ prediction, fields: rows[i]!.fields }));
+    done += rows.length;
+  }
+}
+
+/** Watches a group of rows as a part of all: one stretch of work, whose notes are told once. */
+function partOf({ signal, onEvent }: Watch, before: number, total: number): Watch {
+  return {
+    signal,
+    onEvent(event) {
+      if (event.kind === "progress") onEvent?.({ ...event, done: before + event.done });
+      else if (before === 0) onEvent?.(event.kind === "phase" ? { ...event, total } : event);
+    },
+  };
+}
+
 /** What a model makes of every text, a row each: a label with probabilities, or an answer. */
 export async function predictRows(
-  { model, task, prompt }: { readonly model: OpenModel; readonly task: Task; readonly prompt: Value | undefined },
+  { model, task, prompt }: Prompted,
   texts: readonly EncodedText[],
   engine: Engine,
   watch: Watch,

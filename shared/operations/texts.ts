@@ -1,16 +1,7 @@
 import { type Encoded, encoder } from "../data/encode.ts";
 import { type EncodedTarget, targetEncoder } from "../data/encode-target.ts";
 import { grouped } from "../data/grouped.ts";
-import {
-  type Data,
-  LineFaults,
-  pathOf,
-  readExamples,
-  readTargets,
-  readTextRows,
-  type TextRow,
-  textsOf,
-} from "../data/jsonl.ts";
+import { type Data, examplesOf, LineFaults, pathOf, readTargets, textsOf } from "../data/jsonl.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { type ClassificationTask, type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
 import type { LabelledText } from "../training/objective.ts";
@@ -27,22 +18,15 @@ export async function encodedTexts(data: Data, task: Task, model: OpenModel, say
   return encodeTexts(textsOf(data), pathOf(data), task, model, say);
 }
 
-/** The same with the rows' other fields. @throws ProblemError as `encodedTexts` */
-export async function encodedTextRows(
-  data: Data,
-  task: Task,
-  model: OpenModel,
-  say?: Say,
-): Promise<{ readonly texts: Encoded[]; readonly fields: readonly TextRow["fields"][] }> {
-  const rows = await readTextRows(data);
-  const texts = await encodeTexts(
-    rows.map(({ text }) => text),
-    pathOf(data),
-    task,
-    model,
-    say,
-  );
-  return { texts, fields: rows.map(({ fields }) => fields) };
+/** Looks through texts as `encodedTexts`, and keeps none. @returns how many there are. @throws ProblemError as `encodedTexts` */
+export async function surveyTexts(data: Data, task: Task, model: OpenModel, say?: Say): Promise<number> {
+  const counts = { texts: 0, shortened: 0 };
+  for await (const group of encodedGroups(textsOf(data), pathOf(data), task, model)) {
+    counts.texts += group.length;
+    counts.shortened += shortenedOf(group);
+  }
+  sayShortened(counts, pathOf(data), task, say);
+  return counts.texts;
 }
 
 /**
@@ -69,15 +53,15 @@ export async function encodedExamples(
   model: OpenModel,
   say?: Say,
 ): Promise<LabelledText[]> {
-  const examples = await readExamples(data, task);
-  const encoded = await encodeTexts(
-    examples.map(({ text }) => text),
-    pathOf(data),
-    task,
-    model,
-    say,
-  );
-  return encoded.map(({ ids, readAt }, i) => ({ ids, readAt, label: examples[i]!.label }));
+  const labels: number[] = [];
+  async function* texts() {
+    for await (const { text, label } of examplesOf(data, task)) {
+      labels.push(label);
+      yield text;
+    }
+  }
+  const encoded = await encodeTexts(texts(), pathOf(data), task, model, say);
+  return encoded.map(({ ids, readAt }, i) => ({ ids, readAt, label: labels[i]! }));
 }
 
 /**
@@ -104,7 +88,7 @@ export async function encodedTargets(
     const detail = `${path} has lines that can't be used.`;
     throw new ProblemError("The data file is not valid", detail, { faults: faults.list });
   }
-  sayShortened(encoded, path, task, say);
+  sayShortened({ texts: encoded.length, shortened: shortenedOf(encoded) }, path, task, say);
   return encoded;
 }
 
@@ -128,19 +112,33 @@ export async function encodeTexts(
   texts: Iterable<string> | AsyncIterable<string>,
   path: string,
   task: Task,
-  { tokenizer, model }: OpenModel,
+  model: OpenModel,
   say?: Say,
 ): Promise<Encoded[]> {
-  const encode = await encoder(task, tokenizer, model.kind);
   const encoded: Encoded[] = [];
-  for await (const group of grouped(texts)) for (const each of packed(await encode(group))) encoded.push(each);
-  const empty = encoded.findIndex(({ ids }) => ids.length === 0);
-  if (empty >= 0) {
-    const detail = `${path}: text ${empty + 1} and the template together have no token. Remove it or add words to the template.`;
-    throw new ProblemError("The data file is not valid", detail);
-  }
-  sayShortened(encoded, path, task, say);
+  for await (const group of encodedGroups(texts, path, task, model)) for (const each of group) encoded.push(each);
+  sayShortened({ texts: encoded.length, shortened: shortenedOf(encoded) }, path, task, say);
   return encoded;
+}
+
+async function* encodedGroups(
+  texts: Iterable<string> | AsyncIterable<string>,
+  path: string,
+  task: Task,
+  { tokenizer, model }: OpenModel,
+): AsyncGenerator<Encoded[]> {
+  const encode = await encoder(task, tokenizer, model.kind);
+  let before = 0;
+  for await (const group of grouped(texts)) {
+    const encoded = packed(await encode(group));
+    const empty = encoded.findIndex(({ ids }) => ids.length === 0);
+    if (empty >= 0) {
+      const detail = `${path}: text ${before + empty + 1} and the template together have no token. Remove it or add words to the template.`;
+      throw new ProblemError("The data file is not valid", detail);
+    }
+    before += encoded.length;
+    yield encoded;
+  }
 }
 
 /** The same with the ids in one buffer: a buffer for each text takes more than its ids. */
@@ -155,13 +153,15 @@ function packed(texts: readonly Encoded[]): Encoded[] {
   });
 }
 
+const shortenedOf = (encoded: readonly { readonly shortened: boolean }[]): number =>
+  encoded.filter((example) => example.shortened).length;
+
 function sayShortened(
-  encoded: readonly { readonly shortened: boolean }[],
+  { texts, shortened }: { readonly texts: number; readonly shortened: number },
   path: string,
   { maxLength }: Task,
   say?: Say,
 ): void {
-  const shortened = encoded.filter((example) => example.shortened).length;
   if (shortened === 0) return;
-  say?.(`${path}: ${shortened} of ${encoded.length} texts were shortened to ${maxLength} tokens (maxLength).`);
+  say?.(`${path}: ${shortened} of ${texts} texts were shortened to ${maxLength} tokens (maxLength).`);
 }

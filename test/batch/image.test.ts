@@ -6,6 +6,7 @@ import { validate } from "dockerfile-utils";
 import { build } from "esbuild";
 import { describe, expect, test } from "vitest";
 import nodePackage from "../../infra/node/package.json" with { type: "json" };
+import { programBuild } from "../../infra/program-build.ts";
 import packageJson from "../../package.json" with { type: "json" };
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -120,17 +121,15 @@ describe("what is sent to the builder", () => {
 });
 
 test("the program needs no package but those that the image has", async () => {
-  const { metafile } = await build({
+  const { metafile, outputFiles } = await build({
     entryPoints: [`${root}/batch/main.ts`, `${root}/shared/graph/session-worker.ts`],
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    packages: "external",
-    metafile: true,
+    ...programBuild,
     write: false,
     outdir: "memory",
   });
-  const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
+  // What a bundled package of CommonJS would require, a module can't.
+  for (const { text: program } of outputFiles) expect(program).not.toContain('__require("');
+  const imported = Object.values(metafile!.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
   const packages = new Set(imported.filter((path) => !path.startsWith("node:")));
   expect(packages.size).toBeGreaterThan(0);
   expect([...packages].filter((name) => !Object.hasOwn(packageJson.dependencies, name))).toEqual([]);

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { fixture } from "../helpers/fixtures.ts";
 import { startHub } from "../helpers/hub.ts";
@@ -95,6 +96,48 @@ test("rows come from a data set on the hub too, as many as are wanted", async ()
   );
   const { tokens: wanted } = await json(...distill, "--public", first, "--out", join(temporaryFolder(), "s"));
   expect(tokens).toBe(wanted);
+});
+
+test("predict computes a long file in groups, and prints its rows in their order", async () => {
+  const prompt = join(temporaryFolder(), "prompt");
+  const tuning = [...MODEL, ...TASK, "--prompt-tokens", "2", "--steps", "1", "--batch-size", "4"];
+  await json("tune", ...tuning, "--train", fixture("tiny-task/train.jsonl"), "--out", prompt);
+  const predict = async (data: string) => {
+    const { code, stdout, stderr } = await softpost("predict", ...MODEL, "--prompt", prompt, "--data", data);
+    expect(code, stderr).toBe(0);
+    const lines = stdout.trim().split("\n");
+    return { stderr, labels: lines.map((line) => JSON.parse(line) as { id: string; label: string }) };
+  };
+  // More than one group has.
+  const many = Array.from({ length: 16_500 }, (_, id) => `${id},${id % 3 === 0 ? "bad" : "good"}`);
+  const { labels, stderr } = await predict(temporaryFile("many.csv", `id,text\n${many.join("\n")}\n`));
+  expect(labels.map(({ id }) => id)).toEqual(many.map((_, id) => String(id)));
+  const alone = await predict(temporaryFile("two.csv", "id,text\n0,bad\n1,good\n"));
+  for (const { id, label } of labels) expect(label).toBe(alone.labels[Number(id) % 3 === 0 ? 0 : 1]!.label);
+  expect(stderr.match(/Needs about/g)).toHaveLength(1);
+  const broken = temporaryFile("broken.csv", `id,text\n${many.join("\n")}\n1,good,more\n`);
+  const refused = await softpost("predict", ...MODEL, "--prompt", prompt, "--data", broken);
+  // What is wrong at the end is found before anything is printed.
+  expect(refused).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(/broken\.csv:16502/) });
+});
+
+test("a corpus and audited rows may be tables, compressed ones too", async () => {
+  const folder = temporaryFolder();
+  const csv = temporaryFile("tickets.csv.gz", gzipSync(table("id;body;class", ";")));
+  const config = ["--config", fixture("tiny-gpt2/config.json"), "--steps", "1", "--batch-size", "2"];
+  const pretrain = (name: string, ...corpus: string[]) =>
+    json("pretrain", ...config, "--max-length", "8", "--corpus", ...corpus, "--out", join(folder, name));
+  const texts = Array.from({ length: 400 }, (_, i) => `${i} ${rows[i % rows.length]!.text}`);
+  const table400 = ["body", ...texts.map(quoted)].join("\n");
+  const corpus = temporaryFile("corpus.csv.gz", gzipSync(table400));
+  const lines = temporaryFile("corpus.jsonl", texts.map((text) => JSON.stringify({ text })).join("\n"));
+  const { tokens } = await pretrain("table", corpus, "--text-column", "body");
+  expect(tokens).toBe((await pretrain("lines", lines)).tokens);
+  const few = await pretrain("few", corpus, "--text-column", "body", "--limit", "200");
+  expect(few.tokens).toBeLessThan(tokens);
+  const columns = ["--text-column", "body", "--label-column", "class"];
+  const audit = ["audit", "lira", ...MODEL, ...TASK, "--prompt-tokens", "2", "--steps", "1", "--shadows", "4"];
+  expect((await json(...audit, "--train", csv, ...columns)).examples).toBe(rows.length);
 });
 
 test("a table without the column says which it has, and what to type", async () => {

@@ -1,8 +1,10 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import semver from "semver";
 import { expect, test } from "vitest";
-import { tooOld } from "../../client/node-version.ts";
+import { NODE_NEEDED, tooOld } from "../../client/node-version.ts";
+import lock from "../../package-lock.json" with { type: "json" };
 
 test.each([
   ["18.20.4", true],
@@ -24,4 +26,15 @@ test("an older Node gets one line that says what to do, and no stack", async () 
   expect(failed.stderr).toMatch(
     /^softpost needs Node 22\.18 or newer; this is Node 20\.19\.0\. .*npx --package node@24.*\n$/,
   );
+});
+
+test("npm has nothing to say of a package on Node 20: what is needed is said in one line", () => {
+  type Locked = { readonly dev?: boolean; readonly devOptional?: boolean; readonly engines?: { readonly node?: string } };
+  const installed = Object.entries(lock.packages as Record<string, Locked>).filter(
+    ([path, { dev, devOptional }]) => !dev && !devOptional && path !== "infra/node",
+  );
+  expect(installed.length).toBeGreaterThan(50);
+  const warned = installed.filter(([, { engines }]) => engines?.node && !semver.satisfies("20.19.0", engines.node));
+  expect(warned.map(([path]) => path)).toEqual([]);
+  expect(semver.satisfies(`${NODE_NEEDED}.0`, lock.packages[""].engines.node)).toBe(true);
 });

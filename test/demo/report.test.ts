@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { bagOfWordsAccuracy } from "../../demo/report/bag-of-words.ts";
-import { type Point, type Results, smooth, standardError } from "../../demo/report/results.ts";
+import type { Results } from "../../demo/report/results.ts";
 import { textTable } from "../../demo/report/tables.ts";
 import { writeReport } from "../../demo/report/write.ts";
+import { type Point, smooth, standardError } from "../../examples/charts.ts";
 import type { Budget } from "../../shared/protocol/transfer.ts";
 
 const points = (...losses: number[]): Point[] => losses.map((loss, i) => ({ step: i + 1, loss }));

@@ -91,8 +91,12 @@ async function answer(request: IncomingMessage, response: ServerResponse, state:
   const texts: string[] = input === undefined ? [] : [input].flat();
   // A text's own label is the text.
   const data = texts.map((label, index) => ({ index, label, probabilities: { [label]: 1 } }));
-  const usage = { prompt_tokens: state.promptTokens, completion_tokens: made };
-  response.end(stream ? "data: [DONE]\n\n" : JSON.stringify({ data, usage }));
+  const usage = {
+    prompt_tokens: state.promptTokens,
+    completion_tokens: made,
+    total_tokens: state.promptTokens + made,
+  };
+  response.end(stream ? "data: [DONE]\n\n" : JSON.stringify({ object: "list", model: "double", data, usage }));
   state.ended.set(ticket.request, made);
   if (state.silent) return;
   const { request: id, tenant } = ticket;

@@ -5,6 +5,7 @@ import { validate } from "dockerfile-utils";
 import { build } from "esbuild";
 import { expect, test } from "vitest";
 import nodePackage from "../../infra/node/package.json" with { type: "json" };
+import { programBuild } from "../../infra/program-build.ts";
 import packageJson from "../../package.json" with { type: "json" };
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -32,15 +33,11 @@ test("it copies what is there, and runs as nobody what is built", () => {
 test("the program needs no package but those that the image has", async () => {
   const { metafile } = await build({
     entryPoints: [`${root}/serving/main.ts`],
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    packages: "external",
-    metafile: true,
+    ...programBuild,
     write: false,
     outdir: "memory",
   });
-  const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
+  const imported = Object.values(metafile!.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
   const names = imported
     .filter((path) => !path.startsWith("node:"))
     .map((path) =>

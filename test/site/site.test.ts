@@ -32,6 +32,13 @@ test("all pages are there, and so is what is searched", () => {
   expect(read(index!)).toContain("How it works");
 });
 
+test("the page of the API has the fields of bodies and answers, also of those in a list", () => {
+  const page = read("reference/api.html");
+  for (const field of ["messages[].role", "choices[].message.content", "data[].label", "transfers[].state"]) {
+    expect(page).toContain(`<code>${field}</code>`);
+  }
+});
+
 test("every link within it leads to a page, and to a heading of it", () => {
   const ids = new Map(
     pages.map((page) => [page, new Set([...read(page).matchAll(/ id="([^"]+)"/g)].map(([, id]) => id))]),

@@ -36,6 +36,24 @@ export async function* rowsOf(path: string, fields?: readonly string[]): AsyncGe
   }
 }
 
+/**
+ * Whether a file without an ending, as standard input is, holds rows and no plain text: Parquet, or JSON objects.
+ *
+ * @throws ProblemError if it can't be read
+ */
+export async function holdsRows(path: string): Promise<boolean> {
+  if (await beginsAs(path, PARQUET)) return true;
+  for await (const chunk of textBytes(path)) return /^\ufeff?\s*(\[\s*)?\{\s*"/.test(chunk.toString("utf8", 0, 1024));
+  return false;
+}
+
+/** How many rows a data file has, counted to `most`. @throws ProblemError as `rowsOf` */
+export async function countRows(path: string, most: number): Promise<number> {
+  let rows = 0;
+  for await (const _ of rowsOf(path)) if (++rows === most) break;
+  return rows;
+}
+
 const PARQUET = Buffer.from("PAR1");
 
 /** By the name's end where it says it, else by how the file begins. */

@@ -50,6 +50,19 @@ test("a split is downloaded once, in the order of its files, and checked", async
   expect(await readTexts(data)).toEqual(["a", "b", "c"]);
 });
 
+test("of a split of which some rows are wanted only the first files are downloaded", async () => {
+  const { hub, requests } = await startHub(() => FILES, "datasets");
+  const resolve = (limit: number, how = hub) => resolveDataset(split("org/tiny:train"), how, {}, limit);
+  const names = (parts: readonly string[]) => parts.map((part) => /train-(\d+)/.exec(part)![1]);
+  expect(names(await resolve(2))).toEqual(["00000"]);
+  expect(requests.filter((request) => request.includes("train-00001"))).toEqual([]);
+  const offline = { ...hub, offline: true };
+  expect(names(await resolve(1, offline))).toEqual(["00000"]);
+  expect(await rejection(resolve(3, offline))).toMatch(/HF_HUB_OFFLINE is set/);
+  expect(names(await resolve(3))).toEqual(["00000", "00001"]);
+  expect((await resolve(1000, offline)).length).toBe(2);
+});
+
 test("a revision and a config are kept apart", async () => {
   const { hub } = await startHub(
     (revision) => ({ "en/train.jsonl": lines(revision), "de/train.jsonl": lines("de") }),

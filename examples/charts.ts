@@ -1,5 +1,5 @@
+/** Charts as SVG, by ECharts. */
 import * as echarts from "echarts";
-import { type Curve, type MethodResult, smooth, standardError, type TaskResults } from "./results.ts";
 
 const WIDTH = 760;
 /** The console's first colours, which are Okabe and Ito's a little darker, and two more of these: told apart by readers who don't see all of them. */
@@ -7,9 +7,23 @@ const COLOURS = ["#00629a", "#b54a00", "#00704f", "#cc79a7", "#e69f00"];
 /** More points than this can't be told apart at this width. */
 const POINTS = 80;
 
+/** A loss by step. */
+export interface Curve {
+  readonly name: string;
+  readonly losses: readonly Point[];
+}
+
+export interface Point {
+  readonly step: number;
+  readonly loss: number;
+}
+
 /** What is drawn of the results of a task. */
-export interface Measured extends Pick<TaskResults, "name" | "testExamples"> {
-  readonly methods: readonly Pick<MethodResult, "method" | "accuracy">[];
+export interface Measured {
+  readonly name: string;
+  readonly testExamples: number;
+  /** `accuracy`: the share of the test examples that it gets right. */
+  readonly methods: readonly { readonly method: string; readonly accuracy: number }[];
 }
 
 /** Accuracy of every method on one task as bars with their standard errors; returns an SVG. */
@@ -89,4 +103,18 @@ function draw(height: number, option: echarts.EChartsOption): string {
 
 function round(value: number): number {
   return Math.round(10 * value) / 10;
+}
+
+/** The standard error of an accuracy that was measured on `examples` independent examples: √(a(1−a)/n). */
+export function standardError(accuracy: number, examples: number): number {
+  return Math.sqrt((accuracy * (1 - accuracy)) / examples);
+}
+
+/** Means of `losses` over equally many of them: at most `points` means, each at its last step. */
+export function smooth(losses: readonly Point[], points: number): Point[] {
+  const stretch = Math.max(1, Math.ceil(losses.length / points));
+  return Array.from({ length: Math.ceil(losses.length / stretch) }, (_, index) => {
+    const part = losses.slice(index * stretch, (index + 1) * stretch);
+    return { step: part.at(-1)!.step, loss: part.reduce((sum, { loss }) => sum + loss, 0) / part.length };
+  });
 }
