@@ -5,7 +5,7 @@ import { readLines } from "./rows/json-lines.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A line that ends a document in a plain-text corpus, as GPT-2's and TinyStories' corpora have it. */
-export const DOCUMENT_END = "<|endoftext|>";
+const DOCUMENT_END = "<|endoftext|>";
 
 /** The names of files that hold a document a row. */
 const ROWS = /\.(?:jsonl|ndjson|csv|tsv|parquet)(?:\.gz)?$/i;
