@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkDevice } from "../shared/graph/device.ts";
 import { type Device, Engine } from "../shared/graph/engine.ts";
+import { gb } from "../shared/graph/memory.ts";
 import { deviceName } from "./lifecycle/device-name.ts";
 import { compareGraphs } from "./try-device/compare.ts";
 import { deviceMemory } from "./try-device/device-memory.ts";
@@ -71,8 +72,4 @@ async function timeAll(device: Device, folder: string, sizes: readonly string[])
       }
     }
   }
-}
-
-function gb(bytes: number): string {
-  return (bytes / 1e9).toPrecision(3);
 }

@@ -1,15 +1,21 @@
 import type { Task } from "../shared/protocol/task.ts";
-import type { BudgetName, Quote, TransferOptions } from "../shared/protocol/transfer.ts";
+import { AUTO, type BudgetName, type Quote, type TransferOptions } from "../shared/protocol/transfer.ts";
 import { lossFor } from "../shared/protocol/transfer-fit.ts";
 import { count, duration, money, short } from "./words.ts";
 
 /** How a transfer will be done, in a line. */
 export function describeOptions(options: TransferOptions, task: Task): string {
-  const { steps, batchSize, learningRate, starts, selected, publicSet } = options;
+  const { steps, batchSize, learningRate, starts, selected, publicSet, alternatives } = options;
   const loss = lossFor(task, options.loss);
   const texts = selected === null ? "" : `, ${selected} texts chosen of it`;
+  const set =
+    publicSet === AUTO
+      ? "the public set that ranks best"
+      : alternatives
+        ? `that of ${[publicSet, ...alternatives].join(", ")} which ranks best`
+        : publicSet;
   return (
-    `Transfer: ${count(steps, "step")} of ${count(batchSize, "text")} of ${publicSet}${texts}, learning rate ${learningRate}, ` +
+    `Transfer: ${count(steps, "step")} of ${count(batchSize, "text")} of ${set}${texts}, learning rate ${learningRate}, ` +
     `loss on ${loss === "classes" ? "class distributions" : "whole vocabularies"}, started from the ${starts.join(" and the ")}`
   );
 }

@@ -1,4 +1,5 @@
-import type { Progress, Transfer, Travel } from "../shared/protocol/transfer.ts";
+import type { Progress, RankedSet, Transfer, Travel } from "../shared/protocol/transfer.ts";
+import { tableLines } from "./table.ts";
 import { duration, money, next, percent } from "./words.ts";
 
 /** How well a prompt travelled, in words. */
@@ -6,13 +7,30 @@ export function describeTravel({ agreement, divergence, heldOut }: Travel): stri
   return `Student and target agree on ${percent(agreement)} of ${heldOut} held-out public texts (divergence ${divergence.toPrecision(3)})`;
 }
 
+/** Which public set was taken of several, and what by. */
+export function describeRanked(ranked: readonly RankedSet[]): string[] {
+  const rows = ranked.map(({ id, texts, information, confidence, unnamed }) => [
+    id,
+    String(texts),
+    information.toFixed(3),
+    percent(confidence),
+    String(unnamed),
+  ]);
+  const head = ["public set", "texts read", "information (nats)", "mean confidence", "classes hardly ever named"];
+  return [
+    `Public set taken: ${ranked[0]!.id}, whose texts the prompted student tells apart best (whether a prompt travels best by it isn't measured)`,
+    ...tableLines([head, ...rows]).map((line) => `  ${line}`),
+  ];
+}
+
 /** A transfer in lines: its state, what became of it and what to do about it, and what to type next. */
 export function describeTransfer(transfer: Transfer): string[] {
-  const { id, state, progress, problem, travel, advice, cost } = transfer;
+  const { id, state, progress, problem, travel, advice, cost, ranked } = transfer;
   const where = progress && !cost ? `, ${describeProgress(progress)}` : "";
   return [
     `${id}: ${state}${where}`,
     ...(problem === null ? [] : [problem]),
+    ...(ranked ? describeRanked(ranked) : []),
     ...(travel ? [describeTravel(travel)] : []),
     ...advice,
     describeCost(transfer),

@@ -2,11 +2,12 @@ import type { TaskEvaluation } from "../shared/operations/evaluate.ts";
 import type { GivenSchedule, Schedule } from "../shared/operations/tune-defaults.ts";
 import type { PrivacyPlan } from "../shared/privacy/plan.ts";
 import { unitText } from "../shared/privacy/unit.ts";
+import { isGeneration } from "../shared/protocol/task.ts";
 import { type Total, totalText } from "./charge-run.ts";
 import { figureLines } from "./describe-figures.ts";
 import { dataLine } from "./describe-task.ts";
 import type { Tuning } from "./local/tune.ts";
-import { count, next, short, shortUp } from "./words.ts";
+import { count, next, percent, short, shortUp } from "./words.ts";
 
 /** The rows that a tuning learns from: how many, and of which label. */
 export function describeData({ rows, records, plan }: Tuning): string[] {
@@ -59,17 +60,27 @@ interface End extends Tuning {
 }
 
 /** What came out: figures, what the prompt guarantees or that it guarantees nothing, and what to type next. */
-export function describeEnd({ out, loss, measured, plan, total, model }: End): string[] {
+export function describeEnd({ out, loss, measured, plan, total, model, task }: End): string[] {
   return [
     `${out}: soft prompt for ${model.name}, loss ${loss.toFixed(4)} on its own rows (which is for your eyes only)`,
     ...(measured ? figureLines(measured) : []),
     ...(plan && total ? guarantee(plan, total) : NO_GUARANTEE),
+    ...(plan && !isGeneration(task) ? [beforePaying(measured)] : []),
     plan
       ? next("submit", "--prompt", out, "--dataset", "NAME", "--public", "ID").concat(
           "  (the provider's sets: softpost students)",
         )
       : next("evaluate", "--model", model.name, "--prompt", out, "--data", "FILE"),
   ];
+}
+
+/** Where one learns whether a transfer pays, which nothing on this machine tells. */
+function beforePaying(measured: TaskEvaluation | undefined): string {
+  const figures = measured?.kind === "classification" ? measured.figures : undefined;
+  const bare = figures?.baselines.withoutPrompt ?? null;
+  const here =
+    figures && bare !== null ? `, which has ${percent(figures.accuracy)} here and ${percent(bare)} alone` : "";
+  return `Before you pay: submit and quote tell with --check FILE --model STUDENT, on public rows, if the target alone does as well as the student with this prompt${here}.`;
 }
 
 function guarantee({ epsilon, delta, unit }: PrivacyPlan, total: Total): string[] {

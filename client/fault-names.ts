@@ -4,6 +4,7 @@ import type { Fault } from "../shared/protocol/errors.ts";
 const FLAGS: Readonly<Record<string, string>> = {
   dataset: "--dataset",
   publicSet: "--public",
+  alternatives: "--public",
   loss: "--loss",
   steps: "--steps",
   batchSize: "--batch-size",

@@ -48,7 +48,7 @@ Examples:
 
 Next: softpost COMMAND --help has examples of each.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C (a run goes on with --resume).`;
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C before it was done (a run goes on with --resume). Ctrl-C is how serve and ui end: 0.`;
 
 /**
  * Runs the command line once.

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   ANSWERS,
   type AnswersName,
+  AUTO,
   LOSSES,
   type LossName,
   STARTS,
@@ -52,7 +53,7 @@ export const ALPHA =
 export interface TransferFlags extends ConnectionOptions, HowToTransfer {
   readonly prompt: string;
   readonly dataset: string;
-  readonly public: string;
+  readonly public: readonly string[];
   readonly alpha?: number;
 }
 
@@ -63,18 +64,22 @@ export function withTransferFlags(command: Command): Command {
   command
     .requiredOption("--prompt <dir>", "the tuned prompt's folder")
     .requiredOption("--dataset <name>", dataset)
-    .requiredOption("--public <id>", "the provider's public set to transfer on (softpost students lists them)");
+    .requiredOption(
+      "--public <id...>",
+      `the provider's public set to transfer on (softpost students lists them); of several, or of all with ${AUTO}, the one that the prompted student tells apart best`,
+    );
   return withHowToTransfer(command).option("--alpha <a>", ALPHA, numberBetween(0, 1));
 }
 
 /** The options as the API takes them; what isn't given is the provider's default. */
 export function transferOptions(flags: TransferFlags): Partial<TransferOptions> {
-  const { dataset, public: publicSet, loss, steps, batchSize, lr: learningRate, alpha, answers, seed } = flags;
+  const { dataset, loss, steps, batchSize, lr: learningRate, alpha, answers, seed } = flags;
   const { start: starts, select: selected } = flags;
-  const given = Object.entries({ loss, steps, batchSize, learningRate, alpha, starts, selected, answers, seed }).filter(
-    ([, value]) => value !== undefined,
-  );
-  return { dataset, publicSet, ...Object.fromEntries(given) };
+  const [publicSet, ...others] = flags.public;
+  const alternatives = others.length > 0 ? others : undefined;
+  const how = { alternatives, loss, steps, batchSize, learningRate, alpha, starts, selected, answers, seed };
+  const given = Object.entries(how).filter(([, value]) => value !== undefined);
+  return { dataset, publicSet: publicSet!, ...Object.fromEntries(given) };
 }
 
 /** The options as they are typed, those of the connection left out. */

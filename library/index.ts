@@ -1,6 +1,7 @@
 /** `softpost`: tuning, transfer and use of soft prompts on this machine. Loads ONNX Runtime when the first function computes. */
 export { readTunedPrompt } from "../client/api/tuned-prompt.ts";
 export type { Total } from "../client/charge-run.ts";
+export { checkTransfer, type TransferCheck, type TransferCheckOptions } from "../client/local/check-transfer.ts";
 export { type DistillOptions, distill } from "../client/local/distill.ts";
 export { type EvaluateOptions, evaluate } from "../client/local/evaluate.ts";
 export { type ModelOptions, openModel } from "../client/local/model.ts";

@@ -1,6 +1,8 @@
+import { type Candidate, chooseSet } from "../../shared/operations/rank-public-sets.ts";
 import { writePrompt } from "../../shared/operations/soft-prompt.ts";
 import { publicTexts } from "../../shared/operations/texts.ts";
 import { transferAs } from "../../shared/operations/transfer-answers.ts";
+import type { TransferTools } from "../../shared/operations/transfer-request.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import type { ResultFacts, TransferSpec } from "../../shared/protocol/job.ts";
 import type { JobContext } from "../lifecycle/attempt.ts";
@@ -18,10 +20,15 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
   // The prompt means what it does on the student that it was tuned on, however that was rounded.
   const target = await models.open(spec.target, spec.target, watch);
   const student = await models.open(spec.student, { precision, weights: prompt.manifest.model.quantisation }, watch);
-  const { id, digest } = spec.publicSet;
-  const path = await fetchPublicSet(store, work, spec.publicSet);
+  const candidates: Candidate[] = [];
+  for (const set of [spec.publicSet, ...(spec.alternatives ?? [])]) {
+    candidates.push({ id: set.id, digest: set.digest, file: await fetchPublicSet(store, work, set) });
+  }
+  const use: TransferTools["use"] = (graphs, run) => engines.use(graphs, run);
   const { loss, alpha, starts, selected, steps, batchSize, learningRate, seed, answers } = spec.options;
   const open = spec.student.kind === "open";
+  const { ranked, candidate } = await chooseSet({ student, prompt, seed }, candidates, { use, watch });
+  const { id, digest, file } = candidate;
   const moved = await transferAs(
     prompt.manifest.task,
     {
@@ -29,7 +36,8 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
       student,
       open,
       prompt,
-      publicSet: { id, digest, ...(await publicTexts(path, prompt.manifest.task, target, open ? student : undefined)) },
+      publicSet: { id, digest, ...(await publicTexts(file, prompt.manifest.task, target, open ? student : undefined)) },
+      ranked,
       loss,
       alpha,
       starts,
@@ -42,12 +50,12 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
       state: { path: statePath, resume },
     },
     {
-      use: (graphs, run) => engines.use(graphs, run),
+      use,
       bareStates: ({ model, encoding, shape }, compute) =>
         keptStates(store, bucket.states(model, digest, encoding), shape, compute),
       watch,
     },
   );
   await writePrompt(output, moved);
-  return { travel: moved.travel, advice: [...moved.advice] };
+  return { travel: moved.travel, advice: [...moved.advice], ranked: ranked ?? null };
 }

@@ -21,7 +21,7 @@ import type { Log } from "./log.ts";
 /** Machines that are lent cheaply may vanish at any moment, and a prompt's state has only a few megabytes. A student's is large. */
 const SAVE_EVERY_SECONDS = { transfer: 2, distill: 60, predict: 60 };
 
-const NO_FACTS: ResultFacts = { travel: null, advice: [] };
+const NO_FACTS: ResultFacts = { travel: null, advice: [], ranked: null };
 
 /** What a kind of job works with. */
 export interface JobContext {

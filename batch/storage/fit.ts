@@ -1,4 +1,4 @@
-import { estimateMemory } from "../../shared/graph/memory.ts";
+import { estimateMemory, gb } from "../../shared/graph/memory.ts";
 import type { Checkpoint } from "../../shared/models/checkpoint.ts";
 import { plannedMatrices, storedBytes } from "../../shared/models/quantised-files.ts";
 import { frozenWeights } from "../../shared/models/weights.ts";
@@ -104,8 +104,4 @@ async function advice(target: Checkpoint, { precision = "fp32" }: PublishedForm,
       return `In ${name} it takes ${gb(weights + activations + context)} GB.`;
   }
   return "It fits in none of the forms of weights (fp16, int8, int4): take a smaller one.";
-}
-
-function gb(bytes: number): string {
-  return (bytes / 1e9).toFixed(1);
 }

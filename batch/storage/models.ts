@@ -95,7 +95,7 @@ export class Models {
 
 /** Downloads a public set; returns the file's path. */
 export async function fetchPublicSet(store: Bucket, work: string, { digest }: PublicSet): Promise<string> {
-  const path = join(work, "public.jsonl");
+  const path = join(work, `${digest}.jsonl`);
   await store.download(bucket.publicSet(digest), path, digest);
   return path;
 }

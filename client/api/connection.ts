@@ -81,7 +81,7 @@ export function refuseShared(path: string, mode: number, title: string, what: st
 }
 
 /** The key must not cross a network in the clear. @throws ProblemError */
-export function checkUrl(text: string): string {
+function checkUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const loopback = url && ["127.0.0.1", "[::1]", "localhost"].includes(url.hostname);
   if (!url || !(url.protocol === "https:" || (url.protocol === "http:" && loopback))) {

@@ -6,8 +6,7 @@ import { optionsSchema, type Quote, type TransferOptions } from "../../shared/pr
 import { Api } from "../api/api.ts";
 import { connect, withConnection } from "../api/connection.ts";
 import { readTunedPrompt } from "../api/tuned-prompt.ts";
-import { checkWorth, describeWorth } from "../check-worth.ts";
-import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
+import { type CheckFlags, checkAsked, describeCheck, refuseHalfACheck, withCheck } from "../check-flags.ts";
 import { describeOptions, describeQuote } from "../describe-quote.ts";
 import type { Io } from "../output.ts";
 import { asWords, type TransferFlags, transferOptions, withTransferFlags } from "../transfer-options.ts";
@@ -25,25 +24,17 @@ Examples:
 
 Next: softpost submit, with the same options`;
 
-interface Options extends TransferFlags, ColumnOptions {
-  readonly check?: string;
-  readonly model?: string;
-}
+type Options = TransferFlags & CheckFlags;
 
 /** `softpost quote`: what a transfer would cost. Only the manifest is sent, not the prompt. */
 export function registerQuote(program: Command, io: Io): void {
-  const command = withTransferFlags(withConnection(program.command("quote")))
+  withCheck(withTransferFlags(withConnection(program.command("quote"))))
     .description("ask what a transfer would cost and whether the budgets allow it")
-    .option("--check <file>", `public rows with labels, which the provider reads without a prompt (${ROW_FORMATS})`)
-    .option("--model <dir>", "with --check: the student that the prompt was tuned on")
     .addHelpText("after", NOTES)
     .action((flags: Options, command: Command) => {
-      if ((flags.check === undefined) !== (flags.model === undefined)) {
-        command.error("error: --check and --model need each other");
-      }
+      refuseHalfACheck(flags, command);
       return run(flags, io);
     });
-  withColumns(command, ["text", "label"]);
 }
 
 async function run(flags: Options, io: Io): Promise<void> {
@@ -57,16 +48,9 @@ async function run(flags: Options, io: Io): Promise<void> {
     for (const line of lines) io.message(line);
     throw await refused(api, manifest, options, quote);
   }
-  const { check, model, prompt } = flags;
-  const worth =
-    check !== undefined && model !== undefined
-      ? await checkWorth(api, { prompt, model, data: await dataFile(check, flags, io) }, io)
-      : undefined;
-  const told = worth ? describeWorth(worth) : [];
-  io.result(
-    { ...quote, ...(worth && { check: worth }) },
-    [...lines, ...told, next("submit", ...asWords(flags))].join("\n"),
-  );
+  const check = await checkAsked(api, flags, io);
+  const told = check ? describeCheck(check) : [];
+  io.result({ ...quote, ...(check && { check }) }, [...lines, ...told, next("submit", ...asWords(flags))].join("\n"));
 }
 
 /** A refusal in the user's units, and what would fit where it is a matter of steps. */

@@ -9,18 +9,22 @@ import { Api } from "../api/api.ts";
 import { connect, withConnection } from "../api/connection.ts";
 import type { Connection } from "../api/transport.ts";
 import { readTunedPrompt } from "../api/tuned-prompt.ts";
+import { type CheckFlags, checkAsked, describeCheck, refuseHalfACheck, withCheck } from "../check-flags.ts";
 import { describeOptions, describeQuote } from "../describe-quote.ts";
 import { NO_GUARANTEE } from "../describe-tuning.ts";
+import type { TransferCheck } from "../local/check-transfer.ts";
 import { longRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
 import { type TransferFlags, transferOptions, withTransferFlags } from "../transfer-options.ts";
 import { bytes, next, short, shortUp } from "../words.ts";
 import { refused } from "./quote.ts";
 
-interface Options extends TransferFlags {
+interface Options extends TransferFlags, CheckFlags {
   readonly dryRun?: boolean;
   /** False with --no-privacy. */
   readonly privacy: boolean;
+  /** False with --no-gain. */
+  readonly gain: boolean;
   readonly idempotencyKey?: string;
   readonly name?: string;
   readonly metadata?: Readonly<Record<string, string>>;
@@ -30,20 +34,27 @@ const NOTES = `
 Examples:
   softpost submit --prompt prompt --dataset my-mails --public PUBLIC --dry-run     # every byte that would leave
   softpost submit --prompt prompt --dataset my-mails --public PUBLIC
+  softpost submit --prompt prompt --dataset my-mails --public auto     # the set that ranks best (docs/results.md: not measured whether it is)
+  softpost submit --prompt prompt --dataset my-mails --public PUBLIC --check public-labelled.jsonl --model student     # only if it may pay
 
 Next: softpost wait ID`;
 
 /** `softpost submit`: sends a prompt and its manifest, and nothing else. */
 export function registerSubmit(program: Command, io: Io): void {
-  withTransferFlags(withConnection(program.command("submit")))
+  withCheck(withTransferFlags(withConnection(program.command("submit"))))
     .description("send a tuned prompt to a provider for transfer")
     .option("--dry-run", "show every byte that would be sent, and send nothing")
     .option("--no-privacy", "send a prompt that was tuned without differential privacy, without being asked")
+    .option("--no-gain", "send it without being asked where --check finds the target as good without a prompt")
     .option("--idempotency-key <key>", "name of this submission: trying again with it never submits twice")
     .option("--name <name>", "what you call the transfer; the provider sees it, the jobs do not")
     .option("--metadata <key=value...>", "up to 16 pairs of your own, as with --name", pairs)
     .addHelpText("after", NOTES)
-    .action((options: Options) => run(options, io));
+    .action((flags: Options, command: Command) => {
+      refuseHalfACheck(flags, command);
+      if (flags.dryRun && flags.check !== undefined) command.error("error: --dry-run sends nothing, --check does");
+      return run(flags, io);
+    });
 }
 
 async function run(flags: Options, io: Io): Promise<void> {
@@ -64,6 +75,8 @@ async function run(flags: Options, io: Io): Promise<void> {
   if (quote.refusals.length > 0 && flags.idempotencyKey === undefined) {
     throw await refused(api, manifest, options, quote);
   }
+  const check = await checkAsked(api, flags, io);
+  if (check) await requireGain(check, flags, io);
   const whenStopped = () =>
     `Stopped. Whether it arrived isn't known: softpost status shows it. To send it again, never twice: add --idempotency-key ${idempotencyKey}`;
   const transfer = await longRun(io, whenStopped, ({ signal }) => api.submit(submission, { signal }));
@@ -71,7 +84,10 @@ async function run(flags: Options, io: Io): Promise<void> {
   io.message(
     `Sent ${bytes(submission.body.length)}: manifest, prompt and options${labelled ? ", with your name and metadata" : ""} (--dry-run shows all of it).`,
   );
-  io.result(transfer, `${transfer.id}: ${transfer.state}\n${next("wait", transfer.id)}`);
+  io.result(
+    { ...transfer, ...(check && { check }) },
+    `${transfer.id}: ${transfer.state}\n${next("wait", transfer.id)}`,
+  );
 }
 
 /** What the people in the data are promised, before anything is sent. */
@@ -91,6 +107,19 @@ async function requireConsent({ privacy }: Manifest, flags: Options, io: Io): Pr
       ? "It was tuned without differential privacy, and nobody is there to be asked. Tune with --epsilon, or say --no-privacy."
       : "Nothing was sent.";
   throw new ProblemError("The prompt is not private", detail);
+}
+
+/** @throws ProblemError unless the transfer may pay, or somebody says that it is to be made all the same */
+async function requireGain(check: TransferCheck, { gain }: Options, io: Io): Promise<void> {
+  for (const line of describeCheck(check)) io.message(line);
+  if (check.mayPay || !gain) return;
+  const answer = await io.confirm("Have it transferred all the same?");
+  if (answer) return;
+  const detail =
+    answer === undefined
+      ? "The target does as well without it, and nobody is there to be asked. Nothing was sent but the rows of --check; say --no-gain to send it."
+      : "Nothing was sent but the rows of --check.";
+  throw new ProblemError("The transfer may not pay", detail);
 }
 
 /** Everything that a submission would send. With --json the body is there to the last byte. */

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { Data } from "../../shared/data/jsonl.ts";
 import { writePrompt } from "../../shared/operations/soft-prompt.ts";
 import { transferAs } from "../../shared/operations/transfer-answers.ts";
 import { TRANSFER_DEFAULTS } from "../../shared/protocol/transfer.ts";
@@ -7,7 +8,7 @@ import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-
 import { describeTravel } from "../describe-transfer.ts";
 import { loadModel, telling } from "../inputs.ts";
 import { loadPrompt } from "../local/prompt.ts";
-import { readTransfer } from "../local/transfer.ts";
+import { choosePublic, readTransfer } from "../local/transfer.ts";
 import { engineRun, resumable } from "../long-run.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
@@ -18,7 +19,7 @@ interface Options extends HowToTransfer, ColumnOptions {
   target: string;
   student: string;
   prompt: string;
-  public: string;
+  public: string[];
   out: string;
   open?: boolean;
   alpha?: number | "auto";
@@ -40,7 +41,10 @@ export function registerTransfer(program: Command, io: Io): void {
     .requiredOption("--target <dir>", "target model: a folder, or hub id such as org/name or org/name@revision")
     .requiredOption("--student <dir>", "student of that target")
     .requiredOption("--prompt <dir>", "soft prompt that was tuned on the student")
-    .requiredOption("--public <file>", `public rows of {"text"} (${ROW_FORMATS})`)
+    .requiredOption(
+      "--public <file...>",
+      `public rows of {"text"} (${ROW_FORMATS}); of several files, those of the one that the prompted student tells apart best`,
+    )
     .requiredOption("--out <dir>", "new folder for the target's prompt")
     .option("--open", "the student is a model of its own, not one that was distilled from the target")
     .option("--alpha <a>", `${ALPHA}, or auto`, alphaOrAuto)
@@ -63,7 +67,7 @@ async function run(options: Options, io: Io): Promise<void> {
     () => readInputs(options, io),
     () => openOut(options.out, options),
   );
-  const { target, publicSet, learningRate } = read;
+  const { target, publicSet, learningRate, ranked } = read;
   io.message(
     `Transfer: ${count(steps, "step")} of ${batchSize} of ${count(publicSet.texts.length, "public text")}, learning rate ${learningRate}`,
   );
@@ -82,7 +86,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const evaluate = next("evaluate", "--model", options.target, "--prompt", options.out, "--data", "FILE");
   const told = `${options.out}: soft prompt for ${target.name}, loss ${moved.loss.toPrecision(4)} on public texts`;
   io.result(
-    { steps, loss: moved.loss, alpha: moved.alpha, travel, advice, out: options.out },
+    { steps, loss: moved.loss, alpha: moved.alpha, travel, advice, ...(ranked && { ranked }), out: options.out },
     [told, ...measured, evaluate].join("\n"),
   );
 }
@@ -104,13 +108,14 @@ async function readInputs(options: Options, io: Io) {
   const student = await loadModel(options.student, io);
   const prompt = await loadPrompt(options.prompt, student, {}, telling(io));
   const target = await loadModel(options.target, io);
-  const data = await dataFile(options.public, options, io);
-  return readTransfer(
+  const files: Data[] = [];
+  for (const name of options.public) files.push(await dataFile(name, options, io));
+  const chosen = await choosePublic(
     {
       target,
       student,
       prompt,
-      public: data,
+      public: files,
       open,
       alpha: alphaData === undefined ? (alpha as number | undefined) : { labelled: alphaData },
       loss,
@@ -122,6 +127,8 @@ async function readInputs(options: Options, io: Io) {
       learningRate: lr,
       seed,
     },
+    (use) => engineRun(io, resumable, use),
     io.message,
   );
+  return readTransfer(chosen, io.message);
 }

@@ -147,7 +147,7 @@ async function run(options: Options, io: Io): Promise<void> {
   const request = chargedRequest(tuning, charging, io.message, (charged) => {
     total = charged;
   });
-  await checkTuning(request);
+  const checked = await checkTuning(request);
   for (const line of [...describeData(tuning), ...describeSchedule(schedule, tuning, givenSchedule(options))])
     io.message(line);
   if (plan) for (const line of describePrivacy(plan, options.delta === undefined, test !== undefined)) io.message(line);
@@ -157,7 +157,7 @@ async function run(options: Options, io: Io): Promise<void> {
       ? `Stopped measuring; the prompt is finished: ${options.out}. softpost evaluate measures it.`
       : resumable(step);
   const { loss, privacy, measured } = await engineRun(io, whenStopped, async (engine, watch) => {
-    const tuned = await tunePrompt(request, engine, watch);
+    const tuned = await tunePrompt(checked, engine, watch);
     await out.finish((folder) => writePrompt(folder, tuned));
     forgetRunId(out.statePath);
     written = true;

@@ -1,14 +1,25 @@
-import { type Data, dataDigest, refuseUnits } from "../../shared/data/jsonl.ts";
+import { type Data, dataDigest, pathOf, refuseUnits } from "../../shared/data/jsonl.ts";
+import type { Engine } from "../../shared/graph/engine.ts";
 import { requireClasses } from "../../shared/operations/checks.ts";
 import type { OpenModel } from "../../shared/operations/open-model.ts";
+import { type Candidate, chooseSet } from "../../shared/operations/rank-public-sets.ts";
 import { type SoftPrompt, softPromptOf } from "../../shared/operations/soft-prompt.ts";
 import { encodedExamples, publicTexts, type Say } from "../../shared/operations/texts.ts";
 import type { Transferred } from "../../shared/operations/transfer.ts";
 import { type AnyTransferRequest, transferAs } from "../../shared/operations/transfer-answers.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
-import { type AnswersName, type LossName, type StartName, TRANSFER_DEFAULTS } from "../../shared/protocol/transfer.ts";
+import {
+  type AnswersName,
+  type LossName,
+  MAX_PUBLIC_SETS,
+  type RankedSet,
+  type StartName,
+  TRANSFER_DEFAULTS,
+} from "../../shared/protocol/transfer.ts";
 import { neutralId } from "../../shared/submission/outgoing.ts";
 import type { Watch } from "../../shared/training/events.ts";
+import { describeRanked } from "../describe-transfer.ts";
 import { requireNumbers } from "../number-rules.ts";
 import { requireManifest, sayTo } from "./task.ts";
 import { type EngineOptions, type StateOptions, withEngine, withState } from "./with-engine.ts";
@@ -18,8 +29,8 @@ export interface TransferOptions {
   readonly student: OpenModel;
   /** Tuned on the student. */
   readonly prompt: SoftPrompt;
-  /** Public texts. */
-  readonly public: Data;
+  /** Public texts; of several sets, the one that the prompted student tells apart best is taken (whether that is the best one isn't measured). */
+  readonly public: Data | readonly Data[];
   /** The student is a model of its own, not one that was distilled from the target. */
   readonly open?: boolean | undefined;
   /** The weight of the movement term, or labelled public rows of a like task from which it is chosen. */
@@ -37,11 +48,53 @@ export interface TransferOptions {
   readonly seed?: number | undefined;
 }
 
+/** Options with the public set that is taken, and with all of them as they were ranked if there are several. */
+export type ChosenOptions = Omit<TransferOptions, "public"> & {
+  readonly public: Data;
+  readonly ranked?: readonly RankedSet[] | undefined;
+};
+
+/**
+ * Takes one of the public sets, if there are several, by what the prompted student makes of them.
+ * @param run runs something with an engine
+ * @throws ProblemError for no set or too many, for private rows among them, and as `chooseSet`
+ */
+export async function choosePublic(
+  options: TransferOptions,
+  run: <T>(use: (engine: Engine, watch: Watch) => Promise<T>) => Promise<T>,
+  say: Say,
+): Promise<ChosenOptions> {
+  const files = [options.public].flat();
+  if (files.length === 1) return { ...options, public: files[0]! };
+  if (files.length === 0 || files.length > MAX_PUBLIC_SETS) {
+    const detail = `public: There must be 1 to ${MAX_PUBLIC_SETS} sets.`;
+    throw new ProblemError("The options are not valid", detail, { status: 422 });
+  }
+  const { student, seed = 0 } = options;
+  const prompt = requireManifest(options.prompt);
+  const unit = prompt.manifest.privacy?.unit;
+  const candidates: Candidate[] = [];
+  for (const file of files) {
+    if (unit) await refuseUnits(file, unit.field);
+    const digest = await dataDigest(file);
+    candidates.push({ id: neutralId("public", digest), digest, file });
+  }
+  const { candidate, ranked } = await run((engine, watch) =>
+    chooseSet({ student, prompt, seed }, candidates, { use: (_, work) => work(engine), watch }),
+  );
+  const named = (ranked ?? []).map((set) => {
+    const { file } = candidates.find(({ digest }) => digest === set.digest)!;
+    return { ...set, id: pathOf(file) };
+  });
+  for (const line of describeRanked(named)) say(line);
+  return { ...options, public: candidate.file, ranked };
+}
+
 /**
  * Reads what a transfer is made of; nothing is computed.
  * @throws ProblemError with what is wrong with prompt, texts or options
  */
-export async function readTransfer(options: TransferOptions, say: Say): Promise<Omit<AnyTransferRequest, "state">> {
+export async function readTransfer(options: ChosenOptions, say: Say): Promise<Omit<AnyTransferRequest, "state">> {
   requireNumbers({ ...options, alpha: typeof options.alpha === "object" ? undefined : options.alpha });
   const { target, student, open = false, alpha = TRANSFER_DEFAULTS.alpha, loss, answers } = options;
   const prompt = requireManifest(options.prompt);
@@ -57,6 +110,7 @@ export async function readTransfer(options: TransferOptions, say: Say): Promise<
     open,
     prompt,
     publicSet: { id: neutralId("public", digest), digest, ...texts },
+    ranked: options.ranked,
     loss,
     alpha:
       typeof alpha === "number"
@@ -84,7 +138,12 @@ export async function transfer(
   options: TransferOptions & EngineOptions & StateOptions,
   watch: Watch = {},
 ): Promise<TransferredPrompt> {
-  const request = await readTransfer(options, sayTo(watch));
+  const chosen = await choosePublic(
+    options,
+    (use) => withEngine(options, (engine) => use(engine, watch)),
+    sayTo(watch),
+  );
+  const request = await readTransfer(chosen, sayTo(watch));
   const { prompt, facts, ...figures } = await withState(options, (state) =>
     withEngine(options, (engine) =>
       transferAs(

@@ -3,7 +3,7 @@ import { verbalizer } from "../../shared/data/verbalizer.ts";
 import type { OpenModel } from "../../shared/operations/open-model.ts";
 import { type SoftPrompt, softPromptOf } from "../../shared/operations/soft-prompt.ts";
 import { encodedRows, type Say, type TaskRows } from "../../shared/operations/texts.ts";
-import { type TuneRequest, tunePrompt } from "../../shared/operations/tune.ts";
+import { checkTuning, type TuneRequest, tunePrompt } from "../../shared/operations/tune.ts";
 import {
   type GivenSchedule,
   PROMPT_TOKENS,
@@ -160,12 +160,13 @@ export async function tune(
   const tuning = await readTuning(options, say);
   const { dataset, budgetEpsilon } = options;
   let total: Total | null = null;
-  const { loss, ...made } = await withState(options, (state) => {
+  const { loss, ...made } = await withState(options, async (state) => {
     const run = { dataset, budgetEpsilon, state, out: IN_A_PROGRAM };
     const request = chargedRequest(tuning, run, say, (charged) => {
       total = charged;
     });
-    return withEngine(options, (engine) => tunePrompt(request, engine, watch));
+    const checked = await checkTuning(request);
+    return withEngine(options, (engine) => tunePrompt(checked, engine, watch));
   });
   return { ...(await softPromptOf(made)), loss, total };
 }

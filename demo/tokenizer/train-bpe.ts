@@ -23,7 +23,7 @@ export interface Bpe {
  * GPT-2's printable stand-in for each byte: itself where Latin-1 has a visible character, else the next unused one
  * from U+0100 on. `Ġ` is the space.
  */
-export const BYTE_CHARACTERS: readonly string[] = byteCharacters();
+const BYTE_CHARACTERS: readonly string[] = byteCharacters();
 
 function byteCharacters(): string[] {
   let unused = 0x100;

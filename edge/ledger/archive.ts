@@ -78,7 +78,7 @@ export class Archive extends Desk {
     this.ctx.storage.transactionSync(() => {
       const { sql } = this.ctx.storage;
       sql.exec(
-        `UPDATE transfers SET progress = NULL, losses = '[]', files = '[]', folder = '', travel = 'null', advice = '[]', name = NULL, metadata = '{}' WHERE id = ?`,
+        `UPDATE transfers SET progress = NULL, losses = '[]', files = '[]', folder = '', travel = 'null', advice = '[]', ranked = 'null', name = NULL, metadata = '{}' WHERE id = ?`,
         id,
       );
       const now = Date.now();

@@ -1,3 +1,4 @@
+import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { BudgetName, Limits, Refusal, State } from "../../shared/protocol/transfer.ts";
 import { nextDay } from "./times.ts";
 
@@ -64,9 +65,17 @@ export function refusalStatus(refusals: readonly Refusal[]): 402 | 403 | 429 {
 const FREE_SECONDS = 60;
 
 /** Seconds after which a refusal may be over that waiting cures: a day's transfers at midnight (UTC). */
-export function retrySeconds(refusals: readonly Refusal[], now: number): number {
+function retrySeconds(refusals: readonly Refusal[], now: number): number {
   const daily = refusals.some(({ budget }) => budget === "daily");
   return daily ? Math.ceil((nextDay(now) - now) / 1000) : FREE_SECONDS;
+}
+
+/** What a client is told that would pass a budget. */
+export function budgetProblem(refusals: readonly Refusal[]): ProblemError {
+  const faults = refusals.map(({ budget, message }) => ({ at: `budget/${budget}`, message }));
+  const detail = faults.map(({ message }) => message).join(" ");
+  const retryAfter = retrySeconds(refusals, Date.now());
+  return new ProblemError("A budget would be passed", detail, { status: refusalStatus(refusals), faults, retryAfter });
 }
 
 const RANK: Readonly<Record<State, number>> = {

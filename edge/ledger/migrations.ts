@@ -16,6 +16,7 @@ const STEPS: readonly string[] = [
    CREATE TABLE removals (transfer TEXT PRIMARY KEY, asked INTEGER NOT NULL, next INTEGER NOT NULL);
    CREATE TABLE staged (sequence INTEGER PRIMARY KEY AUTOINCREMENT, rows TEXT NOT NULL);
    ${WEBHOOK_TABLES}`,
+  "ALTER TABLE transfers ADD COLUMN ranked TEXT NOT NULL DEFAULT 'null'",
 ];
 
 export const SCHEMA_VERSION = STEPS.length + 1;

@@ -120,6 +120,7 @@ export type Row = {
   computed_seconds: number;
   travel: string;
   advice: string;
+  ranked: string;
   device: string | null;
   folder: string;
   /** `transfer`, or `predict`. */

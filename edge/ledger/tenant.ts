@@ -25,8 +25,14 @@ import { addLoss, toPrediction, toTransfer } from "./view.ts";
 /** Longer than the dispatch of a job can take with all its retries (`dispatch.ts`), so that two never submit one job. */
 export const LEASE_MS = 60_000;
 
+/** A job for which budgets are reserved, by this request or by an earlier one. */
+export interface ReservedJob {
+  readonly kind: "new" | "existing";
+  readonly transfer: Transfer;
+}
+
 export type Reserved =
-  | { readonly kind: "new" | "existing"; readonly transfer: Transfer }
+  | ReservedJob
   | { readonly kind: "conflict" }
   | { readonly kind: "refused"; readonly refusals: Refusal[] };
 
@@ -237,6 +243,7 @@ export class Tenant extends Notifier {
         device: end.device ?? row.device,
         travel: JSON.stringify(end.travel ?? null),
         advice: JSON.stringify(end.advice ?? []),
+        ranked: JSON.stringify(end.ranked ?? null),
         problem: end.problem ?? null,
         leased_until: 0,
       };

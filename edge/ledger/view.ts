@@ -31,6 +31,7 @@ export function toTransfer(row: Row): Transfer {
     actualSeconds: row.actual_seconds,
     travel: JSON.parse(row.travel),
     advice: JSON.parse(row.advice),
+    ranked: JSON.parse(row.ranked),
     problem: row.problem,
     // What a job that ends late says of files that are deleted isn't so.
     files: row.deleted === null ? JSON.parse(row.files) : [],

@@ -7,7 +7,6 @@ import { ID_LENGTH, ID_PATTERN, jobId, randomId } from "../../shared/protocol/id
 import type { PredictSpec } from "../../shared/protocol/job.ts";
 import { MAX_PREDICTION_BYTES, type Prediction, predictionSchema } from "../../shared/protocol/prediction.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
-import type { Transfer } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import type { App } from "../http/app-env.ts";
 import { jobToken, ledgerOf, registerOf, tenantWith } from "../http/auth.ts";
@@ -16,11 +15,12 @@ import { sendObject } from "../http/send-object.ts";
 import { readManifest, storedFiles } from "../inference/manifests.ts";
 import { type ResolvedModel, resolveModel } from "../inference/models.ts";
 import { type StoredTexts, storeTexts } from "../inference/store-texts.ts";
-import { isFinal, refusalStatus } from "../ledger/decide.ts";
+import { budgetProblem, isFinal } from "../ledger/decide.ts";
 import type { TransferredPrompt } from "../ledger/prompts.ts";
-import type { Reserved } from "../ledger/tenant.ts";
+import type { Reserved, ReservedJob } from "../ledger/tenant.ts";
 import { readCatalogue } from "../storage/catalogue.ts";
-import { dispatch, requestCancel } from "../transfers/dispatch.ts";
+import { begin, isToBegin } from "../transfers/begin.ts";
+import { requestCancel } from "../transfers/dispatch.ts";
 import { priceOfWork } from "../transfers/price.ts";
 import { file, fileHeaders, json, keyIsTaken, onceHeaders, problems, secured } from "./route.ts";
 
@@ -189,11 +189,7 @@ async function submit(
   }
   if (reserved.kind !== "new") await removed();
   if (reserved.kind === "conflict") throw keyIsTaken();
-  if (reserved.kind === "refused") {
-    const faults = reserved.refusals.map(({ budget, message }) => ({ at: `budget/${budget}`, message }));
-    const detail = faults.map(({ message }) => message).join(" ");
-    throw new ProblemError("A budget would be passed", detail, { status: refusalStatus(reserved.refusals), faults });
-  }
+  if (reserved.kind === "refused") throw budgetProblem(reserved.refusals);
   return proceed(env, tenant, wanted, stored, reserved);
 }
 
@@ -226,26 +222,23 @@ async function reserve(
   });
 }
 
-/** Dispatches what is reserved. A repeated request only does so where the first one was interrupted, whose texts lie there. */
+/** Dispatches what is reserved, if that is left to do: then the texts of the first request lie there. */
 async function proceed(
   env: Env,
   tenant: string,
   wanted: Wanted,
   stored: StoredTexts,
-  { kind, transfer }: Extract<Reserved, { readonly transfer: Transfer }>,
+  reserved: ReservedJob,
 ): Promise<Prediction> {
-  const ledger = ledgerOf(env, tenant);
-  const { id, state } = transfer;
-  if (kind === "existing" && (state !== "accepted" || !(await ledger.lease(id)))) return find(env, tenant, id);
+  const { transfer } = reserved;
+  const { id } = transfer;
+  if (!(await isToBegin(env, tenant, reserved))) return find(env, tenant, id);
   try {
     await writeSpec(env, tenant, id, wanted, stored);
-    const dispatched = await dispatch(env, tenant, transfer);
-    if (dispatched.state === "failed") {
-      throw new ProblemError("The job was refused", dispatched.problem ?? "", { status: 502 });
-    }
+    await begin(env, tenant, transfer);
     return await find(env, tenant, id);
   } catch (error) {
-    await ledger.abandon(id, "It could not be begun.");
+    await ledgerOf(env, tenant).abandon(id, "It could not be begun.");
     await env.PROMPTS.delete(textsOf(tenant, id)).catch(() => {});
     throw error;
   }

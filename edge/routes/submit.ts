@@ -14,10 +14,12 @@ import type { App, AppEnv } from "../http/app-env.ts";
 import { jobToken, ledgerOf, registerOf, tenantWith } from "../http/auth.ts";
 import { logEvent } from "../http/log.ts";
 import { limitBody, MAX_UPLOAD_BYTES, readUpload, type Upload } from "../http/upload.ts";
-import { refusalStatus, retrySeconds } from "../ledger/decide.ts";
+import { budgetProblem } from "../ledger/decide.ts";
 import type { Submission } from "../ledger/store.ts";
+import type { ReservedJob } from "../ledger/tenant.ts";
 import { readCatalogue } from "../storage/catalogue.ts";
-import { abandon, dispatch } from "../transfers/dispatch.ts";
+import { begin, isToBegin } from "../transfers/begin.ts";
+import { abandon } from "../transfers/dispatch.ts";
 import { priceOf } from "../transfers/price.ts";
 import { describeSchema, json, keyIsTaken, onceHeaders, problems, secured } from "./route.ts";
 
@@ -85,14 +87,8 @@ export function addSubmitRoutes(app: App): void {
     const reserved = await ledgerOf(c.env, tenant).reserve(submission);
 
     if (reserved.kind === "conflict") throw keyIsTaken();
-    if (reserved.kind === "refused") {
-      const faults = reserved.refusals.map(({ budget, message }) => ({ at: `budget/${budget}`, message }));
-      const detail = faults.map(({ message }) => message).join(" ");
-      const retryAfter = retrySeconds(reserved.refusals, Date.now());
-      const status = refusalStatus(reserved.refusals);
-      throw new ProblemError("A budget would be passed", detail, { status, faults, retryAfter });
-    }
-    const transfer = await proceed(c.env, tenant, reserved.kind, reserved.transfer, upload, checked);
+    if (reserved.kind === "refused") throw budgetProblem(reserved.refusals);
+    const transfer = await proceed(c.env, tenant, reserved, upload, checked);
     c.header("location", `/v1/transfers/${transfer.id}`);
     return c.json(transfer, 202);
   });
@@ -124,20 +120,16 @@ async function describe(c: Context<AppEnv>, upload: Upload, checked: CheckedUplo
   };
 }
 
-/**
- * Stores and dispatches a reserved transfer. A repeated request only does so where the first one was interrupted: then nobody
- * holds the lease any more.
- */
+/** Stores and dispatches a reserved transfer, if that is left to do. */
 async function proceed(
   env: Env,
   tenant: string,
-  kind: "new" | "existing",
-  transfer: Transfer,
+  reserved: ReservedJob,
   upload: { manifest: Uint8Array; prompt: Uint8Array },
   checked: CheckedUpload,
 ): Promise<Transfer> {
-  const ledger = ledgerOf(env, tenant);
-  if (kind === "existing" && (transfer.state !== "accepted" || !(await ledger.lease(transfer.id)))) return transfer;
+  const { transfer } = reserved;
+  if (!(await isToBegin(env, tenant, reserved))) return transfer;
   try {
     await store(env, tenant, transfer, upload, checked);
   } catch (cause) {
@@ -145,12 +137,9 @@ async function proceed(
     const detail = "The upload could not be stored, and nothing was reserved; send it again in a moment.";
     throw new ProblemError("The storage can't be reached", detail, { status: 503, cause });
   }
-  const dispatched = await dispatch(env, tenant, transfer);
-  if (dispatched.state !== "failed") {
-    logEvent("submitted", { tenant, transfer: transfer.id });
-    return dispatched;
-  }
-  throw new ProblemError("The job was refused", dispatched.problem ?? "", { status: 502 });
+  const dispatched = await begin(env, tenant, transfer);
+  logEvent("submitted", { tenant, transfer: transfer.id });
+  return dispatched;
 }
 
 /** Writes the job's folder, the spec last: where it is, the rest is. A file that is there already stays as it is. */
@@ -159,7 +148,7 @@ async function store(
   tenant: string,
   transfer: Transfer,
   upload: { manifest: Uint8Array; prompt: Uint8Array },
-  { options, student, publicSet }: CheckedUpload,
+  { options, student, publicSets: [publicSet, ...alternatives] }: CheckedUpload,
 ): Promise<void> {
   const job = jobId(tenant, transfer.id);
   const { dataset: _, ...jobOptions } = options;
@@ -169,6 +158,7 @@ async function store(
     target: student.target,
     student: { id: student.id, kind: student.kind, digest: student.digest, files: student.files },
     publicSet,
+    ...(alternatives.length > 0 && { alternatives }),
     prompt: { name: WEIGHTS_FILE, size: upload.prompt.length, sha256: transfer.promptDigest },
     options: jobOptions,
     report: { url: `${env.PUBLIC_URL}/internal/jobs/${job}/events`, token: await jobToken(env, job) },

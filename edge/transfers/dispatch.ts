@@ -99,10 +99,10 @@ export async function settle(env: Env, tenant: string, id: string, runner?: stri
     await fail(env, tenant, id, versionFault(result.version, "result")!, runner);
     return (await ledgerOf(env, tenant).get(id))?.transfer ?? null;
   }
-  const { files, folder, device, precision, weights, deviceSeconds, travel, advice } = result;
+  const { files, folder, device, precision, weights, deviceSeconds, travel, advice, ranked } = result;
   const ledger = ledgerOf(env, tenant);
   const before = await ledger.get(id);
-  const end = { seconds: deviceSeconds, files, folder, device, travel, advice };
+  const end = { seconds: deviceSeconds, files, folder, device, travel, advice, ranked };
   const settled = await ledger.finish(id, "succeeded", end);
   await removeTexts(env, tenant, id);
   const job = await ledger.work(id);

@@ -5,6 +5,7 @@ import {
   type Cost,
   heldOutTexts,
   type Quote,
+  RANKED_TEXTS,
   type Rate,
   type TransferOptions,
 } from "../../shared/protocol/transfer.ts";
@@ -19,6 +20,7 @@ const RESERVE_FACTOR = 2;
 const FORMULA =
   "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · starts · steps · (batchSize · maxLength + virtualTokens) + " +
   "passes · examples · maxLength + starts · heldOut · maxLength; passes = 1, or 3 if α > 0; heldOut = examples / 10, at most 500. " +
+  `Of several public sets examples is the largest one's, and ${RANKED_TEXTS} · maxLength more at most for each. ` +
   "Where answers are text, maxLength + maxNewTokens stands for maxLength, nothing is held out, and a pass more answers the public texts";
 
 export interface Price {
@@ -42,10 +44,10 @@ export async function priceOf(
     manifest,
     options,
     student,
-    publicSet,
-  }: { manifest: Manifest; options: TransferOptions; student: Student; publicSet: PublicSet },
+    publicSets,
+  }: { manifest: Manifest; options: TransferOptions; student: Student; publicSets: readonly PublicSet[] },
 ): Promise<Price> {
-  return priceOfWork(env, workOf(manifest, options, publicSet), student, manifest.prompt.virtualTokens);
+  return priceOfWork(env, workOf(manifest, options, publicSets), student, manifest.prompt.virtualTokens);
 }
 
 /**
@@ -88,9 +90,13 @@ export async function priceOfWork(env: Env, work: number, student: Student, virt
 /**
  * Token positions that a transfer computes: forward and backward (as dear as two forward passes) of every step from every start, with
  * the prompt's positions shared by the batch; what the loss is compared with, once for every example (of the prompted student, and where
- * α isn't 0 of both models without a prompt); and every start's prompt on the held-out texts.
+ * α isn't 0 of both models without a prompt); and every start's prompt on the held-out texts. Of several public sets, some texts of each to rank them by, and then
+ * the largest: which one it will be isn't known before.
  */
-function workOf(manifest: Manifest, options: TransferOptions, { examples }: PublicSet): number {
+function workOf(manifest: Manifest, options: TransferOptions, publicSets: readonly PublicSet[]): number {
+  const sizes = publicSets.map(({ examples }) => examples);
+  const examples = Math.max(...sizes);
+  const ranked = sizes.length > 1 ? sizes.reduce((sum, size) => sum + Math.min(RANKED_TEXTS, size), 0) : 0;
   const { steps, batchSize, alpha, starts, selected } = options;
   const { task } = manifest;
   const answers = isGeneration(task);
@@ -98,7 +104,7 @@ function workOf(manifest: Manifest, options: TransferOptions, { examples }: Publ
   const passes = (alpha > 0 ? 3 : 1) + (answers ? 1 : 0);
   const compared = answers ? 0 : starts.length * heldOutTexts(Math.min(examples, selected ?? examples));
   const walked = 3 * starts.length * steps * (batchSize * length + manifest.prompt.virtualTokens);
-  return walked + (passes * examples + compared) * length;
+  return walked + (passes * examples + compared + ranked) * length;
 }
 
 /** What transfers are paid by. */

@@ -7,7 +7,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseJson, validate } from "../../shared/protocol/json.ts";
 
 /** What a provider says of itself; undefined for what `wrangler.toml` says. */
-export const settingsSchema = z.object({
+const settingsSchema = z.object({
   /** Millionths of the currency that a device second costs. */
   priceMicros: z.int().nonnegative().optional(),
   /** Millionths of the currency that a million prompt tokens and a million completion tokens cost. */

@@ -6,7 +6,7 @@ import { holdsRows } from "./rows/open.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A line that ends a document in a plain-text corpus, as GPT-2's and TinyStories' corpora have it. */
-export const DOCUMENT_END = "<|endoftext|>";
+const DOCUMENT_END = "<|endoftext|>";
 
 /** The names of files that hold a document a row, and of files that say nothing of it. */
 const ROWS = /\.(?:jsonl|ndjson|json|csv|tsv|parquet)(?:\.gz)?$/i;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Tries that bring nothing, one after the other, before a download is given up. */
-export const FRUITLESS_TRIES = 5;
+const FRUITLESS_TRIES = 5;
 const FIRST_PAUSE_MS = 500;
 /** A server that says when to come back is believed as long as the waiting in a row doesn't pass this. */
 const LONGEST_WAIT_MS = 5 * 60_000;

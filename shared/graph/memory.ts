@@ -188,3 +188,8 @@ function peak(outputs: readonly Tensor[], elements: Elements): number {
 function bytesOf(tensor: Tensor, elements: Elements): number {
   return elements(tensor) * ELEMENT_BYTES[tensor.dtype];
 }
+
+/** Bytes as gigabytes, three digits of them. */
+export function gb(bytes: number): string {
+  return (bytes / 1e9).toPrecision(3);
+}

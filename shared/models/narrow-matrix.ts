@@ -18,7 +18,7 @@ export const PARTS = { values: ".values", scales: ".scales", zeroPoints: ".zero_
 export const bitsOf = (weights: "int8" | "int4"): 4 | 8 => (weights === "int8" ? 8 : 4);
 
 /** Blocks of a row. Of 4 bits they are an even number, so that a row's zero points are whole bytes: what is behind the row is zero. */
-export function blocksOf(columns: number, block: number, bits: 4 | 8): number {
+function blocksOf(columns: number, block: number, bits: 4 | 8): number {
   const blocks = Math.ceil(columns / block);
   return bits === 4 ? blocks + (blocks % 2) : blocks;
 }

@@ -17,7 +17,7 @@ export const METADATA_KEY = "softpost_quantisation";
 export const WEIGHT_FILE = "model.safetensors";
 const TITLE = "The quantised weights can't be used";
 
-export const quantisedSchema = z.strictObject({
+const quantisedSchema = z.strictObject({
   format: z.literal("softpost-weights/1"),
   /** Digest of the published checkpoint. */
   source: digestSchema,

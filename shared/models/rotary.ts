@@ -47,7 +47,7 @@ type Yarn = Extract<Rope, { rope_type: "yarn" }>;
  * How fast each pair of a head's dimensions turns, in radians a position, `[d / 2]`. Dynamic scaling changes nothing up to the
  * model's own positions, beyond which softpost does not go.
  */
-export function frequencies(rope: Rope, size: number): number[] {
+function frequencies(rope: Rope, size: number): number[] {
   const own = Array.from({ length: size / 2 }, (_, i) => rope.rope_theta ** ((-2 * i) / size));
   switch (rope.rope_type) {
     case "default":

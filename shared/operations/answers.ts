@@ -57,7 +57,7 @@ export async function evaluateAnswers(
 }
 
 /** What ends an answer of a task, and how its tokens become text. */
-export function answerOptions({ stop, maxNewTokens }: GenerationTask, model: OpenModel): AnswerOptions {
+function answerOptions({ stop, maxNewTokens }: GenerationTask, model: OpenModel): AnswerOptions {
   return { decode: (ids) => model.tokenizer.decode(ids), stop, endIds: endTokens(model), maxNewTokens };
 }
 

@@ -108,7 +108,7 @@ export async function predictRows(
 }
 
 /** Labels texts. @throws ProblemError as `classProbabilities` */
-export async function predictLabels(
+async function predictLabels(
   classification: Classification,
   texts: readonly EncodedText[],
   engine: Engine,

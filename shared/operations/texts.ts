@@ -68,7 +68,7 @@ export async function encodedExamples(
  * The rows of a generation task's JSONL file, with their answers.
  * @throws ProblemError as `encodedTexts`, also with the line of every row whose target is missing or has no room
  */
-export async function encodedTargets(
+async function encodedTargets(
   data: Data,
   task: GenerationTask,
   { tokenizer, model }: OpenModel,

@@ -1,7 +1,7 @@
 import type { Encoded } from "../data/encode.ts";
 import type { Data } from "../data/jsonl.ts";
 import type { Engine } from "../graph/engine.ts";
-import type { LossName, Manifest, StartName } from "../protocol/manifest.ts";
+import type { LossName, Manifest, RankedSet, StartName } from "../protocol/manifest.ts";
 import type { Watch } from "../training/events.ts";
 import type { LabelledText } from "../training/objective.ts";
 import type { OpenModel } from "./open-model.ts";
@@ -25,6 +25,8 @@ export interface TransferRequest {
     readonly texts: readonly Encoded[];
     readonly studentTexts: readonly Encoded[];
   };
+  /** The sets that it was chosen from, best first; undefined if it was the only one. */
+  readonly ranked?: readonly RankedSet[] | undefined;
   readonly loss: LossName;
   /** The weight of the movement term, or labelled public texts of a like task by which it is chosen. */
   readonly alpha: number | { readonly labelled: readonly LabelledText[] };

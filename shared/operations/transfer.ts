@@ -85,6 +85,7 @@ export async function transferPrompt(request: TransferRequest, tools: TransferTo
     student: student.record,
     promptDigest: prompt.digest,
     publicSet: { id: publicSet.id, digest: publicSet.digest, examples: publicSet.texts.length, fitted: fitted.length },
+    ...(request.ranked && { ranked: [...request.ranked] }),
     loss,
     alpha,
     temperature: TEMPERATURES[loss],

@@ -59,12 +59,17 @@ export interface TunedPrompt {
   readonly loss: number;
 }
 
+declare const CHECKED: unique symbol;
+
+/** A tuning of which `checkTuning` found nothing wrong. */
+export type CheckedTuning = TuneRequest & { readonly [CHECKED]: true };
+
 /**
  * Refuses what can't be tuned, before anything is computed or charged.
  * @throws ProblemError if prompt and texts have no room, the task's words or init text can't be used, more steps are averaged than done, or a run
  *   that is resumed had other settings
  */
-export async function checkTuning(request: TuneRequest): Promise<void> {
+export async function checkTuning(request: TuneRequest): Promise<CheckedTuning> {
   const { model, task, start, steps, averagedSteps, privacy, state } = request;
   const rows = typeof start === "number" ? start : start.value.shape[0]!;
   requireRoom(task, rows, model);
@@ -83,14 +88,14 @@ export async function checkTuning(request: TuneRequest): Promise<void> {
   }
   // Settings of an unfinished run that differ are found here, before the run is charged.
   if (state.resume) await loadRun(state.path, settingsOf(request));
+  return request as CheckedTuning;
 }
 
 /**
  * Tunes a prompt on private examples. A private run is charged when nothing but its steps is left to do.
- * @throws ProblemError as `checkTuning`, or if the result isn't finite; InterruptedError when stopped, after the state was saved
+ * @throws ProblemError if the run can't be charged or the result isn't finite; InterruptedError when stopped, after the state was saved
  */
-export async function tunePrompt(request: TuneRequest, engine: Engine, watch: Watch): Promise<TunedPrompt> {
-  await checkTuning(request);
+export async function tunePrompt(request: CheckedTuning, engine: Engine, watch: Watch): Promise<TunedPrompt> {
   const { model, start, steps, batchSize, optimizer, learningRate, averagedSteps, privacy } = request;
   const tuning = {
     ...(await examplesOf(request, watch)),

@@ -2,7 +2,7 @@ import { Draws, type RandomSource } from "../protocol/random.ts";
 import { bernoulliExp, type Fraction, fractionOf } from "./bernoulli-exp.ts";
 
 /** Largest standard deviation in grid units: what is drawn, at most some 40 of them, stays an exact double. */
-export const MAX_SIGMA = 2 ** 44;
+const MAX_SIGMA = 2 ** 44;
 
 /**
  * Makes a sampler of the discrete Gaussian on the integers, P(x) ∝ e^(-x²/(2σ²)), after Canonne, Kamath and Steinke 2020

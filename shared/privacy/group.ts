@@ -2,7 +2,7 @@ import { limitedGroupEpsilon } from "./accountant.ts";
 import type { GaussianRun } from "./run.ts";
 
 /** The sizes of groups that statements speak of. */
-export const GROUPS = [2, 5, 10] as const;
+const GROUPS = [2, 5, 10] as const;
 
 /** What an example-level guarantee means for somebody with several rows. */
 export interface GroupFigure {

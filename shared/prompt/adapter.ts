@@ -8,12 +8,12 @@ import { encodeSafetensors, parseHeader, type SafetensorsHeader, type TensorEntr
 export const CONFIG_FILE = "adapter_config.json";
 export const WEIGHTS_FILE = "adapter_model.safetensors";
 /** The one tensor of a prompt-tuning adapter, as every version of PEFT names it. */
-export const PROMPT_TENSOR = "prompt_embeddings";
+const PROMPT_TENSOR = "prompt_embeddings";
 
 /** Published soft prompts have 5 to 150 rows; more than this fits no model's positions beside a text. */
 export const MAX_VIRTUAL_TOKENS = 4096;
 /** The widest open models have 18 432. */
-export const MAX_DIMENSION = 65_536;
+const MAX_DIMENSION = 65_536;
 /** PEFT writes about 500 bytes. */
 export const MAX_CONFIG_CHARACTERS = 64 * 1024;
 

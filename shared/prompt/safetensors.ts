@@ -6,9 +6,9 @@ import { DTYPE_BYTES } from "./dtype.ts";
 /** The largest models on the hub have headers of a few hundred kB a file; the format itself allows 100 MB. */
 export const MAX_HEADER_BYTES = 8 * 1024 * 1024;
 /** A file of a mixture-of-experts model holds a few thousand tensors. */
-export const MAX_TENSORS = 100_000;
+const MAX_TENSORS = 100_000;
 /** No weight of a transformer has more than 4 axes. */
-export const MAX_RANK = 8;
+const MAX_RANK = 8;
 
 const LENGTH_BYTES = 8;
 const METADATA = "__metadata__";

@@ -48,7 +48,7 @@ export function changedLimits(limits: Limits, { money, ...change }: LimitsChange
 const standingPart = z.object({ limit: z.number(), used: z.number(), reserved: z.number(), left: z.number() });
 const countPart = z.object({ limit: z.int(), used: z.int(), left: z.int() });
 
-export const standingSchema = z
+const standingSchema = z
   .object({
     currency: z.string(),
     money: standingPart.describe("In the currency. Left is negative where a limit was lowered below what is used."),

@@ -7,7 +7,7 @@ export const CONSOLE_PATH = "/console/";
  * Headers of all the console's files. Nothing is loaded from, and nothing can be sent to, any address but the page's own; no script stands in the page
  * itself, and WebAssembly is the one thing that may be compiled. The page shares its process with no other, which lets WebAssembly have threads.
  */
-export const CONSOLE_HEADERS: Readonly<Record<string, string>> = {
+const CONSOLE_HEADERS: Readonly<Record<string, string>> = {
   "content-security-policy": [
     "default-src 'none'",
     "script-src 'self' 'wasm-unsafe-eval'",

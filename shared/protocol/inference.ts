@@ -19,7 +19,7 @@ const MAX_STOP = 100;
 /** Rows that one request may have of a batch: prompts times choices. */
 export const MAX_ROWS = 64;
 /** Texts of one request to classify. */
-export const MAX_INPUTS = 256;
+const MAX_INPUTS = 256;
 /** Bytes of a task that a request brings: its words are tokenised for every request. */
 const MAX_TASK_BYTES = 16 * 1024;
 /** Messages of one chat. */
@@ -159,7 +159,7 @@ export const classifySchema = z.strictObject({
 
 export type ClassifyRequest = z.output<typeof classifySchema>;
 
-export const requestSchemas = {
+const requestSchemas = {
   completions: completionSchema,
   "chat/completions": chatSchema,
   classify: classifySchema,

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { fileSchema, nameSchema, precisionSchema, publicSetSchema, studentKindSchema } from "./catalogue.ts";
 import { JOB_PROTOCOL, versionFault } from "./job-version.ts";
-import { digestSchema, travelSchema } from "./manifest.ts";
+import { digestSchema, rankedSetSchema, travelSchema } from "./manifest.ts";
 import { optionsSchema, progressSchema } from "./transfer.ts";
 import { weightsSchema } from "./weights.ts";
 
@@ -15,18 +15,20 @@ const targetSchema = modelSchema.extend({
 /** Where a job reports to, and the token that only it has. */
 export const reportSchema = z.object({ url: z.url(), token: z.string() });
 
-export const transferSpecSchema = z.object({
+const transferSpecSchema = z.object({
   kind: z.literal("transfer"),
   job: z.string(),
   target: targetSchema,
   student: modelSchema.extend({ kind: studentKindSchema }),
   publicSet: publicSetSchema,
+  /** More sets of which it may take one instead. */
+  alternatives: z.array(publicSetSchema).optional(),
   prompt: fileSchema,
   options: optionsSchema.omit({ dataset: true }),
   report: reportSchema,
 });
 
-export const distillSpecSchema = z.object({
+const distillSpecSchema = z.object({
   kind: z.literal("distill"),
   job: z.string(),
   teacher: modelSchema.extend({ weights: weightsSchema.default("fp32") }),
@@ -41,7 +43,7 @@ export const distillSpecSchema = z.object({
   seed: z.int().nonnegative(),
 });
 
-export const predictSpecSchema = z.object({
+const predictSpecSchema = z.object({
   kind: z.literal("predict"),
   job: z.string(),
   model: targetSchema,
@@ -66,6 +68,7 @@ export type Spec = z.output<typeof specSchema>;
 const resultFactsSchema = z.object({
   travel: travelSchema.nullable().default(null),
   advice: z.array(z.string().max(1000)).max(10).default([]),
+  ranked: z.array(rankedSetSchema).nullable().default(null),
 });
 
 export type ResultFacts = z.output<typeof resultFactsSchema>;

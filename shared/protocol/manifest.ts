@@ -99,6 +99,28 @@ export const travelSchema = z
 
 export type Travel = z.output<typeof travelSchema>;
 
+/** As many public sets can be ranked for one transfer. */
+export const MAX_PUBLIC_SETS = 16;
+
+/** What the prompted student made of a public set, by which sets are ranked. */
+export const rankedSetSchema = z
+  .strictObject({
+    id: idSchema,
+    digest: digestSchema,
+    texts: z.int().positive().describe("Texts that were read of it, drawn at random."),
+    information: z
+      .number()
+      .nonnegative()
+      .describe(
+        "Mutual information of text and class, in nats: what sets are ranked by. 0 where the student says the same of all texts.",
+      ),
+    confidence: z.number().min(0).max(1).describe("Mean probability of the class that it gives a text."),
+    unnamed: z.int().nonnegative().describe("Classes that it hardly ever gives a text."),
+  })
+  .meta({ id: "RankedSet" });
+
+export type RankedSet = z.output<typeof rankedSetSchema>;
+
 /**
  * At what of a public text a transfer compares student and target where answers are text: the student's answers, the likeliest or drawn
  * ones, or the first position of an answer only.
@@ -117,6 +139,8 @@ const transferSchema = z.strictObject({
     /** How many of them the prompt was fitted to; without it, all. */
     fitted: z.int().positive().optional(),
   }),
+  /** All sets that it was chosen from, the best one first; without it, it was the only one. */
+  ranked: z.array(rankedSetSchema).min(2).max(MAX_PUBLIC_SETS).optional(),
   /** Without it, the vocabulary's: manifests of earlier releases. */
   loss: z.enum(LOSSES).optional(),
   /** There if the task is a generation. */

@@ -22,7 +22,7 @@ export function tokenMicros({ prompt, completion }: Tokens, { promptMicros, comp
 }
 
 /** Refused parts of the budget of tokens, and of the money that they cost. */
-export const TOKEN_BUDGETS = ["money", "tokens", "dailyTokens"] as const;
+const TOKEN_BUDGETS = ["money", "tokens", "dailyTokens"] as const;
 export type TokenBudget = (typeof TOKEN_BUDGETS)[number];
 
 export const inferenceBudgetSchema = z

@@ -10,7 +10,7 @@ import { digestSchema } from "./manifest.ts";
 const MAX_TICKET = 4096;
 
 /** What the Worker lets one request have of a serving process. Who has it may send that one body, once, until it expires. */
-export const ticketSchema = z.strictObject({
+const ticketSchema = z.strictObject({
   v: z.literal(1),
   request: z.string().min(16).max(64).describe("Names the request in the tenant's ledger; can't be guessed."),
   tenant: z.string().min(1).max(64).describe("Whose budget it is. It says nothing by itself."),

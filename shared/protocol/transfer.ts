@@ -1,6 +1,16 @@
 import { z } from "zod";
 import { fileSchema, nameSchema, precisionSchema } from "./catalogue.ts";
-import { ANSWERS, idSchema, LOSSES, manifestSchema, privacyRecordSchema, STARTS, travelSchema } from "./manifest.ts";
+import {
+  ANSWERS,
+  idSchema,
+  LOSSES,
+  MAX_PUBLIC_SETS,
+  manifestSchema,
+  privacyRecordSchema,
+  rankedSetSchema,
+  STARTS,
+  travelSchema,
+} from "./manifest.ts";
 import { inferenceBudgetSchema, tokenPricesSchema } from "./metering.ts";
 import { weightsSchema } from "./weights.ts";
 
@@ -29,13 +39,27 @@ export function heldOutTexts(texts: number): number {
   return Math.min(500, Math.floor(texts / 10));
 }
 
+/** Texts that are read of each public set to rank it by: then the standard error of a class's share is 2 points at most. */
+export const RANKED_TEXTS = 500;
+
+/** In place of a public set's name: any of those in service. */
+export const AUTO = "auto";
+
 /** What the client chooses about a transfer. Defaults are the method's. */
 export const optionsSchema = z
   .strictObject({
     dataset: idSchema.describe(
       "An opaque id of the private data set behind the prompt. Every prompt tuned on one data set must name the same id: the privacy budget is kept by it.",
     ),
-    publicSet: nameSchema,
+    publicSet: nameSchema.describe(`A public set of the provider's, or ${AUTO} for any of those in service.`),
+    alternatives: z
+      .array(nameSchema)
+      .min(1)
+      .max(MAX_PUBLIC_SETS - 1)
+      .optional()
+      .describe(
+        "More public sets: the one is taken whose texts the prompted student tells apart best. Only for tasks with labels; whether that predicts how well a prompt travels isn't measured.",
+      ),
     loss: z
       .enum(LOSSES)
       .optional()
@@ -97,11 +121,21 @@ export const labelsSchema = z
 
 export type Labels = z.output<typeof labelsSchema>;
 
-export { ANSWERS, type AnswersName, LOSSES, type LossName, STARTS, type StartName, type Travel } from "./manifest.ts";
+export {
+  ANSWERS,
+  type AnswersName,
+  LOSSES,
+  type LossName,
+  MAX_PUBLIC_SETS,
+  type RankedSet,
+  STARTS,
+  type StartName,
+  type Travel,
+} from "./manifest.ts";
 
 export type TransferOptions = z.output<typeof optionsSchema>;
 
-export const costSchema = z
+const costSchema = z
   .object({
     deviceSeconds: z.int().nonnegative(),
     micros: z.int().nonnegative().describe("Millionths of the currency."),
@@ -110,7 +144,7 @@ export const costSchema = z
 
 export type Cost = z.output<typeof costSchema>;
 
-export const rateSchema = z
+const rateSchema = z
   .object({
     device: z.string().describe("What transfers are computed on."),
     currency: z.string(),
@@ -120,7 +154,7 @@ export const rateSchema = z
 
 export type Rate = z.output<typeof rateSchema>;
 
-export const budgetNames = ["money", "deviceSeconds", "virtualTokens", "concurrent", "daily", "privacy"] as const;
+const budgetNames = ["money", "deviceSeconds", "virtualTokens", "concurrent", "daily", "privacy"] as const;
 export type BudgetName = (typeof budgetNames)[number];
 
 export const limitsSchema = z
@@ -184,7 +218,7 @@ export const budgetSchema = z
   })
   .meta({ id: "Budget" });
 
-export const releaseSchema = z
+const releaseSchema = z
   .object({
     promptDigest: z.string(),
     at: z.iso.datetime(),
@@ -323,6 +357,13 @@ export const transferSchema = z
         "How well the prompt travelled. Null until the transfer succeeded, and where there were too few public texts to tell.",
       ),
     advice: z.array(z.string()).describe("What might make it travel better."),
+    ranked: z
+      .array(rankedSetSchema)
+      .nullable()
+      .default(null)
+      .describe(
+        "The public sets that were ranked; the first one was taken. Null until it succeeded, and where there was one.",
+      ),
     problem: z.string().nullable().describe("Why it failed."),
     files: z.array(fileSchema).describe("The transferred prompt's folder, once it succeeded."),
   })

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-export const WEBHOOK_EVENTS = [
+const WEBHOOK_EVENTS = [
   "transfer.succeeded",
   "transfer.failed",
   "transfer.cancelled",

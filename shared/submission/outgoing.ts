@@ -26,13 +26,14 @@ export function publicManifest(manifest: Manifest, students: readonly Student[])
   }
   const named = { ...manifest, model: { ...model, id: student.id } };
   if (!transfer) return named;
-  const { student: from, publicSet } = transfer;
+  const { student: from, publicSet, ranked } = transfer;
   return {
     ...named,
     transfer: {
       ...transfer,
       student: { ...from, id: neutralId("model", from.digest) },
       publicSet: { ...publicSet, id: neutralId("public", publicSet.digest) },
+      ...(ranked && { ranked: ranked.map((set) => ({ ...set, id: neutralId("public", set.digest) })) }),
     },
   };
 }

@@ -5,14 +5,21 @@ import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { MAX_FAULTS, parseJson, validate } from "../protocol/json.ts";
 import { MANIFEST_FILE, type Manifest, type PrivacyRecord, parseManifest, sha256 } from "../protocol/manifest.ts";
 import { isGeneration } from "../protocol/task.ts";
-import { type Labels, labelsSchema, optionsSchema, type TransferOptions } from "../protocol/transfer.ts";
+import {
+  AUTO,
+  type Labels,
+  labelsSchema,
+  MAX_PUBLIC_SETS,
+  optionsSchema,
+  type TransferOptions,
+} from "../protocol/transfer.ts";
 import { misfits } from "../protocol/transfer-fit.ts";
 
 /**
  * Rows of long-tuned prompts reach tens of times the norm of the longest embedding. A thousand times is no prompt any more, and
  * overflows 16-bit attention.
  */
-export const MAX_NORM_RATIO = 1000;
+const MAX_NORM_RATIO = 1000;
 
 const TITLE = "The upload is not valid";
 
@@ -20,7 +27,8 @@ export interface Checked {
   readonly manifest: Manifest;
   readonly options: TransferOptions;
   readonly student: Student;
-  readonly publicSet: PublicSet;
+  /** The one to transfer on, or those of which the job takes one. */
+  readonly publicSets: readonly [PublicSet, ...PublicSet[]];
 }
 
 /** An upload that is as it must be. */
@@ -81,13 +89,11 @@ export function checkFit(
   manifest: Manifest,
   options: TransferOptions,
   catalogue: Catalogue,
-): Pick<Checked, "student" | "publicSet"> {
+): Pick<Checked, "student" | "publicSets"> {
   const faults: Fault[] = [];
   const fault = (at: string, message: string) => faults.push({ at, message });
   const student = catalogue.students.find(({ digest }) => digest === manifest.model.digest);
-  const publicSet = catalogue.publicSets.find(({ id }) => id === options.publicSet);
-  if (!publicSet) fault("options#/publicSet", "Is no public set of this provider; GET /v1/public-sets lists them.");
-  else if (publicSet.retired) fault("options#/publicSet", "Is retired; GET /v1/public-sets lists those in service.");
+  const [publicSet, ...others] = publicSetsOf(manifest, options, catalogue, fault);
   if (!student) {
     fault(`${MANIFEST_FILE}#/model/digest`, "Is no student of this provider; GET /v1/students lists them.");
   } else {
@@ -121,8 +127,43 @@ export function checkFit(
   if (faults.length > 0 || !student || !publicSet) {
     throw new ProblemError(TITLE, "The manifest doesn't fit.", { status: 422, faults });
   }
-  return { student, publicSet };
+  return { student, publicSets: [publicSet, ...others] };
 }
+
+/** The public sets that are named; those without a fault. */
+function publicSetsOf(
+  { task }: Manifest,
+  { publicSet, alternatives = [] }: TransferOptions,
+  catalogue: Catalogue,
+  fault: (at: string, message: string) => void,
+): PublicSet[] {
+  const named = [publicSet, ...alternatives];
+  if (named.includes(AUTO)) {
+    const all = catalogue.publicSets.filter(({ retired }) => !retired);
+    if (named.length > 1) fault("options#/alternatives", `Must not be there beside ${AUTO}, which means all of them.`);
+    if (isGeneration(task)) fault("options#/publicSet", RANKED_BY_LABELS);
+    if (all.length === 0) fault("options#/publicSet", "The provider has no public set in service.");
+    if (all.length > MAX_PUBLIC_SETS) {
+      fault(
+        "options#/publicSet",
+        `Is of ${all.length} sets; name ${MAX_PUBLIC_SETS} at most, GET /v1/public-sets lists them.`,
+      );
+    }
+    return all;
+  }
+  if (new Set(named).size < named.length) fault("options#/alternatives", "Names a public set twice.");
+  if (named.length > 1 && isGeneration(task)) fault("options#/alternatives", RANKED_BY_LABELS);
+  return named.flatMap((name, i) => {
+    const at = i === 0 ? "options#/publicSet" : `options#/alternatives/${i - 1}`;
+    const found = catalogue.publicSets.find(({ id }) => id === name);
+    if (!found) fault(at, "Is no public set of this provider; GET /v1/public-sets lists them.");
+    else if (found.retired) fault(at, "Is retired; GET /v1/public-sets lists those in service.");
+    return found && !found.retired ? [found] : [];
+  });
+}
+
+const RANKED_BY_LABELS =
+  "Public sets are ranked by the labels that the student gives their texts; this prompt's answer is text.";
 
 /** What is wrong with a privacy record: its parts contradict each other, or the epsilon is not what they give. */
 function privacyFaults(record: PrivacyRecord): Fault[] {
@@ -130,7 +171,7 @@ function privacyFaults(record: PrivacyRecord): Fault[] {
 }
 
 /** @throws ProblemError with every fault */
-export function parseOptions(text: string): TransferOptions {
+function parseOptions(text: string): TransferOptions {
   return validate(optionsSchema, parseJson(text, "options", TITLE), "options", TITLE);
 }
 

@@ -6,7 +6,7 @@ const PUNCTUATION = /[!-/:-@[-`{-~]/g;
 const ARTICLES = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
 
 /** The words of an answer: lower case, without punctuation and articles (Rajpurkar et al. 2016; SQuAD's evaluation script). */
-export function answerWords(text: string): string[] {
+function answerWords(text: string): string[] {
   const words = text.toLowerCase().replace(PUNCTUATION, "").replace(ARTICLES, " ").split(/\s+/);
   return words.filter((word) => word !== "");
 }

@@ -80,7 +80,7 @@ export function randomCompany({ rows, examples, objective }: ClippedSums, shape:
 }
 
 /** How far apart the sums of batches are, the first and another one, in units of the clip norm. */
-export async function largestShift(sums: ClippedSums, batches: readonly Arrangement[], shape: Shape): Promise<number> {
+async function largestShift(sums: ClippedSums, batches: readonly Arrangement[], shape: Shape): Promise<number> {
   const vectors: Int32Array[] = [];
   for (const rows of batches) vectors.push((await sums.batchSum(rows, shape)).sum);
   return Math.max(...vectors.map((vector) => distance(vector, vectors[0]!)));

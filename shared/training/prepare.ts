@@ -1,5 +1,5 @@
 import type { Engine, Graph, Session } from "../graph/engine.ts";
-import { estimateMemory, machineMemory } from "../graph/memory.ts";
+import { estimateMemory, gb, machineMemory } from "../graph/memory.ts";
 import type { Watch } from "./events.ts";
 
 /**
@@ -39,10 +39,6 @@ function whatFits(graph: Graph, sizes: Readonly<Record<string, number>>, machine
   return heavy
     ? `its weights alone take ${gb(weights + mapped)} GB; --weights int8 or int4 hold them in about a quarter of what float32 takes, or less.`
     : "shorter texts or fewer virtual tokens take less.";
-}
-
-function gb(bytes: number): string {
-  return (bytes / 1e9).toPrecision(3);
 }
 
 /** The most tokens that one of the texts has. */

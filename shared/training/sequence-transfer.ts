@@ -154,7 +154,7 @@ export async function transferSequences(
  * The mean over a batch's texts of the mean over each one's positions of (1 − α) times how far the prompted target is from the prompted
  * student, plus α times how differently the prompts move them (POST, equations 3 to 5).
  */
-export function sequenceTransferLoss(target: Model, prompt: Tensor, alpha: number): Tensor {
+function sequenceTransferLoss(target: Model, prompt: Tensor, alpha: number): Tensor {
   const cached = (name: string) => target.logits(input(`cached.${name}`, "float32", ["N", target.config.width]));
   const actual = target.logits(answerHidden(target, prompt));
   const prompted = cached("prompted");

@@ -50,7 +50,11 @@ export async function transferJobs(provider: Provider, folder: string) {
       job: string,
       options: Partial<TransferSpec["options"]>,
       report = "http://127.0.0.1:1",
-      { student = model, uploaded = manifest as Uint8Array | string } = {},
+      {
+        student = model,
+        uploaded = manifest as Uint8Array | string,
+        alternatives = undefined as TransferSpec["alternatives"],
+      } = {},
     ): Promise<void> {
       const spec: TransferSpec = {
         kind: "transfer",
@@ -58,6 +62,7 @@ export async function transferJobs(provider: Provider, folder: string) {
         target: { ...model, precision: "fp32", weights: "fp32" },
         student: { kind: "distilled", ...student },
         publicSet,
+        ...(alternatives && { alternatives }),
         prompt: { name: "adapter_model.safetensors", size: weights.length, sha256 },
         options: {
           publicSet: publicSet.id,

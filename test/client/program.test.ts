@@ -28,6 +28,7 @@ test("a process ends with the program's exit code", async () => {
   expect(missing.stderr).toMatch(/\/nowhere\/config\.json can't be read \(ENOENT\)/);
 });
 
+const submit = ["submit", "--prompt", "x", "--dataset", "x", "--public", "x"];
 const pretrain = ["pretrain", "--corpus", "x", "--config", "x", "--out", "x"];
 
 test.each([
@@ -52,6 +53,12 @@ test.each([
     /3 required options are missing:.*--corpus <file\.\.\.>.*--config <file>.*--out <dir>/s,
   ],
   ["no threads", ["--threads", "0", ...pretrain], /'0' is invalid\. It must be a whole number of at least 1/],
+  ["a check without its student", [...submit, "--check", "x"], /--check and --model need each other/],
+  [
+    "a check that nothing is sent for",
+    [...submit, "--check", "x", "--model", "x", "--dry-run"],
+    /--dry-run sends nothing/,
+  ],
   ["a bad value", [...pretrain, "--steps", "0"], /'0' is invalid\. It must be a whole number of at least 1/],
 ])("%s is wrong usage: exit code 2", async (_, args, message) => {
   const { code, stdout, stderr } = await softpost(...args);

@@ -52,10 +52,11 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const transfer = (out: string, ...more: string[]) => {
+const transferBy = (sets: readonly string[], out: string, ...more: string[]) => {
   const parties = ["--target", fixture("tiny-gpt2"), "--student", at("student"), "--prompt", at("prompt")];
-  return ["transfer", ...parties, "--public", texts, "--steps", "6", "--batch-size", "4", "--out", at(out), ...more];
+  return ["transfer", ...parties, "--public", ...sets, "--steps", "6", "--batch-size", "4", "--out", at(out), ...more];
 };
+const transfer = (out: string, ...more: string[]) => transferBy([texts], out, ...more);
 
 test("of two starts the one whose prompt diverges least on held-out texts is kept", async () => {
   const one = await json(...transfer("words"));
@@ -80,11 +81,43 @@ test("texts are chosen of the public set, and its digest stays the whole set's",
 
 test("a class that the student hardly ever says on the public texts is told, by name", async () => {
   const same = file("same.jsonl", `${JSON.stringify({ text: "the film was long" })}\n`.repeat(20));
-  const { stderr, code } = await softpost(...transfer("same"), "--public", same);
+  const { stderr, code } = await softpost(...transferBy([same], "same"));
   expect(code, stderr).toBe(0);
   const names = JSON.parse(readFileSync(TASK, "utf8")).labels.map(({ name }: { name: string }) => name);
   const told = names.filter((name: string) => stderr.includes(`hardly ever says ${name}:`));
   expect(told).toHaveLength(names.length - 1);
+});
+
+/** Mutual information of text and class by the probabilities that `predict` writes of all texts. */
+async function informationOf(data: string): Promise<number> {
+  const of = ["--model", at("student"), "--prompt", at("prompt"), "--data", data];
+  const { code, stdout, stderr } = await softpost("--threads", "1", "predict", ...of);
+  expect(code, stderr).toBe(0);
+  const rows = stdout.trimEnd().split("\n");
+  const all = rows.map((row) => Object.values<number>(JSON.parse(row).probabilities));
+  const entropy = (p: readonly number[]) => p.reduce((sum, x) => sum - x * Math.log(x), 0);
+  const mean = all[0]!.map((_, k) => all.reduce((sum, p) => sum + p[k]!, 0) / all.length);
+  return entropy(mean) - all.reduce((sum, p) => sum + entropy(p), 0) / all.length;
+}
+
+test("of several public sets the one is taken that the prompted student tells apart best", async () => {
+  const same = file("same-again.jsonl", `${JSON.stringify({ text: "the film was long" })}\n`.repeat(20));
+  const { code, stdout, stderr } = await softpost("--json", "--threads", "1", ...transferBy([same, texts], "ranked"));
+  expect(code, stderr).toBe(0);
+  expect(stderr).toContain(`Public set taken: ${texts}`);
+  const { ranked } = JSON.parse(stdout);
+  expect(ranked.map((set: { texts: number }) => set.texts)).toEqual([50, 20]);
+  expect(ranked[0].information).toBeCloseTo(await informationOf(texts), 5);
+  expect(ranked[1].information).toBeCloseTo(0, 6);
+  expect(ranked[1].unnamed).toBeGreaterThan(0);
+  const [taken, alone] = [await readPromptFolder(at("ranked")), await readPromptFolder(at("words"))];
+  expect(taken.prompt).toEqual(alone.prompt);
+  expect(taken.manifest?.transfer).toEqual({ ...alone.manifest!.transfer!, ranked });
+});
+
+test("too many public sets are refused", async () => {
+  const many = await softpost(...transferBy(Array<string>(17).fill(texts), "refused"));
+  expect([many.code, many.stderr]).toEqual([1, expect.stringContaining("1 to 16 sets")]);
 });
 
 test("the whole vocabulary is compared at the paper's temperature", async () => {

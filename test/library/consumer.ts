@@ -1,5 +1,13 @@
 /** What a program of somebody else's may write: only `package.test.ts` compiles it, against the packed packages. */
-import { InterruptedError, ProblemError, privacy, type TrainingEvent, type TunedSoftPrompt, tune } from "softpost";
+import {
+  checkTransfer,
+  InterruptedError,
+  ProblemError,
+  privacy,
+  type TrainingEvent,
+  type TunedSoftPrompt,
+  tune,
+} from "softpost";
 import type { Client, CompletionEvent, Quote, Transfer } from "softpost/client";
 import { epsilonOf } from "softpost/privacy";
 import { parseAdapter } from "softpost/prompt";
@@ -20,6 +28,10 @@ export function told(event: TrainingEvent): string {
 export function why(error: unknown): string | number {
   if (error instanceof ProblemError) return error.code;
   return error instanceof InterruptedError ? error.step : "";
+}
+
+export async function pays(client: Client, of: Omit<Parameters<typeof checkTransfer>[0], "client">): Promise<boolean> {
+  return (await checkTransfer({ ...of, client })).mayPay;
 }
 
 export async function ask(client: Client, signal: AbortSignal): Promise<[Quote["refusals"], Transfer["state"][]]> {

@@ -220,6 +220,8 @@ describe("the catalogue", () => {
     const post = () => ask("POST", "/v1/admin/catalogue/public-sets", set);
     const missing = await post();
     expect([missing.status, missing.body.faults[0].at]).toEqual([422, bucket.publicSet(set.digest)]);
+    const auto = await ask("POST", "/v1/admin/catalogue/public-sets", { ...set, id: "auto" });
+    expect([auto.status, auto.body.title]).toEqual([422, "The name can't be used"]);
     await provider.store.write(bucket.publicSet(set.digest), "{}");
     expect((await post()).status).toBe(201);
     const tenant = await provider.tenant();

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
+import { Client } from "../../library/client.ts";
+import { checkTransfer, loadPrompt, openModel, type TrainingEvent } from "../../library/index.ts";
 import { hashModel } from "../../shared/data/model-files.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import { fixture } from "../helpers/fixtures.ts";
@@ -125,7 +127,7 @@ test("tokens are in the budget and in a quote", async () => {
   expect(stdout).toMatch(/models took [\d.]+ USD: a million tokens of texts cost 0\.50 USD, of answers 1\.50 USD/);
 });
 
-test("quote tells beforehand if the target does as well without a prompt, and sends no private row for it", async () => {
+test("quote and submit tell before anything is paid if the target does as well without a prompt, and sends no private row for it", async () => {
   const [folder, small] = [temporaryFolder(), fixture("tiny-gpt2")];
   const at = (name: string) => join(folder, name);
   const student = { ...catalogue.students[0]!, id: "tiny", dimension: 32, digest: (await hashModel(small)).digest };
@@ -148,15 +150,35 @@ test("quote tells beforehand if the target does as well without a prompt, and se
   expect(good.stdout).toMatch(/On 2 rows: your prompt on the student [\d.]+%?.*, the target without a prompt 100/);
   expect(good.stdout).toContain("WARNING: the target does as well without a prompt");
   expect(JSON.parse(double.seen.at(-1)!.body)).toMatchObject({ model: "large", input: ["negative", "positive"] });
-  const bad = JSON.parse((await quote(at("bad.jsonl"), "--json")).stdout);
-  expect(bad.check).toMatchObject({ examples: 4, target: 0 });
+  const submit = (data: string, ...more: string[]) => {
+    const what = ["--prompt", at("prompt"), "--dataset", "films", "--public", "news", "--model", small];
+    return run("submit", ...what, "--check", data, ...more);
+  };
+  const transfers = async () => (await tenant.get("/v1/transfers")).body.transfers.length;
+  const before = await transfers();
+  const warned = await submit(at("good.jsonl"));
+  expect([warned.code, warned.stderr]).toEqual([1, expect.stringMatching(/WARNING: the target does as .*--no-gain/s)]);
+  expect(await transfers()).toBe(before);
+  const sent = await submit(at("good.jsonl"), "--no-gain", "--json");
+  expect(sent.stderr).toContain("WARNING: the target does as well");
+  expect(JSON.parse(sent.stdout)).toMatchObject({ id: expect.any(String), check: { target: 1, mayPay: false } });
+  expect(await transfers()).toBe(before + 1);
+
+  const opened = await openModel(small);
+  const prompt = await loadPrompt(at("prompt"), opened);
+  const asked = { client: new Client({ url: provider.url, key: tenant.key }), model: opened, prompt, threads: 1 };
+  const events: TrainingEvent[] = [];
+  const found = await checkTransfer({ ...asked, data: at("bad.jsonl") }, { onEvent: (event) => events.push(event) });
+  expect(found).toMatchObject({ examples: 4, target: 0, mayPay: true });
+  expect(events).toContainEqual({ kind: "note", text: expect.stringContaining("which the provider sees") });
+  await expect(checkTransfer({ ...asked, data: at("bad.jsonl") }, { signal: AbortSignal.abort() })).rejects.toThrow();
 
   double.seen.length = 0;
   const one = readFileSync(train, "utf8").split("\n")[0]!;
   writeFileSync(at("mixed.jsonl"), `${one}\n${rows(["negative"])}`);
-  for (const data of [train, at("mixed.jsonl")]) {
-    const refused = await quote(data);
-    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("are private")]);
+  for (const { code, stderr } of [await quote(train), await submit(at("mixed.jsonl"), "--no-gain")]) {
+    expect([code, stderr]).toEqual([1, expect.stringContaining("are private")]);
   }
+  expect(await transfers()).toBe(before + 1);
   expect(double.seen).toEqual([]);
 });

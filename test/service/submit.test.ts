@@ -1,5 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { faultyBundle, newKey, OPTIONS, type Provider, promptOf, startProvider, uploadOf } from "./provider.ts";
+import { bucket } from "../../shared/protocol/bucket.ts";
+import type { TransferSpec } from "../../shared/protocol/job.ts";
+import {
+  catalogue,
+  faultyBundle,
+  newKey,
+  OPTIONS,
+  type Provider,
+  promptOf,
+  startProvider,
+  uploadOf,
+} from "./provider.ts";
 
 let provider: Provider;
 
@@ -207,5 +218,52 @@ describe("cancelling", () => {
     provider.door.mode = "open";
     await provider.worker.reconcile();
     expect((await tenant.get(`/v1/transfers/${body.id}`)).body.state).toBe("cancelled");
+  });
+});
+
+// Last: what its results say of the speed would change what the others reserve.
+describe("several public sets", () => {
+  const other = { ...catalogue.publicSets[0]!, id: "other", digest: "e".repeat(64), examples: 300 };
+  const old = { ...other, id: "old", retired: true };
+  beforeAll(() =>
+    provider.store.write(
+      bucket.catalogue,
+      JSON.stringify({ ...catalogue, publicSets: [...catalogue.publicSets, other, old] }),
+    ),
+  );
+  afterAll(() => provider.store.write(bucket.catalogue, JSON.stringify(catalogue)));
+
+  test.each([
+    ["named", { publicSet: "other", alternatives: ["news"] }, ["other", "news"]],
+    ["all in service", { publicSet: "auto" }, ["news", "other"]],
+  ])("%s: the job gets them, a quote knows them, and the transfer says what was taken", async (_, sets, ids) => {
+    const tenant = await provider.tenant();
+    const options = { ...OPTIONS, ...sets };
+    const prompt = promptOf(100);
+    const alone = await tenant.quote(prompt.manifest, { ...OPTIONS, publicSet: "other" });
+    const { status, body: quote } = await tenant.quote(prompt.manifest, options);
+    const { maxLength } = prompt.manifest.task;
+    expect([status, quote.model.tokens]).toEqual([200, alone.body.model.tokens + (100 + 300) * maxLength]);
+    const { body } = await tenant.submit(uploadOf(prompt, options));
+    expect(body).toMatchObject({ options: sets, ranked: null });
+    const folder = `jobs/${tenant.id}-${body.id}/`;
+    const spec = (await provider.store.readJson(`${folder}spec.json`)) as TransferSpec;
+    expect([spec.publicSet, ...spec.alternatives!].map(({ id }) => id)).toEqual(ids);
+    const ranked = spec.alternatives!.concat(spec.publicSet).map(({ id, digest }, i) => {
+      return { id, digest, texts: 100, information: 1 / (i + 1), confidence: 0.5, unnamed: 0 };
+    });
+    const result = { files: [{ name: "softpost.json", size: 2, sha256: "0".repeat(64) }], deviceSeconds: 3, ranked };
+    await provider.store.write(`${folder}result.json`, JSON.stringify(result));
+    expect((await tenant.cancel(body.id)).body).toMatchObject({ state: "succeeded", ranked });
+  });
+
+  test.each([
+    [{ publicSet: "news", alternatives: ["none"] }, "options#/alternatives/0"],
+    [{ publicSet: "news", alternatives: ["other", "old"] }, "options#/alternatives/1"],
+    [{ publicSet: "news", alternatives: ["news"] }, "options#/alternatives"],
+    [{ publicSet: "auto", alternatives: ["news"] }, "options#/alternatives"],
+  ])("%j is refused", async (sets, at) => {
+    const { status, body } = await (await provider.tenant()).submit(uploadOf(promptOf(101), { ...OPTIONS, ...sets }));
+    expect([status, body.faults.map((fault: { at: string }) => fault.at)]).toEqual([422, [at]]);
   });
 });

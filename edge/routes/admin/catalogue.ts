@@ -11,6 +11,7 @@ import {
   withStudent,
 } from "../../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
+import { AUTO } from "../../../shared/protocol/transfer.ts";
 import type { Env } from "../../env.ts";
 import type { App } from "../../http/app-env.ts";
 import { actorOf, providerOnly, registerOf } from "../../http/auth.ts";
@@ -94,6 +95,9 @@ export function addAdminCatalogueRoutes(app: App): void {
 
   app.openapi(postPublicSet, async (c) => {
     const publicSet = c.req.valid("json");
+    if (publicSet.id === AUTO) {
+      throw new ProblemError("The name can't be used", `${AUTO} means any public set.`, { status: 422 });
+    }
     await requireObjects(c.env, [bucket.publicSet(publicSet.digest)]);
     await changeCatalogue(c.env.PROMPTS, (before) => withPublicSet(before, publicSet));
     const detail = { digest: publicSet.digest };

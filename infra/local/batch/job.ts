@@ -2,7 +2,7 @@ import { z } from "zod";
 
 const keyValues = z.array(z.object({ name: z.string(), value: z.string() }));
 
-export const retrySchema = z.object({
+const retrySchema = z.object({
   attempts: z.int().min(1).max(10).default(1),
   evaluateOnExit: z
     .array(
@@ -17,7 +17,7 @@ export const retrySchema = z.object({
 });
 
 /** AWS Batch accepts no shorter timeout. */
-export const timeoutSchema = z.object({ attemptDurationSeconds: z.int().min(60) });
+const timeoutSchema = z.object({ attemptDurationSeconds: z.int().min(60) });
 
 export const definitionSchema = z.object({
   jobDefinitionName: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/),

@@ -2,6 +2,7 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { publishPublicSet } from "../../../batch/storage/publish.ts";
 import { loadBundle } from "../../../infra/local/bundle.ts";
 import { hashModel } from "../../../shared/data/model-files.ts";
 import { bucket, jobFiles } from "../../../shared/protocol/bucket.ts";
@@ -25,11 +26,11 @@ beforeAll(async () => {
 
 afterAll(() => provider.close());
 
-function transferCommand(student: string, prompt: string, out: string) {
+function transferCommand(student: string, prompt: string, out: string, publicSets = [PUBLIC]) {
   const { steps, batchSize, learningRate, alpha, seed } = OPTIONS;
   const numbers = { steps, "batch-size": batchSize, lr: learningRate, alpha, seed };
   const flags = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const files = ["--student", student, "--prompt", prompt, "--public", PUBLIC, "--out", out, "--threads", "1"];
+  const files = ["--student", student, "--prompt", prompt, "--public", ...publicSets, "--out", out, "--threads", "1"];
   return softpost("transfer", "--target", fixture("tiny-gpt2"), ...files, ...flags);
 }
 
@@ -52,6 +53,29 @@ test("a transfer has the same tensor file, and the same manifest but for ids", a
   written.model.id = manifest.model.id;
   written.transfer.student.id = manifest.transfer.student.id;
   expect(manifest).toEqual(written);
+});
+
+test("of several public sets both take the same one, by the same figures", async () => {
+  const [first, second] = [0, 1].map((i) => join(temporaryFolder(), `set-${i}.jsonl`)) as [string, string];
+  const lines = readFileSync(PUBLIC, "utf8").trimEnd().split("\n");
+  writeFileSync(first, lines.slice(0, 3).join("\n"));
+  writeFileSync(second, lines.slice(3).join("\n"));
+  const sets = [];
+  for (const file of [first, second]) sets.push(await publishPublicSet(provider.store, { file, description: "" }));
+  const out = join(temporaryFolder(), "moved");
+  const command = await transferCommand(fixture("tiny-gpt2"), jobs.prompt, out, [PUBLIC, first, second]);
+  expect(command.code, command.stderr).toBe(0);
+  await jobs.put("ranked", OPTIONS, undefined, { alternatives: sets });
+  expect(await jobs.run("ranked")).toMatchObject({ code: 0 });
+  expect(await jobs.output("ranked")).toEqual(readFileSync(join(out, "adapter_model.safetensors")));
+  const { ranked } = resultSchema.parse(await provider.store.readJson(bucket.job("ranked") + jobFiles.result));
+  const written = JSON.parse(readFileSync(join(out, "softpost.json"), "utf8")).transfer;
+  expect(ranked).toHaveLength(3);
+  expect(ranked!.map(({ id: _, ...set }) => set)).toEqual(
+    written.ranked.map(({ id: _, ...set }: { id: string }) => set),
+  );
+  expect(ranked![0]!.digest).toBe(written.publicSet.digest);
+  expect(ranked!.map(({ id }) => id).sort()).toEqual(["set-0", "set-1", "test"]);
 });
 
 /** What the command says is wrong, and what the job's log says. */

@@ -14,10 +14,10 @@ const env = {
 const manifest = { task: { maxLength: 20 }, prompt: { virtualTokens: 5 } } as Manifest;
 const student = { target: { digest: "t" }, tokensPerSecond: 1000 } as Student;
 
-async function workOf(options: object, examples = 200): Promise<number> {
+async function workOf(options: object, ...sizes: number[]): Promise<number> {
   const all = optionsSchema.parse({ dataset: "d", publicSet: "p", steps: 10, batchSize: 4, ...options });
-  const publicSet = { examples } as PublicSet;
-  return (await priceOf(env, { manifest, options: all, student, publicSet })).work;
+  const publicSets = (sizes.length > 0 ? sizes : [200]).map((examples) => ({ examples }) as PublicSet);
+  return (await priceOf(env, { manifest, options: all, student, publicSets })).work;
 }
 
 /** Token positions: three times the steps' texts and prompt, then the passes over the public set, then the held-out texts. */
@@ -38,6 +38,10 @@ describe("the work that a quote is made from", () => {
   test("a set too small to hold texts out, and one of which only 500 are", async () => {
     expect(await workOf({}, 9)).toBe(3 * 10 * 85 + 9 * 20);
     expect(await workOf({}, 20_000)).toBe(3 * 10 * 85 + 20_000 * 20 + 500 * 20);
+  });
+
+  test("of several sets the largest, and texts of each to rank it by", async () => {
+    expect(await workOf({}, 100, 9000, 300)).toBe((await workOf({}, 9000)) + (100 + 500 + 300) * 20);
   });
 
   test("starts that are named twice or not at all are refused", () => {

@@ -177,7 +177,7 @@ export class Tuner
       try {
         const prepared = { train, schedule, plan, digest: sha256 };
         const request = this.#request(settings, prepared, { resume: resume !== undefined, pay });
-        const tuned = await tunePrompt(request, engine, watch);
+        const tuned = await tunePrompt(await checkTuning(request), engine, watch);
         await saving;
         fs.rmSync(PROMPT, { recursive: true, force: true });
         fs.mkdirSync(PROMPT);

@@ -1,7 +1,5 @@
 """Makes exact.json: epsilon of 50 settings to 30 digits, computed with 60 (those of two steps with little noise to 24, with mp.dps = 30).
 
-exact.json has 47 of them: 3, 10 and 100 steps with little noise (q = 0.4731, 0.2482 and 0.3272) would take days.
-
     python make-exact.py > exact.json      (mpmath 1.3 and numpy; some minutes, with gmpy2)
 
 One step and q = 1 by their closed forms. Two steps as the mean of one step's delta over the other's loss, by tanh-sinh quadrature: with little noise the
@@ -9,6 +7,9 @@ moments below decay too slowly. Else by inverting the Laplace transform of the p
     delta(eps) = 1/(2 pi i) * integral over Re s = a of E[e^(sL)]^T e^(-s eps) / (s (s + 1)) ds,
 with E[e^(sL)] as an integral over the output x. Both integrals are of analytic functions that decay like a normal density, so the trapezoidal rule
 converges exponentially (Trefethen and Weideman 2014); every result is computed again with other steps and has to agree to 1e-25.
+More steps with little noise: many draws have practically the least loss, log(1 - q), whose moments decay more slowly than any power along a vertical line.
+E[e^(sL)] is entire, so the path of s may bend to the right as it rises, as the square root of its height: there e^(-s (eps - T log(1 - q))) decays, and the
+moment of the unlikely large losses does not grow yet. The second computation bends it otherwise.
 """
 import json
 import random
@@ -110,8 +111,8 @@ class Direction:
 
     def saddle(self, delta):
         """
-        A tilt near the saddle point of the answer, and the deviation there, in double precision: any tilt gives the same epsilon. Where far and
-        unlikely losses take the moment over (its variance jumps), the tilt stays below.
+        A tilt near the saddle point of the answer, and the deviation and the mean there, in double precision: any tilt gives the same epsilon. Where far
+        and unlikely losses take the moment over (its variance jumps), the tilt stays below.
         """
         q, sigma, steps = float(self.q), float(self.sigma), self.steps
         found = None
@@ -127,31 +128,37 @@ class Direction:
             variance = (weights * (self.sign * logs - mean) ** 2).sum()
             if found and variance > 2 * found[1]:
                 break
-            found = tilt, variance
+            found = tilt, variance, mean
             bound = steps * (moment - tilt * mean) - np.log(tilt * (1 + tilt) * np.sqrt(2 * np.pi * steps * variance))
             if bound <= np.log(float(delta)):
                 break
-        tilt, variance = found
-        return mpf(float(tilt)), mpf(float(np.sqrt(steps * variance)))
+        tilt, variance, mean = found
+        return mpf(float(tilt)), mpf(float(np.sqrt(steps * variance))), mpf(float(steps * mean))
 
-    def epsilon(self, delta, tilt, deviation, fine):
+    def delta_function(self, tilt, deviation, fine, bend=0, near=0):
+        """Delta of an epsilon, which is near one if the path of s is bent: tilt + bend ((1 + t^2)^(1/4) - 1) + it."""
         self.nodes(tilt)
         h = 2 * pi / (max(36, 80 / (tilt * deviation)) * deviation * fine)
         points, first = [], None
         t = mpf(0)
         while True:
-            s = mpc(tilt, t)
+            root = sqrt(sqrt(1 + t * t))
+            s, slope = mpc(tilt + bend * (root - 1), t), mpc(1, -bend * t / (2 * root**3))
             moment = self.log_moment(s)
             # The branch of the logarithm does not matter: steps is whole.
-            points.append((s, self.steps * moment - log(s * (s + 1))))
+            points.append((s, self.steps * moment - log(s * (s + 1)) + log(slope)))
             first = first if first is not None else points[0][1].real
-            if points[-1][1].real < first - 75:
+            if (points[-1][1] - bend * (root - 1) * near).real < first - 75:
                 break
             t += h
         def delta_of(eps):
             total = exp(points[0][1] - points[0][0] * eps).real / 2
             total += sum(exp(value - s * eps).real for s, value in points[1:])
             return total * h / pi
+        return delta_of
+
+    def epsilon(self, delta, tilt, deviation, fine):
+        delta_of = self.delta_function(tilt, deviation, fine)
         if delta_of(mpf(0)) <= delta:
             return mpf(0)
         low, high = mpf(0), mpf(1)
@@ -163,11 +170,25 @@ class Direction:
         return findroot(lambda e: log(delta_of(e) / delta), (low, high), solver="anderson", tol=1e-60, maxsteps=60)
 
 
+def composed_with_little_noise(q, sigma, steps, delta):
+    found = []
+    for fine, bend in ((mpf(1), mpf("0.5")), (mpf("1.3"), mpf("0.35"))):
+        direction = Direction(q, sigma, steps, 1, fine)
+        tilt, deviation, near = direction.saddle(delta)
+        delta_of = direction.delta_function(tilt * (mpf("1.9") - fine), deviation, fine, bend, near)
+        excess = lambda e: log(delta_of(e) / delta)
+        found.append(findroot(excess, (near, near + mpf("0.01")), solver="secant", tol=1e-60, maxsteps=60))
+    # The loss of the other direction is at most -log(1 - q) a step.
+    if abs(found[0] - found[1]) > mpf("1e-25") * (1 + found[0]) or found[0] < -steps * log1p(-q):
+        raise SystemExit(f"not converged: {q} {sigma} {steps} {delta}: {found}")
+    return found[1]
+
+
 def composed(q, sigma, steps, delta):
     answers = []
     for sign in (1, -1):
         direction = Direction(q, sigma, steps, sign, 1)
-        tilt, deviation = direction.saddle(delta)
+        tilt, deviation, _ = direction.saddle(delta)
         rough = direction.epsilon(delta, tilt, deviation, 1)
         again = Direction(q, sigma, steps, sign, mpf("1.3")).epsilon(delta, tilt * mpf("0.9"), deviation, mpf("1.3"))
         if abs(rough - again) > mpf("1e-25") * (1 + rough):
@@ -205,6 +226,8 @@ def main():
             epsilon = bisect(lambda e: one_step_delta(exact[0], exact[1], e), exact[3])
         elif steps == 2 and sigma < 1:
             epsilon = two_steps(exact[0], exact[1], exact[3])
+        elif sigma < 0.5:
+            epsilon = composed_with_little_noise(*exact)
         else:
             epsilon = composed(*exact)
         print(q, sigma, steps, delta, mp.nstr(epsilon, 12), file=sys.stderr, flush=True)
