@@ -29,7 +29,11 @@ test("an older Node gets one line that says what to do, and no stack", async () 
 });
 
 test("npm has nothing to say of a package on Node 20: what is needed is said in one line", () => {
-  type Locked = { readonly dev?: boolean; readonly devOptional?: boolean; readonly engines?: { readonly node?: string } };
+  type Locked = {
+    readonly dev?: boolean;
+    readonly devOptional?: boolean;
+    readonly engines?: { readonly node?: string };
+  };
   const installed = Object.entries(lock.packages as Record<string, Locked>).filter(
     ([path, { dev, devOptional }]) => !dev && !devOptional && path !== "infra/node",
   );
