@@ -1,11 +1,6 @@
 import { z } from "zod";
 
-const WEBHOOK_EVENTS = [
-  "transfer.succeeded",
-  "transfer.failed",
-  "transfer.cancelled",
-  "budget.reached",
-] as const;
+const WEBHOOK_EVENTS = ["transfer.succeeded", "transfer.failed", "transfer.cancelled", "budget.reached"] as const;
 export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number];
 
 /** Where a notification is to come from: an account has few. */
