@@ -189,7 +189,7 @@ function bytesOf(tensor: Tensor, elements: Elements): number {
   return elements(tensor) * ELEMENT_BYTES[tensor.dtype];
 }
 
-/** Bytes as gigabytes, three digits of them. */
+/** Bytes as gigabytes, three digits of them at most. */
 export function gb(bytes: number): string {
-  return (bytes / 1e9).toPrecision(3);
+  return String(Number((bytes / 1e9).toPrecision(3)));
 }
