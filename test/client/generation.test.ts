@@ -125,6 +125,12 @@ describe("a transfer", () => {
     expect(own).toEqual(TASK);
   });
 
+  test("takes one public set: several are ranked by labels", async () => {
+    const args = ["--target", MODEL, "--student", MODEL, "--prompt", at("prompt"), "--out", at("none")];
+    const told = await refused("transfer", ...args, "--public", at("rows.jsonl"), at("rows.jsonl"));
+    expect(told).toMatch(/is a generation, whose answer is text/);
+  });
+
   test("of the target's own prompt starts where it ends: the loss is that of another prompt", async () => {
     const args = ["--target", MODEL, "--student", MODEL, "--prompt", at("prompt"), "--public", at("rows.jsonl")];
     const run = async (steps: string, out: string) =>
