@@ -13,6 +13,7 @@ import { largeProducts } from "./gemm.ts";
 import { figure, inTurn, ratio, type Spread, spread, type Time } from "./measure.ts";
 import { startPeer } from "./peer.ts";
 import { serving } from "./serving.ts";
+import { tab } from "./tab/tab.ts";
 import { threads } from "./threads.ts";
 import { traffic } from "./traffic.ts";
 
@@ -32,7 +33,7 @@ const program = new Command("npm run bench --")
   .option("--models <dir>", "where the random models are, or are made", join(HERE, ".models"))
   .option(
     "--only <names...>",
-    "benchmarks whose names begin so; serving for inference, curves for how time grows, threads for what more of them gain, traffic for what a step moves in memory",
+    "benchmarks whose names begin so; serving for inference, curves for how time grows, threads for what more of them gain, tab for a browser's, traffic for what a step moves in memory",
     [],
   )
   .option("--peer <command>", "a program that does the same steps in turn with ours (docs/performance.md)");
@@ -43,6 +44,7 @@ const wanted = (name: string) => options.only.length === 0 || options.only.some(
 for (const benchmark of BENCHMARKS.filter(({ name }) => wanted(name))) await run(benchmark);
 const { only } = options;
 if (only.length === 0 || only.some((name) => name.startsWith("serving"))) await serving(options, { wanted, keep });
+if (only.length === 0 || only.some((name) => name.startsWith("tab"))) await tab(options, { wanted, keep });
 if (wanted("curves")) await curves(options.models, options.threads, options.runs);
 if (wanted("threads")) await threads(options.models, Math.max(2, options.threads), options.runs);
 if (wanted("traffic")) traffic();

@@ -1,5 +1,6 @@
 import { basename, join } from "node:path";
 import { textsOf } from "../../shared/data/jsonl.ts";
+import { licenceOf } from "../../shared/data/model-card.ts";
 import { hashFile, hashModel } from "../../shared/data/model-files.ts";
 import { requireSameTokenizer } from "../../shared/data/same-tokenizer.ts";
 import { type Checkpoint, openCheckpoint } from "../../shared/models/checkpoint.ts";
@@ -97,6 +98,7 @@ export async function uploadStudent(
     kind,
     unknownOrigin,
   );
+  const licences = { student: await licenceOf(student.folder), target: await licenceOf(target.folder) };
   await uploadModel(store, student.folder, hashes.student);
   await uploadModel(store, target.folder, hashes.target);
   return {
@@ -108,11 +110,13 @@ export async function uploadStudent(
     positions: Math.min(small.config.positions, large.config.positions),
     embeddingNorms: await embeddingNorms(small),
     files: hashes.student.files,
+    ...(licences.student !== undefined && { licence: licences.student }),
     target: {
       id: nameSchema.parse(target.name),
       digest: hashes.target.digest,
       files: hashes.target.files,
       layers: large.config.layers,
+      ...(licences.target !== undefined && { licence: licences.target }),
       precision,
       weights,
     },

@@ -8,7 +8,7 @@ import { type InferenceEnv, InferenceLedger } from "./inference.ts";
 import { KeyRing, type MadeKey } from "./keys.ts";
 import type { Register } from "./register.ts";
 import { type Change, type Chosen, Settings } from "./settings.ts";
-import { usageOf } from "./usage.ts";
+import { dailyUsageOf, spanOf, usageOf } from "./usage.ts";
 
 /** An account as its provider sees it. */
 export interface Account extends Chosen {
@@ -123,6 +123,13 @@ export class Desk extends InferenceLedger<LedgerEnv> {
   /** What was used in a month, also by a tenant whose account is closed. */
   usage(month: string) {
     return this.store.exists() ? usageOf(this.ctx.storage.sql, month) : [];
+  }
+
+  /** The same by day, with the requests to models. */
+  dailyUsage(month: string) {
+    if (!this.store.exists()) return [];
+    const { from, to } = spanOf(month);
+    return dailyUsageOf(this.ctx.storage.sql, this.tokens.rows(from, to - 1), month);
   }
 
   /** The names of the tables that a backup has. */

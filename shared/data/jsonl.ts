@@ -205,19 +205,32 @@ export async function readLabels(data: Data): Promise<LabelCounts> {
 }
 
 /**
- * Groups a file's rows by a field: those with one value are one unit of privacy. A number and the string that shows it are the same value.
- * @throws ProblemError as `readTexts`, and with the lines of rows whose field is missing, empty, or neither a string nor a number
+ * Groups a file's rows by a field: those with one value are one unit of privacy.
+ * @throws ProblemError as `readUnitValues`
  */
 export async function readUnits(data: Data, field: string): Promise<readonly (readonly number[])[]> {
+  return groupedRows(await readUnitValues(data, field));
+}
+
+/** The numbers of the rows that have one value, for each value. */
+export function groupedRows(values: readonly string[]): readonly (readonly number[])[] {
+  return [...Map.groupBy(values.keys(), (i) => values[i]!).values()];
+}
+
+/**
+ * Reads whose each row is: the value of a field. A number and the string that shows it are the same value.
+ * @throws ProblemError as `readTexts`, and with the lines of rows whose field is missing, empty, or neither a string nor a number
+ */
+export async function readUnitValues(data: Data, field: string): Promise<string[]> {
   const name = quote(field);
-  const keys = await readRows(data, [field], (row) => {
+  const rows = await readRows(data, [field], (row) => {
     const value = own(row, field);
     if (value === undefined) return `Has no ${name}, the unit of privacy.`;
     if (typeof value === "number") return { key: String(value) };
     if (typeof value === "string" && value !== "") return { key: value };
     return `Its ${name}, the unit of privacy, is ${value === "" ? "empty" : "neither a string nor a number"}.`;
   });
-  return [...Map.groupBy(keys.keys(), (i) => keys[i]!.key).values()];
+  return rows.map(({ key }) => key);
 }
 
 /**

@@ -96,12 +96,12 @@ export async function checkTuning(request: TuneRequest): Promise<CheckedTuning> 
  * @throws ProblemError if the run can't be charged or the result isn't finite; InterruptedError when stopped, after the state was saved
  */
 export async function tunePrompt(request: CheckedTuning, engine: Engine, watch: Watch): Promise<TunedPrompt> {
-  const { model, start, steps, batchSize, optimizer, learningRate, averagedSteps, privacy } = request;
+  const { model, steps, batchSize, optimizer, learningRate, averagedSteps, privacy } = request;
   const tuning = {
     ...(await examplesOf(request, watch)),
     engine,
     model: model.model,
-    start: typeof start === "number" ? await fromText(engine, request, start) : start.value,
+    start: await startOf(request, engine),
     optimizer: optimizer === "sgd" ? ({ name: "sgd" } as const) : ADAM,
     learningRate,
     averagedSteps,
@@ -117,15 +117,18 @@ export async function tunePrompt(request: CheckedTuning, engine: Engine, watch: 
   return { prompt: tuned.prompt, facts: factsOf(request), loss: tuned.loss };
 }
 
-async function examplesOf({ task, model, examples }: TuneRequest, watch: Watch): Promise<Examples> {
+/** What a run is tuned on, with the words of its labels. */
+export async function examplesOf({ task, model, examples }: TuneRequest, watch: Watch): Promise<Examples> {
   if (isGeneration(task)) return { examples: examples as readonly Sequence[] };
   const { classes, notes } = await verbalizer(task, model.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
   return { classes, examples: examples as readonly LabelledText[] };
 }
 
-async function fromText(engine: Engine, { model, task }: TuneRequest, virtualTokens: number): Promise<Value> {
-  return initialPrompt(engine, model.model, await initialisationIds(model.tokenizer, task.init, virtualTokens));
+/** The prompt that a run starts from, `[P, D]`. */
+export async function startOf({ model, task, start }: TuneRequest, engine: Engine): Promise<Value> {
+  if (typeof start !== "number") return start.value;
+  return initialPrompt(engine, model.model, await initialisationIds(model.tokenizer, task.init, start));
 }
 
 function factsOf(request: TuneRequest): ManifestFacts {

@@ -165,6 +165,25 @@ export const usageSchema = z
   .object({ currency: z.string(), month: monthSchema, usage: z.array(usageRowSchema) })
   .meta({ id: "Usage" });
 
+export const dailyUsageRowSchema = z
+  .object({
+    day: z.iso.date().describe("In UTC: on which transfers ended, and requests to models began."),
+    transfers: z.int().describe("Those that were paid for."),
+    deviceSeconds: z.number(),
+    requests: z.int().describe("To models."),
+    tokens: z.int().describe("Of requests and answers."),
+    micros: z.int().describe("All of it, in millionths of the currency."),
+  })
+  .meta({ id: "DailyUsageRow" });
+
+export type DailyUsageRow = z.output<typeof dailyUsageRowSchema>;
+
+export const dailyUsageSchema = z
+  .object({ currency: z.string(), month: monthSchema, days: z.array(dailyUsageRowSchema) })
+  .meta({ id: "DailyUsage", description: "What a tenant used, on the days of a month on which it used something." });
+
+export type DailyUsage = z.output<typeof dailyUsageSchema>;
+
 export const auditEntrySchema = z
   .object({
     sequence: z.int(),

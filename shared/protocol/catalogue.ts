@@ -14,6 +14,13 @@ export const fileSchema = z
 
 export type FileRecord = z.output<typeof fileSchema>;
 
+/** What a model card says of itself; anybody can write anything there. */
+export const licenceSchema = z
+  .string()
+  .min(1)
+  .max(100)
+  .describe("The licence that the model's card names; left out where there is none.");
+
 /** Whether a student was cut from its target, or is a model of its own that the target's provider takes prompts of. */
 export const studentKindSchema = z
   .enum(["distilled", "open"])
@@ -37,11 +44,13 @@ export const studentSchema = z
       .object({ mean: z.number().positive(), max: z.number().positive() })
       .describe("Euclidean norms of the rows of the token embeddings; uploads are compared with them."),
     files: z.array(fileSchema),
+    licence: licenceSchema.optional(),
     target: z.object({
       id: nameSchema,
       digest: digestSchema,
       files: z.array(fileSchema),
       layers: z.int().positive(),
+      licence: licenceSchema.optional(),
       precision: precisionSchema.default("fp32").describe("What transfers to it are computed in."),
       weights: weightsSchema.default("fp32").describe("In what form its matrices are held."),
     }),

@@ -30,7 +30,11 @@ const CONSOLE_HEADERS: Readonly<Record<string, string>> = {
 /**
  * Scripts of threads that have private rows (web/tune/): such a thread can load scripts of this address, and reach nothing, not even this address.
  */
-const PRIVATE_THREADS: ReadonlySet<string> = new Set(["tune-worker.js", "ort-wasm-simd-threaded.mjs"]);
+const PRIVATE_THREADS: ReadonlySet<string> = new Set([
+  "tune-worker.js",
+  "ort-wasm-simd-threaded.mjs",
+  "ort-wasm-simd-threaded.jspi.mjs",
+]);
 const PRIVATE_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'";
 
 /** Headers of one of the console's files. */

@@ -202,6 +202,13 @@ test("usage is what the ledger's settlements of the month add up to, by key and 
   ]);
   const { body: budget } = await tenant.get("/v1/budget");
   expect(budget.money.used).toBe(16_000);
+  const { body: daily } = await ask("GET", admin(tenant.id, `/usage/days?month=${month}`));
+  expect(daily).toMatchObject({ currency: "USD", month });
+  const sum = (field: string) =>
+    daily.days.reduce((total: number, row: Record<string, number>) => total + row[field]!, 0);
+  expect(["transfers", "deviceSeconds", "requests", "tokens", "micros"].map(sum)).toEqual([2, 16, 0, 0, 16_000]);
+  expect(daily.days.every(({ day }: { day: string }) => day.startsWith(month))).toBe(true);
+  expect((await ask("GET", admin(tenant.id, "/usage/days?month=2026-01"))).body.days).toEqual([]);
   expect((await ask("GET", admin(tenant.id, "/usage?month=2026-01"))).body.usage).toEqual([]);
   for (const wrong of ["2026-13", "2026", "x"]) {
     expect((await ask("GET", `/v1/admin/usage?month=${wrong}`)).status).toBe(400);

@@ -62,6 +62,7 @@ const MAY: Readonly<Record<string, readonly Role[] | "everybody" | "internal">> 
   retireStudent: ["provider"],
   retirePublicSet: ["provider"],
   getUsageOfAll: ["provider"],
+  getDailyUsageOfTenant: ["provider", "admin"],
   getUsageOfTenant: ["provider", "admin"],
   getAudit: ["provider"],
   getTenantAudit: ["provider", "admin"],

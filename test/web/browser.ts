@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
 import { expect } from "vitest";
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
@@ -53,6 +53,17 @@ export async function openPage(browser: Browser, options: Parameters<Browser["ne
   page.on("request", (request) => requests.push(request.url()));
   page.setDefaultTimeout(10_000);
   return { page, complaints, requests };
+}
+
+/** Drops files or a folder of this machine on a part of the page, as a mouse does. */
+export async function drop(page: Page, on: Locator, ...paths: string[]): Promise<void> {
+  await on.scrollIntoViewIfNeeded();
+  const { x, y, width, height } = (await on.boundingBox())!;
+  const at = { x: x + width / 2, y: y + height / 2, data: { items: [], files: paths, dragOperationsMask: 1 } };
+  const session = await page.context().newCDPSession(page);
+  for (const type of ["dragEnter", "dragOver", "drop"] as const)
+    await session.send("Input.dispatchDragEvent", { type, ...at });
+  await session.detach();
 }
 
 /** Looks for what keeps people with disabilities from using a page (axe-core). */

@@ -10,7 +10,7 @@ import { serveConsole } from "../../client/console/serve-console.ts";
 import { consoleFolder } from "../../infra/local/bundle.ts";
 import type { Budget, Transfer } from "../../shared/protocol/transfer.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
-import { expectAccessible, launch, openPage, picture, type Watched } from "./browser.ts";
+import { drop, expectAccessible, launch, openPage, picture, type Watched } from "./browser.ts";
 import { startWebProvider, type WebProvider } from "./provider.ts";
 
 const TEXT = "a canary in the playground";
@@ -122,8 +122,8 @@ test("a prompt without privacy is quoted, and refused by the budget before anyth
 
 let transfer: Transfer;
 
-test("a private prompt is checked, shown to the last byte, quoted, submitted, and followed to its end", async () => {
-  await choose(provider.prompts.private);
+test("a private prompt that is dropped is checked, shown to the last byte, quoted, submitted, and followed to its end", async () => {
+  await drop(page, page.getByRole("region", { name: "Choose a prompt folder" }), provider.prompts.private);
   await page.getByLabel("Data set").fill("set-1");
   await page.getByText("Steps, batch").click();
   await page.getByLabel("Steps", { exact: true }).fill("60");
@@ -187,21 +187,70 @@ test("the playground labels a text with the prompt, and shows the bare target be
   const answer = await fetch(`${origin()}/v1/classify`, { method: "POST", headers, body });
   const { data } = (await answer.json()) as { data: { label: string }[] };
   await answered.getByText(data[0]!.label, { exact: true }).first().waitFor();
-  await expect
-    .poll(() => page.getByRole("region", { name: "The bare target" }).getByText("…", { exact: true }).count())
-    .toBe(0);
+  // The bare target is asked for the same labels, and says something else of them.
+  const bare = page.getByRole("region", { name: "The bare target" });
+  await expect.poll(() => bare.getByRole("listitem").count()).toBe(2);
+  const shares = (of: typeof bare) => of.getByRole("listitem").allTextContents();
+  expect((await shares(bare)).toSorted()).not.toEqual((await shares(answered)).toSorted());
   await picture(page, "playground");
   await page.getByLabel("Prompt or model").selectOption("tiny-gpt2");
   await button("Ask").click();
   await page.getByText("It ended at the most tokens").waitFor();
 });
 
+test("a transfer is cancelled once that is confirmed, and is paid for no more than it took", async () => {
+  await open("Submit a prompt");
+  await choose(provider.prompts.private);
+  await page.getByLabel("Data set").fill("set-3");
+  await page.getByText("Steps, batch").click();
+  await page.getByLabel("Steps", { exact: true }).fill("5000");
+  await button(/^Check/).click();
+  await button("Ask for a quote").click();
+  await button("Submit").click();
+  await page.waitForURL(/#\/transfers\/[a-z2-7]{16}$/);
+  await button("Cancel the transfer …").click();
+  expect((await api<Transfer>(`/v1/transfers/${page.url().split("/").at(-1)}`)).state).not.toMatch(/^cancel/);
+  await button("Cancel it").click();
+  await page.getByText("cancelled", { exact: true }).waitFor({ timeout: 60_000 });
+  await picture(page, "transfer-cancelled");
+});
+
+test("off line the page says so and keeps what it shows, and loads again by itself when the network is back", async () => {
+  await open("Catalogue");
+  await page.getByText("an hour, on CPU").waitFor();
+  await page.context().setOffline(true);
+  await page.getByText("This browser is off line").waitFor();
+  await page.getByText("an hour, on CPU").waitFor();
+  await picture(page, "offline");
+  const asked = page.waitForRequest(/\/v1\/students$/);
+  await page.context().setOffline(false);
+  await asked;
+  await expect.poll(() => page.getByText("This browser is off line").count()).toBe(0);
+});
+
+test("the Worker sends the thread that has the rows with a policy by which it can reach nothing", async () => {
+  const policy = async (name: string) =>
+    (await fetch(`${origin()}/console/${name}`)).headers.get("content-security-policy")!;
+  for (const name of ["tune-worker.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.jspi.mjs"]) {
+    expect(await policy(name)).toBe("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'");
+  }
+  expect(await policy("")).toContain("connect-src 'self'");
+  expect(await policy("download-worker.js")).toContain("connect-src 'self'");
+  await open("Tune here");
+  await expect.poll(() => page.workers().length).toBeGreaterThanOrEqual(2);
+  const thread = (name: string) => page.workers().find((worker) => worker.url().endsWith(name))!;
+  const tries = `fetch("/v1/students").then(({ status }) => status, () => "refused")`;
+  expect(await thread("/download-worker.js").evaluate(tries)).toBe(401);
+  expect(await thread("/tune-worker.js").evaluate(tries)).toBe("refused");
+  watched.complaints.splice(0);
+});
+
 test("with the admin secret keys are made and revoked, and limits set; the key works as its scopes say", async () => {
   await open("Keys and tenants");
-  await page.getByLabel("Admin secret").fill("wrong");
+  await page.getByLabel("Admin secret, or an admin key").fill("wrong");
   await button("Open").click();
   await page.getByText("The admin secret is wrong.").waitFor();
-  await page.getByLabel("Admin secret").fill(String(provider.served.result.adminSecret));
+  await page.getByLabel("Admin secret, or an admin key").fill(String(provider.served.result.adminSecret));
   await button("Open").click();
   await button("local").waitFor();
   await picture(page, "tenants");
@@ -232,6 +281,32 @@ test("with the admin secret keys are made and revoked, and limits set; the key w
   await other.getByText("The API key is not known or was revoked.").waitFor();
   await expectAccessible(other);
   await other.context().close();
+});
+
+test("a tenant's admin key opens its own keys and usage, and one without the scope is told so", async () => {
+  await button("Forget the secret").click();
+  await button("Open my own tenant with the key that I signed in with").click();
+  await page.getByText("Your own tenant").or(page.getByText('lacks the scope "admin"')).first().waitFor();
+  const { tenants } = await api<{ tenants: { id: string }[] }>(
+    "/v1/admin/tenants",
+    String(provider.served.result.adminSecret),
+  );
+  const { id } = tenants[0]!;
+  const made = await fetch(`${origin()}/v1/admin/tenants/${id}/keys`, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${provider.served.result.adminSecret}`,
+      "content-type": "application/json",
+    },
+    body: JSON.stringify({ name: "desk", scopes: ["admin"] }),
+  });
+  const { key } = (await made.json()) as { key: string };
+  await page.getByLabel("Admin secret, or an admin key").fill(key);
+  await button("Open").click();
+  await page.getByText("Your own tenant").waitFor();
+  await page.getByRole("rowheader", { name: "desk" }).waitFor();
+  await picture(page, "own-tenant");
+  await button("Forget the key").click();
 });
 
 test("nothing went to another address, and no policy was broken", () => {

@@ -16,7 +16,6 @@ export const VIEWS: readonly View[] = [
   { path: "submit", name: "Submit a prompt", load: () => import("../views/submit.tsx") },
   { path: "tune", name: "Tune here", load: () => import("../tune/view.tsx") },
   { path: "budgets", name: "Budgets", load: () => import("../views/budgets.tsx") },
-  { path: "tune", name: "Tune here", load: () => import("../tune/view.tsx") },
   { path: "playground", name: "Playground", load: () => import("../views/playground.tsx") },
   { path: "tenants", name: "Keys and tenants", load: () => import("../views/tenants.tsx"), isOpen: true },
 ];

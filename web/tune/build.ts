@@ -37,8 +37,11 @@ const platform: Plugin = {
   },
 };
 
-/** ONNX Runtime's script and its program. */
-const RUNTIME_FILES = ["ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
+/** ONNX Runtime's script and its program; and both for GPUs, in the build that a Worker's static assets take (25 MiB a file), which wants JSPI. */
+const RUNTIME_FILES = ["ort-wasm-simd-threaded", "ort-wasm-simd-threaded.jspi"].flatMap((name) => [
+  `${name}.mjs`,
+  `${name}.wasm`,
+]);
 
 /**
  * Writes the threads and ONNX Runtime.

@@ -63,17 +63,34 @@ export class TuningThread extends Thread {
     super("./tune-worker.js", listener);
   }
 
-  #started: Promise<void> | undefined;
+  readonly #started = new Map<string, Promise<void>>();
 
   /** Loads ONNX Runtime, once, and hands it over. @throws ProblemError if it can't be loaded */
   startRuntime(threads: number): Promise<void> {
-    this.#started ??= loadRuntime()
-      .then((program) => this.ask<void>({ call: "startRuntime", args: [program, threads] }, [program]))
-      .catch((error) => {
-        this.#started = undefined;
-        throw error;
-      });
-    return this.#started;
+    return this.#start("ort-wasm-simd-threaded.wasm", (program) => ({
+      call: "startRuntime",
+      args: [program, threads],
+    }));
+  }
+
+  /** The same with ONNX Runtime's build for GPUs. */
+  startGpu(): Promise<void> {
+    return this.#start("ort-wasm-simd-threaded.jspi.wasm", (program) => ({ call: "startGpu", args: [program] }));
+  }
+
+  async #start(file: string, request: (program: ArrayBuffer) => object): Promise<void> {
+    const start = async () => {
+      const program = await loadProgram(file);
+      await this.ask<void>(request(program), [program]);
+    };
+    const started = this.#started.get(file) ?? start();
+    this.#started.set(file, started);
+    try {
+      await started;
+    } catch (error) {
+      this.#started.delete(file);
+      throw error;
+    }
   }
 
   /** @throws ProblemError as the thread; StoppedError if a run was stopped */
@@ -97,8 +114,8 @@ export class DownloadThread extends Thread {
   }
 }
 
-async function loadRuntime(): Promise<ArrayBuffer> {
-  const response = await fetch(new URL("./ort-wasm-simd-threaded.wasm", import.meta.url)).catch(() => undefined);
+async function loadProgram(file: string): Promise<ArrayBuffer> {
+  const response = await fetch(new URL(file, import.meta.url)).catch(() => undefined);
   if (response?.ok) return response.arrayBuffer();
   throw new ProblemError("Tuning can't begin", "ONNX Runtime can't be loaded from where this page is from. Try again.");
 }

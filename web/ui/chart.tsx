@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import { Table } from "./table.tsx";
 
@@ -100,21 +100,39 @@ export function Chart({
     };
   }, [shape]);
   useEffect(() => plot.current?.setData(data), [JSON.stringify(data)]);
-  const kept = names.length > MAX_ROWS ? Math.ceil(names.length / MAX_ROWS) : 1;
-  const rows = names
-    .map((name, index) => ({ key: name, cells: [name, ...series.map(({ values }) => cell(values[index], shown))] }))
-    .filter((_, index) => index % kept === 0);
-  const columns = [{ title: x.name }, ...series.map(({ name }) => ({ title: name, isNumber: true }))];
+  // While values come, a table that nobody sees would take most of the drawing's time.
+  const [isOpen, setOpen] = useState(false);
   return (
     <figure class="chart">
       <figcaption>{title}</figcaption>
       <div class="canvas" ref={place} aria-hidden="true" />
-      <details>
+      <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
         <summary>As a table</summary>
-        <Table caption={title} columns={columns} rows={rows} />
+        {isOpen && <ValueTable title={title} xName={x.name} names={names} series={series} shown={shown} />}
       </details>
     </figure>
   );
+}
+
+function ValueTable({
+  title,
+  xName,
+  names,
+  series,
+  shown,
+}: {
+  readonly title: string;
+  readonly xName: string;
+  readonly names: readonly string[];
+  readonly series: readonly Series[];
+  readonly shown: (value: number) => string;
+}) {
+  const kept = Math.max(1, Math.ceil(names.length / MAX_ROWS));
+  const rows = names
+    .map((name, index) => ({ key: name, cells: [name, ...series.map(({ values }) => cell(values[index], shown))] }))
+    .filter((_, index) => index % kept === 0);
+  const columns = [{ title: xName }, ...series.map(({ name }) => ({ title: name, isNumber: true }))];
+  return <Table caption={title} columns={columns} rows={rows} />;
 }
 
 const cell = (value: number | null | undefined, shown: (value: number) => string) =>

@@ -60,9 +60,11 @@ export function DropZone({
 /** The files of what was dropped; those of a folder too, not of folders in it. */
 async function droppedFiles({ items }: DataTransfer): Promise<File[]> {
   // All entries at once: the list is emptied when this function first waits.
-  const entries = [...items].flatMap((item) => item.webkitGetAsEntry() ?? []);
+  const dropped = [...items].map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
   const files = await Promise.all(
-    entries.map(async (entry) => {
+    dropped.map(async ({ entry, file }) => {
+      // What another program hands over, such as an attachment, may lie in no file system.
+      if (!entry) return file ? [file] : [];
       if (entry.isFile) return [await fileOf(entry as FileSystemFileEntry)];
       const inside = await childrenOf(entry as FileSystemDirectoryEntry);
       return Promise.all(inside.filter(({ isFile }) => isFile).map((each) => fileOf(each as FileSystemFileEntry)));

@@ -11,6 +11,8 @@ import { Table } from "../ui/table.tsx";
 
 const sizeOf = (files: readonly FileRecord[]) => bytes(totalBytes(files));
 
+const NOT_SAID = "not said";
+
 /** What the provider offers: targets with their students, public texts, prices. */
 export default function Catalogue() {
   const api = useApi();
@@ -66,6 +68,7 @@ function Students({ of: students }: { readonly of: readonly Student[] }) {
             ["Layers", String(target.layers)],
             ["Size", `${sizeOf(target.files)} (it stays with the provider)`],
             ["Computed in", target.precision],
+            ["Licence", target.licence ?? NOT_SAID],
             ["Digest", <Digest key="digest" of={target.digest} />],
           ]}
         />
@@ -76,6 +79,7 @@ function Students({ of: students }: { readonly of: readonly Student[] }) {
             { title: "Student" },
             { title: "Kind" },
             { title: "Family" },
+            { title: "Licence" },
             { title: "Width", isNumber: true },
             { title: "Positions", isNumber: true },
             { title: "Download", isNumber: true },
@@ -89,6 +93,7 @@ function Students({ of: students }: { readonly of: readonly Student[] }) {
               </>,
               student.kind === "distilled" ? "distilled from it" : "a model of its own",
               student.architecture,
+              student.licence ?? NOT_SAID,
               String(student.dimension),
               String(student.positions),
               sizeOf(student.files),
@@ -98,6 +103,7 @@ function Students({ of: students }: { readonly of: readonly Student[] }) {
         />
         <p class="quiet small">
           A student may be as large as the provider says, and its digest says only that it arrives as it is listed here.
+          A licence is what the model's card names; only its holder's own text tells what you may.
         </p>
       </Panel>
     );

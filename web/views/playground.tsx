@@ -51,10 +51,9 @@ function Ask({ models, wanted }: { readonly models: readonly ServedModel[]; read
   const [question, setQuestion] = useState<Question>();
   const model = models.find(({ id }) => id === name) ?? first;
   const ask = () => {
-    const bare = bareOf(model, text);
     setQuestion({
       asked: askedOf(model, text),
-      bare: bare && { kind: "complete", options: bare },
+      bare: bareOf(model, text),
       turn: (question?.turn ?? 0) + 1,
     });
   };
@@ -104,7 +103,7 @@ function Ask({ models, wanted }: { readonly models: readonly ServedModel[]; read
           {question.bare && (
             <Panel title="The bare target">
               <Answer key={question.turn} api={api} asked={question.bare} second />
-              <p class="quiet small">The same text in the task's template, continued without the prompt.</p>
+              <p class="quiet small">The same text in the task's template, without the prompt.</p>
             </Panel>
           )}
         </div>

@@ -3,6 +3,7 @@ import { z } from "zod";
 import {
   type AuditEntry,
   auditEntrySchema,
+  dailyUsageSchema,
   monthSchema,
   type UsageRow,
   usageSchema,
@@ -46,6 +47,16 @@ const getTenantUsage = createRoute({
   responses: { 200: json(usageSchema, "The usage."), ...problems },
 });
 
+const getTenantDays = createRoute({
+  operationId: "getDailyUsageOfTenant",
+  ...owner,
+  method: "get",
+  path: "/v1/admin/tenants/{tenant}/usage/days",
+  summary: "What a tenant used in a month, transfers and models, by day",
+  request: { params: tenantParams, query: usageQuery },
+  responses: { 200: json(dailyUsageSchema, "The days on which something was used."), ...problems },
+});
+
 const getAudit = createRoute({
   operationId: "getAudit",
   ...provider,
@@ -82,6 +93,12 @@ export function addRecordRoutes(app: App): void {
     const month = c.req.valid("query").month ?? thisMonth();
     const usage = await usageOf(c.env, c.req.valid("param").tenant, month);
     return c.json({ currency: c.env.CURRENCY, month, usage }, 200);
+  });
+
+  app.openapi(getTenantDays, async (c) => {
+    const month = c.req.valid("query").month ?? thisMonth();
+    const days = await ledgerOf(c.env, c.req.valid("param").tenant).dailyUsage(month);
+    return c.json({ currency: c.env.CURRENCY, month, days }, 200);
   });
 
   app.openapi(getAudit, async (c) => {

@@ -11,6 +11,8 @@ import { buildWeb } from "../../../web/build.ts";
 import { softpost } from "../../helpers/softpost.ts";
 import { type Served, serve } from "../../service/served.ts";
 
+/** Chromium's own driver for Vulkan in software. */
+const SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const MODEL = fileURLToPath(new URL("../../../demo/model", import.meta.url));
 const TYPES: Readonly<Record<string, string>> = {
@@ -43,6 +45,8 @@ export interface Site {
   /** What the browser's console said. */
   readonly said: string[];
   context(): Promise<BrowserContext>;
+  /** The same in a browser that computes on a GPU, or on software in its place. */
+  gpuContext(): Promise<BrowserContext>;
   open(context: BrowserContext): Promise<Page>;
   close(): Promise<void>;
 }
@@ -72,14 +76,22 @@ export async function startSite(): Promise<Site> {
   const server = createServer((request, response) => answer(site, pages, request, response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const browser: Browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+  const browsers: Browser[] = [];
+  const launch = async (...more: string[]) => {
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", ...more] });
+    browsers.push(browser);
+    return browser;
+  };
+  const contextOf = async (browser: Browser) => {
+    const context = await browser.newContext();
+    // On a machine that has much else to do.
+    context.setDefaultTimeout(120_000);
+    return context;
+  };
+  const browser = await launch();
   return Object.assign(site, {
-    async context() {
-      const context = await browser.newContext();
-      // On a machine that has much else to do.
-      context.setDefaultTimeout(120_000);
-      return context;
-    },
+    context: () => contextOf(browser),
+    gpuContext: async () => contextOf(await launch(...SOFTWARE_GPU)),
     async open(context: BrowserContext) {
       const page = await context.newPage();
       page.on("console", (message) => site.said.push(message.text()));
@@ -90,7 +102,7 @@ export async function startSite(): Promise<Site> {
       return page;
     },
     async close() {
-      await browser.close();
+      for (const each of browsers) await each.close();
       server.closeAllConnections();
       server.close();
       await provider.end("SIGTERM");

@@ -2,11 +2,12 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { unzipSync } from "fflate";
-import type { Download, Page } from "playwright-core";
+import type { BrowserContext, Download, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readPromptFolder } from "../../../shared/data/prompt-folder.ts";
 import { softpost } from "../../helpers/softpost.ts";
 import { temporaryFolder } from "../../helpers/temporary.ts";
+import { picture } from "../browser.ts";
 import { carries } from "./carries.ts";
 import { type Site, startSite } from "./site.ts";
 
@@ -20,10 +21,22 @@ const JSONL = {
   mimeType: "",
   buffer: Buffer.from(ROWS.map((row) => JSON.stringify(row)).join("\n")),
 };
+/** What a GPU in software computes in little time. */
+const FEW = {
+  ...JSONL,
+  buffer: Buffer.from(
+    ROWS.slice(0, 6)
+      .map((row) => JSON.stringify(row))
+      .join("\n"),
+  ),
+};
 const CSV = {
   name: "notes.csv",
   mimeType: "text/csv",
-  buffer: Buffer.from(["note,kind", ...ROWS.map(({ text, label }) => `"${text}",${label}`)].join("\n")),
+  // Of twenty people, each with two rows.
+  buffer: Buffer.from(
+    ["note,kind,who", ...ROWS.map(({ text, label }, i) => `"${text}",${label},${i >> 1}`)].join("\n"),
+  ),
 };
 
 let site: Site;
@@ -63,19 +76,30 @@ async function downloaded(page: Page, name: string): Promise<string> {
 test("a prompt with ε = 8 is tuned to the end and taken by the provider; no request carries a row", async () => {
   const context = await site.context();
   const page = await site.open(context);
+  await button(page, "student").waitFor();
+  await picture(page, "tune-begin");
   await pick(page, CSV);
   await page.getByRole("combobox", { name: "Column of the texts" }).selectOption("note");
   await page.getByRole("combobox", { name: "Column of the labels" }).selectOption("kind");
   await page.getByText("As the student reads it").waitFor();
   await fill(page, "Virtual tokens", "8");
   await fill(page, "Steps", "4");
+  await page.getByRole("combobox", { name: "What is protected" }).selectOption("who");
+  await fill(page, "Most rows of one who in a step", "2");
+  await page.getByText(/of \d+ different values of “who”/).waitFor();
+  await page.getByText(/for all rows of one who/).waitFor();
+  await picture(page, "tune-ready");
   await button(page, "Tune").click();
   await button(page, "Download the prompt's folder").waitFor();
+  await picture(page, "tune-finished");
   const folder = await downloaded(page, "Download the prompt's folder");
   const { manifest } = await readPromptFolder(folder);
   expect(manifest?.privacy?.epsilon).toBeGreaterThan(7.9);
   expect(manifest?.privacy?.epsilon).toBeLessThanOrEqual(8);
   expect(manifest?.privacy).toMatchObject({ steps: 4, sampler: "poisson", accountant: "pld" });
+  expect(manifest?.privacy?.unit).toEqual({ field: "who", rowsPerUnit: 2 });
+  expect(manifest!.privacy!.records).toBeLessThanOrEqual(20);
+  expect(await page.getByText(/together ε .* for all rows of one who/).count()).toBe(1);
   expect(manifest?.model.id).toBe("student");
   expect(await page.getByText("Right on rows kept back").count()).toBe(1);
 
@@ -114,32 +138,48 @@ test("a prompt with ε = 8 is tuned to the end and taken by the provider; no req
   await context.close();
 });
 
-test("without noise, the prompt is the command line's", async () => {
-  const context = await site.context();
+/** Tunes without privacy, and downloads the prompt. @returns also what was said of the run */
+async function tunedPlainly(context: BrowserContext) {
   const page = await site.open(context);
-  await pick(page, JSONL);
+  await pick(page, FEW);
   await page.getByText("As the student reads it").waitFor();
   await page.getByLabel(/^Differential privacy/).uncheck();
   await fill(page, "Virtual tokens", "8");
   await fill(page, "Rows kept back to measure on, in %", "0");
-  await fill(page, "Steps", "6");
+  await fill(page, "Steps", "3");
   await button(page, "Tune").click();
   await page.getByText("This prompt guarantees nothing").waitFor();
   expect(await button(page, "Submit").count()).toBe(0);
-  const inTab = await readPromptFolder(await downloaded(page, "Download the prompt's folder"));
+  const said = (await page.getByText(/^Computed (on the GPU|with WebAssembly)/).allTextContents()).join();
+  const prompt = await readPromptFolder(await downloaded(page, "Download the prompt's folder"));
   await context.close();
+  return { ...prompt, said };
+}
+
+const largestDifference = (a: Float32Array, b: Float32Array) =>
+  Math.max(...a.map((value, i) => Math.abs(value - b[i]!)));
+
+test("without noise, the prompt is the command line's, also where there is a GPU, whatever becomes of it", async () => {
+  const gpuProgram = () => site.seen.filter(({ url }) => url.endsWith("/ort-wasm-simd-threaded.jspi.wasm")).length;
+  const inTab = await tunedPlainly(await site.context());
+  expect([inTab.said, gpuProgram()]).toEqual(["", 0]);
 
   const folder = temporaryFolder();
-  const [task, train, out] = [join(folder, "task.json"), join(folder, JSONL.name), join(folder, "prompt")];
+  const [task, train, out] = [join(folder, "task.json"), join(folder, FEW.name), join(folder, "prompt")];
   writeFileSync(task, JSON.stringify(inTab.manifest!.task));
-  writeFileSync(train, JSONL.buffer);
-  const how = ["--prompt-tokens", "8", "--steps", "6", "--out", out];
+  writeFileSync(train, FEW.buffer);
+  const how = ["--prompt-tokens", "8", "--steps", "3", "--out", out];
   const tuned = await softpost("tune", "--model", site.student, "--task", task, "--train", train, ...how);
   expect(tuned.code, tuned.stderr).toBe(0);
   const onCommandLine = await readPromptFolder(out);
   expect(inTab.manifest).toMatchObject({ training: onCommandLine.manifest!.training, privacy: null });
-  const differences = inTab.prompt.map((value, i) => Math.abs(value - onCommandLine.prompt[i]!));
-  expect(Math.max(...differences)).toBeLessThan(1e-5);
+  expect(largestDifference(inTab.prompt, onCommandLine.prompt)).toBeLessThan(1e-5);
+
+  // Chromium's GPU in software is a bad one: it may not even answer. Then it isn't taken.
+  const besideGpu = await tunedPlainly(await site.gpuContext());
+  expect(besideGpu.said).toMatch(/^Computed (on the GPU|with WebAssembly): /);
+  expect(gpuProgram()).toBe(1);
+  expect(largestDifference(besideGpu.prompt, onCommandLine.prompt)).toBeLessThan(1e-4);
 });
 
 test("a tab that is closed in the middle: another one says what is saved and spent, and goes on with the same file only", async () => {

@@ -1,8 +1,9 @@
 import { useEffect, useState } from "preact/hooks";
-import { short, shortUp } from "../../../client/words.ts";
-import { PROMPT_TOKENS } from "../../../shared/operations/tune-defaults.ts";
+import { count, short, shortUp } from "../../../client/words.ts";
+import { PROMPT_TOKENS, ROWS_PER_UNIT } from "../../../shared/operations/tune-defaults.ts";
+import { unitText } from "../../../shared/privacy/unit.ts";
 import type { Task } from "../../../shared/protocol/task.ts";
-import { CheckField, TextField } from "../../ui/field.tsx";
+import { CheckField, SelectField, TextField } from "../../ui/field.tsx";
 import { Problem } from "../../ui/message.tsx";
 import type { Threads } from "../use-threads.ts";
 import type { Planned, Settings } from "../worker/messages.ts";
@@ -80,8 +81,34 @@ export function Guarantee({
             label="δ"
             value={privacy.delta}
             hint={planned?.plan ? `${short(planned.plan.delta)}, unless told` : "by the rows, unless told"}
-            onNumber={(delta) => set({ privacy: { epsilon: privacy.epsilon, delta: given(delta) } })}
+            onNumber={(delta) => set({ privacy: { ...privacy, delta: given(delta) } })}
           />
+          <SelectField
+            label="What is protected"
+            value={privacy.unit ?? ""}
+            hint="A person with several rows is protected only by the column that says whose they are."
+            onValue={(column) =>
+              set({
+                privacy: {
+                  epsilon: privacy.epsilon,
+                  delta: privacy.delta,
+                  ...(column !== "" && { unit: column, rowsPerUnit: privacy.rowsPerUnit }),
+                },
+              })
+            }
+            choices={[
+              ["", "one row"],
+              ...data.preview.columns.map((column) => [column, `all rows with one ${column}`] as const),
+            ]}
+          />
+          {privacy.unit !== undefined && (
+            <NumberField
+              label={`Most rows of one ${privacy.unit} in a step`}
+              value={privacy.rowsPerUnit}
+              hint={`${ROWS_PER_UNIT}, unless told`}
+              onNumber={(rows) => set({ privacy: { ...privacy, rowsPerUnit: given(rows) } })}
+            />
+          )}
           <NumberField
             label="Most ε of all runs on these rows"
             value={choice.budgetEpsilon}
@@ -122,22 +149,33 @@ export function Guarantee({
   );
 }
 
-function Meaning({ planned: { records, heldOut, schedule, plan, attacks, notes } }: { readonly planned: Planned }) {
+function Meaning({
+  planned: { rows, records, heldOut, schedule, plan, attacks, notes },
+}: {
+  readonly planned: Planned;
+}) {
+  const unit = plan?.unit;
   const attack = attacks.find(({ falsePositives }) => falsePositives === 0.01);
   return (
     <div aria-live="polite">
       <p>
-        {records} rows are learned from{heldOut > 0 && `, ${heldOut} are kept back`}: {schedule.steps} steps of{" "}
-        {plan ? "about " : ""}
-        {schedule.batchSize} rows.
+        {rows} rows{unit && `, of ${records} different values of “${unit.field}”,`} are learned from
+        {heldOut > 0 && `, ${heldOut} are kept back`}: {schedule.steps} steps of {plan ? "about " : ""}
+        {unit
+          ? `${schedule.batchSize} values, each with at most ${count(unit.rowsPerUnit, "row")}`
+          : `${schedule.batchSize} rows`}
+        .
       </p>
       {plan && (
         <p>
-          ε {shortUp(plan.epsilon)} at δ {short(plan.delta)}, for one row: in every step, noise of{" "}
-          {short(plan.noiseMultiplier, 3)} times the most that a row can move it is added to the sum.{" "}
+          ε {shortUp(plan.epsilon)} at δ {short(plan.delta)}, for {unitText(unit)}: in every step, noise of{" "}
+          {short(plan.noiseMultiplier, 3)} times the most that {unit ? `the rows of one ${unit.field}` : "a row"} can
+          move it is added to the sum.{" "}
           {attack &&
-            `Of 100 people whose row is used, somebody who has the prompt, knows all other rows and wrongly names 1 of 100 others finds at most ${Math.ceil(100 * attack.truePositives)}; blind guessing finds 1. `}
-          If a person has several rows, tune on the command line with <code>--privacy-unit</code>.
+            `Of 100 people whose ${unit ? "rows are" : "row is"} used, somebody who has the prompt, knows all other rows and wrongly names 1 of 100 others finds at most ${Math.ceil(100 * attack.truePositives)}; blind guessing finds 1. `}
+          {unit
+            ? `Rows belong together if “${unit.field}” says so: somebody with two values of it is two.`
+            : "If a person has several rows, say above which column tells whose they are."}
         </p>
       )}
       {plan && heldOut > 0 && (

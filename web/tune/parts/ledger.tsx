@@ -41,10 +41,10 @@ export function Ledger({
           ) : (
             <>
               <ul>
-                {all.map(({ name, runs, epsilon, delta }) => (
+                {all.map(({ name, runs, epsilon, delta, unit }) => (
                   <li key={name}>
                     Data set {name.slice(0, 8)}: {count(runs.length, "run")}, together ε {shortUp(epsilon)} at δ{" "}
-                    {short(delta)}. The last one was for “{runs.at(-1)?.task}”,{" "}
+                    {short(delta)} for {unit}. The last one was for “{runs.at(-1)?.task}”,{" "}
                     {new Date(runs.at(-1)!.time).toLocaleDateString()}
                   </li>
                 ))}

@@ -1,5 +1,6 @@
 import type { Api } from "../../../client/api/api.ts";
 import { percent, short, shortUp } from "../../../client/words.ts";
+import { unitText } from "../../../shared/privacy/unit.ts";
 import { CONFIG_FILE, WEIGHTS_FILE } from "../../../shared/prompt/adapter.ts";
 import { MANIFEST_FILE } from "../../../shared/protocol/manifest.ts";
 import { Button } from "../../ui/button.tsx";
@@ -23,10 +24,20 @@ export function Result({ api, finished }: { readonly api: Api; readonly finished
           ...(measured ? figures(measured) : []),
           ["Loss on its own rows", `${loss.toFixed(3)}, for your eyes only`],
           ...(privacy
-            ? [["Privacy", `ε ${shortUp(privacy.epsilon)} at δ ${short(privacy.delta)} for one row`] as const]
+            ? [
+                [
+                  "Privacy",
+                  `ε ${shortUp(privacy.epsilon)} at δ ${short(privacy.delta)} for ${unitText(privacy.unit)}`,
+                ] as const,
+              ]
             : []),
           ...(total && total.runs > 1
-            ? [[`All ${total.runs} runs on these rows`, `ε ${shortUp(total.epsilon)}: that is what counts`] as const]
+            ? [
+                [
+                  `All ${total.runs} runs on these rows`,
+                  `ε ${shortUp(total.epsilon)} for ${total.unit}: that is what counts`,
+                ] as const,
+              ]
             : []),
         ]}
       />

@@ -1,33 +1,17 @@
 import { useState } from "preact/hooks";
 import { count, duration } from "../../../client/words.ts";
-import type { TrainingEvent } from "../../../shared/training/events.ts";
 import { Button } from "../../ui/button.tsx";
 import { Chart } from "../../ui/chart.tsx";
 import { Message, Problem } from "../../ui/message.tsx";
 import { Progress as Bar } from "../../ui/progress.tsx";
+import { hasGpu } from "../has-gpu.ts";
 import { StoppedError } from "../thread.ts";
+import { type Progress, useProgress } from "../use-progress.ts";
 import type { Threads } from "../use-threads.ts";
 import type { Finished, Settings } from "../worker/messages.ts";
 
-/** Steps by whose time the rest is estimated. */
-const RECENT = 20;
-
 /** More share the work of a small student's step in vain. */
 const MOST_THREADS = 8;
-
-/** Where a run stands. */
-interface Progress {
-  readonly phase: string;
-  readonly total: number;
-  readonly done: number;
-  readonly times: readonly number[];
-  readonly losses: readonly (readonly [number, number])[];
-  readonly notes: readonly string[];
-  /** Steps that are saved. */
-  readonly saved: number;
-}
-
-const NOTHING: Progress = { phase: "Starting", total: 1, done: 0, times: [], losses: [], notes: [], saved: 0 };
 
 /** Runs a tuning, shows how it goes, and lets it be paused. */
 export function RunPanel({
@@ -47,7 +31,7 @@ export function RunPanel({
   readonly onRunning: (running: boolean) => void;
   readonly onFinished: (finished: Finished) => void;
 }) {
-  const [progress, setProgress] = useState<Progress>();
+  const { progress, begin, see } = useProgress();
   const [running, setRunning] = useState(false);
   const [error, setError] = useState<unknown>();
   const [said, setSaid] = useState("");
@@ -57,13 +41,14 @@ export function RunPanel({
   const start = async () => {
     setError(undefined);
     setSaid("");
-    setProgress(NOTHING);
+    begin();
     setRunning(true);
     onRunning(true);
-    threads.listen("tuning", (event) => setProgress((before) => after(before ?? NOTHING, event)));
+    threads.listen("tuning", see);
     try {
       await navigator.storage.persist();
       await threads.tuning.startRuntime(threadCount);
+      if (!settings.privacy && (await hasGpu())) await threads.tuning.startGpu();
       onFinished(await threads.tuning.call("tune", settings, resume));
     } catch (cause) {
       if (cause instanceof StoppedError)
@@ -79,6 +64,7 @@ export function RunPanel({
         {crossOriginIsolated
           ? `Computed on ${count(threadCount, "thread")} of WebAssembly.`
           : "Computed on 1 thread of WebAssembly: this page isn't isolated from others, so more can't be had."}
+        {!settings.privacy && " Or on the GPU, where there is one and it computes a first step as WebAssembly does."}
       </p>
       <div class="buttons">
         {running ? (
@@ -127,21 +113,4 @@ function Standing({ progress, running }: { readonly progress: Progress; readonly
       ))}
     </>
   );
-}
-
-function after(progress: Progress, event: TrainingEvent): Progress {
-  switch (event.kind) {
-    case "phase":
-      return { ...progress, phase: event.name, total: event.total, done: 0, times: [] };
-    case "progress": {
-      const times = [...progress.times, performance.now()].slice(-RECENT);
-      const losses =
-        event.loss === undefined ? progress.losses : [...progress.losses, [event.done, event.loss] as const];
-      return { ...progress, done: event.done, times, losses };
-    }
-    case "note":
-      return { ...progress, notes: [...progress.notes, event.text] };
-    case "checkpoint":
-      return { ...progress, saved: event.step };
-  }
 }

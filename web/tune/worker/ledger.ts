@@ -4,6 +4,7 @@ import { type Charge, chargeRun, type Total } from "../../../client/charge-run.t
 import { chargedData, ledgerFolder } from "../../../client/privacy-ledger.ts";
 import type { Say } from "../../../shared/operations/texts.ts";
 import { composeEntries } from "../../../shared/privacy/ledger.ts";
+import { unitText } from "../../../shared/privacy/unit.ts";
 import type { ChargedSet } from "./messages.ts";
 import { bringFolder, storeFolder } from "./storage.ts";
 
@@ -24,7 +25,8 @@ export function charged(): Promise<ChargedSet[]> {
     chargedData().map(({ name, entries }) => {
       const delta = Math.min(...entries.map((entry) => entry.delta));
       const runs = entries.map(({ time, note, steps }) => ({ time, task: note?.task ?? "", steps }));
-      return { name, runs, delta, epsilon: composeEntries(entries, delta).upper };
+      const { upper: epsilon, unit } = composeEntries(entries, delta);
+      return { name, runs, delta, epsilon, unit: unitText(unit) };
     }),
   );
 }

@@ -47,6 +47,8 @@ async function answer({ call, args }: Call): Promise<unknown> {
       return tuner.plan(...args);
     case "startRuntime":
       return tuner.startRuntime(...args);
+    case "startGpu":
+      return tuner.startGpu(...args);
     case "tune":
       return tuner.tune(...args);
     case "stop":

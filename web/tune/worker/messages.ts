@@ -39,7 +39,16 @@ export interface Settings {
   readonly task: Task;
   readonly columns: ColumnNames;
   /** Undefined for a run that guarantees nothing. */
-  readonly privacy?: { readonly epsilon: number; readonly delta?: number | undefined } | undefined;
+  readonly privacy?:
+    | {
+        readonly epsilon: number;
+        readonly delta?: number | undefined;
+        /** The column that says whose a row is, where somebody may have several; without it, a row is what is protected. */
+        readonly unit?: string | undefined;
+        /** Most rows of a unit in a step. */
+        readonly rowsPerUnit?: number | undefined;
+      }
+    | undefined;
   /** Most ε of all runs on the data. */
   readonly budgetEpsilon?: number | undefined;
   /** Under which runs on data that grow count together. */
@@ -57,6 +66,8 @@ export interface Settings {
 
 /** What a run would be. */
 export interface Planned {
+  readonly rows: number;
+  /** Units of privacy that they are of: rows, if there is no unit. */
   readonly records: number;
   readonly heldOut: number;
   readonly schedule: Schedule;
@@ -104,6 +115,8 @@ export interface ChargedSet {
   readonly runs: readonly { readonly time: string; readonly task: string; readonly steps: number }[];
   readonly epsilon: number;
   readonly delta: number;
+  /** Whose data it is about, in words. */
+  readonly unit: string;
 }
 
 /** Requests with their answers. */
@@ -119,6 +132,8 @@ export interface Calls {
   plan(settings: Settings): Planned;
   /** Takes ONNX Runtime's program, which tuning needs. @param threads of WebAssembly */
   startRuntime(program: ArrayBuffer, threads: number): void;
+  /** Takes ONNX Runtime's program for GPUs, which runs without privacy try. */
+  startGpu(program: ArrayBuffer): void;
   /** @param resume the id of an unfinished run that goes on */
   tune(settings: Settings, resume?: string): Finished;
   /** Saves the state and ends the run: `tune` fails with `stopped`. */

@@ -10,11 +10,15 @@ export interface OrtWeb {
 }
 
 /**
- * ONNX Runtime's WebAssembly build as an engine's runtime.
+ * A browser's build of ONNX Runtime as an engine's runtime.
  *
  * @param readFile gives a weight file's bytes, which the runtime has no file system for
  */
-export function webRuntime(ort: OrtWeb, readFile: (path: string) => Promise<Uint8Array>): Runtime {
+export function webRuntime(
+  ort: OrtWeb,
+  readFile: (path: string) => Promise<Uint8Array>,
+  device: "wasm" | "webgpu" = "wasm",
+): Runtime {
   return {
     Tensor: ort.Tensor,
     // It copies a given tensor into its own memory, and nothing back.
@@ -24,7 +28,7 @@ export function webRuntime(ort: OrtWeb, readFile: (path: string) => Promise<Uint
         weightFiles.map(async (path) => ({ path, data: await readFile(`${weightFolder}/${path}`) })),
       );
       return ort.InferenceSession.create(bytes, {
-        executionProviders: ["wasm"],
+        executionProviders: [device],
         logSeverityLevel: 3,
         enableMemPattern: false,
         externalData,

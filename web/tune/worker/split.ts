@@ -2,8 +2,9 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 
 /**
- * Which rows are kept back to measure on. Each row's own text and a key decide, so that a row that comes or goes moves no other one (what the guarantee
- * compares are data sets that differ in one row), and the same text is never on both sides.
+ * Which rows are kept back to measure on. What a row is of and a key decide: its own text, or, if it is one of several of a unit of privacy, the unit's
+ * value. So a record that comes or goes moves no other one (what the guarantee compares are data sets that differ in one record), and the same text, or
+ * the same person, is never on both sides.
  *
  * @param share of the rows, 0 to 1
  */

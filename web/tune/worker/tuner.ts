@@ -1,16 +1,17 @@
 /** A student, a file of private rows, and what is asked of them. All of it stays in this thread, which sends nothing to anybody but the page. */
 import { fs } from "memfs";
 import { runIdOf } from "../../../client/run-id.ts";
-import { type Data, readLabels, readTexts } from "../../../shared/data/jsonl.ts";
+import { type Data, groupedRows, readLabels, readTexts, readUnitValues } from "../../../shared/data/jsonl.ts";
 import { hashFile, hashModel } from "../../../shared/data/model-files.ts";
 import { rowsOf } from "../../../shared/data/rows/open.ts";
 import { TITLE } from "../../../shared/data/rows/row.ts";
-import { GraphEngine } from "../../../shared/graph/graph-engine.ts";
+import type { GraphEngine } from "../../../shared/graph/graph-engine.ts";
 import type { Runtime } from "../../../shared/graph/session-host.ts";
 import { checkTexts, checkWords } from "../../../shared/operations/check-task.ts";
 import { evaluateRows } from "../../../shared/operations/evaluate.ts";
 import { type OpenModel, openModel } from "../../../shared/operations/open-model.ts";
 import { proposeTask } from "../../../shared/operations/propose-task.ts";
+import { sampleStep } from "../../../shared/operations/sample-step.ts";
 import { writePrompt } from "../../../shared/operations/soft-prompt.ts";
 import { encodedRows, type TaskRows } from "../../../shared/operations/texts.ts";
 import { checkTuning, type TuneRequest, tunePrompt } from "../../../shared/operations/tune.ts";
@@ -25,12 +26,12 @@ import { parseTask } from "../../../shared/protocol/task.ts";
 import type { Watch } from "../../../shared/training/events.ts";
 import { dataFolder, PROMPT, STUDENT, withoutFolders } from "./folders.ts";
 import { charge } from "./ledger.ts";
-import { LocalPort } from "./local-port.ts";
 import type { Calls, ColumnNames, Finished, Planned, Preview, Settings, StudentFiles } from "./messages.ts";
 import { STATE, withRun } from "./runs.ts";
 import { isHeldOut } from "./split.ts";
-import { startRuntime } from "./start-runtime.ts";
+import { startGpu, startRuntime } from "./start-runtime.ts";
 import { bringFolder } from "./storage.ts";
+import { trustedEngine } from "./trusted-engine.ts";
 
 /** Private rows lie in memory several times while they are read. */
 const MAX_DATA_BYTES = 512 * 2 ** 20;
@@ -50,6 +51,7 @@ export class Tuner
   #student: { readonly files: StudentFiles; readonly model: OpenModel } | undefined;
   #data: { readonly folder: string; readonly path: string; readonly name: string } | undefined;
   #runtime: Runtime | undefined;
+  #gpu: Runtime | undefined;
   #isRunning = false;
   #opened = 0;
   #abort = new AbortController();
@@ -113,10 +115,12 @@ export class Tuner
   }
 
   async plan(settings: Settings): Promise<Planned> {
-    const { train, heldOut, schedule, plan, notes } = await this.#prepare(settings);
-    await checkTuning(this.#request(settings, { train, schedule, plan, digest: "" }, { resume: false }));
+    const prepared = await this.#prepare(settings);
+    const { train, heldOut, schedule, plan, units, notes } = prepared;
+    await checkTuning(this.#request(settings, { ...prepared, digest: "" }, { resume: false }));
     return {
-      records: train.rows.length,
+      rows: train.rows.length,
+      records: units?.length ?? train.rows.length,
       heldOut: heldOut?.rows.length ?? 0,
       schedule,
       plan,
@@ -138,7 +142,8 @@ export class Tuner
   }
 
   async #run(settings: Settings, resume: string | undefined): Promise<Finished> {
-    const { train, heldOut, schedule, plan } = await this.#prepare(settings);
+    const prepared = await this.#prepare(settings);
+    const { heldOut, plan } = prepared;
     const runtime = this.#runtime;
     if (!runtime) throw new ProblemError("Tuning can't begin", "ONNX Runtime wasn't loaded.");
     const { path, name } = this.#openData;
@@ -173,11 +178,14 @@ export class Tuner
           this.#onEvent(event);
         },
       };
-      const engine = new GraphEngine(new LocalPort(runtime));
+      const how = { resume: resume !== undefined, pay };
+      const request = await checkTuning(this.#request(settings, { ...prepared, digest: sha256 }, how));
+      const sample = (engine: GraphEngine) => sampleStep(request, engine);
+      const say = (text: string) => this.#onEvent({ kind: "note", text });
+      // A private run's own check is for WebAssembly, which computes a row's vector alike in any company.
+      const engine = await trustedEngine(runtime, plan ? undefined : this.#gpu, sample, say);
       try {
-        const prepared = { train, schedule, plan, digest: sha256 };
-        const request = this.#request(settings, prepared, { resume: resume !== undefined, pay });
-        const tuned = await tunePrompt(await checkTuning(request), engine, watch);
+        const tuned = await tunePrompt(request, engine, watch);
         await saving;
         fs.rmSync(PROMPT, { recursive: true, force: true });
         fs.mkdirSync(PROMPT);
@@ -209,6 +217,10 @@ export class Tuner
     this.#runtime = startRuntime(program, threads);
   }
 
+  startGpu(program: ArrayBuffer): void {
+    this.#gpu = startGpu(program);
+  }
+
   /** Stops the run after the step that it is in. */
   stop(): void {
     this.#abort.abort();
@@ -219,26 +231,23 @@ export class Tuner
     const data = this.#dataWith(settings.columns);
     const say = (text: string) => notes.push(withoutFolders(text));
     const all = await encodedRows(data, settings.task, this.#model, say);
-    const texts = await readTexts(data);
-    const held = texts.map((text) => isHeldOut(text, settings.heldOut));
+    const { privacy, steps, batchSize, learningRate, averagedSteps } = settings;
+    const owners = privacy?.unit === undefined ? undefined : await readUnitValues(data, privacy.unit);
+    const held = (owners ?? (await readTexts(data))).map((value) => isHeldOut(value, settings.heldOut));
     const train = only(all, (i) => !held[i]);
     const heldOut = held.includes(true) ? only(all, (i) => held[i]!) : undefined;
     if (train.rows.length === 0) throw new ProblemError(TITLE, "All rows are kept back; none is left to tune on.");
-    const { privacy, steps, batchSize, learningRate, averagedSteps } = settings;
+    const units = owners && groupedRows(owners.filter((_, i) => !held[i]));
+    const records = units?.length ?? train.rows.length;
     const given = { steps, batchSize, learningRate, averagedSteps };
-    const schedule = scheduleFor(train.rows.length, privacy !== undefined, given);
-    const plan = privacy ? planFor(privacy, train.rows.length, schedule) : null;
-    return { train, heldOut, schedule, plan, notes };
+    const schedule = scheduleFor(records, privacy !== undefined, given);
+    const plan = privacy ? planFor({ ...privacy, privacyUnit: privacy.unit }, records, schedule) : null;
+    return { train, heldOut, schedule, plan, units, notes };
   }
 
   #request(
     { task, promptTokens, optimizer, order }: Settings,
-    {
-      train,
-      schedule,
-      plan,
-      digest,
-    }: { train: TaskRows; schedule: Planned["schedule"]; plan: PrivacyPlan | null; digest: string },
+    { train, schedule, plan, units, digest }: Prepared & { readonly digest: string },
     { resume, pay = async () => {} }: { readonly resume: boolean; readonly pay?: () => Promise<void> },
   ): TuneRequest {
     return {
@@ -250,7 +259,7 @@ export class Tuner
       ...schedule,
       optimizer,
       order,
-      privacy: plan && { plan, random: cryptoRandom, charge: pay },
+      privacy: plan && { plan, units, random: cryptoRandom, charge: pay },
       state: { path: STATE, resume },
     };
   }
@@ -274,6 +283,15 @@ export class Tuner
     const columns = { text, ...(label !== undefined && { label }), ...(target !== undefined && { target }) };
     return { path: this.#openData.path, columns };
   }
+}
+
+/** What a run learns from, and how. */
+interface Prepared {
+  readonly train: TaskRows;
+  readonly schedule: Planned["schedule"];
+  readonly plan: PrivacyPlan | null;
+  /** The rows of each unit of privacy, if it isn't a row. */
+  readonly units: readonly (readonly number[])[] | undefined;
 }
 
 function only(all: TaskRows, keep: (index: number) => boolean): TaskRows {

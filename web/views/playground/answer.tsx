@@ -24,7 +24,7 @@ export function Answer({
     const stop = new AbortController();
     const ask = async () => {
       if (asked.kind === "classify") {
-        const [first] = await api.classify(asked.model, [asked.text], stop);
+        const [first] = await api.classify(asked.model, [asked.text], { signal: stop.signal, task: asked.task });
         setPrediction(first);
         setEnd("");
       } else {

@@ -11,9 +11,7 @@ import { Nothing } from "../../ui/message.tsx";
 import { Panel } from "../../ui/panel.tsx";
 import { save } from "../../ui/save.ts";
 import { Table } from "../../ui/table.tsx";
-
-/** Months that can be chosen: this one and a year back. */
-const MONTHS = 13;
+import { lastMonths } from "./months.ts";
 
 /** What was paid for transfers in a month, by tenant, key and student. */
 export function BillPanel({ desk, path }: { readonly desk: Api; readonly path: string }) {
@@ -87,12 +85,5 @@ function Bill({
         }))}
       />
     </>
-  );
-}
-
-function lastMonths(): string[] {
-  const now = new Date();
-  return Array.from({ length: MONTHS }, (_, back) =>
-    new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - back)).toISOString().slice(0, 7),
   );
 }

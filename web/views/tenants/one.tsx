@@ -13,6 +13,7 @@ import { Loaded, useLoading } from "../../ui/loaded.tsx";
 import { Message, Problem } from "../../ui/message.tsx";
 import { Facts, Panel } from "../../ui/panel.tsx";
 import { BillPanel } from "./bill.tsx";
+import { DaysPanel } from "./days.tsx";
 import { Keys } from "./keys.tsx";
 
 /** One tenant: its keys, limits and usage. */
@@ -36,6 +37,7 @@ export function OneTenant({ desk, id }: { readonly desk: Api; readonly id: strin
         )}
       </Loaded>
       <Keys desk={desk} path={path} />
+      <DaysPanel desk={desk} path={`${path}/usage/days`} />
       <BillPanel desk={desk} path={`${path}/usage`} />
     </>
   );
