@@ -10,7 +10,9 @@ import { BENCHMARKS, type Benchmark } from "./benchmarks.ts";
 import { curves } from "./curves.ts";
 import { productOperations } from "./flops.ts";
 import { largeProducts } from "./gemm.ts";
+import { llamaCpp } from "./llama-cpp.ts";
 import { figure, inTurn, ratio, type Spread, spread, type Time } from "./measure.ts";
+import { memory } from "./memory.ts";
 import { startPeer } from "./peer.ts";
 import { serving } from "./serving.ts";
 import { tab } from "./tab/tab.ts";
@@ -23,6 +25,7 @@ interface Options {
   readonly models: string;
   readonly only: readonly string[];
   readonly peer?: string;
+  readonly llamaCpp?: string;
 }
 
 const HERE = import.meta.dirname;
@@ -33,9 +36,10 @@ const program = new Command("npm run bench --")
   .option("--models <dir>", "where the random models are, or are made", join(HERE, ".models"))
   .option(
     "--only <names...>",
-    "benchmarks whose names begin so; serving for inference, curves for how time grows, threads for what more of them gain, tab for a browser's, traffic for what a step moves in memory",
+    "benchmarks whose names begin so; serving for inference, memory for what commands say that they need against what they take, llama.cpp for decoding against it, curves for how time grows, threads for what more of them gain, tab for a browser's, traffic for what a step moves in memory",
     [],
   )
+  .option("--llama-cpp <dir>", "where node-llama-cpp is installed (docs/performance.md)")
   .option("--peer <command>", "a program that does the same steps in turn with ours (docs/performance.md)");
 
 const options = program.parse().opts<Options>();
@@ -45,6 +49,8 @@ for (const benchmark of BENCHMARKS.filter(({ name }) => wanted(name))) await run
 const { only } = options;
 if (only.length === 0 || only.some((name) => name.startsWith("serving"))) await serving(options, { wanted, keep });
 if (only.length === 0 || only.some((name) => name.startsWith("tab"))) await tab(options, { wanted, keep });
+if (only.some((name) => name.startsWith("memory"))) await memory(options.models, only, { wanted, keep });
+if (only.some((name) => name.startsWith("llama.cpp"))) await llamaCpp(options, { wanted, keep });
 if (wanted("curves")) await curves(options.models, options.threads, options.runs);
 if (wanted("threads")) await threads(options.models, Math.max(2, options.threads), options.runs);
 if (wanted("traffic")) traffic();

@@ -1,8 +1,6 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { readdir, writeFile } from "node:fs/promises";
+import { open, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { ProblemError } from "../protocol/errors.ts";
 import { isModelFile, modelDigest, TOKENIZER_EXTRAS } from "../protocol/model-digest.ts";
 import { readBytes } from "./files.ts";
@@ -15,17 +13,20 @@ export interface HashedFile {
   readonly sha256: string;
 }
 
-/** SHA-256 and size of a file of any size, read as a stream. */
+/** Bytes that are read at a time. */
+const PIECE = 2 ** 20;
+
+/** SHA-256 and size of a file of any size, read piece by piece into the same memory: a stream's pieces are garbage that counts as the process's peak. */
 export async function hashFile(path: string): Promise<Omit<HashedFile, "name">> {
   const hash = createHash("sha256");
-  let size = 0;
-  await pipeline(createReadStream(path), async (chunks: AsyncIterable<Buffer>) => {
-    for await (const chunk of chunks) {
-      hash.update(chunk);
-      size += chunk.length;
-    }
-  });
-  return { size, sha256: hash.digest("hex") };
+  await using file = await open(path);
+  const piece = new Uint8Array(PIECE);
+  for (let size = 0; ; ) {
+    const { bytesRead } = await file.read(piece);
+    if (bytesRead === 0) return { size, sha256: hash.digest("hex") };
+    hash.update(piece.subarray(0, bytesRead));
+    size += bytesRead;
+  }
 }
 
 /**

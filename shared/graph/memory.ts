@@ -3,16 +3,16 @@ import type { Graph } from "./graph.ts";
 import type { DType, Node, Tensor } from "./tensor.ts";
 import { type Elements, elementsOf, outputsOf, reached } from "./traversal.ts";
 
-/** What Node, the command line and ONNX Runtime take before there is a graph. Measured, like the next three. */
-const PROCESS_BYTES = 125e6;
+/** Native code: Node, ONNX Runtime and the thread of an engine, touched as far as a run does. Measured, like the next four. */
+const NATIVE_BYTES = 115e6;
 /** What a node takes in a session, beside the values. */
 const NODE_BYTES = 15e3;
 /** The system brings so much of a file into memory around a row that is read. */
 const READ_AHEAD = 2 ** 16;
 /** Of the activations, what lies between the pieces of memory that ONNX Runtime's arena gives out. */
-const ARENA_WASTE = 1.2;
+const ARENA_WASTE = 1.05;
 /** The same where matrices are widened for one product each: large pieces come and go among small ones. */
-const NARROW_WASTE = 1.4;
+const NARROW_WASTE = 1.15;
 export const ELEMENT_BYTES: Readonly<Record<DType, number>> = {
   float32: 4,
   float64: 8,
@@ -61,7 +61,7 @@ export function estimateMemory(graph: Graph, sizes: Readonly<Record<string, numb
   const widens = nodes.some(({ operator }) => operator.type === "Size");
   const activations = (widens ? NARROW_WASTE : ARENA_WASTE) * peak(outputs, elements);
   const tables = readTables(nodes, elements);
-  const fixed = PROCESS_BYTES + NODE_BYTES * nodes.length;
+  const fixed = processBytes() + NODE_BYTES * nodes.length;
   const running = weights + mapped + tables.rows + variables + activations;
   return {
     packed,
@@ -71,6 +71,12 @@ export function estimateMemory(graph: Graph, sizes: Readonly<Record<string, numb
     total: fixed + Math.max(running, tables.folded),
     copied: variables / 2 + written,
   };
+}
+
+/** What the process takes beside an engine's graphs: what its own program holds now (rows, tokens, a tokenizer) is measured, not guessed. */
+function processBytes(): number {
+  const { heapTotal, external } = process.memoryUsage();
+  return NATIVE_BYTES + heapTotal + external;
 }
 
 /**
@@ -93,7 +99,7 @@ function readTables(nodes: readonly Node[], elements: Elements): { rows: number;
 
 /**
  * Whether weights are packed for matrix products when the graph is loaded, which makes those a quarter faster and takes memory for
- * every product that a weight is in. Not if they would take more than a quarter of the machine's; of weights in blocks, whose kernels are ten times slower
+ * every way in which a weight is packed. Not if they would take more than a quarter of the machine's; of weights in blocks, whose kernels are ten times slower
  * without it, more than half. A graph can insist.
  * @param memory the machine's, in bytes
  */
@@ -115,29 +121,31 @@ const READ_WHOLE = new Set(["Reshape", "DequantizeLinear"]);
 const READ_ROWS = new Set(["Gather", "GatherBlockQuantized"]);
 
 function placesOfWeights(outputs: readonly Tensor[], packed: boolean): { held: number; mapped: number } {
-  const uses = new Map<string, { products: number; others: number; mapped: boolean; weight: Tensor }>();
-  for (const { operator, inputs } of reached(outputs).nodes) {
+  // Products that pack a weight alike share what is packed: ONNX Runtime compares its bytes.
+  const uses = new Map<string, { packings: Set<string>; others: number; mapped: boolean; weight: Tensor }>();
+  for (const { operator, inputs, attributes } of reached(outputs).nodes) {
     inputs.forEach((tensor, i) => {
       const weight = weightOf(tensor);
       if (weight?.source.kind !== "weight" || operator.type === "Cast" || READ_ROWS.has(operator.type)) return;
       const { name, location } = weight.source;
       const key = `${location.file} ${location.offset} ${name}`;
-      const use = uses.get(key) ?? { products: 0, others: 0, mapped: false, weight };
+      const use = uses.get(key) ?? { packings: new Set(), others: 0, mapped: false, weight };
       uses.set(key, use);
       if (READ_WHOLE.has(operator.type)) use.mapped = true;
       else if (operator.type === "MatMulNBits") {
-        if (packed && i === 1) use.products += 1;
+        if (packed && i === 1) use.packings.add(operator.type);
         else use.mapped = true;
-      } else if (packed && i === 1 && (operator.type === "Gemm" || operator.type === "MatMul")) use.products += 1;
+      } else if (packed && i === 1 && (operator.type === "Gemm" || operator.type === "MatMul"))
+        use.packings.add(`${operator.type} ${attributes?.transB}`);
       else use.others += 1;
     });
   }
   let [held, mapped] = [0, 0];
-  for (const { weight, products, others, mapped: read } of uses.values()) {
+  for (const { weight, packings, others, mapped: read } of uses.values()) {
     const size = weight.shape.reduce<number>((a, b) => a * Number(b), 1);
     const stored = size * ELEMENT_BYTES[weight.dtype];
     const wide = weight.dtype === "uint8" ? stored : size * ELEMENT_BYTES.float32;
-    held += wide * products;
+    held += wide * packings.size;
     if (others > 0 && weight.dtype !== "float32") held += wide;
     if (read || (others > 0 && weight.dtype === "float32")) mapped += stored;
   }

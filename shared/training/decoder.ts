@@ -1,4 +1,4 @@
-import type { Copy, Engine, Session, Value } from "../graph/engine.ts";
+import type { Copy, Engine, Graph, Session, Value } from "../graph/engine.ts";
 import { decodeStep, headSize, keptNames } from "../models/decode.ts";
 import type { Model } from "../models/model.ts";
 import { ProblemError } from "../protocol/errors.ts";
@@ -73,16 +73,22 @@ export class Decoder {
   /**
    * Loads the model.
    * @param slots rows at once
+   * @param load makes the graph ready, where that is to be told
    * @throws ProblemError for a masked model
    */
-  static async open(engine: Engine, model: Model, slots: number): Promise<Decoder> {
+  static async open(
+    engine: Engine,
+    model: Model,
+    slots: number,
+    load = (graph: Graph): Promise<Session> => engine.load(graph),
+  ): Promise<Decoder> {
     if (model.kind === "masked") {
       const detail =
         "A masked model (RoBERTa, BERT) can't continue a text: a task whose answer is text needs a causal one.";
       throw new ProblemError("The task does not fit the model", detail, { status: 422 });
     }
     const name = `decoder${Decoder.#count++}`;
-    const session = await engine.load(decodeStep(model.decoding ?? model, name));
+    const session = await load(decodeStep(model.decoding ?? model, name));
     return new Decoder(engine, model, session, name, slots);
   }
 

@@ -5,6 +5,7 @@ import { type Answer, type AnswerOptions, GrowingAnswer } from "./answer.ts";
 import { Decoder, type Prefix } from "./decoder.ts";
 import type { Watch } from "./events.ts";
 import { InterruptedError } from "./loop.ts";
+import { prepare } from "./prepare.ts";
 import { type Sampling, sample } from "./sampling.ts";
 
 /** Answers that are decoded at once. */
@@ -36,9 +37,15 @@ export async function generate(
   { engine, model, prompt, options, sampling }: Generation,
   texts: readonly Int32Array[],
   name: string,
-  { signal, onEvent }: Watch,
+  watch: Watch,
 ): Promise<Answer[]> {
-  const decoder = await Decoder.open(engine, model, Math.min(SLOTS, texts.length));
+  const { signal, onEvent } = watch;
+  const slots = Math.min(SLOTS, texts.length);
+  const longest = texts.reduce((most, { length }) => Math.max(most, length), 0);
+  const positions = (prompt?.shape[0] ?? 0) + longest + options.maxNewTokens;
+  // One row of what is kept is aside.
+  const largest = { R: slots + 1, S: longest, E: 0, M: positions };
+  const decoder = await Decoder.open(engine, model, slots, (graph) => prepare(engine, graph, largest, watch));
   const prefix = prompt && (await decoder.prefix(prompt));
   const answers: Answer[] = new Array(texts.length);
   // Texts of like lengths together: least padding.

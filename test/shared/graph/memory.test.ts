@@ -24,6 +24,13 @@ test("a float32 matrix is packed for each product that it is in, forward and bac
   expect(estimateMemory({ outputs: { loss, g: gradients(loss, [x])[0]! } }, {}).weights).toBe(2 * 4 * 300 * 200);
 });
 
+test("products that pack a matrix alike share what is packed", () => {
+  const w = weight("float32", [300, 200]);
+  const twice = { a: gemm(x, w), b: gemm(mul(x, 2), w) };
+  expect(estimateMemory({ outputs: twice }, {}).weights).toBe(4 * 300 * 200);
+  expect(estimateMemory({ outputs: { ...twice, c: matmul(x, w) } }, {}).weights).toBe(2 * 4 * 300 * 200);
+});
+
 test("rows of a table are read from its file as they lie, a piece of the file around each", () => {
   const rows = (dtype: DType) => gather(cast(weight(dtype, [10_000, 50]), "float32"), input("i", "int32", ["B"]));
   for (const dtype of ["float32", "bfloat16"] as const) {

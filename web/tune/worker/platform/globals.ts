@@ -5,6 +5,7 @@ export const process = {
   env: {} as Record<string, string | undefined>,
   pid: 1,
   constrainedMemory: () => undefined,
+  memoryUsage: () => ({ heapTotal: 0, external: 0 }),
   platform: "linux",
   cwd: () => "/",
   emitWarning: () => {},
