@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
 import type { Request, SessionPort } from "../../shared/graph/session-messages.ts";
-import { CONSOLE_HEADERS } from "../../shared/protocol/console.ts";
+import { consoleHeadersOf } from "../../shared/protocol/console.ts";
 import type { Time } from "../measure.ts";
 import { asText } from "./request-text.ts";
 
@@ -84,7 +84,7 @@ export async function openTabBrowser(): Promise<TabBrowser> {
       : pathname.endsWith(".wasm")
         ? "application/wasm"
         : "text/html";
-    response.writeHead(200, { ...CONSOLE_HEADERS, "content-type": type });
+    response.writeHead(200, { ...consoleHeadersOf(pathname.slice(1)), "content-type": type });
     if (pathname === "/runner.js") response.end(outputFiles[0]!.text);
     else if (pathname.startsWith("/weights/")) createReadStream(pathname.slice("/weights".length)).pipe(response);
     else if (pathname.startsWith("/ort-wasm-")) createReadStream(join(RUNTIME, pathname)).pipe(response);
