@@ -1,46 +1,12 @@
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { loadTokenizer } from "../../../shared/data/tokenizer.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
-import { temporaryFolder } from "../../helpers/temporary.ts";
-import variants from "./golden/variants.json" with { type: "json" };
+import { filesOf, type Variant, variants, writeFiles } from "./golden-variants.ts";
 
-/** A golden tokenizer with some changes, and digests of what transformers makes of it (golden/variants.py). */
-interface Variant {
-  readonly base: string;
-  /** A path, from the file's name on, with the value that is there, or without one if nothing is. */
-  readonly changes: readonly (readonly [readonly (string | number)[], unknown?])[];
-  readonly class: string;
-  readonly ids: string;
-  readonly decoded: string;
-}
-
-const { texts } = variants;
-const rows = variants.rows as unknown as readonly Variant[];
-const FILES = ["tokenizer.json", "tokenizer_config.json", "config.json"];
+const { texts, rows } = variants;
 const digest = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
-
-function filesOf({ base, changes }: Variant): Record<string, Record<string, unknown>> {
-  const read = (name: string) =>
-    JSON.parse(readFileSync(fileURLToPath(new URL(`golden/${base}/${name}`, import.meta.url)), "utf8"));
-  const root = Object.fromEntries(FILES.map((name) => [name, read(name)]));
-  for (const [path, ...value] of changes) {
-    // biome-ignore lint/suspicious/noExplicitAny: any JSON
-    const parent = path.slice(0, -1).reduce((at: any, key) => at[key], root);
-    if (value.length === 0) delete parent[path.at(-1)!];
-    else parent[path.at(-1)!] = value[0];
-  }
-  return root;
-}
-
-async function load(files: Record<string, unknown>) {
-  const folder = temporaryFolder();
-  for (const [name, value] of Object.entries(files)) writeFileSync(join(folder, name), JSON.stringify(value));
-  return loadTokenizer(folder);
-}
+const load = (files: Record<string, unknown>) => loadTokenizer(writeFiles(files));
 
 /** What can't be done as transformers does it, by name. */
 const REFUSALS = [

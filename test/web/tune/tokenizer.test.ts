@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { resolveTokenizer } from "../../../shared/data/tokenizer/definition.ts";
 import { openTokenizer } from "../../../web/tune/worker/tokenizer-library.ts";
+import { variants, writeVariant } from "../../shared/data/golden-variants.ts";
 
 const folder = (name: string) => fileURLToPath(new URL(`../../shared/data/golden/${name}`, import.meta.url));
 const open = async (name: string) => openTokenizer((await resolveTokenizer(folder(name))).definition);
@@ -48,4 +49,21 @@ test.each([
   ["llama-no-bytes", /without bytes for what it doesn't know.*command line/],
 ])("%s is refused: its ids would differ", async (name, reason) => {
   await expect(open(name)).rejects.toThrow(reason);
+});
+
+test("of tokenizers with any change it gives transformers' ids, or refuses them", async () => {
+  let computed = 0;
+  for (const [index, row] of variants.rows.entries()) {
+    const definition = await resolveTokenizer(writeVariant(row)).then(
+      (resolved) => resolved.definition,
+      () => undefined,
+    );
+    const library = definition && (await openTokenizer(definition).catch(() => undefined));
+    // Where the class and the file disagree, the file counts (test/shared/data/tokenizer-variants.test.ts).
+    if (!library || row.class === "LlamaTokenizer") continue;
+    const ids = (await library.encode(variants.texts, true)).map((each) => [...each]);
+    expect(createHash("sha256").update(JSON.stringify(ids)).digest("hex"), `variant ${index}`).toBe(row.ids);
+    computed += 1;
+  }
+  expect(computed).toBeGreaterThan(20);
 });

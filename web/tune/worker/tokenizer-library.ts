@@ -30,6 +30,13 @@ interface Model {
   readonly byte_fallback?: boolean;
 }
 
+interface AddedToken {
+  readonly content?: string;
+  readonly single_word?: boolean;
+  readonly rstrip?: boolean;
+  readonly normalized?: boolean;
+}
+
 /** The token of the byte 0, where bytes stand for what has no token. */
 const FIRST_BYTE = "<0x00>";
 
@@ -41,5 +48,11 @@ function differs(definition: Definition): string | undefined {
   const bytes = model.byte_fallback === true && Object.hasOwn(model.vocab as object, FIRST_BYTE);
   if (model.merges !== undefined && !bytes && !text.includes('"ByteLevel"'))
     return "It is a BPE model without bytes for what it doesn't know";
+  const added = (definition.added_tokens ?? []) as readonly AddedToken[];
+  const odd = added.find(
+    ({ single_word, rstrip, normalized }) => single_word || rstrip || (normalized && definition.normalizer),
+  );
+  if (odd)
+    return `It finds its added token ${JSON.stringify(odd.content)} in words, beside spaces or in normalised text`;
   return undefined;
 }
