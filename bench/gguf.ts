@@ -44,7 +44,7 @@ export async function randomGguf(path: string, size: LlamaSize, form: GgufForm):
       matrix(`blk.${i}.ffn_down`, inner, width),
     ]).flat(),
   ];
-  const tokens = Array.from({ length: VOCABULARY }, (_, i) => string(i < 3 ? ["<unk>", "<s>", "</s>"][i]! : `t${i}`));
+  const tokens = Array.from({ length: VOCABULARY }, (_, i) => string(tokenName(i)));
   const numbers = (type: number, values: readonly number[]) => [
     uint32(ARRAY, type),
     uint64(values.length),
@@ -69,10 +69,10 @@ export async function randomGguf(path: string, size: LlamaSize, form: GgufForm):
       FLOAT32,
       tokens.map((_, i) => -i),
     ),
-    // Ordinary ones, but for the first three.
+    // Unknown, control, bytes, ordinary ones.
     "tokenizer.ggml.token_type": numbers(
       INT32,
-      tokens.map((_, i) => (i === 0 ? 2 : i < 3 ? 3 : 1)),
+      tokens.map((_, i) => (i === 0 ? 2 : i < 3 ? 3 : i < 259 ? 6 : 1)),
     ),
     "tokenizer.ggml.bos_token_id": whole(1),
     "tokenizer.ggml.eos_token_id": whole(2),
@@ -98,6 +98,12 @@ export async function randomGguf(path: string, size: LlamaSize, form: GgufForm):
     const data = type === F32 ? Buffer.from(new Float32Array(bytes / 4).fill(1).buffer) : blocks(bytes, type);
     await file.write(Buffer.concat([data, Buffer.alloc(aligned(bytes) - bytes)]));
   }
+}
+
+/** A SentencePiece vocabulary: three that stand for no text, all bytes, and others. */
+function tokenName(i: number): string {
+  if (i < 3) return ["<unk>", "<s>", "</s>"][i]!;
+  return i < 259 ? `<0x${(i - 3).toString(16).toUpperCase().padStart(2, "0")}>` : `t${i}`;
 }
 
 /** Blocks with one scale and random values. */
