@@ -66,7 +66,7 @@ const REASONS: Readonly<Record<string, RegExp>> = {
   "rows.parquet": /rows\.parquet (is a damaged Parquet file|has fewer rows than it says)/,
 };
 
-const program = fileURLToPath(new URL("../helpers/peak-memory.ts", import.meta.url));
+const program = fileURLToPath(new URL("../../bench/peak.ts", import.meta.url));
 
 /** What a command says of a file, and the most memory that it took, in bytes. */
 function read(path: string): { readonly said: string; readonly peak: number } {
@@ -79,7 +79,7 @@ function read(path: string): { readonly said: string; readonly peak: number } {
     const { stdout, stderr } = failure as { stdout: string; stderr: string };
     said = `${stderr}${stdout}`;
   }
-  return { said, peak: Number(said.trim().split("\n").at(-1)) };
+  return { said, peak: Number(/^peak (\d+)$/m.exec(said)?.[1]) };
 }
 
 // /proc is Linux's.
