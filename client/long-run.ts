@@ -31,13 +31,16 @@ export async function longRun<T>(io: Io, whenStopped: WhenStopped, run: (watch: 
   const abort = new AbortController();
   const metrics = io.metrics === undefined ? undefined : openMetrics(io.metrics);
   const progress = showProgress(io.stderr);
-  io.showMessages((text) => progress.onEvent({ kind: "note", text }));
+  io.showBeside({
+    note: (text) => progress.onEvent({ kind: "note", text }),
+    makeRoom: () => progress.makeRoom(),
+  });
   let saved = 0;
   let patience: NodeJS.Timeout | undefined;
   const end = () => {
     clearTimeout(patience);
     progress.stop();
-    io.showMessages(undefined);
+    io.showBeside(undefined);
     metrics?.close();
   };
   const giveUp = () => {

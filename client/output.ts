@@ -16,8 +16,8 @@ export interface Io {
   piece(text: string): void;
   /** A line for the user. */
   message(text: string): void;
-  /** Sends messages where a display of progress makes room for them; undefined when it has ended. */
-  showMessages(display: ((text: string) => void) | undefined): void;
+  /** Tells of a display of progress, which messages and rows must not be written over; undefined when it has ended. */
+  showBeside(display: Display | undefined): void;
   /** Asks the user yes or no; undefined where nobody can be asked. */
   confirm(question: string): Promise<boolean | undefined>;
   /** Whether results are JSON. */
@@ -37,6 +37,14 @@ export interface Io {
   readonly stderr: Sink;
 }
 
+/** What shows progress. */
+export interface Display {
+  /** Shows a line that stays. */
+  note(text: string): void;
+  /** Clears what would be in the way of a line on the same terminal. */
+  makeRoom(): void;
+}
+
 /** The options that all commands have. */
 export interface CommonOptions {
   readonly json?: boolean;
@@ -50,12 +58,15 @@ export interface CommonOptions {
 
 /** @param options asked at every use, since they are parsed after this is made */
 export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOptions): Io {
-  let display: ((text: string) => void) | undefined;
+  let display: Display | undefined;
   return {
     result: (value, text) => stdout.write(`${options().json ? JSON.stringify(value) : text}\n`),
-    row: (line) => stdout.write(`${line}\n`),
-    message: (text) => (display ? display(printable(text)) : stderr.write(`${printable(text)}\n`)),
-    showMessages(next) {
+    row(line) {
+      if (stdout.isTTY) display?.makeRoom();
+      stdout.write(`${line}\n`);
+    },
+    message: (text) => (display ? display.note(printable(text)) : stderr.write(`${printable(text)}\n`)),
+    showBeside(next) {
       display = next;
     },
     confirm: (question) => askYesOrNo(question, stderr),

@@ -13,6 +13,8 @@ const BAR_WIDTHS = [24, 12, 0] as const;
 
 export interface Progress {
   onEvent(event: TrainingEvent): void;
+  /** Makes room for what is printed on the same terminal next; whatever is shown comes back with the next event. */
+  makeRoom(): void;
   /** Ends the display, so that what is printed next starts on a line of its own. */
   stop(): void;
 }
@@ -61,6 +63,7 @@ export function showProgress(
         display.show(phase);
       } else if (event.kind === "note") display.note(event.text);
     },
+    makeRoom: () => display.makeRoom(),
     stop() {
       end();
       display.close();
@@ -72,6 +75,7 @@ export function showProgress(
 interface Display {
   show(phase: Phase): void;
   note(text: string): void;
+  makeRoom(): void;
   end(phase: Phase): void;
   close(): void;
 }
@@ -87,6 +91,7 @@ function lines(stderr: Sink, now: () => number): Display {
       stderr.write(`${phase.done === 0 ? `${phase.name}: ${scaled(phase.total, phase)}` : running(phase, now())}\n`);
     },
     note: (text) => stderr.write(`${text}\n`),
+    makeRoom: () => {},
     end(phase) {
       // What nobody was told of needs no end, and neither what ended at once.
       const told = phase === unfinished && phase.done > 0;
@@ -118,6 +123,10 @@ function bar(stderr: Sink, now: () => number): Display {
     note(text) {
       stderr.write(`${drawn ? CLEAR : ""}${text}\n`);
       redraw();
+    },
+    makeRoom() {
+      if (drawn) stderr.write(CLEAR);
+      drawn = undefined;
     },
     end(phase) {
       stderr.write(`${CLEAR}${ended(phase, now())}\n`);

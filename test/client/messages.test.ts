@@ -44,7 +44,7 @@ describe("what a prompt guarantees", () => {
     );
     expect(first.stderr).toMatch(/This is the only private run on these rows so far: ε 8 at δ 0\.001/);
     expect(first.stdout).toMatch(
-      /Private: ε 8 at δ 0\.001 for one row .*\nNext: softpost submit --prompt .*a --dataset NAME/,
+      /Private: ε 8 at δ 0\.001 for one row .*\nBefore you pay: .*--check FILE.*\nNext: softpost submit --prompt .*a --dataset NAME/,
     );
     const args = ["tune", "--model", MODEL, "--prompt-tokens", "2", ...run("b")];
     const stopped = await softpostProcess(args, 0, { SOFTPOST_HOME: join(folder, "home") });

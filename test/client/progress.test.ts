@@ -117,6 +117,18 @@ describe("on a terminal", () => {
     expect(lines[1]!.length).toBeLessThan(to);
   });
 
+  test("rows of a result stand above the line, whole, and it comes back behind them", async () => {
+    const { screen, progress, at } = await onTerminal(80);
+    for (const row of ["one", "two"]) {
+      progress.makeRoom();
+      screen.write(`${row}\r\n`);
+    }
+    expect(await screen.lines()).toEqual(["before", "one", "two"]);
+    at(95, 95);
+    expect((await screen.lines()).slice(0, -1)).toEqual(["before", "one", "two"]);
+    expect((await screen.lines()).at(-1)).toMatch(/^tuning .* 95\/188 steps/);
+  });
+
   test("a note stands above the line, a finished phase says so, and the next one has its own line", async () => {
     const { screen, progress, at } = await onTerminal(80);
     progress.onEvent({ kind: "note", text: "2 texts were shortened" });
