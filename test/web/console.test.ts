@@ -202,6 +202,7 @@ test("a transfer is cancelled once that is confirmed, and is paid for no more th
   await open("Submit a prompt");
   await choose(provider.prompts.private);
   await page.getByLabel("Data set").fill("set-3");
+  await page.getByLabel("Public texts").selectOption("news");
   await page.getByText("Steps, batch").click();
   await page.getByLabel("Steps", { exact: true }).fill("5000");
   await button(/^Check/).click();
@@ -215,17 +216,19 @@ test("a transfer is cancelled once that is confirmed, and is paid for no more th
   await picture(page, "transfer-cancelled");
 });
 
-test("off line the page says so and keeps what it shows, and loads again by itself when the network is back", async () => {
+test("off line the page says so and keeps what it shows; when the network is back all is there again", async () => {
   await open("Catalogue");
   await page.getByText("an hour, on CPU").waitFor();
   await page.context().setOffline(true);
   await page.getByText("This browser is off line").waitFor();
   await page.getByText("an hour, on CPU").waitFor();
   await picture(page, "offline");
-  const asked = page.waitForRequest(/\/v1\/students$/);
+  await open("Tune here");
+  await page.getByText("This view couldn't be loaded").waitFor();
   await page.context().setOffline(false);
-  await asked;
-  await expect.poll(() => page.getByText("This browser is off line").count()).toBe(0);
+  await page.getByText("This browser is off line").waitFor({ state: "detached" });
+  await open("Budgets");
+  await page.getByText("1 prompt released").first().waitFor();
 });
 
 test("the Worker sends the thread that has the rows with a policy by which it can reach nothing", async () => {
@@ -242,7 +245,8 @@ test("the Worker sends the thread that has the rows with a policy by which it ca
   const tries = `fetch("/v1/students").then(({ status }) => status, () => "refused")`;
   expect(await thread("/download-worker.js").evaluate(tries)).toBe(401);
   expect(await thread("/tune-worker.js").evaluate(tries)).toBe("refused");
-  watched.complaints.splice(0);
+  const expected = /status of 401|ERR_INTERNET_DISCONNECTED|content security policy/i;
+  expect(watched.complaints.splice(0).filter((text) => !expected.test(text))).toEqual([]);
 });
 
 test("with the admin secret keys are made and revoked, and limits set; the key works as its scopes say", async () => {
@@ -283,30 +287,23 @@ test("with the admin secret keys are made and revoked, and limits set; the key w
   await other.context().close();
 });
 
-test("a tenant's admin key opens its own keys and usage, and one without the scope is told so", async () => {
+test("a tenant's admin key opens its own keys and usage, and a key without the scope is told so", async () => {
   await button("Forget the secret").click();
-  await button("Open my own tenant with the key that I signed in with").click();
-  await page.getByText("Your own tenant").or(page.getByText('lacks the scope "admin"')).first().waitFor();
-  const { tenants } = await api<{ tenants: { id: string }[] }>(
-    "/v1/admin/tenants",
-    String(provider.served.result.adminSecret),
-  );
-  const { id } = tenants[0]!;
+  await button("Use the key that I signed in with").click();
+  await page.getByText("Your own tenant").waitFor();
+  await page.getByRole("rowheader", { name: "reader" }).waitFor();
+  await page.getByRole("heading", { name: "Usage by day" }).waitFor();
+  await picture(page, "own-tenant");
+  const id = /^sp_([a-z2-7]+)_/.exec(provider.served.key)![1];
   const made = await fetch(`${origin()}/v1/admin/tenants/${id}/keys`, {
     method: "POST",
-    headers: {
-      authorization: `Bearer ${provider.served.result.adminSecret}`,
-      "content-type": "application/json",
-    },
-    body: JSON.stringify({ name: "desk", scopes: ["admin"] }),
+    headers: { authorization: `Bearer ${provider.served.key}`, "content-type": "application/json" },
+    body: JSON.stringify({ name: "looks on", scopes: ["read"] }),
   });
-  const { key } = (await made.json()) as { key: string };
-  await page.getByLabel("Admin secret, or an admin key").fill(key);
-  await button("Open").click();
-  await page.getByText("Your own tenant").waitFor();
-  await page.getByRole("rowheader", { name: "desk" }).waitFor();
-  await picture(page, "own-tenant");
   await button("Forget the key").click();
+  await page.getByLabel("Admin secret, or an admin key").fill(((await made.json()) as { key: string }).key);
+  await button("Open").click();
+  await page.getByText('The API key lacks the scope "admin".').waitFor();
 });
 
 test("nothing went to another address, and no policy was broken", () => {
@@ -360,11 +357,11 @@ test("what a page loads first is small; nothing moves", async () => {
 
 test("a provider that goes away is said so, and what was there stays until it is back", async () => {
   await open("Budgets");
-  await page.getByText("1 prompt released").waitFor();
+  await page.getByText("1 prompt released").first().waitFor();
   await provider.served.end("SIGTERM");
   await button("Load again").click();
   await page.getByText("The provider can't be reached").first().waitFor();
-  await page.getByText("1 prompt released").waitFor();
+  await page.getByText("1 prompt released").first().waitFor();
   await picture(page, "provider-gone");
   Object.assign(provider, { served: await provider.restart() });
   await button("Try again").first().click();

@@ -1,7 +1,8 @@
 import type { ComponentType } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Button } from "../ui/button.tsx";
-import { Message, Problem } from "../ui/message.tsx";
+import { ONLINE_MS } from "../ui/loaded.tsx";
+import { Message } from "../ui/message.tsx";
 import type { Provider } from "./provider.ts";
 import { goTo, useRoute } from "./route.ts";
 import { SessionProvider, useNewSession, useSession } from "./session.ts";
@@ -110,14 +111,25 @@ function Offline() {
 function Shown({ view, rest }: { readonly view: View; readonly rest: readonly string[] }) {
   const { api } = useSession();
   const [Component, setComponent] = useState<ComponentType<ViewProps>>();
-  const [error, setError] = useState<unknown>();
+  const [isMissing, setMissing] = useState(false);
   useEffect(() => {
-    view.load().then(
-      (loaded) => setComponent(() => loaded.default),
-      (cause) => setError(cause),
-    );
+    const stop = new AbortController();
+    const load = () =>
+      view.load().then(
+        (loaded) => stop.signal.aborted || setComponent(() => loaded.default),
+        () => stop.signal.aborted || setMissing(true),
+      );
+    void load();
+    window.addEventListener("online", () => setTimeout(load, ONLINE_MS), { signal: stop.signal });
+    return () => stop.abort();
   }, [view]);
   if (!api && !view.isOpen) return <SignIn />;
-  if (error !== undefined) return <Problem error={error} />;
+  if (isMissing && !Component) {
+    return (
+      <Message kind="error" title="This view couldn't be loaded">
+        <p>Its script can't be had from where this page is from. When the network is back, load the page again.</p>
+      </Message>
+    );
+  }
   return Component ? <Component rest={rest} /> : <p class="skeleton">Loading …</p>;
 }

@@ -11,6 +11,9 @@ export interface Loading<T> {
   readonly reload: () => void;
 }
 
+/** A browser that is back on line says so a moment before requests get through. */
+export const ONLINE_MS = 1000;
+
 /**
  * Loads something when a view opens, again when it is asked to, and when the browser is back on line. A value stays while another is loaded, and if that
  * fails.
@@ -31,7 +34,8 @@ export function useLoading<T>(load: (signal: AbortSignal) => Promise<T>, inputs:
       (value) => stop.signal.aborted || setState({ value, error: undefined, at: new Date() }),
       (error) => stop.signal.aborted || setState((old) => ({ ...old, error })),
     );
-    window.addEventListener("online", reload, { signal: stop.signal });
+    const later = () => setTimeout(() => stop.signal.aborted || reload(), ONLINE_MS);
+    window.addEventListener("online", later, { signal: stop.signal });
     return () => stop.abort();
   }, [...inputs, turn]);
   return { ...state, reload };

@@ -104,7 +104,7 @@ function Secret({ onDesk }: { readonly onDesk: (desk: Api) => void }) {
         </Button>
         {api && (
           <Button disabled={busy} onClick={() => open(api.connection.key)}>
-            Open my own tenant with the key that I signed in with
+            Use the key that I signed in with
           </Button>
         )}
       </div>
