@@ -68,7 +68,7 @@ const describeJob = async (id: string) => (await client.send(new DescribeJobsCom
 
 async function until(id: string, ...statuses: string[]) {
   return expect
-    .poll(async () => (await describeJob(id)).status, { timeout: 60_000 })
+    .poll(async () => (await describeJob(id)).status, { timeout: 120_000 })
     .toSatisfy((status: string) => statuses.includes(status))
     .then(() => describeJob(id));
 }
@@ -224,7 +224,7 @@ test("a disk that can't be written for a while ends neither the daemon nor its j
   rmSync(jobs);
   renameSync(`${jobs}-away`, jobs);
   const kept = () => JSON.parse(readFileSync(join(jobs, `${id}.json`), "utf8")).status;
-  await expect.poll(kept, { timeout: 60_000 }).toBe("SUCCEEDED");
+  await expect.poll(kept, { timeout: 120_000 }).toBe("SUCCEEDED");
   await until(await submit("b"), "SUCCEEDED");
 });
 

@@ -33,7 +33,7 @@ describe.skipIf(!has)("moto takes", () => {
       env: { ...process.env, MOTO_SIMPLE_BATCH: "1" },
       stdio: "ignore",
     });
-    await vi.waitFor(() => fetch(endpoint), { timeout: 60_000, interval: 200 });
+    await vi.waitFor(() => fetch(endpoint), { timeout: 120_000, interval: 200 });
   });
 
   afterAll(() => server.kill());
@@ -72,7 +72,7 @@ describe.skipIf(!has)("moto takes", () => {
       const described = await batch.send(new DescribeJobsCommand({ jobs: [jobId!] }));
       expect(["SUCCEEDED", "FAILED"]).toContain(described.jobs?.[0]?.status);
     };
-    await vi.waitFor(ended, { timeout: 60_000, interval: 200 });
+    await vi.waitFor(ended, { timeout: 120_000, interval: 200 });
   });
 
   test("the calls to S3", async () => {

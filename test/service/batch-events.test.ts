@@ -29,7 +29,7 @@ test("AWS's word that a job ended settles it at once, however often it comes", a
     expect(await post({ job })).toBe(204);
     return (await tenant.get(`/v1/transfers/${body.id}`)).body.state;
   };
-  await expect.poll(state, { timeout: 60_000 }).toBe("succeeded");
+  await expect.poll(state, { timeout: 120_000 }).toBe("succeeded");
   expect(await state()).toBe("succeeded");
   expect(await tenant.ledgerAddsUp()).toBe(true);
 });

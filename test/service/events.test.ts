@@ -12,7 +12,7 @@ import {
 } from "./provider.ts";
 
 /** For a machine that has much else to do. */
-const PATIENT = { timeout: 60_000 };
+const PATIENT = { timeout: 120_000 };
 
 let provider: Provider;
 

@@ -74,7 +74,7 @@ describe("a body", () => {
     const before = count();
     const headers = { ...tenant.headers, "content-type": "multipart/form-data; boundary=x", "content-length": "1000" };
     await raw(`${head("POST", "/v1/transfers", headers)}--x\r\n`, { halfway: true });
-    await expect.poll(count, { timeout: 60_000 }).toBeGreaterThan(before);
+    await expect.poll(count, { timeout: 120_000 }).toBeGreaterThan(before);
     expect(log().filter(({ status = 0, error }) => status >= 500 || error !== undefined)).toEqual([]);
   });
 

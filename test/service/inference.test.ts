@@ -39,7 +39,7 @@ const complete = (tenant: TenantClient, body: object, signal?: AbortSignal) =>
 const errorOf = async (answer: Response) => ((await answer.json()) as any).error;
 const budgetOf = async (tenant: TenantClient) => (await tenant.get("/v1/budget")).body.inference;
 const settled = (tenant: TenantClient) =>
-  expect.poll(async () => (await budgetOf(tenant)).tokens.reserved, { timeout: 60_000 }).toBe(0);
+  expect.poll(async () => (await budgetOf(tenant)).tokens.reserved, { timeout: 120_000 }).toBe(0);
 
 describe("models", () => {
   test("are the targets, the tenant's prompts and its names for them; another tenant's are not there", async () => {

@@ -79,7 +79,7 @@ test("a transferred prompt is downloaded with its digests", async () => {
   expect(await sha256(files["adapter_model.safetensors"]!)).toBe(promptOf(2).manifest.prompt.digest);
 });
 
-test("waiting goes on over a provider that restarts, and ends when it is stopped", { timeout: 60_000 }, async () => {
+test("waiting goes on over a provider that restarts, and ends when it is stopped", { timeout: 120_000 }, async () => {
   await provider.define(["sleep", "60"]);
   const { id } = await client.submit(await client.submission(promptOf(3), OPTIONS));
   const events = client.wait(id);

@@ -61,7 +61,7 @@ async function newKey(scopes: string[], tenant?: string): Promise<{ tenant: stri
 
 const as = (apiKey: string) => new OpenAI({ baseURL: `${provider.url}/v1`, apiKey, maxRetries: 0 });
 const budget = async () => (await ok("budget")).inference;
-const settled = () => expect.poll(async () => (await budget()).tokens.reserved, { timeout: 60_000 }).toBe(0);
+const settled = () => expect.poll(async () => (await budget()).tokens.reserved, { timeout: 120_000 }).toBe(0);
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "softpost-openai-"));
@@ -336,7 +336,7 @@ test(
             () => false,
           ),
         {
-          timeout: 60_000,
+          timeout: 120_000,
           interval: 500,
         },
       )

@@ -59,7 +59,7 @@ test("a tenant of the time before there was a register is found again", async ()
     await provider.worker.reconcile();
     return (await tenant.get(`/v1/transfers/${body.id}`)).body.state;
   };
-  await expect.poll(state, { timeout: 60_000 }).toBe("succeeded");
+  await expect.poll(state, { timeout: 120_000 }).toBe("succeeded");
 });
 
 test("CloudWatch is told of every run, signed, under the queue's name", async () => {

@@ -104,7 +104,7 @@ test("a Worker without R2 takes a transfer, gives it to a job and sends its file
       await worker.reconcile();
       return ((await (await ask(`/v1/transfers/${id}`, key)).json()) as { state: string }).state;
     };
-    await expect.poll(shown, { timeout: 60_000 }).toBe("succeeded");
+    await expect.poll(shown, { timeout: 120_000 }).toBe("succeeded");
     expect(await (await ask(`/v1/transfers/${id}/prompt/softpost.json`, key)).text()).toBe("{}");
   } finally {
     await worker.close();

@@ -210,7 +210,7 @@ describe("a job of another release", () => {
     provider.door.mode = "open";
     await provider.worker.reconcile();
     await expect
-      .poll(async () => (await tenant.get(`/v1/transfers/${id}`)).body.state, { timeout: 60_000, interval: 200 })
+      .poll(async () => (await tenant.get(`/v1/transfers/${id}`)).body.state, { timeout: 120_000, interval: 200 })
       .toBe("failed");
     await refunded(id, "spec");
   });

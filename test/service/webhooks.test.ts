@@ -211,7 +211,7 @@ test("are tried again after a 500, a redirect and a lost connection, under one i
   expect(received).toHaveLength(4);
 });
 
-test("that give no answer are cut off after ten seconds, and tried again", { timeout: 30_000 }, async () => {
+test("that give no answer are cut off after ten seconds, and tried again", { timeout: 120_000 }, async () => {
   const tenant = await provider.tenant();
   const { body: hook } = await create(tenant);
   answer = () => {};

@@ -51,7 +51,7 @@ export async function openPage(browser: Browser, options: Parameters<Browser["ne
   });
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("request", (request) => requests.push(request.url()));
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(120_000);
   return { page, complaints, requests };
 }
 

@@ -212,7 +212,7 @@ test("a transfer is cancelled once that is confirmed, and is paid for no more th
   await button("Cancel the transfer …").click();
   expect((await api<Transfer>(`/v1/transfers/${page.url().split("/").at(-1)}`)).state).not.toMatch(/^cancel/);
   await button("Cancel it").click();
-  await page.getByText("cancelled", { exact: true }).waitFor({ timeout: 60_000 });
+  await page.getByText("cancelled", { exact: true }).waitFor({ timeout: 120_000 });
   await picture(page, "transfer-cancelled");
 });
 

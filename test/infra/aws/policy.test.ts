@@ -67,7 +67,7 @@ test("the Worker opens a tenant, takes a transfer, settles it, deletes the tenan
       await worker.reconcile();
       return (await ask("GET", `/v1/transfers/${id}`, undefined, key.key)).body.state;
     };
-    await expect.poll(state, { timeout: 60_000 }).toBe("succeeded");
+    await expect.poll(state, { timeout: 120_000 }).toBe("succeeded");
     expect((await ask("DELETE", `/v1/admin/tenants/${tenant.id}`)).status).toBe(200);
     expect(await provider.store.list(job)).toEqual([]);
     await provider.store.write(`${job}late`, "-");

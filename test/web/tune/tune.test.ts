@@ -12,10 +12,12 @@ import { carries } from "./carries.ts";
 import { type Site, startSite } from "./site.ts";
 
 const CANARY = "Grandmother hid the emerald 4711";
-const ROWS = Array.from({ length: 40 }, (_, i) => ({
-  text: i % 2 ? `${CANARY}, part ${i}, and was glad` : `The train was late again, day ${i}, and nobody came`,
-  label: i % 2 ? "good" : "bad",
-}));
+const rowsOf = (length: number) =>
+  Array.from({ length }, (_, i) => ({
+    text: i % 2 ? `${CANARY}, part ${i}, and was glad` : `The train was late again, day ${i}, and nobody came`,
+    label: i % 2 ? "good" : "bad",
+  }));
+const ROWS = rowsOf(40);
 const JSONL = {
   name: "rows.jsonl",
   mimeType: "",
@@ -33,9 +35,9 @@ const FEW = {
 const CSV = {
   name: "notes.csv",
   mimeType: "text/csv",
-  // Of twenty people, each with two rows.
+  // Of a hundred people, each with two rows: that a random key keeps none of them back, or most, doesn't happen.
   buffer: Buffer.from(
-    ["note,kind,who", ...ROWS.map(({ text, label }, i) => `"${text}",${label},${i >> 1}`)].join("\n"),
+    ["note,kind,who", ...rowsOf(200).map(({ text, label }, i) => `"${text}",${label},${i >> 1}`)].join("\n"),
   ),
 };
 
@@ -98,7 +100,7 @@ test("a prompt with ε = 8 is tuned to the end and taken by the provider; no req
   expect(manifest?.privacy?.epsilon).toBeLessThanOrEqual(8);
   expect(manifest?.privacy).toMatchObject({ steps: 4, sampler: "poisson", accountant: "pld" });
   expect(manifest?.privacy?.unit).toEqual({ field: "who", rowsPerUnit: 2 });
-  expect(manifest!.privacy!.records).toBeLessThanOrEqual(20);
+  expect(manifest!.privacy!.records).toBeLessThan(100);
   expect(await page.getByText(/together ε .* for all rows of one who/).count()).toBe(1);
   expect(manifest?.model.id).toBe("student");
   expect(await page.getByText("Right on rows kept back").count()).toBe(1);
