@@ -1,15 +1,12 @@
 /** Decoding one row, in turn with llama.cpp, where `node-llama-cpp` is installed: it is no dependency, since it is 100 times as large as what it is for. */
-import { execFile } from "node:child_process";
-import { mkdtemp, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { promisify } from "node:util";
 import { Engine } from "../shared/graph/engine.ts";
 import { openModel } from "../shared/operations/open-model.ts";
 import { Decoder } from "../shared/training/decoder.ts";
 import { type GgufForm, randomGguf } from "./gguf.ts";
 import { figure, inTurn, ratio, type Subject, timed } from "./measure.ts";
+import { quantised } from "./quantised.ts";
 import { randomLlama } from "./random-llama.ts";
 import type { Asked } from "./serving.ts";
 
@@ -20,7 +17,6 @@ const FORMS = [
   ["int8", "Q8_0"],
   ["int4", "Q4_0"],
 ] as const satisfies readonly (readonly [string, GgufForm])[];
-const CLI = join(import.meta.dirname, "../client/main.ts");
 
 interface Options {
   readonly models: string;
@@ -50,7 +46,8 @@ export async function llamaCpp(options: Options, { keep }: Asked): Promise<void>
   const other = await loadLlamaCpp(options.llamaCpp);
   const published = await randomLlama(options.models, SIZE);
   for (const [weights, form] of FORMS) {
-    const folder = await withHead(published, weights);
+    // llama.cpp quantises the head, too.
+    const folder = await quantised(published, weights, true);
     const file = join(options.models, `${SIZE}-${form}.gguf`);
     await randomGguf(file, SIZE, form);
     const engine = new Engine({ threads: options.threads });
@@ -74,17 +71,6 @@ async function loadLlamaCpp(folder = "."): Promise<LlamaCpp> {
     const how = "npm install --no-save --ignore-scripts node-llama-cpp in a folder, and --llama-cpp FOLDER";
     throw new Error(`llama.cpp isn't there to compare with: ${how}`, { cause });
   });
-}
-
-/** The quantised model, its head too, as llama.cpp's is; made beside the published one when it is wanted first. */
-async function withHead(published: string, weights: string): Promise<string> {
-  const folder = `${published}-${weights}-head`;
-  if (await stat(folder).catch(() => undefined)) return folder;
-  const home = await mkdtemp(join(tmpdir(), "bench-home-"));
-  const args = [CLI, "quantise", "--model", published, "--weights", weights, "--head", "--out", folder];
-  await promisify(execFile)(process.execPath, args, { env: { ...process.env, SOFTPOST_HOME: home } });
-  await rm(home, { recursive: true });
-  return folder;
 }
 
 async function ourDecoding(engine: Engine, folder: string): Promise<Subject> {

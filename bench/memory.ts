@@ -1,11 +1,14 @@
 /** What commands say that they need, against the most that their processes took (VmHWM: Linux only). */
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { exists } from "../shared/data/files.ts";
+import { gb } from "../shared/graph/memory.ts";
 import { randomGpt2 } from "./models.ts";
+import { quantised } from "./quantised.ts";
 import { type LlamaSize, randomLlama } from "./random-llama.ts";
 import type { Asked } from "./serving.ts";
 
@@ -80,12 +83,11 @@ export async function memory(models: string, only: readonly string[], { wanted, 
     const { B, P } = size;
     const published = await size.make(models);
     for (const form of size.forms) {
-      const model = await formOf(published, form, run);
+      const model = form === "fp32" || form === "fp16" ? published : await quantised(published, form);
       for (const command of size.commands) {
         if (command === "distill" && form !== "fp32") continue;
         const { estimate, peak } = await run(command, { model, form, B, P });
         const name = `memory, ${size.name}, ${form}, ${command}`;
-        const gb = (bytes: number) => (bytes / 1e9).toPrecision(3);
         const said = estimate === undefined ? "nothing estimated" : `${gb(estimate)} estimated`;
         const ratio = estimate === undefined ? "" : `, ${(estimate / peak).toFixed(2)}`;
         console.log(`${name}, B${B} P${P}: ${said}, ${gb(peak)} GB taken${ratio}`);
@@ -94,16 +96,6 @@ export async function memory(models: string, only: readonly string[], { wanted, 
     }
   }
   await rm(scratch, { recursive: true });
-}
-
-/** The folder with a form of the weights; made beside the published one when it is wanted first. */
-async function formOf(published: string, form: Form, run: Awaited<ReturnType<typeof runner>>): Promise<string> {
-  if (form === "fp32" || form === "fp16") return published;
-  const folder = `${published}-${form}`;
-  if (!(await stat(folder).catch(() => undefined))) {
-    await run.plain(["quantise", "--model", published, "--weights", form, "--out", folder]);
-  }
-  return folder;
 }
 
 interface Run {
@@ -160,16 +152,15 @@ async function runner(scratch: string) {
       return ["distill", "--target", model, "--public", file("rows.jsonl"), ...how, ...out()];
     },
   };
-  const run = async (command: CommandName, how: Run): Promise<Compared> => {
+  return async (command: CommandName, how: Run): Promise<Compared> => {
     const prompt = file(`prompt-${how.P}`);
     const needsPrompt = command === "transfer" || command === "vocabulary";
-    if (needsPrompt && !(await stat(prompt).catch(() => undefined))) {
+    if (needsPrompt && !(await exists(prompt))) {
       await plain([...tune, "--model", STUDENT, ...steps(4, how.P), "--out", prompt]);
     }
     const form = how.form === "fp16" ? ["--weights", "fp16"] : [];
     return plain([...form, ...commands[command](how)]);
   };
-  return Object.assign(run, { plain });
 }
 
 const steps = (B: number, P: number) => ["--batch-size", String(B), "--prompt-tokens", String(P)];

@@ -1,25 +1,18 @@
 /** A page in headless Chromium whose threads are an engine's. */
-import { spawnSync } from "node:child_process";
 import { createReadStream } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import type { Request, SessionPort } from "../../shared/graph/session-messages.ts";
 import { consoleHeadersOf } from "../../shared/protocol/console.ts";
+import { launch } from "../../test/web/chromium.ts";
 import type { Time } from "../measure.ts";
 import { asText } from "./request-text.ts";
 
 const RUNTIME = fileURLToPath(new URL("../../node_modules/onnxruntime-web/dist/", import.meta.url));
-
-/** Debian's Chromium, or the one of `CHROMIUM`. */
-export function startChromium(): Promise<Browser> {
-  const found = process.env.CHROMIUM ?? spawnSync("which", ["chromium"], { encoding: "utf8" }).stdout.trim();
-  if (found === "") throw new Error("There is no chromium: install Debian's package, or set CHROMIUM to one.");
-  return chromium.launch({ executablePath: found, args: ["--no-sandbox", "--disable-gpu"] });
-}
 
 /** A browser with one page, which is isolated from others, so that its threads can share memory. */
 export interface TabBrowser {
@@ -91,7 +84,7 @@ export async function openTabBrowser(): Promise<TabBrowser> {
     else response.end("<title>Benchmark</title>");
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const browser = await startChromium();
+  const browser = await launch();
   const page = await browser.newPage();
   await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
   const session = await browser.newBrowserCDPSession();

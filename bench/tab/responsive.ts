@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import { serveConsole } from "../../client/console/serve-console.ts";
 import { serve } from "../../test/service/served.ts";
+import { launch } from "../../test/web/chromium.ts";
 import { buildWeb } from "../../web/build.ts";
-import { startChromium } from "./page.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** The model is so small that steps come fast, and each is told to the page. */
@@ -44,7 +44,7 @@ export async function longestTask(): Promise<Responsiveness> {
     buildWeb(pages),
   ]);
   const running = await serveConsole(pages, provider.url, 0);
-  const browser = await startChromium();
+  const browser = await launch();
   try {
     const page = await browser.newPage();
     page.setDefaultTimeout(600_000);

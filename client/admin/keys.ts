@@ -1,7 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { z } from "zod";
-import { type KeyRecord, keyRecordSchema, newKeySchema } from "../../shared/protocol/administration.ts";
+import { type KeyRecord, keyListSchema, newKeySchema } from "../../shared/protocol/administration.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { sending } from "../api/transport.ts";
 import { numberBetween, wholeNumber } from "../options.ts";
@@ -29,10 +28,7 @@ export function registerKeys(admin: Command, io: Io): void {
     .argument("<tenant>", "id or name")
     .action(async (tenant: string, options: AdminOptions) => {
       const api = await adminApi(options, io);
-      const answer = await api.json(
-        `${await tenantPath(api, tenant)}/keys`,
-        z.object({ keys: z.array(keyRecordSchema) }),
-      );
+      const answer = await api.json(`${await tenantPath(api, tenant)}/keys`, keyListSchema);
       io.result(answer, answer.keys.map(describeKey).join("\n") || "No keys yet.");
     });
   withAdmin(keys.command("create"))

@@ -132,6 +132,9 @@ export const keyRecordSchema = z
 
 export type KeyRecord = z.output<typeof keyRecordSchema>;
 
+/** A tenant's keys. */
+export const keyListSchema = z.object({ keys: z.array(keyRecordSchema) });
+
 export const newKeySchema = z
   .object({
     id: z.string(),

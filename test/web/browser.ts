@@ -1,36 +1,14 @@
-/** A browser for tests of pages: Debian's Chromium, which looks for nobody on the network but the page's own address. */
-import { spawnSync } from "node:child_process";
+/** Pages for tests, and what they do. */
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { expect } from "vitest";
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 /** Not in the repository: for people to look at. */
 const PICTURES = fileURLToPath(new URL("../../dist/screenshots/", import.meta.url));
-
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-
-/** @throws Error if there is no Chromium: these tests are never passed over */
-export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? whereChromiumIs(), args: FLAGS });
-}
-
-function whereChromiumIs(): string {
-  const { stdout } = spawnSync("which", ["chromium"], { encoding: "utf8" });
-  if (stdout.trim() === "") throw new Error("There is no chromium: install Debian's package, or set CHROMIUM to one.");
-  return stdout.trim();
-}
 
 /** What a page did that it must not do. */
 export interface Watched {

@@ -10,7 +10,8 @@ import { serveConsole } from "../../client/console/serve-console.ts";
 import { consoleFolder } from "../../infra/local/bundle.ts";
 import type { Budget, Transfer } from "../../shared/protocol/transfer.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
-import { drop, expectAccessible, launch, openPage, picture, type Watched } from "./browser.ts";
+import { drop, expectAccessible, openPage, picture, type Watched } from "./browser.ts";
+import { launch } from "./chromium.ts";
 import { startWebProvider, type WebProvider } from "./provider.ts";
 
 const TEXT = "a canary in the playground";

@@ -1,7 +1,7 @@
 import type { ComponentType } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Button } from "../ui/button.tsx";
-import { ONLINE_MS } from "../ui/loaded.tsx";
+import { whenOnline } from "../ui/loaded.tsx";
 import { Message } from "../ui/message.tsx";
 import type { Provider } from "./provider.ts";
 import { goTo, useRoute } from "./route.ts";
@@ -120,7 +120,7 @@ function Shown({ view, rest }: { readonly view: View; readonly rest: readonly st
         () => stop.signal.aborted || setMissing(true),
       );
     void load();
-    window.addEventListener("online", () => setTimeout(load, ONLINE_MS), { signal: stop.signal });
+    whenOnline(load, stop.signal);
     return () => stop.abort();
   }, [view]);
   if (!api && !view.isOpen) return <SignIn />;

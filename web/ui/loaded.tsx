@@ -12,7 +12,13 @@ export interface Loading<T> {
 }
 
 /** A browser that is back on line says so a moment before requests get through. */
-export const ONLINE_MS = 1000;
+const ONLINE_MS = 1000;
+
+/** Does something when the browser is back on line, until it is stopped. */
+export function whenOnline(action: () => void, signal: AbortSignal): void {
+  const later = () => setTimeout(() => signal.aborted || action(), ONLINE_MS);
+  window.addEventListener("online", later, { signal });
+}
 
 /**
  * Loads something when a view opens, again when it is asked to, and when the browser is back on line. A value stays while another is loaded, and if that
@@ -34,8 +40,7 @@ export function useLoading<T>(load: (signal: AbortSignal) => Promise<T>, inputs:
       (value) => stop.signal.aborted || setState({ value, error: undefined, at: new Date() }),
       (error) => stop.signal.aborted || setState((old) => ({ ...old, error })),
     );
-    const later = () => setTimeout(() => stop.signal.aborted || reload(), ONLINE_MS);
-    window.addEventListener("online", later, { signal: stop.signal });
+    whenOnline(reload, stop.signal);
     return () => stop.abort();
   }, [...inputs, turn]);
   return { ...state, reload };

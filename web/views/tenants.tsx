@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { z } from "zod";
 import type { Api } from "../../client/api/api.ts";
-import { keyRecordSchema, tenantSchema } from "../../shared/protocol/administration.ts";
+import { keyListSchema, tenantSchema } from "../../shared/protocol/administration.ts";
 import { apiWith, useSession } from "../shell/session.ts";
 import { Button } from "../ui/button.tsx";
 import { TextField } from "../ui/field.tsx";
@@ -12,7 +12,6 @@ import { Keys } from "./tenants/keys.tsx";
 import { TenantList } from "./tenants/list.tsx";
 import { OneTenant } from "./tenants/one.tsx";
 
-const keyListSchema = z.object({ keys: z.array(keyRecordSchema) });
 const tenantsSchema = z.object({ tenants: z.array(tenantSchema) });
 
 /** An API key says whose it is. */

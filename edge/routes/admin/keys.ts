@@ -1,6 +1,6 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
-import { daysSchema, keyRecordSchema, labelSchema, newKeySchema } from "../../../shared/protocol/administration.ts";
+import { daysSchema, keyListSchema, labelSchema, newKeySchema } from "../../../shared/protocol/administration.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
 import type { App } from "../../http/app-env.ts";
 import { actorOf, createKey, scopes } from "../../http/auth.ts";
@@ -23,7 +23,7 @@ const listKeys = createRoute({
   path,
   summary: "A tenant's keys, without their secrets",
   request: { params: tenantParams },
-  responses: { 200: json(z.object({ keys: z.array(keyRecordSchema) }), "The keys."), ...problems },
+  responses: { 200: json(keyListSchema, "The keys."), ...problems },
 });
 
 const postKey = createRoute({

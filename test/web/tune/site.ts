@@ -10,10 +10,10 @@ import { CONSOLE_PATH, consoleHeadersOf } from "../../../shared/protocol/console
 import { buildWeb } from "../../../web/build.ts";
 import { softpost } from "../../helpers/softpost.ts";
 import { type Served, serve } from "../../service/served.ts";
+import { chromiumPath } from "../chromium.ts";
 
 /** Chromium's own driver for Vulkan in software. */
 const SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const MODEL = fileURLToPath(new URL("../../../demo/model", import.meta.url));
 const TYPES: Readonly<Record<string, string>> = {
   css: "text/css",
@@ -78,7 +78,7 @@ export async function startSite(): Promise<Site> {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const browsers: Browser[] = [];
   const launch = async (...more: string[]) => {
-    const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", ...more] });
+    const browser = await chromium.launch({ executablePath: chromiumPath(), args: ["--no-sandbox", ...more] });
     browsers.push(browser);
     return browser;
   };

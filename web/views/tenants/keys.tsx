@@ -1,8 +1,7 @@
 import { useState } from "preact/hooks";
-import { z } from "zod";
 import type { Api } from "../../../client/api/api.ts";
 import { sending } from "../../../client/api/transport.ts";
-import { type KeyRecord, keyRecordSchema, newKeySchema } from "../../../shared/protocol/administration.ts";
+import { type KeyRecord, keyListSchema, newKeySchema } from "../../../shared/protocol/administration.ts";
 import { Badge } from "../../ui/badge.tsx";
 import { Button } from "../../ui/button.tsx";
 import { CheckField, TextField } from "../../ui/field.tsx";
@@ -20,10 +19,7 @@ const SCOPES: readonly (readonly [name: string, what: string])[] = [
 
 /** A tenant's keys: made, scoped, named and revoked. */
 export function Keys({ desk, path }: { readonly desk: Api; readonly path: string }) {
-  const loading = useLoading(
-    async () => (await desk.json(`${path}/keys`, z.object({ keys: z.array(keyRecordSchema) }))).keys,
-    [desk, path],
-  );
+  const loading = useLoading(async () => (await desk.json(`${path}/keys`, keyListSchema)).keys, [desk, path]);
   const [error, setError] = useState<unknown>();
   const revoke = async (id: string) => {
     setError(undefined);
