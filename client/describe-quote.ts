@@ -1,6 +1,8 @@
+import type { BudgetName } from "../shared/protocol/budget.ts";
+import type { Quote } from "../shared/protocol/quote.ts";
 import type { Task } from "../shared/protocol/task.ts";
-import { AUTO, type BudgetName, type Quote, type TransferOptions } from "../shared/protocol/transfer.ts";
 import { lossFor } from "../shared/protocol/transfer-fit.ts";
+import { AUTO, type TransferOptions } from "../shared/protocol/transfer-options.ts";
 import { count, duration, money, short } from "./words.ts";
 
 /** How a transfer will be done, in a line. */

@@ -1,4 +1,5 @@
-import type { Progress, RankedSet, Transfer, Travel } from "../shared/protocol/transfer.ts";
+import type { RankedSet, Travel } from "../shared/protocol/manifest.ts";
+import type { Progress, Transfer } from "../shared/protocol/transfer.ts";
 import { tableLines } from "./table.ts";
 import { duration, money, next, percent } from "./words.ts";
 

@@ -2,14 +2,12 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   ANSWERS,
   type AnswersName,
-  AUTO,
   LOSSES,
   type LossName,
   STARTS,
   type StartName,
-  TRANSFER_DEFAULTS,
-  type TransferOptions,
-} from "../shared/protocol/transfer.ts";
+} from "../shared/protocol/manifest.ts";
+import { AUTO, TRANSFER_DEFAULTS, type TransferOptions } from "../shared/protocol/transfer-options.ts";
 import type { ConnectionOptions } from "./api/connection.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "./options.ts";
 

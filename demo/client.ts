@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Budget, Quote, Transfer } from "../shared/protocol/transfer.ts";
+import type { Budget } from "../shared/protocol/budget.ts";
+import type { Quote } from "../shared/protocol/quote.ts";
+import type { Transfer } from "../shared/protocol/transfer.ts";
 import type { Row } from "./corpora/task-files.ts";
 import { budgetRows, money } from "./report/tables.ts";
 import { TASKS } from "./settings.ts";

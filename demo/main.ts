@@ -3,7 +3,7 @@
  * it over HTTP; the work is done by the `softpost` command line, whose commands are shown. Writes `demo-output/report.md` and `.html`.
  */
 import { join, relative } from "node:path";
-import type { Budget } from "../shared/protocol/transfer.ts";
+import type { Budget } from "../shared/protocol/budget.ts";
 import { Client } from "./client.ts";
 import type { TaskFiles } from "./corpora/task-files.ts";
 import { introduce, type Parties, partiesOf, publicFile, setUp } from "./folders.ts";

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Curve } from "../examples/charts.ts";
-import type { Budget, Transfer } from "../shared/protocol/transfer.ts";
+import type { Budget } from "../shared/protocol/budget.ts";
+import type { Transfer } from "../shared/protocol/transfer.ts";
 import { Client, type Submitted } from "./client.ts";
 import type { TaskFiles } from "./corpora/task-files.ts";
 import { type Parties, withoutManifest } from "./folders.ts";

@@ -1,19 +1,14 @@
+import type { Budget, ReleaseRecord } from "../../shared/protocol/budget.ts";
 import type { FileRecord, PublicSet, Student } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_PATTERN } from "../../shared/protocol/ids.ts";
 import { type Manifest, sha256 } from "../../shared/protocol/manifest.ts";
 import type { Usage } from "../../shared/protocol/metering.ts";
+import type { Quote } from "../../shared/protocol/quote.ts";
 import type { ServedModel } from "../../shared/protocol/served-model.ts";
 import type { ClassificationTask } from "../../shared/protocol/task.ts";
-import {
-  type Budget,
-  type Quote,
-  type ReleaseRecord,
-  type Transfer,
-  type TransferOptions,
-  type TransferPage,
-  transferSchema,
-} from "../../shared/protocol/transfer.ts";
+import { type Transfer, type TransferPage, transferSchema } from "../../shared/protocol/transfer.ts";
+import type { TransferOptions } from "../../shared/protocol/transfer-options.ts";
 import { publicManifest } from "../../shared/submission/outgoing.ts";
 import { type Labels, type Submission, submissionOf } from "../../shared/submission/submission.ts";
 import { changes, type Following } from "./events.ts";

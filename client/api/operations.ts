@@ -1,14 +1,10 @@
+import { budgetSchema, releaseListSchema } from "../../shared/protocol/budget.ts";
 import { publicSetListSchema, studentListSchema, studentSchema } from "../../shared/protocol/catalogue.ts";
 import { classifyAnswerSchema } from "../../shared/protocol/inference-answers.ts";
 import { usageSchema } from "../../shared/protocol/metering.ts";
+import { quoteSchema } from "../../shared/protocol/quote.ts";
 import { modelListSchema, servedModelSchema } from "../../shared/protocol/served-model.ts";
-import {
-  budgetSchema,
-  quoteSchema,
-  releaseListSchema,
-  transferPageSchema,
-  transferSchema,
-} from "../../shared/protocol/transfer.ts";
+import { transferPageSchema, transferSchema } from "../../shared/protocol/transfer.ts";
 
 /**
  * What the client asks, and the schema of the answer, under the names of the provider's OpenAPI description. A test has the compiler hold the one against

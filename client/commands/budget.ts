@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { EXAMPLE } from "../../shared/privacy/unit.ts";
+import type { Budget } from "../../shared/protocol/budget.ts";
 import type { InferenceBudget } from "../../shared/protocol/metering.ts";
-import type { Budget } from "../../shared/protocol/transfer.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import type { Io } from "../output.ts";

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
+import type { Quote } from "../../shared/protocol/quote.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
-import { optionsSchema, type Quote, type TransferOptions } from "../../shared/protocol/transfer.ts";
+import { optionsSchema, type TransferOptions } from "../../shared/protocol/transfer-options.ts";
 import { Api } from "../api/api.ts";
 import { connect, withConnection } from "../api/connection.ts";
 import { readTunedPrompt } from "../api/tuned-prompt.ts";

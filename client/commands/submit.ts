@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { unitText } from "../../shared/privacy/unit.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
-import { optionsSchema } from "../../shared/protocol/transfer.ts";
+import { optionsSchema } from "../../shared/protocol/transfer-options.ts";
 import type { Submission } from "../../shared/submission/submission.ts";
 import { Api } from "../api/api.ts";
 import { connect, withConnection } from "../api/connection.ts";

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { Data } from "../../shared/data/jsonl.ts";
 import { writePrompt } from "../../shared/operations/soft-prompt.ts";
 import { transferAs } from "../../shared/operations/transfer-answers.ts";
-import { TRANSFER_DEFAULTS } from "../../shared/protocol/transfer.ts";
+import { TRANSFER_DEFAULTS } from "../../shared/protocol/transfer-options.ts";
 import { allChecks } from "../all-checks.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { describeTravel } from "../describe-transfer.ts";

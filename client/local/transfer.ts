@@ -8,15 +8,15 @@ import { encodedExamples, publicTexts, type Say } from "../../shared/operations/
 import type { Transferred } from "../../shared/operations/transfer.ts";
 import { type AnyTransferRequest, transferAs } from "../../shared/operations/transfer-answers.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import type { Manifest } from "../../shared/protocol/manifest.ts";
 import {
   type AnswersName,
   type LossName,
   MAX_PUBLIC_SETS,
+  type Manifest,
   type RankedSet,
   type StartName,
-  TRANSFER_DEFAULTS,
-} from "../../shared/protocol/transfer.ts";
+} from "../../shared/protocol/manifest.ts";
+import { TRANSFER_DEFAULTS } from "../../shared/protocol/transfer-options.ts";
 import { neutralId } from "../../shared/submission/outgoing.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { describeRanked } from "../describe-transfer.ts";

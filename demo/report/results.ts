@@ -1,5 +1,7 @@
 import type { Curve } from "../../examples/charts.ts";
-import type { Budget, Cost, Travel } from "../../shared/protocol/transfer.ts";
+import type { Budget } from "../../shared/protocol/budget.ts";
+import type { Cost } from "../../shared/protocol/cost.ts";
+import type { Travel } from "../../shared/protocol/manifest.ts";
 
 /** What the demo measured: the reports are written from this and nothing else. */
 export interface Results {

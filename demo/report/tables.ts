@@ -1,5 +1,6 @@
 import { standardError } from "../../examples/charts.ts";
-import type { Budget, Cost } from "../../shared/protocol/transfer.ts";
+import type { Budget } from "../../shared/protocol/budget.ts";
+import type { Cost } from "../../shared/protocol/cost.ts";
 import type { MethodResult, Results, Sent, TaskResults } from "./results.ts";
 
 export const TABLE_HEAD = ["method", "model and prompt", "accuracy %", "private", "public", "seconds"] as const;

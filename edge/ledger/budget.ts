@@ -1,5 +1,5 @@
+import type { Budget, BudgetName, Limits } from "../../shared/protocol/budget.ts";
 import type { InferenceBudget, TokenPrices } from "../../shared/protocol/metering.ts";
-import type { Budget, BudgetName, Limits } from "../../shared/protocol/transfer.ts";
 import type { Ask, Usage } from "./decide.ts";
 import { composedUnit } from "./privacy.ts";
 import type { Release } from "./store.ts";

@@ -1,5 +1,6 @@
+import type { BudgetName, Limits, Refusal } from "../../shared/protocol/budget.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import type { BudgetName, Limits, Refusal, State } from "../../shared/protocol/transfer.ts";
+import type { State } from "../../shared/protocol/transfer.ts";
 import { nextDay } from "./times.ts";
 
 /** What a tenant has spent or set aside. */

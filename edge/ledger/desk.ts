@@ -1,5 +1,5 @@
 import { changedLimits, type KeyRecord, type LimitsChange } from "../../shared/protocol/administration.ts";
-import type { Limits } from "../../shared/protocol/transfer.ts";
+import type { Limits } from "../../shared/protocol/budget.ts";
 import type { AddressRules } from "../webhooks/address.ts";
 import { AuditLog } from "./audit-log.ts";
 import type { Ask, Usage } from "./decide.ts";

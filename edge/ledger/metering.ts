@@ -1,6 +1,5 @@
-import type { TokenBudget, TokenPrices, Tokens } from "../../shared/protocol/metering.ts";
-import { tokenMicros } from "../../shared/protocol/metering.ts";
-import type { Limits } from "../../shared/protocol/transfer.ts";
+import type { Limits } from "../../shared/protocol/budget.ts";
+import { type TokenBudget, type TokenPrices, type Tokens, tokenMicros } from "../../shared/protocol/metering.ts";
 
 /** What a tenant has spent or set aside of what requests to models take. */
 export interface TokenUsage {

@@ -1,4 +1,5 @@
-import type { Limits, State } from "../../shared/protocol/transfer.ts";
+import type { Limits } from "../../shared/protocol/budget.ts";
+import type { State } from "../../shared/protocol/transfer.ts";
 import { MAX_WEBHOOKS, type WebhookEvent } from "../../shared/protocol/webhook.ts";
 import { count } from "../metrics/count.ts";
 import { send } from "../webhooks/send.ts";

@@ -1,5 +1,8 @@
+import type { Limits, ReleaseRecord } from "../../shared/protocol/budget.ts";
+import type { Rate } from "../../shared/protocol/cost.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
-import type { Labels, Limits, Rate, ReleaseRecord, State, TransferOptions } from "../../shared/protocol/transfer.ts";
+import type { State } from "../../shared/protocol/transfer.ts";
+import type { Labels, TransferOptions } from "../../shared/protocol/transfer-options.ts";
 import { type Ask, charge, type Usage } from "./decide.ts";
 import { migrate } from "./migrations.ts";
 import type { Keeper, Released } from "./privacy.ts";

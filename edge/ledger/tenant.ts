@@ -1,16 +1,9 @@
+import type { Budget, LedgerEntry, Limits, Refusal, ReleaseRecord } from "../../shared/protocol/budget.ts";
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import type { JobEvent, ResultFacts } from "../../shared/protocol/job.ts";
 import type { PrivacyRecord } from "../../shared/protocol/manifest.ts";
 import type { Prediction } from "../../shared/protocol/prediction.ts";
-import type {
-  Budget,
-  LedgerEntry,
-  Limits,
-  Refusal,
-  ReleaseRecord,
-  State,
-  Transfer,
-} from "../../shared/protocol/transfer.ts";
+import type { State, Transfer } from "../../shared/protocol/transfer.ts";
 import { count } from "../metrics/count.ts";
 import { flushMetrics } from "../metrics/flush.ts";
 import { budgetView, leftView } from "./budget.ts";

@@ -1,6 +1,7 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
-import { budgetSchema, ledgerEntrySchema, optionsSchema, releaseListSchema } from "../../shared/protocol/transfer.ts";
+import { budgetSchema, ledgerEntrySchema, releaseListSchema } from "../../shared/protocol/budget.ts";
+import { optionsSchema } from "../../shared/protocol/transfer-options.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";
 import { rateOf } from "../transfers/price.ts";

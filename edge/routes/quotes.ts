@@ -1,6 +1,6 @@
 import { createRoute } from "@hono/zod-openapi";
 import { MAX_MANIFEST_BYTES } from "../../shared/protocol/manifest.ts";
-import { quoteRequestSchema, quoteSchema } from "../../shared/protocol/transfer.ts";
+import { quoteRequestSchema, quoteSchema } from "../../shared/protocol/quote.ts";
 import { checkFit } from "../../shared/submission/validate.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";

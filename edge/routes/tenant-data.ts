@@ -1,9 +1,9 @@
 import { createRoute } from "@hono/zod-openapi";
 import { stream } from "hono/streaming";
 import { z } from "zod";
+import { budgetSchema } from "../../shared/protocol/budget.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_PATTERN } from "../../shared/protocol/ids.ts";
-import { budgetSchema } from "../../shared/protocol/transfer.ts";
 import type { App } from "../http/app-env.ts";
 import { actorOf, ledgerOf, providerOnly, providerOrTenantAdmin, registerOf } from "../http/auth.ts";
 import { limitBody } from "../http/upload.ts";

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { nameSchema } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_PATTERN } from "../../shared/protocol/ids.ts";
-import { optionsSchema, states, type Transfer, type transferPageSchema } from "../../shared/protocol/transfer.ts";
+import { states, type Transfer, type transferPageSchema } from "../../shared/protocol/transfer.ts";
+import { optionsSchema } from "../../shared/protocol/transfer-options.ts";
 import type { Env } from "../env.ts";
 import { ledgerOf } from "../http/auth.ts";
 

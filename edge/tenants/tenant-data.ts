@@ -1,6 +1,6 @@
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
+import type { Budget } from "../../shared/protocol/budget.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import type { Budget } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
 import { ledgerOf } from "../http/auth.ts";
 import { isFinal } from "../ledger/decide.ts";

@@ -1,14 +1,9 @@
 import type { PrecisionName, PublicSet, Student } from "../../shared/protocol/catalogue.ts";
+import type { Cost, Rate } from "../../shared/protocol/cost.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
+import type { Quote } from "../../shared/protocol/quote.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
-import {
-  type Cost,
-  heldOutTexts,
-  type Quote,
-  RANKED_TEXTS,
-  type Rate,
-  type TransferOptions,
-} from "../../shared/protocol/transfer.ts";
+import { heldOutTexts, RANKED_TEXTS, type TransferOptions } from "../../shared/protocol/transfer-options.ts";
 import type { WeightsName } from "../../shared/protocol/weights.ts";
 import type { Env } from "../env.ts";
 import type { Ask } from "../ledger/decide.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
+import { type Limits, limitsSchema } from "../../shared/protocol/budget.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { type Limits, limitsSchema } from "../../shared/protocol/transfer.ts";
 
 /** Of a provider on one's own machine: generous, but not without limits. */
 const LIMITS: Limits = {

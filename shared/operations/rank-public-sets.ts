@@ -7,7 +7,7 @@ import { type Data, pathOf, textsOf } from "../data/jsonl.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { RankedSet } from "../protocol/manifest.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
-import { RANKED_TEXTS } from "../protocol/transfer.ts";
+import { RANKED_TEXTS } from "../protocol/transfer-options.ts";
 import { computedModel } from "../protocol/weights.ts";
 import { hardlyNamed, readingsOf } from "../training/public-texts.ts";
 import { readScores } from "../training/transfer.ts";

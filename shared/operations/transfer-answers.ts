@@ -1,8 +1,9 @@
 import type { Engine, Value } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
+import type { AnswersName } from "../protocol/manifest.ts";
 import { type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
-import { type AnswersName, transferAverage } from "../protocol/transfer.ts";
 import { type FittedOptions, lossFor, misfits } from "../protocol/transfer-fit.ts";
+import { transferAverage } from "../protocol/transfer-options.ts";
 import { computedModel } from "../protocol/weights.ts";
 import { TEMPERATURE } from "../training/losses.ts";
 import { ADAM } from "../training/optimizers.ts";

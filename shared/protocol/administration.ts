@@ -1,6 +1,6 @@
 import { z } from "zod";
+import { type Limits, limitsSchema } from "./budget.ts";
 import { type Fault, ProblemError } from "./errors.ts";
-import { type Limits, limitsSchema } from "./transfer.ts";
 
 /** Amounts of money are kept in millionths of the currency, and written in the currency. */
 export const MICROS = 1e6;

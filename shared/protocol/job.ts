@@ -2,7 +2,8 @@ import { z } from "zod";
 import { fileSchema, nameSchema, precisionSchema, publicSetSchema, studentKindSchema } from "./catalogue.ts";
 import { JOB_PROTOCOL, versionFault } from "./job-version.ts";
 import { digestSchema, rankedSetSchema, travelSchema } from "./manifest.ts";
-import { optionsSchema, progressSchema } from "./transfer.ts";
+import { progressSchema } from "./transfer.ts";
+import { optionsSchema } from "./transfer-options.ts";
 import { weightsSchema } from "./weights.ts";
 
 const modelSchema = z.object({ id: nameSchema, digest: digestSchema, files: z.array(fileSchema) });

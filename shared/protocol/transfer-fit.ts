@@ -1,6 +1,6 @@
 import type { Fault } from "./errors.ts";
+import type { AnswersName, LossName, StartName } from "./manifest.ts";
 import { isGeneration, type Task } from "./task.ts";
-import type { AnswersName, LossName, StartName } from "./transfer.ts";
 
 /** What of a transfer's options depends on whether the task's answers are labels or text. */
 export interface FittedOptions {

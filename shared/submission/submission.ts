@@ -1,6 +1,6 @@
 import { WEIGHTS_FILE } from "../prompt/adapter.ts";
 import { encodeManifest, MANIFEST_FILE, type Manifest } from "../protocol/manifest.ts";
-import type { TransferOptions } from "../protocol/transfer.ts";
+import type { TransferOptions } from "../protocol/transfer-options.ts";
 
 /** One part of a submission's body. */
 export interface Part {

@@ -3,17 +3,17 @@ import { parsePromptTensor, WEIGHTS_FILE } from "../prompt/adapter.ts";
 import type { Catalogue, PublicSet, Student } from "../protocol/catalogue.ts";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { MAX_FAULTS, parseJson, validate } from "../protocol/json.ts";
-import { MANIFEST_FILE, type Manifest, type PrivacyRecord, parseManifest, sha256 } from "../protocol/manifest.ts";
-import { isGeneration } from "../protocol/task.ts";
 import {
-  AUTO,
-  type Labels,
-  labelsSchema,
+  MANIFEST_FILE,
   MAX_PUBLIC_SETS,
-  optionsSchema,
-  type TransferOptions,
-} from "../protocol/transfer.ts";
+  type Manifest,
+  type PrivacyRecord,
+  parseManifest,
+  sha256,
+} from "../protocol/manifest.ts";
+import { isGeneration } from "../protocol/task.ts";
 import { misfits } from "../protocol/transfer-fit.ts";
+import { AUTO, type Labels, labelsSchema, optionsSchema, type TransferOptions } from "../protocol/transfer-options.ts";
 
 /**
  * Rows of long-tuned prompts reach tens of times the norm of the longest embedding. A thousand times is no prompt any more, and

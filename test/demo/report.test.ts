@@ -7,7 +7,7 @@ import type { Results } from "../../demo/report/results.ts";
 import { textTable } from "../../demo/report/tables.ts";
 import { writeReport } from "../../demo/report/write.ts";
 import { type Point, smooth, standardError } from "../../examples/charts.ts";
-import type { Budget } from "../../shared/protocol/transfer.ts";
+import type { Budget } from "../../shared/protocol/budget.ts";
 
 const points = (...losses: number[]): Point[] => losses.map((loss, i) => ({ step: i + 1, loss }));
 

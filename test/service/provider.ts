@@ -15,9 +15,9 @@ import { startWorker } from "../../infra/local/worker.ts";
 import { workerBuild } from "../../infra/worker-build.ts";
 import { encodeSafetensors } from "../../shared/prompt/safetensors.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
+import type { Limits } from "../../shared/protocol/budget.ts";
 import type { Catalogue } from "../../shared/protocol/catalogue.ts";
 import type { Manifest, PrivacyRecord } from "../../shared/protocol/manifest.ts";
-import type { Limits } from "../../shared/protocol/transfer.ts";
 
 const ADMIN_SECRET = "admin-secret";
 /** The headers of the provider's own requests, whose bodies are JSON. */

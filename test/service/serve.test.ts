@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Budget, Limits } from "../../shared/protocol/transfer.ts";
+import type { Budget, Limits } from "../../shared/protocol/budget.ts";
 import { softpostProcess } from "../helpers/softpost.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 import { type Served, serve } from "./served.ts";

@@ -8,8 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
 import { defineJobs } from "../../infra/local/definitions.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
+import type { Budget } from "../../shared/protocol/budget.ts";
 import { JOB_PROTOCOL, VERSION_HEADER } from "../../shared/protocol/job-version.ts";
-import type { Budget } from "../../shared/protocol/transfer.ts";
 import {
   ADMIN,
   CREDENTIALS,

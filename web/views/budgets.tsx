@@ -1,5 +1,5 @@
 import { duration, money } from "../../client/words.ts";
-import type { Budget } from "../../shared/protocol/transfer.ts";
+import type { Budget } from "../../shared/protocol/budget.ts";
 import { useApi } from "../shell/session.ts";
 import { Button } from "../ui/button.tsx";
 import { Loaded, useLoading } from "../ui/loaded.tsx";

@@ -1,6 +1,6 @@
 import { bytes, count, money } from "../../client/words.ts";
+import type { Budget } from "../../shared/protocol/budget.ts";
 import { type FileRecord, type PublicSet, type Student, totalBytes } from "../../shared/protocol/catalogue.ts";
-import type { Budget } from "../../shared/protocol/transfer.ts";
 import { useApi } from "../shell/session.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Digest } from "../ui/digest.tsx";

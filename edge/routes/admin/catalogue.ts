@@ -11,7 +11,7 @@ import {
   withStudent,
 } from "../../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
-import { AUTO } from "../../../shared/protocol/transfer.ts";
+import { AUTO } from "../../../shared/protocol/transfer-options.ts";
 import type { Env } from "../../env.ts";
 import type { App } from "../../http/app-env.ts";
 import { actorOf, providerOnly, registerOf } from "../../http/auth.ts";

@@ -11,9 +11,9 @@ import {
   tenantSchema,
 } from "../../../shared/protocol/administration.ts";
 import { bucket } from "../../../shared/protocol/bucket.ts";
+import { budgetSchema, limitsSchema } from "../../../shared/protocol/budget.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
 import { ID_LENGTH, ID_PATTERN, randomId } from "../../../shared/protocol/ids.ts";
-import { budgetSchema, limitsSchema } from "../../../shared/protocol/transfer.ts";
 import type { Env } from "../../env.ts";
 import type { App } from "../../http/app-env.ts";
 import { actorOf, ledgerOf, registerOf } from "../../http/auth.ts";

@@ -9,7 +9,8 @@ import {
   refusals,
   type Usage,
 } from "../../../edge/ledger/decide.ts";
-import { type Limits, type State, states } from "../../../shared/protocol/transfer.ts";
+import type { Limits } from "../../../shared/protocol/budget.ts";
+import { type State, states } from "../../../shared/protocol/transfer.ts";
 
 const amount = fc.integer({ min: 0, max: 1000 });
 const limitsOf = fc.record<Limits>({

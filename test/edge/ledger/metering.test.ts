@@ -6,8 +6,8 @@ import { PromptList } from "../../../edge/ledger/prompts.ts";
 import { SCHEMA } from "../../../edge/ledger/schema.ts";
 import { Store } from "../../../edge/ledger/store.ts";
 import { TokenStore } from "../../../edge/ledger/tokens.ts";
+import type { Limits } from "../../../shared/protocol/budget.ts";
 import { tokenMicros } from "../../../shared/protocol/metering.ts";
-import type { Limits } from "../../../shared/protocol/transfer.ts";
 
 const DAY = 86_400_000;
 const count = fc.integer({ min: 0, max: 1000 });

@@ -3,7 +3,7 @@ import type { Env } from "../../../edge/env.ts";
 import { priceOf } from "../../../edge/transfers/price.ts";
 import type { PublicSet, Student } from "../../../shared/protocol/catalogue.ts";
 import type { Manifest } from "../../../shared/protocol/manifest.ts";
-import { optionsSchema } from "../../../shared/protocol/transfer.ts";
+import { optionsSchema } from "../../../shared/protocol/transfer-options.ts";
 
 const env = {
   PROMPTS: { get: async () => null },

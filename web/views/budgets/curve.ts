@@ -1,7 +1,7 @@
 import { limitedEpsilonBounds } from "../../../shared/privacy/accountant.ts";
 import { withOneUnit } from "../../../shared/privacy/unit.ts";
+import type { ReleaseRecord } from "../../../shared/protocol/budget.ts";
 import type { PrivacyRecord } from "../../../shared/protocol/manifest.ts";
-import type { ReleaseRecord } from "../../../shared/protocol/transfer.ts";
 
 /** Points of a curve: each takes tenths of a second. */
 const MAX_POINTS = 12;

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { count, short, shortUp } from "../../../client/words.ts";
-import type { Budget } from "../../../shared/protocol/transfer.ts";
+import type { Budget } from "../../../shared/protocol/budget.ts";
 import { useApi } from "../../shell/session.ts";
 import { Chart } from "../../ui/chart.tsx";
 import { Loaded, useLoading } from "../../ui/loaded.tsx";

@@ -1,5 +1,5 @@
 import type { PublicSet } from "../../../shared/protocol/catalogue.ts";
-import { TRANSFER_DEFAULTS } from "../../../shared/protocol/transfer.ts";
+import { TRANSFER_DEFAULTS } from "../../../shared/protocol/transfer-options.ts";
 import type { Labels } from "../../../shared/submission/submission.ts";
 import { SelectField, TextField } from "../../ui/field.tsx";
 
