@@ -155,6 +155,13 @@ export async function* textsOf(data: Data): AsyncGenerator<string> {
   for await (const { text } of rows) yield text;
 }
 
+/** How many texts there are. @throws ProblemError as `readExamples` */
+export async function countTexts(data: Data): Promise<number> {
+  let texts = 0;
+  for await (const _ of textsOf(data)) texts += 1;
+  return texts;
+}
+
 /** A row of texts to predict, with whatever else it has. */
 export interface TextRow {
   readonly text: string;
@@ -194,14 +201,15 @@ export type LabelCounts = ReadonlyMap<string, number>;
 export async function readLabels(data: Data): Promise<LabelCounts> {
   const columns = columnsOf(data);
   const name = quote(columns.label);
-  const rows = await readRows(data, [columns.text, columns.label], (row, { textOnly }) => {
+  const rows = eachRow(data, [columns.text, columns.label], (row, { textOnly }) => {
     const [text, label] = [own(row, columns.text), own(row, columns.label)];
     if (typeof text !== "string") return noText(row, columns, textOnly);
     if (typeof label === "string" || Number.isInteger(label)) return { label: String(label) };
     return lacks(row, "label", columns.label, textOnly) ?? `Has no ${name} that is a string or a whole number.`;
   });
-  const counts = [...Map.groupBy(rows, ({ label }) => label)].map(([label, { length }]) => [label, length] as const);
-  return new Map(counts.sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)));
+  const counts = new Map<string, number>();
+  for await (const { label } of rows) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return new Map([...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)));
 }
 
 /**
@@ -238,10 +246,11 @@ export async function readUnitValues(data: Data, field: string): Promise<string[
  * @throws ProblemError with the lines of rows that have the field
  */
 export async function refuseUnits(data: Data, field: string): Promise<void> {
-  await readRows(data, [columnsOf(data).text, field], (row) => {
+  const rows = eachRow(data, [columnsOf(data).text, field], (row) => {
     if (!Object.hasOwn(row, field)) return {};
     return `Has ${quote(field)}, the unit of privacy of the private data: a public row belongs to nobody. Remove the field, or the row.`;
   });
+  for await (const _ of rows);
 }
 
 /** A row of a generation task's file, and the line that it stands in. */

@@ -4,7 +4,7 @@
  */
 import { shuffle } from "../data/batches.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
-import { heldOutTexts } from "../protocol/transfer.ts";
+import { heldOutTexts } from "../protocol/transfer-texts.ts";
 import { largest, logSoftmaxRow } from "./travel.ts";
 
 /** A stream of random numbers of its own. */

@@ -296,7 +296,7 @@ interface Prepared {
 
 function only(all: TaskRows, keep: (index: number) => boolean): TaskRows {
   if (all.kind === "generation") return { ...all, rows: all.rows.filter((_, i) => keep(i)) };
-  return { ...all, rows: all.rows.filter((_, i) => keep(i)) };
+  return { ...all, rows: [...all.rows].filter((_, i) => keep(i)) };
 }
 
 /** The first rows that can be read, as texts. */
