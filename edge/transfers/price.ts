@@ -2,7 +2,7 @@ import type { PrecisionName, PublicSet, Student } from "../../shared/protocol/ca
 import type { Manifest } from "../../shared/protocol/manifest.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
 import type { Cost, Quote, Rate, TransferOptions } from "../../shared/protocol/transfer.ts";
-import { choosesTexts, heldOutTexts, RANKED_TEXTS, takenTexts } from "../../shared/protocol/transfer-texts.ts";
+import { RANKED_TEXTS, takenTexts } from "../../shared/protocol/transfer-texts.ts";
 import type { WeightsName } from "../../shared/protocol/weights.ts";
 import type { Env } from "../env.ts";
 import type { Ask } from "../ledger/decide.ts";
@@ -13,8 +13,8 @@ const RESERVE_FACTOR = 2;
 
 const FORMULA =
   "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · starts · steps · (batchSize · maxLength + virtualTokens) + " +
-  "(read + (passes − 1) · taken + starts · heldOut) · maxLength; taken = examples, or steps · batchSize + 500 of them if they are more, or those that are " +
-  "selected; read = taken, or examples if texts are selected; passes = 1, or 3 if α > 0; heldOut = taken / 10, at most 500. " +
+  "(read + (passes − 1) · taken + starts · heldOut) · maxLength; taken = examples, at most steps · batchSize + heldOut, or those that are selected; " +
+  "read = taken, or examples if texts are selected; passes = 1, or 3 if α > 0; heldOut = examples / 10 (or selected / 10), at most 500. " +
   `Of several public sets examples is the largest one's, and ${RANKED_TEXTS} · maxLength more at most for each. ` +
   "Where answers are text, maxLength + maxNewTokens stands for maxLength, nothing is held out, and a pass more answers the public texts";
 
@@ -98,10 +98,10 @@ function workOf(manifest: Manifest, options: TransferOptions, publicSets: readon
   const length = task.maxLength + (answers ? task.maxNewTokens : 0);
   const passes = (alpha > 0 ? 3 : 1) + (answers ? 1 : 0);
   const taken = takenTexts(options, examples);
-  const read = choosesTexts(options, examples) ? examples : taken;
-  const compared = answers ? 0 : starts.length * heldOutTexts(taken);
+  const read = taken.areChosen ? examples : taken.texts;
+  const compared = answers ? 0 : starts.length * taken.heldOut;
   const walked = 3 * starts.length * steps * (batchSize * length + manifest.prompt.virtualTokens);
-  return walked + (read + (passes - 1) * taken + compared + ranked) * length;
+  return walked + (read + (passes - 1) * taken.texts + compared + ranked) * length;
 }
 
 /** What transfers are paid by. */

@@ -9,7 +9,7 @@ import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
-import { choosesTexts, takenTexts } from "../protocol/transfer-texts.ts";
+import { heldOutTexts, takenTexts } from "../protocol/transfer-texts.ts";
 import { partOf, type Watch } from "../training/events.ts";
 import { selectTexts } from "../training/public-texts.ts";
 import type { EncodedText } from "../training/texts.ts";
@@ -27,6 +27,8 @@ export interface TakenTexts {
   /** As either model reads them: a student that was cut from its target reads with the target's tokenizer, an open one with its own. */
   readonly texts: Rows<EncodedText>;
   readonly studentTexts: Rows<EncodedText>;
+  /** How many of them aren't fitted to. */
+  readonly heldOut: number;
   /** What tells them from other texts of the set: empty if they are all; undefined if this prompt chose them. */
   readonly part: string | undefined;
   /** What the prompted student says of them, `[N, K]`, if they were chosen by it. */
@@ -47,18 +49,18 @@ export async function takeTexts(
 ): Promise<TakenTexts> {
   const { publicSet, steps, batchSize, seed } = request;
   const say = (text: string) => watch.onEvent?.({ kind: "note", text });
-  const count = takenTexts(request, publicSet.examples);
-  if (choosesTexts(request, publicSet.examples)) {
+  const { areChosen, texts: count, heldOut } = takenTexts(request, publicSet.examples);
+  if (areChosen) {
     const { chosen, scores } = await run((engine) => chooseTexts(engine, request, count, watch));
-    return { ...(await encoded(request, chosen, say)), part: undefined, scores };
+    return { ...(await encoded(request, chosen, say)), heldOut: heldOutTexts(chosen.length), part: undefined, scores };
   }
-  if (count === publicSet.examples) return { ...(await encoded(request, undefined, say)), part: "" };
+  if (count === publicSet.examples) return { ...(await encoded(request, undefined, say)), heldOut, part: "" };
   say(
-    `Of ${publicSet.examples} public texts ${count} are taken at random: ${steps} steps of ${batchSize} see no more of them, beside those that are held out.`,
+    `Of ${publicSet.examples} public texts ${count} are taken at random: ${steps} steps of ${batchSize} see no more, beside those that are held out.`,
   );
   const order = Int32Array.from({ length: publicSet.examples }, (_, text) => text);
   const sample = shuffle(order, new Draws(seededRandom(seed, STREAM))).slice(0, count);
-  return { ...(await encoded(request, sample.sort(), say)), part: `${seed}-${count}` };
+  return { ...(await encoded(request, sample.sort(), say)), heldOut, part: `${seed}-${count}` };
 }
 
 /** The texts that the prompted student is surest of, with what it says of them: in memory is no more than its scores. */

@@ -131,10 +131,11 @@ async function studentScores(
 }
 
 /** Holds some of the texts out. @throws ProblemError if several starts are to be compared and there are too few for that */
-function divide({ starts, seed }: TransferRequest, { texts }: TakenTexts): Division {
+function divide({ starts, seed }: TransferRequest, { texts, heldOut }: TakenTexts): Division {
   const division = holdOut(
     Int32Array.from({ length: texts.length }, (_, text) => text),
     seed,
+    heldOut,
   );
   if (starts.length === 1 || division.heldOut.length > 0) return division;
   const detail = `of ${texts.length} public texts none can be held out to compare ${starts.length} starts by: use one start, or at least 10 texts.`;

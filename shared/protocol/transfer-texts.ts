@@ -11,19 +11,27 @@ export function heldOutTexts(texts: number): number {
 /** Texts that are read of each public set to rank it by: then the standard error of a class's share is 2 points at most. */
 export const RANKED_TEXTS = 500;
 
-interface Choice {
-  readonly steps: number;
-  readonly batchSize: number;
-  readonly selected: number | null;
+/** How many of a set's texts a transfer takes. */
+export interface Taken {
+  /** Whether the prompted student reads the whole set, so that they can be chosen by what it says. */
+  readonly areChosen: boolean;
+  /** Those that are chosen, at most; else as many as the steps can see, and those that are held out. */
+  readonly texts: number;
+  readonly heldOut: number;
 }
 
-/** Whether the prompted student has to read the whole set, so that texts can be chosen by what it says. */
-export function choosesTexts({ selected }: Pick<Choice, "selected">, texts: number): boolean {
-  return selected !== null && selected < texts;
-}
-
-/** How many of a set's texts are taken, at most: those that are chosen, else as many as the steps can see beside those that are held out. */
-export function takenTexts(choice: Choice, texts: number): number {
-  const { steps, batchSize, selected } = choice;
-  return choosesTexts(choice, texts) ? selected! : Math.min(texts, steps * batchSize + MOST_HELD_OUT);
+/** @param examples of the set */
+export function takenTexts(
+  {
+    steps,
+    batchSize,
+    selected,
+  }: { readonly steps: number; readonly batchSize: number; readonly selected: number | null },
+  examples: number,
+): Taken {
+  if (selected !== null && selected < examples) {
+    return { areChosen: true, texts: selected, heldOut: heldOutTexts(selected) };
+  }
+  const heldOut = heldOutTexts(examples);
+  return { areChosen: false, texts: Math.min(examples, steps * batchSize + heldOut), heldOut };
 }

@@ -41,7 +41,7 @@ describe("the work that a quote is made from", () => {
   });
 
   test("a set of more texts than the steps can see, and one of which texts are chosen", async () => {
-    expect(await workOf({}, 1e6)).toBe(3 * 10 * 85 + (40 + 500) * 20 + 54 * 20);
+    expect(await workOf({}, 1e6)).toBe(3 * 10 * 85 + (40 + 500) * 20 + 500 * 20);
     expect(await workOf({ selected: 300, alpha: 0.5 }, 1e6)).toBe(3 * 10 * 85 + (1e6 + 2 * 300) * 20 + 30 * 20);
   });
 
