@@ -13,7 +13,7 @@ const RESERVE_FACTOR = 2;
 
 const FORMULA =
   "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · starts · steps · (batchSize · maxLength + virtualTokens) + " +
-  "(read + (passes − 1) · taken + starts · heldOut) · maxLength; taken = examples, at most steps · batchSize + heldOut, or those that are selected; " +
+  "(read + (passes − 1) · taken + starts · heldOut) · maxLength; taken = examples, at most steps · batchSize + 500, or those that are selected; " +
   "read = taken, or examples if texts are selected; passes = 1, or 3 if α > 0; heldOut = examples / 10 (or selected / 10), at most 500. " +
   `Of several public sets examples is the largest one's, and ${RANKED_TEXTS} · maxLength more at most for each. ` +
   "Where answers are text, maxLength + maxNewTokens stands for maxLength, nothing is held out, and a pass more answers the public texts";

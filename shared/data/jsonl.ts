@@ -155,6 +155,16 @@ export async function* textsOf(data: Data): AsyncGenerator<string> {
   for await (const { text } of rows) yield text;
 }
 
+/** The first few texts. @throws ProblemError for faults before them */
+export async function firstTexts(data: Data, most: number): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const text of textsOf(data)) {
+    if (texts.length >= most) break;
+    texts.push(text);
+  }
+  return texts;
+}
+
 /** How many texts there are. @throws ProblemError as `readExamples` */
 export async function countTexts(data: Data): Promise<number> {
   let texts = 0;
@@ -193,8 +203,11 @@ function keepDigits(_: string, value: unknown, { source }: { readonly source?: s
 /** How often each label stands in a file, by its name, the most frequent first. */
 export type LabelCounts = ReadonlyMap<string, number>;
 
+/** A column of so many different values has no labels. */
+export const MOST_LABELS_READ = 1000;
+
 /**
- * Reads what labels a file has, where there is no task yet that names them.
+ * Reads what labels a file has, where there is no task yet that names them; behind {@link MOST_LABELS_READ} different ones no more.
  *
  * @throws ProblemError with the lines whose label is missing, or neither a string nor a whole number
  */
@@ -208,7 +221,10 @@ export async function readLabels(data: Data): Promise<LabelCounts> {
     return lacks(row, "label", columns.label, textOnly) ?? `Has no ${name} that is a string or a whole number.`;
   });
   const counts = new Map<string, number>();
-  for await (const { label } of rows) counts.set(label, (counts.get(label) ?? 0) + 1);
+  for await (const { label } of rows) {
+    counts.set(label, (counts.get(label) ?? 0) + 1);
+    if (counts.size > MOST_LABELS_READ) break;
+  }
   return new Map([...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)));
 }
 
@@ -266,9 +282,14 @@ export interface TargetRow {
  * @throws ProblemError as `readExamples`, also for a target that is missing, no string, or empty
  */
 export async function readTargets(data: Data): Promise<TargetRow[]> {
+  return Array.fromAsync(targetsOf(data));
+}
+
+/** The same one by one. @throws ProblemError as `readTargets`, behind the last row */
+export function targetsOf(data: Data): AsyncGenerator<TargetRow> {
   const columns = columnsOf(data);
   const name = quote(columns.target);
-  return readRows(data, [columns.text, columns.target], (row, { at: line, textOnly }) => {
+  return eachRow(data, [columns.text, columns.target], (row, { at: line, textOnly }) => {
     const [text, target] = [own(row, columns.text), own(row, columns.target)];
     if (typeof text !== "string") return noText(row, columns, textOnly);
     const lacking = lacks(row, "target", columns.target, textOnly);

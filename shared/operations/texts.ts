@@ -1,7 +1,7 @@
 import { type Encoded, encoder } from "../data/encode.ts";
 import { type EncodedTarget, targetEncoder } from "../data/encode-target.ts";
-import { grouped } from "../data/grouped.ts";
-import { type Data, examplesOf, LineFaults, pathOf, readTargets, textsOf } from "../data/jsonl.ts";
+import { CALL, grouped, groupedBy } from "../data/grouped.ts";
+import { type Data, examplesOf, LineFaults, pathOf, type TargetRow, targetsOf, textsOf } from "../data/jsonl.ts";
 import { LabelledRows, PackedTexts, type Rows } from "../data/packed-texts.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { type ClassificationTask, type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
@@ -62,10 +62,13 @@ async function encodedTargets(
   const encoded: EncodedTarget[] = [];
   const path = pathOf(data);
   const faults = new LineFaults(path);
-  const rows = await readTargets(data);
-  for (const [i, row] of (await encode(rows)).entries()) {
-    if (typeof row !== "string") encoded.push(row);
-    else faults.add(rows[i]!.line, { fault: row });
+  const sizeOf = ({ text, target }: TargetRow) => text.length + target.length;
+  for await (const rows of groupedBy(targetsOf(data), CALL, sizeOf)) {
+    for (const [i, row] of (await encode(rows)).entries()) {
+      if (typeof row !== "string") encoded.push(row);
+      else faults.add(rows[i]!.line, { fault: row });
+      if (faults.isFull) break;
+    }
     if (faults.isFull) break;
   }
   if (faults.list.length > 0) {

@@ -15,7 +15,7 @@ export const RANKED_TEXTS = 500;
 export interface Taken {
   /** Whether the prompted student reads the whole set, so that they can be chosen by what it says. */
   readonly areChosen: boolean;
-  /** Those that are chosen, at most; else as many as the steps can see, and those that are held out. */
+  /** Those that are chosen, at most; else all, but no more than the steps can see and 500 to hold some out of. */
   readonly texts: number;
   readonly heldOut: number;
 }
@@ -32,6 +32,6 @@ export function takenTexts(
   if (selected !== null && selected < examples) {
     return { areChosen: true, texts: selected, heldOut: heldOutTexts(selected) };
   }
-  const heldOut = heldOutTexts(examples);
-  return { areChosen: false, texts: Math.min(examples, steps * batchSize + heldOut), heldOut };
+  const texts = Math.min(examples, steps * batchSize + MOST_HELD_OUT);
+  return { areChosen: false, texts, heldOut: heldOutTexts(examples) };
 }
