@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { MAX_FAULTS, quote } from "../protocol/json.ts";
 import type { ClassificationTask } from "../protocol/task.ts";
+import { unreadable } from "./files.ts";
 import { hashFile } from "./model-files.ts";
 import { rowsOf } from "./rows/open.ts";
 import { type Fields, type LineFault, type Row, TITLE } from "./rows/row.ts";
@@ -49,10 +50,12 @@ export const partsOf = (data: Data): readonly string[] => {
   return parts;
 };
 
-/** SHA-256 of what is read: of the file's bytes, or of those of all parts with the limit. @throws if a file can't be read */
+/** SHA-256 of what is read: of the file's bytes, or of those of all parts with the limit. @throws ProblemError if a file can't be read */
 export async function dataDigest(data: Data): Promise<string> {
   const { limit } = asFile(data);
-  const parts = await Promise.all(partsOf(data).map(async (path) => (await hashFile(path)).sha256));
+  const parts = await Promise.all(
+    partsOf(data).map(async (path) => (await hashFile(path).catch(unreadable(path))).sha256),
+  );
   if (parts.length === 1 && limit === undefined) return parts[0]!;
   return createHash("sha256").update(JSON.stringify({ parts, limit })).digest("hex");
 }

@@ -96,6 +96,14 @@ test("of a set with more texts than the steps can see a random sample is taken, 
   expect(other.prompt).not.toEqual(one.prompt);
 });
 
+test.each([["one"], ["several"]])("public texts that are a folder, or aren't there, are refused: %s", async (how) => {
+  for (const path of [folder, "/nowhere.jsonl"]) {
+    const { code, stderr } = await softpost(...transferBy(how === "one" ? [path] : [texts, path], "none"));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/can't be read \((EISDIR|ENOENT)\)/);
+  }
+});
+
 test("a class that the student hardly ever says on the public texts is told, by name", async () => {
   const same = file("same.jsonl", `${JSON.stringify({ text: "the film was long" })}\n`.repeat(20));
   const { stderr, code } = await softpost(...transferBy([same], "same"));

@@ -70,7 +70,7 @@ function Secret({ onDesk }: { readonly onDesk: (desk: Api) => void }) {
     setBusy(true);
     setError(undefined);
     const desk = apiWith(given);
-    const own = KEY.exec(given)?.[1];
+    const own = parseApiKey(given)?.tenant;
     try {
       if (own === undefined) await desk.json("/v1/admin/tenants", tenantsSchema);
       else await desk.json(`/v1/admin/tenants/${own}/keys`, keyListSchema);
