@@ -1,5 +1,6 @@
 /** Evaluation of texts of mixed lengths: sorted by length in small batches, and in file order in batches of 64. */
 import { byLength, fileOrder, makeBatch } from "../shared/data/batches.ts";
+import { lengthsOf } from "../shared/data/packed-texts.ts";
 import type { Engine, Value } from "../shared/graph/engine.ts";
 import { reshape } from "../shared/graph/operators/layout.ts";
 import { variable } from "../shared/graph/tensor.ts";
@@ -33,7 +34,7 @@ export async function evaluations(
       }),
   });
   return {
-    ours: over(ours, byLength(texts, ROWS_AT_ONCE)),
+    ours: over(ours, byLength(lengthsOf(texts), ROWS_AT_ONCE)),
     naive: over(naive, fileOrder(texts.length, NAIVE_ROWS)),
   };
 }

@@ -1,9 +1,10 @@
-import { type Data, dataDigest, readTexts } from "../shared/data/jsonl.ts";
+import { type Data, dataDigest, textsOf } from "../shared/data/jsonl.ts";
 import type { Say } from "../shared/operations/texts.ts";
 import { composeEntries } from "../shared/privacy/ledger.ts";
 import type { PrivacyPlan } from "../shared/privacy/plan.ts";
 import { unitText } from "../shared/privacy/unit.ts";
 import { type Ledger, openLedger } from "./privacy-ledger.ts";
+import { OFTEN } from "./row-fingerprints.ts";
 import { runIdOf } from "./run-id.ts";
 import { count, short, shortUp } from "./words.ts";
 
@@ -39,9 +40,8 @@ export interface Total {
  */
 export async function chargeRun(charge: Charge, say: Say): Promise<Total> {
   const { plan, train, dataset, budgetEpsilon, note } = charge;
-  const texts = await readTexts(train);
-  if (plan.unit === undefined) warnOfRepeatedTexts(texts, say);
-  const ledger = openLedger({ texts, fileDigests: [await dataDigest(train)], dataset });
+  const ledger = await openLedger({ texts: textsOf(train), fileDigests: [await dataDigest(train)], dataset });
+  if (plan.unit === undefined) warnOfRepeatedTexts(ledger, say);
   warnOfKnownRows(ledger, say);
   const runId = runIdOf(charge.statePath, charge.resume);
   const known = ledger.entries().some((entry) => entry.runId === runId);
@@ -65,19 +65,12 @@ export function totalText({ runs, epsilon, delta, unit }: Total): string {
   return `${all}: ε ${shortUp(epsilon)} at δ ${short(delta)} for ${unit} (softpost privacy ledger).`;
 }
 
-/** A text that stands more often than this is hardly one person's alone. */
-const OFTEN = 3;
-
 /** Says how many texts stand often, never which: then one row is likely not what has to be protected. */
-function warnOfRepeatedTexts(texts: readonly string[], say: Say): void {
-  const counts = [...Map.groupBy(texts, (text) => text.trim()).values()].map(({ length }) => length);
-  const often = counts.filter((count) => count > OFTEN);
-  if (often.length === 0) return;
-  const rows = often.reduce((sum, count) => sum + count, 0);
+function warnOfRepeatedTexts({ repeated: { texts, rows, most } }: Ledger, say: Say): void {
+  if (texts === 0) return;
   say(
-    `${often.length === 1 ? "1 text stands" : `${often.length} texts stand`} more than ${OFTEN} times among the rows (${rows} rows in all, one up to ` +
-      `${often.reduce((most, count) => Math.max(most, count), 0)} times). The guarantee is for one row. If a person or an event has several, remove the repetitions or say whose rows ` +
-      "belong together with --privacy-unit.",
+    `${texts === 1 ? "1 text stands" : `${texts} texts stand`} more than ${OFTEN} times among the rows (${rows} rows in all, one up to ${most} times). ` +
+      "The guarantee is for one row. If a person or an event has several, remove the repetitions or say whose rows belong together with --privacy-unit.",
   );
 }
 

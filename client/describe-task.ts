@@ -39,5 +39,7 @@ export function dataLine(rows: TaskRows, units = ""): string {
   const amount = `Data: ${count(rows.rows.length, "row")}${units}`;
   if (rows.kind === "generation") return amount;
   const { labels } = rows.task;
-  return `${amount} (${labels.map(({ name }, k) => `${name} ${rows.rows.filter(({ label }) => label === k).length}`).join(", ")})`;
+  const counts = new Int32Array(labels.length);
+  for (const { label } of rows.rows) counts[label]! += 1;
+  return `${amount} (${labels.map(({ name }, k) => `${name} ${counts[k]}`).join(", ")})`;
 }

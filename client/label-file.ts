@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
-import { appendFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, createReadStream, createWriteStream, existsSync } from "node:fs";
+import { rename, rm, truncate, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { ProblemError } from "../shared/protocol/errors.ts";
 
 const TITLE = "The labels can't be written";
@@ -14,6 +16,22 @@ export interface LabelFile {
   finish(): Promise<void>;
 }
 
+/** What a file's rows are of. */
+export interface Labelled {
+  readonly model: string;
+  /** How many texts, and what is known of them. */
+  readonly texts: number;
+  readonly digest: string;
+}
+
+/** How many texts there are, and the SHA-256 of their JSON array. */
+export async function digestTexts(texts: AsyncIterable<string>): Promise<Pick<Labelled, "texts" | "digest">> {
+  const hash = createHash("sha256");
+  let count = 0;
+  for await (const text of texts) hash.update(`${count++ === 0 ? "[" : ","}${JSON.stringify(text)}`);
+  return { texts: count, digest: hash.update(count === 0 ? "[]" : "]").digest("hex") };
+}
+
 /**
  * Opens the file of labels, or goes on with an unfinished one: it lies beside it, and begins with what it is of, so that rows of other texts or another
  * model aren't mixed in.
@@ -22,12 +40,12 @@ export interface LabelFile {
  */
 export async function openLabelFile(
   out: string,
-  { model, texts, resume }: { readonly model: string; readonly texts: readonly string[]; readonly resume: boolean },
+  { model, texts, digest }: Labelled,
+  { resume }: { readonly resume: boolean },
 ): Promise<LabelFile> {
   const target = resolve(out);
   const partial = join(dirname(target), `.${basename(target)}.unfinished`);
-  const digest = createHash("sha256").update(JSON.stringify(texts)).digest("hex");
-  const head = `${JSON.stringify({ model, texts: texts.length, digest })}\n`;
+  const head = `${JSON.stringify({ model, texts, digest })}\n`;
   if (existsSync(target))
     throw new ProblemError(TITLE, `--out ${out} is there already. Name another file or remove it.`);
   const begun = existsSync(partial);
@@ -35,37 +53,59 @@ export async function openLabelFile(
     const detail = `${partial} is the state of an unfinished run. Go on with --resume, or remove it to start anew.`;
     throw new ProblemError(TITLE, detail);
   }
-  const rows = begun ? readRows(partial, head) : [];
-  attempt(partial, () => writeFileSync(partial, head + rows.join(""), { mode: 0o600 }));
+  const done = begun ? await wholeRows(partial, head) : 0;
+  if (!begun) await attempt(partial, () => writeFile(partial, head, { mode: 0o600 }));
   return {
-    done: rows.length,
-    append: (more) =>
-      attempt(partial, () => appendFileSync(partial, more.map((row) => `${JSON.stringify(row)}\n`).join(""))),
+    done,
+    append: (more) => {
+      const lines = more.map((row) => `${JSON.stringify(row)}\n`).join("");
+      try {
+        appendFileSync(partial, lines);
+      } catch (cause) {
+        throw unwritten(partial, cause);
+      }
+    },
     async finish() {
       const whole = `${partial}.whole`;
-      attempt(target, () => {
-        writeFileSync(whole, readRows(partial, head).join(""), { mode: 0o600 });
-        renameSync(whole, target);
-        rmSync(partial);
+      await attempt(target, async () => {
+        const rows = createReadStream(partial, { start: Buffer.byteLength(head) });
+        await pipeline(rows, createWriteStream(whole, { mode: 0o600 }));
+        await rename(whole, target);
+        await rm(partial);
       });
     },
   };
 }
 
-/** Its rows; one that was cut off is dropped. @throws ProblemError if it is of something else */
-function readRows(path: string, head: string): string[] {
-  const text = readFileSync(path, "utf8");
-  if (!text.startsWith(head)) {
+/** Cuts off a row that isn't whole. @returns how many there are. @throws ProblemError if the file is of something else */
+async function wholeRows(path: string, head: string): Promise<number> {
+  const expected = Buffer.from(head);
+  const start: Buffer[] = [];
+  let [size, end, lines] = [0, 0, 0];
+  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+    if (size < expected.length) start.push(chunk);
+    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) {
+      lines += 1;
+      end = size + at + 1;
+    }
+    size += chunk.length;
+  }
+  if (!Buffer.concat(start).subarray(0, expected.length).equals(expected)) {
     throw new ProblemError(TITLE, `${path} is of other texts or another model. Remove it to start anew.`);
   }
-  return text.slice(head.length).match(/.*\n/g) ?? [];
+  if (end < size) await attempt(path, () => truncate(path, end));
+  return lines - 1;
 }
 
-function attempt(path: string, write: () => void): void {
+async function attempt(path: string, write: () => Promise<unknown>): Promise<void> {
   try {
-    write();
+    await write();
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new ProblemError(TITLE, `${path} can't be written (${code}).`, { cause });
+    throw unwritten(path, cause);
   }
+}
+
+function unwritten(path: string, cause: unknown): ProblemError {
+  const { code } = cause as NodeJS.ErrnoException;
+  return new ProblemError(TITLE, `${path} can't be written (${code}).`, { cause });
 }

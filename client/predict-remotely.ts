@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
-import { type Data, pathOf, textRowsOf } from "../shared/data/jsonl.ts";
+import { CALL, groupedBy } from "../shared/data/grouped.ts";
+import { type Data, pathOf, textRowsOf, textsOf } from "../shared/data/jsonl.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { MAX_PREDICTION_BYTES, PREDICTIONS_FILE, predictionSchema } from "../shared/protocol/prediction.ts";
 import { Api } from "./api/api.ts";
@@ -27,12 +28,7 @@ export async function predictRemotely(
   io: Io,
 ): Promise<void> {
   const api = new Api(await connect(options));
-  const rows = await Array.fromAsync(textRowsOf(data));
-  const body = Buffer.from(rows.map(({ text }) => `${JSON.stringify({ text })}\n`).join(""));
-  if (body.length > MAX_PREDICTION_BYTES) {
-    const detail = `${pathOf(data)} has ${bytes(body.length)} of texts; at most ${bytes(MAX_PREDICTION_BYTES)} are taken.`;
-    throw new ProblemError("The data file is too large", detail);
-  }
+  const { body, rows } = await bodyOf(data);
   const headers = { "content-type": "application/jsonl", "idempotency-key": idempotencyKey };
   const whenStopped = () =>
     `Stopped watching; a job that began goes on, and is paid for. To see its answers: the same command with --idempotency-key ${idempotencyKey}`;
@@ -52,10 +48,34 @@ export async function predictRemotely(
   if (createHash("sha256").update(answer).digest("hex") !== file?.sha256) {
     throw new ProblemError("The download failed", "The predictions' digest is not the one that was announced.");
   }
-  const lines = answer.toString("utf8").trim().split("\n");
-  if (lines.length !== rows.length) {
-    throw new ProblemError("The download failed", `There are ${lines.length} predictions of ${rows.length} texts.`);
+  const lines = [...linesOf(answer)];
+  if (lines.length !== rows) {
+    throw new ProblemError("The download failed", `There are ${lines.length} predictions of ${rows} texts.`);
   }
   const print = predictionPrinter(io);
-  for (const [i, line] of lines.entries()) print(JSON.parse(line), rows[i]!.fields);
+  let next = 0;
+  for await (const { fields } of textRowsOf(data)) print(JSON.parse(lines[next++]!.toString("utf8")), fields);
+}
+
+/** What is sent of the rows. @throws ProblemError for more than is taken */
+async function bodyOf(data: Data): Promise<{ readonly body: Buffer; readonly rows: number }> {
+  const parts: Buffer[] = [];
+  let [rows, size] = [0, 0];
+  for await (const texts of groupedBy(textsOf(data), CALL, (text) => text.length)) {
+    rows += texts.length;
+    const part = Buffer.from(texts.map((text) => `${JSON.stringify({ text })}\n`).join(""));
+    size += part.length;
+    if (size <= MAX_PREDICTION_BYTES) parts.push(part);
+  }
+  if (size <= MAX_PREDICTION_BYTES) return { body: Buffer.concat(parts), rows };
+  const detail = `${pathOf(data)} has ${bytes(size)} of texts; at most ${bytes(MAX_PREDICTION_BYTES)} are taken.`;
+  throw new ProblemError("The data file is too large", detail);
+}
+
+function* linesOf(text: Buffer): Generator<Buffer> {
+  for (let from = 0, to = 0; from < text.length; from = to + 1) {
+    to = text.indexOf(10, from);
+    if (to < 0) to = text.length;
+    if (to > from) yield text.subarray(from, to);
+  }
 }

@@ -6,7 +6,7 @@ import { ProblemError } from "../shared/protocol/errors.ts";
 import { withFileLock } from "./file-lock.ts";
 import { softpostHome } from "./home.ts";
 import { appendLine, localKey, readEntries, readLinks } from "./ledger-file.ts";
-import { fingerprint, keepRows, keptRows } from "./row-fingerprints.ts";
+import { countOf, fingerprint, keepRows, keptRows, type Repeated, sharedRows } from "./row-fingerprints.ts";
 
 /** Pairs of data sets whose runs count together. */
 const LINKS = "links";
@@ -14,7 +14,7 @@ const LOCK = "lock";
 
 /** What a private run learns from. */
 export interface PrivateData {
-  readonly texts: readonly string[];
+  readonly texts: Iterable<string> | AsyncIterable<string>;
   /**
    * SHA-256 of the contents of the file or files, as hexadecimal digits. Ledgers of softpost 0.1.0 are named by them, and go on
    * counting.
@@ -39,6 +39,8 @@ export interface Ledger {
   readonly name: string;
   /** Different rows of the data set. */
   readonly rows: number;
+  /** Texts that stand often among them. */
+  readonly repeated: Repeated;
   /**
    * Charges a run *before* it starts: when this returns, the charge is on the disk. A run that was charged before, under the same
    * name, is not charged again.
@@ -60,9 +62,9 @@ export function ledgerFolder(): string {
  * Opens the ledger of a data set; it comes into being with its first charge. Identical rows are one data set whatever the file,
  * and count together with what `dataset` names.
  */
-export function openLedger(data: PrivateData, folder = ledgerFolder()): Ledger {
+export async function openLedger(data: PrivateData, folder = ledgerFolder()): Promise<Ledger> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const prints = fingerprint(data.texts, localKey(folder));
+  const prints = await fingerprint(data.texts, localKey(folder));
   const { name } = prints;
   const bytesName = keyedName([...data.fileDigests].sort().join("\n"), folder);
   const together = [
@@ -74,9 +76,10 @@ export function openLedger(data: PrivateData, folder = ledgerFolder()): Ledger {
   const entries = () => entriesOf(members(), folder);
   return {
     name,
-    rows: prints.rows.length,
+    rows: countOf(prints.rows),
+    repeated: prints.repeated,
     entries,
-    overlap: () => overlapOf(new Set(prints.rows), members(), folder),
+    overlap: () => overlapOf(prints.rows, members(), folder),
     charge: (entry, budget) =>
       withFileLock(join(folder, LOCK), () => {
         const before = entries();
@@ -157,18 +160,23 @@ function entriesOf(members: ReadonlySet<string>, folder: string): readonly Ledge
   return [...runs.values()].sort((a, b) => (a.time < b.time ? -1 : 1));
 }
 
-function overlapOf(rows: ReadonlySet<string>, members: ReadonlySet<string>, folder: string): Overlap {
-  const known = new Set<string>();
+function overlapOf(rows: Uint8Array, members: ReadonlySet<string>, folder: string): Overlap {
+  const all = new Uint8Array(countOf(rows));
   const others: { name: string; runs: number }[] = [];
   let most = false;
   for (const name of ledgerNames(folder)) {
     if (members.has(name)) continue;
     const other = keptRows(rowsPath(folder, name));
-    const shared = other.filter((row) => rows.has(row));
-    if (shared.length === 0) continue;
-    for (const row of shared) known.add(row);
+    const shared = sharedRows(rows, other);
+    if (!shared.includes(1)) continue;
+    shared.forEach((is, i) => {
+      if (is) all[i] = 1;
+    });
     others.push({ name, runs: readEntries(entriesPath(folder, name)).length });
-    most ||= 2 * shared.length > other.length;
+    most ||= 2 * ones(shared) > countOf(other);
   }
-  return { known: known.size, most: most || 2 * known.size > rows.size, others };
+  const known = ones(all);
+  return { known, most: most || 2 * known > all.length, others };
 }
+
+const ones = (marks: Uint8Array): number => marks.reduce((sum, mark) => sum + mark, 0);

@@ -3,10 +3,10 @@ const MAX_TEXTS = 64;
 const MAX_BYTES = 256 * 1024;
 
 /** Texts in their order, so many a request. */
-export function* batchesOf(texts: readonly string[]): Generator<string[]> {
+export async function* batchesOf(texts: Iterable<string> | AsyncIterable<string>): AsyncGenerator<string[]> {
   let batch: string[] = [];
   let bytes = 0;
-  for (const text of texts) {
+  for await (const text of texts) {
     const size = Buffer.byteLength(JSON.stringify(text));
     if (batch.length > 0 && (batch.length === MAX_TEXTS || bytes + size > MAX_BYTES)) {
       yield batch;

@@ -14,7 +14,7 @@ export async function runDistill(
 ): Promise<undefined> {
   const teacher = await models.open(spec.teacher, spec.teacher, watch);
   const corpus = await fetchPublicSet(store, work, spec.corpus);
-  const tokens = await readCorpus([corpus], teacher.tokenizer);
+  using tokens = await readCorpus([corpus], teacher.tokenizer);
   const { layers, steps, batchSize, maxLength: length, learningRate, seed } = spec;
   const state = { path: statePath, resume };
   const request = { teacher, tokens, layers, steps, batchSize, length, learningRate, seed, state };

@@ -1,6 +1,6 @@
+import { countTexts } from "../../shared/data/jsonl.ts";
 import { type Candidate, chooseSet } from "../../shared/operations/rank-public-sets.ts";
 import { writePrompt } from "../../shared/operations/soft-prompt.ts";
-import { publicTexts } from "../../shared/operations/texts.ts";
 import { transferAs } from "../../shared/operations/transfer-answers.ts";
 import type { TransferTools } from "../../shared/operations/transfer-request.ts";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
@@ -36,7 +36,7 @@ export async function runTransfer(spec: TransferSpec, job: JobContext): Promise<
       student,
       open,
       prompt,
-      publicSet: { id, digest, ...(await publicTexts(file, prompt.manifest.task, target, open ? student : undefined)) },
+      publicSet: { id, digest, file, examples: await countTexts(file) },
       ranked,
       loss,
       alpha,

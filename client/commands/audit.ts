@@ -193,7 +193,7 @@ async function withSubject(
   const ids = await initialisationIds(loaded.tokenizer, task.init, options.promptTokens);
   await engineRun(io, nothingWritten, async (engine, watch) => {
     const start = await initialPrompt(engine, loaded.model, ids);
-    await run({ engine, model: loaded.model, classes, start }, { data, rows }, watch);
+    await run({ engine, model: loaded.model, classes, start }, { data, rows: [...rows] }, watch);
   });
 }
 

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { readTexts } from "../../shared/data/jsonl.ts";
+import { textsOf } from "../../shared/data/jsonl.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { InterruptedError } from "../../shared/training/loop.ts";
 import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
-import { openLabelFile } from "../label-file.ts";
+import { digestTexts, openLabelFile } from "../label-file.ts";
 import { longRun } from "../long-run.ts";
 import type { Io } from "../output.ts";
 import { batchesOf } from "../text-batches.ts";
@@ -52,10 +52,11 @@ async function run(text: string | undefined, options: Options, io: Io): Promise<
     io.row(JSON.stringify(row));
     return;
   }
-  const texts = await readTexts(await dataFile(data!, options, io));
+  const given = await dataFile(data!, options, io);
+  const all = await digestTexts(textsOf(given));
   // An alias may be given to another prompt in the middle.
   const { root } = await api.model(model);
-  const file = out === undefined ? undefined : await openLabelFile(out, { model: root, texts, resume });
+  const file = out === undefined ? undefined : await openLabelFile(out, { model: root, ...all }, { resume });
   const print = (rows: readonly unknown[]) => {
     for (const row of rows) io.row(JSON.stringify(row));
   };
@@ -63,11 +64,11 @@ async function run(text: string | undefined, options: Options, io: Io): Promise<
   const whenStopped = (done: number) =>
     file === undefined || done === 0
       ? "Stopped. What was printed is done; the same command begins anew."
-      : `Stopped: ${done} of ${texts.length} texts are labelled in ${out}. The same command with --resume goes on.`;
+      : `Stopped: ${done} of ${all.texts} texts are labelled in ${out}. The same command with --resume goes on.`;
   await longRun(io, whenStopped, async ({ signal, onEvent }) => {
     let done = file?.done ?? 0;
-    onEvent?.({ kind: "phase", name: "labelling", total: texts.length, unit: "texts" });
-    for (const batch of batchesOf(texts.slice(done))) {
+    onEvent?.({ kind: "phase", name: "labelling", total: all.texts, unit: "texts" });
+    for await (const batch of batchesOf(behind(textsOf(given), done))) {
       if (signal?.aborted) throw new InterruptedError(done);
       write(
         await api.classify(root, batch, { signal }).catch((error: unknown) => {
@@ -80,5 +81,11 @@ async function run(text: string | undefined, options: Options, io: Io): Promise<
   });
   if (!file) return;
   await file.finish();
-  io.result({ out, texts: texts.length }, `${texts.length} texts are labelled in ${out}.`);
+  io.result({ out, texts: all.texts }, `${all.texts} texts are labelled in ${out}.`);
+}
+
+/** The items behind the first few. */
+async function* behind<T>(items: AsyncIterable<T>, few: number): AsyncGenerator<T> {
+  let seen = 0;
+  for await (const item of items) if (seen++ >= few) yield item;
 }

@@ -60,10 +60,12 @@ async function run(options: Options, io: Io): Promise<void> {
     seed,
     resume = false,
   } = options;
-  const [{ target, tokens }, out] = await allChecks(
+  const [read, out] = await allChecks(
     () => readInputs(options, io),
     () => openOut(options.out, options),
   );
+  const { target } = read;
+  using tokens = read.tokens;
   const state = { path: out.statePath, resume };
   const request = { teacher: target, tokens, layers, steps, batchSize, length, learningRate, seed, state };
   const student = await engineRun(io, resumable, (engine, watch) => distillStudent(request, engine, watch));

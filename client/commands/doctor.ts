@@ -11,6 +11,7 @@ import { Api } from "../api/api.ts";
 import { type ConnectionOptions, connect, withConnection } from "../api/connection.ts";
 import { softpostHome } from "../home.ts";
 import { tooOld } from "../node-version.ts";
+import { bytesOf, otherPlatforms, removeOtherPlatforms } from "../other-platforms.ts";
 import type { Io } from "../output.ts";
 import { tableLines } from "../table.ts";
 import { bytes, duration } from "../words.ts";
@@ -28,10 +29,12 @@ const LITTLE_DISK = 1e9;
 const MAX_SKEW_MS = 60_000;
 
 const EXAMPLES = `
-Example:
+Examples:
   softpost doctor
+  softpost doctor --remove-other-platforms     # two dependencies bring the binaries of all platforms: keeps those of this one
 
-Ends with 1 if something is to be mended. Nothing is changed, and nothing leaves the machine but requests to your provider.
+Ends with 1 if something is to be mended. Without that option nothing is changed, and nothing leaves the machine but requests to your provider. What was removed
+comes back when the package is installed again.
 
 Next: softpost students (what the provider has)`;
 
@@ -39,8 +42,17 @@ Next: softpost students (what the provider has)`;
 export function registerDoctor(program: Command, io: Io): void {
   withConnection(program.command("doctor"))
     .description("look whether this machine, and the provider, are as softpost needs them")
+    .option("--remove-other-platforms", "remove the binaries that only other platforms need from this installation")
     .addHelpText("after", EXAMPLES)
-    .action((options: ConnectionOptions) => run(options, io));
+    .action((options: ConnectionOptions & { removeOtherPlatforms?: boolean }) =>
+      options.removeOtherPlatforms ? remove(io) : run(options, io),
+    );
+}
+
+async function remove(io: Io): Promise<void> {
+  const freed = await removeOtherPlatforms();
+  const { platform, arch } = process;
+  io.result({ freed }, `${bytes(freed)} are free; this installation now runs on ${platform} ${arch} only.`);
 }
 
 async function run(options: ConnectionOptions, io: Io): Promise<void> {
@@ -50,6 +62,7 @@ async function run(options: ConnectionOptions, io: Io): Promise<void> {
     memory(),
     await attempt("device", () => deviceOf(io.device)),
     await attempt("home", home),
+    await attempt("size", size),
     ...(await provider(options)),
   ];
   const marks = { ok: "ok", none: "-", bad: "MEND" };
@@ -115,6 +128,15 @@ async function home(): Promise<Finding> {
   const free = bavail * bsize;
   const says = `${folder}: ledgers and digests; ${bytes(free)} free`;
   return { what: "home", state: free < LITTLE_DISK ? "bad" : "ok", says };
+}
+
+async function size(): Promise<Finding> {
+  const surplus = bytesOf(await otherPlatforms());
+  const says =
+    surplus > 0
+      ? `${bytes(surplus)} of the installation are for other platforms; softpost doctor --remove-other-platforms`
+      : "nothing is installed for other platforms";
+  return { what: "size", state: "ok", says };
 }
 
 /** The provider's address, the key and the clock; nothing where no provider is configured. */

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { open, rename, rm, stat } from "node:fs/promises";
 import { type Command, Option } from "commander";
-import type { Encoded } from "../../shared/data/encode.ts";
+import type { Rows } from "../../shared/data/packed-texts.ts";
 import { torchFile } from "../../shared/data/torch-file.ts";
 import type { Engine } from "../../shared/graph/engine.ts";
 import { input } from "../../shared/graph/tensor.ts";
@@ -13,6 +13,7 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import { isGeneration, type Task } from "../../shared/protocol/task.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { InterruptedError } from "../../shared/training/loop.ts";
+import type { EncodedText } from "../../shared/training/texts.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { loadModel, loadPromptAndTask, loadVerbalizer } from "../inputs.ts";
 import type { LoadedPrompt } from "../local/prompt.ts";
@@ -98,7 +99,7 @@ interface Export {
   readonly engine: Engine;
   readonly model: Model;
   readonly prompt: LoadedPrompt;
-  readonly texts: readonly Encoded[];
+  readonly texts: Rows<EncodedText>;
   /** What is the same in all requests. */
   readonly request: object;
   /** The model's, for messages. */
@@ -108,7 +109,8 @@ interface Export {
 async function* bodies({ engine, model, prompt, texts, request, name }: Export, watch: Watch): AsyncGenerator<string> {
   const session = await engine.load({ outputs: { rows: model.tokens(input("ids", "int32", ["T"])) } });
   watch.onEvent?.({ kind: "phase", name: "export", total: texts.length, unit: "texts" });
-  for (const [index, { ids }] of texts.entries()) {
+  let done = 0;
+  for (const { ids } of texts) {
     if (watch.signal?.aborted) throw new InterruptedError(0);
     const { rows } = await session.run({ ids: { shape: [ids.length], data: ids } });
     requireFinite(rows!.data, `The token embeddings of ${name}`);
@@ -117,7 +119,7 @@ async function* bodies({ engine, model, prompt, texts, request, name }: Export, 
     values.set(rows!.data, prompt.prompt.length);
     const file = torchFile(values, prompt.virtualTokens + ids.length, prompt.dimension);
     yield JSON.stringify({ ...request, prompt_embeds: Buffer.from(file).toString("base64") });
-    watch.onEvent?.({ kind: "progress", done: index + 1 });
+    watch.onEvent?.({ kind: "progress", done: ++done });
   }
 }
 

@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError } from "commander";
-import { type LabelCounts, readLabels, readTexts } from "../../shared/data/jsonl.ts";
+import { firstTexts, type LabelCounts, readLabels, textsOf } from "../../shared/data/jsonl.ts";
 import { checkTexts, checkWords } from "../../shared/operations/check-task.ts";
 import { proposeTask } from "../../shared/operations/propose-task.ts";
 import { proposedDelta, scheduleFor } from "../../shared/operations/tune-defaults.ts";
@@ -53,20 +53,21 @@ export function registerInit(program: Command, io: Io): void {
 async function run(options: Options, io: Io): Promise<void> {
   const data = await dataFile(options.data, options, io);
   const model = await loadModel(options.model, io);
-  const [labels, texts] = [await readLabels(data), await readTexts(data)];
+  const labels = await readLabels(data);
   const { name, template, word = new Map() } = options;
   const wishes = { name, template: template?.replaceAll("\\n", "\n"), words: word };
-  const { task, shortened } = await proposeTask(wishes, labels, texts, model);
+  const { task, shortened } = await proposeTask(wishes, labels, textsOf(data), model);
+  const rows = [...labels.values()].reduce((sum, count) => sum + count, 0);
   const words = await checkWords(task, model);
-  const [first] = await checkTexts(task, model, texts.slice(0, 1));
+  const [first] = await checkTexts(task, model, await firstTexts(data, 1));
   await writeTask(options.out, `${JSON.stringify(task, null, 2)}\n`);
   const lines = [
     `${options.out} is written. ${taskLine(task)}`,
-    `Data: ${count(texts.length, "row")} (${[...labels].map(([label, rows]) => `${label} ${rows}`).join(", ")})`,
+    `Data: ${count(rows, "row")} (${[...labels].map(([label, rows]) => `${label} ${rows}`).join(", ")})`,
     ...textLines(first!, 0, true),
     ...wordLines(words),
-    ...warnings(labels, shortened, texts.length),
-    ...proposal(texts.length),
+    ...warnings(labels, shortened, rows),
+    ...proposal(rows),
     next(
       "tune",
       "--model",
@@ -81,7 +82,7 @@ async function run(options: Options, io: Io): Promise<void> {
       "prompt",
     ),
   ];
-  io.result({ task, words, labels: Object.fromEntries(labels), rows: texts.length, shortened }, lines.join("\n"));
+  io.result({ task, words, labels: Object.fromEntries(labels), rows, shortened }, lines.join("\n"));
 }
 
 async function writeTask(path: string, text: string): Promise<void> {

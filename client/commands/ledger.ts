@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { dataDigest, readTexts } from "../../shared/data/jsonl.ts";
+import { type Data, dataDigest, textsOf } from "../../shared/data/jsonl.ts";
 import { composeEntries, type LedgerEntry } from "../../shared/privacy/ledger.ts";
 import { unitText } from "../../shared/privacy/unit.ts";
 import { type ColumnOptions, dataFiles, withColumns } from "../data-file.ts";
@@ -54,10 +54,14 @@ async function run(options: Options, io: Io): Promise<void> {
 /** What was charged on the rows of some files. */
 async function dataOf(files: readonly string[], options: Options, io: Io): Promise<ChargedData> {
   const given = await dataFiles(files, options, io);
-  const texts = (await Promise.all(given.map(readTexts))).flat();
-  const fileDigests = await Promise.all(given.map(dataDigest));
-  const ledger = openLedger({ texts, fileDigests, dataset: options.dataset });
+  const fileDigests: string[] = [];
+  for (const file of given) fileDigests.push(await dataDigest(file));
+  const ledger = await openLedger({ texts: allTexts(given), fileDigests, dataset: options.dataset });
   return { name: ledger.name, entries: ledger.entries() };
+}
+
+async function* allTexts(files: readonly Data[]): AsyncGenerator<string> {
+  for (const file of files) yield* textsOf(file);
 }
 
 /** A data set's runs, each with its own ε, and their composition at one δ. */

@@ -4,12 +4,12 @@ import { readCorpus } from "../../shared/data/corpus.ts";
 import { readText } from "../../shared/data/files.ts";
 import type { Data } from "../../shared/data/jsonl.ts";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
-import { loadTokenizer, maskTokens, type Tokenizer } from "../../shared/data/tokenizer.ts";
+import { partOf, type TokenStream, type Tokens, tokensDigest } from "../../shared/data/token-stream.ts";
+import { loadTokenizer, maskTokens } from "../../shared/data/tokenizer.ts";
 import { configureModel } from "../../shared/models/configure.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import { requireFinite } from "../../shared/operations/checks.ts";
 import { parseJson } from "../../shared/protocol/json.ts";
-import { sha256 } from "../../shared/protocol/manifest.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { type PretrainOptions, pretrain } from "../../shared/training/pretrain.ts";
 import { type ColumnOptions, dataFiles, ROW_FORMATS, withColumns } from "../data-file.ts";
@@ -64,9 +64,10 @@ async function run(options: Options, io: Io): Promise<void> {
     heldOut: options.heldOut && (await dataFiles(options.heldOut, options, io)),
   };
   const trained = await engineRun(io, resumable, async (engine, watch) => {
-    const { tokens, heldOut } = await readTokens(files, tokenizer, watch);
+    using corpora = new DisposableStack();
+    const { tokens, heldOut } = await readTokens(files, (given) => readCorpus(given, tokenizer), corpora, watch);
     const { steps, batchSize, maxLength: length, lr: learningRate, seed, resume = false } = options;
-    const corpus = await sha256(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
+    const corpus = tokensDigest(tokens);
     const settings = {
       command: "pretrain",
       corpus,
@@ -105,14 +106,16 @@ async function run(options: Options, io: Io): Promise<void> {
   );
 }
 
+/** @param corpora disposes of what is read */
 async function readTokens(
   { corpus, heldOut }: { readonly corpus: readonly Data[]; readonly heldOut: readonly Data[] | undefined },
-  tokenizer: Tokenizer,
+  read: (files: readonly Data[]) => Promise<TokenStream>,
+  corpora: DisposableStack,
   { onEvent }: Watch,
-): Promise<{ tokens: Int32Array; heldOut: Int32Array }> {
+): Promise<{ tokens: Tokens; heldOut: Tokens }> {
   onEvent?.({ kind: "note", text: `Tokenising ${count(corpus.length, "file")}.` });
-  const tokens = await readCorpus(corpus, tokenizer);
-  if (heldOut) return { tokens, heldOut: await readCorpus(heldOut, tokenizer) };
+  const tokens = corpora.use(await read(corpus));
+  if (heldOut) return { tokens, heldOut: corpora.use(await read(heldOut)) };
   const cut = Math.floor(tokens.length * (1 - HELD_OUT));
-  return { tokens: tokens.subarray(0, cut), heldOut: tokens.subarray(cut) };
+  return { tokens: partOf(tokens, 0, cut), heldOut: partOf(tokens, cut, tokens.length) };
 }

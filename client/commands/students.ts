@@ -18,6 +18,7 @@ interface Options extends ConnectionOptions {
 
 const NOTES = `
 A student is a small model that imitates one of the provider's targets: tune on it, and the provider transfers the prompt to the target.
+A licence is what the model's card names; only its holder's own text tells what you may.
 A public set is a list of texts that the provider has published; a transfer compares student and target on them. Take the one that is most like your texts.
 
 Examples:
@@ -47,15 +48,20 @@ async function list(options: Options, io: Io): Promise<void> {
   io.result({ students, publicSets }, lines.join("\n"));
 }
 
+/** Of a model whose card names no licence. */
+const NOT_SAID = "not said";
+
 function studentLines(students: readonly Student[]): string[] {
   if (students.length === 0) return ["The provider publishes no students yet."];
-  const rows = students.map(({ id, kind, target, files, retired }) => [
+  const rows = students.map(({ id, kind, target, files, licence, retired }) => [
     id,
     `${kind === "open" ? "open" : "distilled"}${retired ? ", retired" : ""}`,
     target.id,
     bytes(totalBytes(files)),
+    licence ?? NOT_SAID,
+    target.licence ?? NOT_SAID,
   ]);
-  return tableLines([["STUDENT", "kind", "for the target", "size"], ...rows]);
+  return tableLines([["STUDENT", "kind", "for the target", "size", "licence", "the target's"], ...rows]);
 }
 
 function publicLines(publicSets: readonly PublicSet[]): string[] {

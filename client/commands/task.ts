@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { readTask } from "../../shared/data/files.ts";
-import { readTexts } from "../../shared/data/jsonl.ts";
+import { firstTexts } from "../../shared/data/jsonl.ts";
 import { checkTexts, checkWords } from "../../shared/operations/check-task.ts";
 import { encodedRows } from "../../shared/operations/texts.ts";
 import { type ColumnOptions, dataFile, withColumns } from "../data-file.ts";
@@ -64,7 +64,7 @@ async function run(file: string, options: Options, io: Io): Promise<void> {
   const words = await checkWords(task, model);
   const given = data === undefined ? undefined : await dataFile(data, options, io);
   const rows = given === undefined ? undefined : await encodedRows(given, task, model, io.message);
-  const texts = given ? (await readTexts(given)).slice(0, shown) : [SAMPLE];
+  const texts = given ? await firstTexts(given, shown) : [SAMPLE];
   const checked = await checkTexts(task, model, texts);
   const lines = [
     taskLine(task),

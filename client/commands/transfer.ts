@@ -69,7 +69,7 @@ async function run(options: Options, io: Io): Promise<void> {
   );
   const { target, publicSet, learningRate, ranked } = read;
   io.message(
-    `Transfer: ${count(steps, "step")} of ${batchSize} of ${count(publicSet.texts.length, "public text")}, learning rate ${learningRate}`,
+    `Transfer: ${count(steps, "step")} of ${batchSize} of ${count(publicSet.examples, "public text")}, learning rate ${learningRate}`,
   );
   const request = { ...read, state: { path: out.statePath, resume: options.resume === true } };
   const moved = await engineRun(io, resumable, (engine, watch) =>

@@ -53,7 +53,7 @@ export async function checkTransfer(options: TransferCheckOptions, watch: Watch 
   const task = requireClasses(manifest.task);
   const rows = await readExamples(data, task);
   if (manifest.privacy?.unit) await refuseUnits(data, manifest.privacy.unit.field);
-  refusePrivateRows(rows, data);
+  await refusePrivateRows(rows, data);
   const target = await servedTarget(client, model.record.digest, watch);
   const say = sayTo(watch);
   const examples = await encodedExamples(data, task, model, say);
@@ -69,8 +69,8 @@ export async function checkTransfer(options: TransferCheckOptions, watch: Watch 
 }
 
 /** @throws ProblemError if a row is among those that prompts were tuned on privately */
-function refusePrivateRows(rows: readonly Example[], data: Data): void {
-  const ledger = openLedger({ texts: rows.map(({ text }) => text), fileDigests: [] });
+async function refusePrivateRows(rows: readonly Example[], data: Data): Promise<void> {
+  const ledger = await openLedger({ texts: rows.map(({ text }) => text), fileDigests: [] });
   const known = ledger.entries().length > 0 ? ledger.rows : ledger.overlap().known;
   if (known === 0) return;
   const detail = `${count(known, "row")} of ${pathOf(data)} are private rows of this machine's privacy ledger. The provider would see them: check on public ones.`;
@@ -95,7 +95,7 @@ async function targetAccuracy(
   const { target, task, rows } = asked;
   onEvent?.({ kind: "phase", name: "asking the target", total: rows.length, unit: "texts" });
   let [done, right] = [0, 0];
-  for (const batch of batchesOf(rows.map(({ text }) => text))) {
+  for await (const batch of batchesOf(rows.map(({ text }) => text))) {
     if (signal?.aborted) throw new InterruptedError(0);
     const answers = await client.classify(target, batch, { signal, task }).catch((error: unknown) => {
       throw signal?.aborted ? new InterruptedError(0) : error;

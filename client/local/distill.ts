@@ -49,7 +49,7 @@ export async function distill(
   const { target: teacher, public: files, resume = false } = options;
   const { layers, steps, batchSize, maxLength: length, learningRate, seed } = { ...DISTILL_DEFAULTS, ...options };
   const out = await openOut(options.out, { resume });
-  const tokens = await readCorpus(files, teacher.tokenizer);
+  using tokens = await readCorpus(files, teacher.tokenizer);
   const state = { path: out.statePath, resume };
   const request: DistillRequest = { teacher, tokens, layers, steps, batchSize, length, learningRate, seed, state };
   const student = await withEngine(options, (engine) => distillStudent(request, engine, watch));

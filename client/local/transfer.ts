@@ -1,10 +1,10 @@
-import { type Data, dataDigest, pathOf, refuseUnits } from "../../shared/data/jsonl.ts";
+import { countTexts, type Data, dataDigest, pathOf, refuseUnits } from "../../shared/data/jsonl.ts";
 import type { Engine } from "../../shared/graph/engine.ts";
 import { requireClasses } from "../../shared/operations/checks.ts";
 import type { OpenModel } from "../../shared/operations/open-model.ts";
 import { type Candidate, chooseSet } from "../../shared/operations/rank-public-sets.ts";
 import { type SoftPrompt, softPromptOf } from "../../shared/operations/soft-prompt.ts";
-import { encodedExamples, publicTexts, type Say } from "../../shared/operations/texts.ts";
+import { encodedExamples, type Say } from "../../shared/operations/texts.ts";
 import type { Transferred } from "../../shared/operations/transfer.ts";
 import { type AnyTransferRequest, transferAs } from "../../shared/operations/transfer-answers.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
@@ -100,7 +100,6 @@ export async function readTransfer(options: ChosenOptions, say: Say): Promise<Om
   const prompt = requireManifest(options.prompt);
   const { task, privacy } = prompt.manifest;
   if (privacy?.unit) await refuseUnits(options.public, privacy.unit.field);
-  const texts = await publicTexts(options.public, task, target, open ? student : undefined, say);
   const digest = await dataDigest(options.public);
   const { starts = ["words"], selected = null, seed = 0 } = options;
   const { steps = TRANSFER_DEFAULTS.steps, batchSize = TRANSFER_DEFAULTS.batchSize } = options;
@@ -109,7 +108,12 @@ export async function readTransfer(options: ChosenOptions, say: Say): Promise<Om
     student,
     open,
     prompt,
-    publicSet: { id: neutralId("public", digest), digest, ...texts },
+    publicSet: {
+      id: neutralId("public", digest),
+      digest,
+      file: options.public,
+      examples: await countTexts(options.public),
+    },
     ranked: options.ranked,
     loss,
     alpha:

@@ -26,8 +26,12 @@ if (corpora === undefined || folder === undefined) {
 const checkpoint = await openCheckpoint(folder);
 const tokenizer = await loadTokenizer(folder);
 const names = readdirSync(join(corpora, "pretrain")).sort();
-const streams = await Promise.all(names.map((name) => readCorpus([join(corpora, "pretrain", name)], tokenizer)));
-const heldOut = await readCorpus([join(corpora, "pretrain-heldout.jsonl")], tokenizer);
+const read = async (name: string) => {
+  using stream = await readCorpus([join(corpora, name)], tokenizer);
+  return stream.subarray(0, stream.length);
+};
+const streams = await Promise.all(names.map((name) => read(join("pretrain", name))));
+const heldOut = await read("pretrain-heldout.jsonl");
 const all = Int32Array.from(streams.flatMap((stream) => [...stream]));
 const starts = await tokenizer.encode(STARTS);
 const written = await samples(

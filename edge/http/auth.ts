@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
+import { formatApiKey, parseApiKey } from "../../shared/protocol/api-key.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { ID_LENGTH, randomId } from "../../shared/protocol/ids.ts";
 import type { Env } from "../env.ts";
@@ -10,9 +11,6 @@ import { equalBytes, keyedHash, randomSecret } from "./secrets.ts";
 
 export const scopes = ["read", "submit", "infer", "admin"] as const;
 export type Scope = (typeof scopes)[number];
-
-/** The key says whose it is, so that one look at that tenant's own ledger is all it takes. */
-const KEY = /^sp_([a-z2-7]{16})_([a-z2-7]{16})_[A-Za-z0-9_-]{43}$/;
 
 /** Lets through who has a key with the scope; sets `tenant`. */
 export function tenantWith(scope: Scope) {
@@ -88,7 +86,7 @@ export function registerOf(env: Env) {
 /** A new API key: the text, which is shown once, and what is kept of it. */
 export async function createKey(env: Env, tenant: string) {
   const id = randomId(ID_LENGTH);
-  const key = `sp_${tenant}_${id}_${randomSecret()}`;
+  const key = formatApiKey({ tenant, id }, randomSecret());
   return { id, key, hash: await keyedHash(env.PEPPER, `key:${key}`) };
 }
 
@@ -122,8 +120,9 @@ async function sameSecret(env: Env, given: string, right: string): Promise<boole
 }
 
 async function readKey(env: Env, key: string) {
-  const [, tenant, id] = KEY.exec(key) ?? [];
-  if (tenant === undefined || id === undefined) throw unauthorized("The API key has not the form sp_….");
+  const parts = parseApiKey(key);
+  if (!parts) throw unauthorized("The API key has not the form sp_….");
+  const { tenant, id } = parts;
   return { tenant, key: id, hash: await keyedHash(env.PEPPER, `key:${key}`) };
 }
 

@@ -3,7 +3,8 @@ import type { Cost, Rate } from "../../shared/protocol/cost.ts";
 import type { Manifest } from "../../shared/protocol/manifest.ts";
 import type { Quote } from "../../shared/protocol/quote.ts";
 import { isGeneration } from "../../shared/protocol/task.ts";
-import { heldOutTexts, RANKED_TEXTS, type TransferOptions } from "../../shared/protocol/transfer-options.ts";
+import type { TransferOptions } from "../../shared/protocol/transfer-options.ts";
+import { RANKED_TEXTS, takenTexts } from "../../shared/protocol/transfer-texts.ts";
 import type { WeightsName } from "../../shared/protocol/weights.ts";
 import type { Env } from "../env.ts";
 import type { Ask } from "../ledger/decide.ts";
@@ -14,7 +15,8 @@ const RESERVE_FACTOR = 2;
 
 const FORMULA =
   "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · starts · steps · (batchSize · maxLength + virtualTokens) + " +
-  "passes · examples · maxLength + starts · heldOut · maxLength; passes = 1, or 3 if α > 0; heldOut = examples / 10, at most 500. " +
+  "(read + (passes − 1) · taken + starts · heldOut) · maxLength; taken = examples, at most steps · batchSize + 500, or those that are selected; " +
+  "read = taken, or examples if texts are selected; passes = 1, or 3 if α > 0; heldOut = examples / 10 (or selected / 10), at most 500. " +
   `Of several public sets examples is the largest one's, and ${RANKED_TEXTS} · maxLength more at most for each. ` +
   "Where answers are text, maxLength + maxNewTokens stands for maxLength, nothing is held out, and a pass more answers the public texts";
 
@@ -84,22 +86,24 @@ export async function priceOfWork(env: Env, work: number, student: Student, virt
 
 /**
  * Token positions that a transfer computes: forward and backward (as dear as two forward passes) of every step from every start, with
- * the prompt's positions shared by the batch; what the loss is compared with, once for every example (of the prompted student, and where
- * α isn't 0 of both models without a prompt); and every start's prompt on the held-out texts. Of several public sets, some texts of each to rank them by, and then
- * the largest: which one it will be isn't known before.
+ * the prompt's positions shared by the batch; what the loss is compared with, once for every text that is taken (of the prompted student, which reads all where
+ * it chooses among them, and where α isn't 0 of both models without a prompt); and every start's prompt on the held-out texts. Of several public sets, some texts
+ * of each to rank them by, and then the largest: which one it will be isn't known before.
  */
 function workOf(manifest: Manifest, options: TransferOptions, publicSets: readonly PublicSet[]): number {
   const sizes = publicSets.map(({ examples }) => examples);
   const examples = Math.max(...sizes);
   const ranked = sizes.length > 1 ? sizes.reduce((sum, size) => sum + Math.min(RANKED_TEXTS, size), 0) : 0;
-  const { steps, batchSize, alpha, starts, selected } = options;
+  const { steps, batchSize, alpha, starts } = options;
   const { task } = manifest;
   const answers = isGeneration(task);
   const length = task.maxLength + (answers ? task.maxNewTokens : 0);
   const passes = (alpha > 0 ? 3 : 1) + (answers ? 1 : 0);
-  const compared = answers ? 0 : starts.length * heldOutTexts(Math.min(examples, selected ?? examples));
+  const taken = takenTexts(options, examples);
+  const read = taken.areChosen ? examples : taken.texts;
+  const compared = answers ? 0 : starts.length * taken.heldOut;
   const walked = 3 * starts.length * steps * (batchSize * length + manifest.prompt.virtualTokens);
-  return walked + (passes * examples + compared + ranked) * length;
+  return walked + (read + (passes - 1) * taken.texts + compared + ranked) * length;
 }
 
 /** What transfers are paid by. */

@@ -1,4 +1,5 @@
 import { Draws, type RandomSource } from "../protocol/random.ts";
+import type { Rows } from "./packed-texts.ts";
 
 /** Batches of this many shuffled batches' examples are sorted by length together: enough to save most padding. */
 const BATCHES_PER_BUCKET = 32;
@@ -17,13 +18,9 @@ export interface Batch {
   readonly examples: Int32Array;
 }
 
-/** What the order of batches needs of an example. */
-interface HasIds {
-  readonly ids: Int32Array;
-}
-
 /** What a batch needs of an example. */
-interface Readable extends HasIds {
+interface Readable {
+  readonly ids: Int32Array;
   readonly readAt: number;
 }
 
@@ -33,14 +30,13 @@ interface Readable extends HasIds {
  * @param examples `[B]` indices into `encoded`; none gives a batch of no rows and length 0
  * @param padded tokens to pad to, if not to the longest of them
  */
-export function makeBatch(encoded: readonly Readable[], examples: Int32Array, padded?: number): Batch {
-  const lengths = examples.map((example) => encoded[example]!.ids.length);
+export function makeBatch(encoded: Rows<Readable>, examples: Int32Array, padded?: number): Batch {
+  const rows = Array.from(examples, (example) => encoded.at(example)!);
+  const lengths = Int32Array.from(rows, ({ ids }) => ids.length);
   const length = padded ?? lengths.reduce((longest, each) => Math.max(longest, each), 0);
   const ids = new Int32Array(examples.length * length);
-  examples.forEach((example, row) => {
-    ids.set(encoded[example]!.ids, row * length);
-  });
-  const read = examples.map((example) => encoded[example]!.readAt);
+  for (const [row, each] of rows.entries()) ids.set(each.ids, row * length);
+  const read = Int32Array.from(rows, ({ readAt }) => readAt);
   return { ids, rows: examples.length, length, lengths, read, examples };
 }
 
@@ -56,16 +52,17 @@ export function fileOrder(count: number, batchSize: number): Int32Array[] {
  * All examples once in an order that depends on nothing but `random` and the lengths: shuffled, then sorted by length
  * within buckets of some batches so that a batch's rows are alike, then the batches shuffled.
  *
+ * @param lengths tokens of every example
  * @returns `[B]` indices a batch; one of them is shorter if the batch size doesn't divide the count
  */
-export function shuffled(encoded: readonly HasIds[], batchSize: number, random: RandomSource): Int32Array[] {
+export function shuffled(lengths: Int32Array, batchSize: number, random: RandomSource): Int32Array[] {
   const draws = new Draws(random);
   const order = shuffle(
-    Int32Array.from(encoded, (_, i) => i),
+    lengths.map((_, i) => i),
     draws,
   );
   const buckets = cut(order, batchSize * BATCHES_PER_BUCKET);
-  const byLength = (a: number, b: number) => encoded[a]!.ids.length - encoded[b]!.ids.length;
+  const byLength = (a: number, b: number) => lengths[a]! - lengths[b]!;
   return shuffle(
     buckets.flatMap((bucket) => cut(bucket.sort(byLength), batchSize)),
     draws,
@@ -75,12 +72,13 @@ export function shuffled(encoded: readonly HasIds[], batchSize: number, random: 
 /**
  * All examples once, shortest first: the fewest padded positions where the order doesn't matter (evaluation).
  *
+ * @param lengths tokens of every example
  * @returns `[B]` indices a batch
  */
-export function byLength(encoded: readonly HasIds[], batchSize: number): Int32Array[] {
-  const order = Int32Array.from(encoded, (_, i) => i);
+export function byLength(lengths: Int32Array, batchSize: number): Int32Array[] {
+  const order = lengths.map((_, i) => i);
   return cut(
-    order.sort((a, b) => encoded[a]!.ids.length - encoded[b]!.ids.length),
+    order.sort((a, b) => lengths[a]! - lengths[b]!),
     batchSize,
   );
 }

@@ -1,8 +1,9 @@
 import { ProblemError } from "../protocol/errors.ts";
-import { grouped } from "./grouped.ts";
+import { CALL, groupedBy } from "./grouped.ts";
 import { type Data, partsOf, pathOf, textsOf } from "./jsonl.ts";
 import { readLines } from "./rows/json-lines.ts";
 import { holdsRows } from "./rows/open.ts";
+import { TokenStream, type Tokens } from "./token-stream.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A line that ends a document in a plain-text corpus, as GPT-2's and TinyStories' corpora have it. */
@@ -18,8 +19,17 @@ const NO_ENDING = /(?:^|[\\/])[^\\/.]+$/;
  */
 const PIECE_CHARACTERS = 20_000;
 
+/** A plain document of which so much is read is tokenised so far, whether it has an end or not. */
+const MOST_CHARACTERS = 50 * PIECE_CHARACTERS;
+
+/** A piece of a document, and whether it is its last one. */
+interface Piece {
+  readonly text: string;
+  readonly isLast: boolean;
+}
+
 /**
- * The token ids of a public corpus, in file order, a document's end token after every document.
+ * The token ids of a public corpus, in file order, a document's end token after every document. Memory doesn't grow with it: the caller disposes of the stream.
  *
  * @param files those whose names end in .jsonl, .json, .csv, .tsv or .parquet hold a document a row, as those without an ending that begin as JSON or
  *   Parquet does; others are plain text, whose documents end at a line `<|endoftext|>` or with the file
@@ -30,63 +40,87 @@ export async function readCorpus(
   files: readonly Data[],
   tokenizer: Tokenizer,
   onDocument?: (tokens: number) => void,
-): Promise<Int32Array> {
+): Promise<TokenStream> {
   const { endId } = tokenizer;
   if (endId === undefined) {
     throw new ProblemError("The tokenizer can't be used", "It has no eos_token, which marks the end of a document.");
   }
   tokenizer.requireEmbedded([endId]);
   const end = Int32Array.of(endId);
-  const blocks: Int32Array[] = [];
-  let tokens = 0;
-  for (const file of files) {
-    for await (const documents of grouped(readDocuments(file))) {
-      const cut = documents.map((document) => [...pieces(document)]);
-      const encoded = await tokenizer.encodePieces(cut.flat());
-      let next = 0;
-      for (const { length } of cut) {
-        const ids = [...encoded.slice(next, next + length), end];
-        blocks.push(...ids);
-        tokens += ids.reduce((sum, part) => sum + part.length, 0);
-        next += length;
-        onDocument?.(tokens);
+  const tokens = new TokenStream();
+  try {
+    for (const file of files) {
+      for await (const group of groupedBy(readPieces(file), CALL, ({ text }) => text.length)) {
+        const encoded = await tokenizer.encodePieces(group.map(({ text }) => text));
+        for (const [i, { isLast }] of group.entries()) {
+          tokens.append(encoded[i]!);
+          if (!isLast) continue;
+          tokens.append(end);
+          onDocument?.(tokens.length);
+        }
       }
     }
+  } catch (error) {
+    tokens[Symbol.dispose]();
+    throw error;
   }
-  const all = new Int32Array(tokens);
-  let position = 0;
-  for (const block of blocks) {
-    all.set(block, position);
-    position += block.length;
-  }
-  return all;
+  return tokens;
 }
 
-/** The documents of one corpus file that are more than white space. */
-async function* readDocuments(data: Data): AsyncGenerator<string> {
+/** The documents of one corpus file that are more than white space, in pieces. */
+async function* readPieces(data: Data): AsyncGenerator<Piece> {
   const path = pathOf(data);
   const isRows = async (part: string) => ROWS.test(part) || (NO_ENDING.test(part) && (await holdsRows(part)));
   if ((await Promise.all(partsOf(data).map(isRows))).every(Boolean)) {
-    for await (const text of textsOf(data)) if (text.trim() !== "") yield text;
+    for await (const text of textsOf(data)) if (text.trim() !== "") yield* lastPieces(text);
     return;
   }
-  let lines: string[] = [];
+  const document = new PlainDocument();
   let number = 0;
   for await (const line of readLines(path)) {
     number += 1;
     if (typeof line !== "string") {
       throw new ProblemError("The corpus is not valid", `${path}:${number}: ${line.fault}`);
     }
-    if (line.trim() !== DOCUMENT_END) {
-      lines.push(line);
-      continue;
-    }
-    const document = lines.join("\n").trim();
-    lines = [];
-    if (document !== "") yield document;
+    yield* line.trim() === DOCUMENT_END ? document.end() : document.add(line);
   }
-  const rest = lines.join("\n").trim();
-  if (rest !== "") yield rest;
+  yield* document.end();
+}
+
+/** A document of plain text, line by line: its beginning is given out while its end isn't there yet. White space around it doesn't belong to it. */
+class PlainDocument {
+  #lines: string[] = [];
+  #length = 0;
+  /** Whether something of it was given out. */
+  #isBegun = false;
+
+  *add(line: string): Generator<Piece> {
+    if (!this.#isBegun && this.#length === 0 && line.trim() === "") return;
+    this.#lines.push(line);
+    this.#length += line.length + 1;
+    if (this.#length < MOST_CHARACTERS) return;
+    const cut = [...pieces(`${this.#text()}\n`)];
+    const rest = cut.pop()!.slice(0, -1);
+    for (const text of cut) yield { text, isLast: false };
+    [this.#lines, this.#length, this.#isBegun] = [[rest], rest.length + 1, true];
+  }
+
+  *end(): Generator<Piece> {
+    const text = this.#text().trimEnd();
+    if (this.#isBegun || text !== "") yield* lastPieces(text);
+    [this.#lines, this.#length, this.#isBegun] = [[], 0, false];
+  }
+
+  #text(): string {
+    const text = this.#lines.join("\n");
+    return this.#isBegun ? text : text.trimStart();
+  }
+}
+
+/** What is left of a document. */
+function* lastPieces(text: string): Generator<Piece> {
+  const cut = [...pieces(text)];
+  for (const [i, text] of cut.entries()) yield { text, isLast: i === cut.length - 1 };
 }
 
 /** The text in pieces, each cut before a single space between two other characters if there is one in reach. */
@@ -104,9 +138,9 @@ function* pieces(text: string): Generator<string> {
 /**
  * The rows `[length]` that a stream is cut into, without overlap; what is left at the end is dropped.
  *
- * @returns views into `tokens`, not copies
+ * @returns views into `tokens` if that is an array, else copies
  */
-export function chunks(tokens: Int32Array, length: number): { readonly ids: Int32Array }[] {
+export function chunks(tokens: Tokens, length: number): { readonly ids: Int32Array }[] {
   return Array.from({ length: Math.floor(tokens.length / length) }, (_, i) => ({
     ids: tokens.subarray(i * length, (i + 1) * length),
   }));

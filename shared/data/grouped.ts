@@ -1,9 +1,9 @@
 /** Far less than the memory of a run, and enough that a call of a tokenizer costs nothing. */
-const GROUP_CHARACTERS = 1_000_000;
+export const CALL = { most: Number.POSITIVE_INFINITY, size: 1_000_000 };
 
 /** Texts in groups that are worth a call of a tokenizer. */
 export function grouped(texts: Iterable<string> | AsyncIterable<string>): AsyncGenerator<string[]> {
-  return groupedBy(texts, { most: Number.POSITIVE_INFINITY, size: GROUP_CHARACTERS }, (text) => text.length);
+  return groupedBy(texts, CALL, (text) => text.length);
 }
 
 /** Items in groups in their order: a group has `most` items, or the first so many whose sizes come to `size` together. */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { MAX_FAULTS, quote } from "../protocol/json.ts";
 import type { ClassificationTask } from "../protocol/task.ts";
+import { unreadable } from "./files.ts";
 import { hashFile } from "./model-files.ts";
 import { rowsOf } from "./rows/open.ts";
 import { type Fields, type LineFault, type Row, TITLE } from "./rows/row.ts";
@@ -49,10 +50,12 @@ export const partsOf = (data: Data): readonly string[] => {
   return parts;
 };
 
-/** SHA-256 of what is read: of the file's bytes, or of those of all parts with the limit. @throws if a file can't be read */
+/** SHA-256 of what is read: of the file's bytes, or of those of all parts with the limit. @throws ProblemError if a file can't be read */
 export async function dataDigest(data: Data): Promise<string> {
   const { limit } = asFile(data);
-  const parts = await Promise.all(partsOf(data).map(async (path) => (await hashFile(path)).sha256));
+  const parts = await Promise.all(
+    partsOf(data).map(async (path) => (await hashFile(path).catch(unreadable(path))).sha256),
+  );
   if (parts.length === 1 && limit === undefined) return parts[0]!;
   return createHash("sha256").update(JSON.stringify({ parts, limit })).digest("hex");
 }
@@ -155,6 +158,23 @@ export async function* textsOf(data: Data): AsyncGenerator<string> {
   for await (const { text } of rows) yield text;
 }
 
+/** The first few texts. @throws ProblemError for faults before them */
+export async function firstTexts(data: Data, most: number): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const text of textsOf(data)) {
+    if (texts.length >= most) break;
+    texts.push(text);
+  }
+  return texts;
+}
+
+/** How many texts there are. @throws ProblemError as `readExamples` */
+export async function countTexts(data: Data): Promise<number> {
+  let texts = 0;
+  for await (const _ of textsOf(data)) texts += 1;
+  return texts;
+}
+
 /** A row of texts to predict, with whatever else it has. */
 export interface TextRow {
   readonly text: string;
@@ -186,22 +206,29 @@ function keepDigits(_: string, value: unknown, { source }: { readonly source?: s
 /** How often each label stands in a file, by its name, the most frequent first. */
 export type LabelCounts = ReadonlyMap<string, number>;
 
+/** A column of so many different values has no labels. */
+export const MOST_LABELS_READ = 1000;
+
 /**
- * Reads what labels a file has, where there is no task yet that names them.
+ * Reads what labels a file has, where there is no task yet that names them; behind {@link MOST_LABELS_READ} different ones no more.
  *
  * @throws ProblemError with the lines whose label is missing, or neither a string nor a whole number
  */
 export async function readLabels(data: Data): Promise<LabelCounts> {
   const columns = columnsOf(data);
   const name = quote(columns.label);
-  const rows = await readRows(data, [columns.text, columns.label], (row, { textOnly }) => {
+  const rows = eachRow(data, [columns.text, columns.label], (row, { textOnly }) => {
     const [text, label] = [own(row, columns.text), own(row, columns.label)];
     if (typeof text !== "string") return noText(row, columns, textOnly);
     if (typeof label === "string" || Number.isInteger(label)) return { label: String(label) };
     return lacks(row, "label", columns.label, textOnly) ?? `Has no ${name} that is a string or a whole number.`;
   });
-  const counts = [...Map.groupBy(rows, ({ label }) => label)].map(([label, { length }]) => [label, length] as const);
-  return new Map(counts.sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)));
+  const counts = new Map<string, number>();
+  for await (const { label } of rows) {
+    counts.set(label, (counts.get(label) ?? 0) + 1);
+    if (counts.size > MOST_LABELS_READ) break;
+  }
+  return new Map([...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)));
 }
 
 /**
@@ -238,10 +265,11 @@ export async function readUnitValues(data: Data, field: string): Promise<string[
  * @throws ProblemError with the lines of rows that have the field
  */
 export async function refuseUnits(data: Data, field: string): Promise<void> {
-  await readRows(data, [columnsOf(data).text, field], (row) => {
+  const rows = eachRow(data, [columnsOf(data).text, field], (row) => {
     if (!Object.hasOwn(row, field)) return {};
     return `Has ${quote(field)}, the unit of privacy of the private data: a public row belongs to nobody. Remove the field, or the row.`;
   });
+  for await (const _ of rows);
 }
 
 /** A row of a generation task's file, and the line that it stands in. */
@@ -257,9 +285,14 @@ export interface TargetRow {
  * @throws ProblemError as `readExamples`, also for a target that is missing, no string, or empty
  */
 export async function readTargets(data: Data): Promise<TargetRow[]> {
+  return Array.fromAsync(targetsOf(data));
+}
+
+/** The same one by one. @throws ProblemError as `readTargets`, behind the last row */
+export function targetsOf(data: Data): AsyncGenerator<TargetRow> {
   const columns = columnsOf(data);
   const name = quote(columns.target);
-  return readRows(data, [columns.text, columns.target], (row, { at: line, textOnly }) => {
+  return eachRow(data, [columns.text, columns.target], (row, { at: line, textOnly }) => {
     const [text, target] = [own(row, columns.text), own(row, columns.target)];
     if (typeof text !== "string") return noText(row, columns, textOnly);
     const lacking = lacks(row, "target", columns.target, textOnly);

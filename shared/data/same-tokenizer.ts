@@ -3,6 +3,7 @@ import { ProblemError } from "../protocol/errors.ts";
 import { quote } from "../protocol/json.ts";
 import { isGeneration, type Task } from "../protocol/task.ts";
 import { templateFiller } from "./encode.ts";
+import { grouped } from "./grouped.ts";
 import { resolveTokenizer } from "./tokenizer/definition.ts";
 import type { Json } from "./tokenizer/files.ts";
 import { loadTokenizer } from "./tokenizer.ts";
@@ -19,7 +20,7 @@ import { loadTokenizer } from "./tokenizer.ts";
 export async function requireSameTokenizer(
   student: string,
   target: string,
-  texts?: (maskToken: string | undefined) => Promise<readonly string[]>,
+  texts?: (maskToken: string | undefined) => AsyncIterable<string>,
 ): Promise<void> {
   if (isDeepStrictEqual(await essence(student), await essence(target))) return;
   const title = "The student's tokenizer is not the target's";
@@ -28,12 +29,13 @@ export async function requireSameTokenizer(
   const [small, large] = await Promise.all([loadTokenizer(student), loadTokenizer(target)]);
   if (small.maskToken !== large.maskToken)
     throw new ProblemError(title, `${student} has another mask token than ${target}. ${advice}`, { status: 422 });
-  const all = await texts(large.maskToken);
-  const [given, wanted] = [await small.encode(all), await large.encode(all)];
-  const index = given.findIndex((ids, i) => ids.join() !== wanted[i]!.join());
-  if (index < 0) return;
-  const detail = `${student} and ${target} give other ids for ${quote(all[index]!)}. ${advice}`;
-  throw new ProblemError(title, detail, { status: 422 });
+  for await (const some of grouped(texts(large.maskToken))) {
+    const [given, wanted] = [await small.encode(some), await large.encode(some)];
+    const index = given.findIndex((ids, i) => ids.join() !== wanted[i]!.join());
+    if (index < 0) continue;
+    const detail = `${student} and ${target} give other ids for ${quote(some[index]!)}. ${advice}`;
+    throw new ProblemError(title, detail, { status: 422 });
+  }
 }
 
 /**
@@ -41,12 +43,12 @@ export async function requireSameTokenizer(
  *
  * @param publicTexts as their file has them
  */
-export function transferTexts(
+export async function* transferTexts(
   task: Task,
   init: string,
-  publicTexts: readonly string[],
+  publicTexts: Iterable<string> | AsyncIterable<string>,
   maskToken: string | undefined,
-): string[] {
+): AsyncGenerator<string> {
   const fill = templateFiller(task, { maskToken });
   const words = isGeneration(task) ? task.stop : task.labels.flatMap((label) => label.words);
   const said = words.map((word) =>
@@ -54,7 +56,9 @@ export function transferTexts(
       ? task.template.replace("{mask}", () => word).replace("{text}", "")
       : fill("") + word,
   );
-  return [init, ...said, ...publicTexts.map(fill)];
+  yield init;
+  yield* said;
+  for await (const text of publicTexts) yield fill(text);
 }
 
 /** What of a tokenizer decides about ids: not how it decodes, nor how its file is written. */

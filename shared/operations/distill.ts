@@ -1,9 +1,9 @@
 import { copyTokenizer } from "../data/model-files.ts";
 import { writeStudentRecord } from "../data/student-record.ts";
+import { type Tokens, tokensDigest } from "../data/token-stream.ts";
 import { maskTokens } from "../data/tokenizer.ts";
 import type { Engine } from "../graph/engine.ts";
 import { writeCheckpoint } from "../models/write-checkpoint.ts";
-import { sha256 } from "../protocol/manifest.ts";
 import { computedModel } from "../protocol/weights.ts";
 import { type Distillate, distill } from "../training/distill.ts";
 import type { Watch } from "../training/events.ts";
@@ -13,7 +13,7 @@ import type { OpenModel } from "./open-model.ts";
 export interface DistillRequest {
   readonly teacher: OpenModel;
   /** Token ids of public text. */
-  readonly tokens: Int32Array;
+  readonly tokens: Tokens;
   /** The teacher's layers that the student starts from; negative ones count from the end. */
   readonly layers: readonly number[];
   readonly steps: number;
@@ -33,7 +33,7 @@ export interface DistillRequest {
 export async function distillStudent(request: DistillRequest, engine: Engine, watch: Watch): Promise<Distillate> {
   const { teacher, tokens, layers, steps, batchSize, length, learningRate, seed, state } = request;
   const numbers = { steps, batchSize, length, learningRate, seed };
-  const corpus = await sha256(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
+  const corpus = tokensDigest(tokens);
   const identities = { command: "distill", teacher: computedModel(teacher.record), corpus, layers: layers.join() };
   const mask = maskTokens(teacher.tokenizer, teacher.checkpoint.config.vocabulary);
   const run = { ...state, settings: { ...identities, ...numbers } };

@@ -1,3 +1,4 @@
+import type { Rows } from "../data/packed-texts.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { type ClassFigures, type Evaluation, figures } from "../training/evaluate.ts";
 import type { AnswerEvaluation } from "../training/evaluate-sequences.ts";
@@ -25,7 +26,7 @@ export interface Baselines {
 /** Measures how well a model does a task with labels, with its prompt and without. @throws ProblemError as `classProbabilities` */
 export async function evaluateTask(
   classification: Classification,
-  examples: readonly LabelledText[],
+  examples: Rows<LabelledText>,
   engine: Engine,
   watch: Watch,
 ): Promise<NamedEvaluation> {
@@ -33,7 +34,7 @@ export async function evaluateTask(
   const measure = async (prompt: Value | undefined, watch: Watch) =>
     figures(
       await classProbabilities({ ...classification, prompt }, examples, engine, watch),
-      examples.map(({ label }) => label),
+      Array.from(examples, ({ label }) => label),
       labels.length,
     );
   const { prompt } = classification;

@@ -1,11 +1,12 @@
 import { groupedBy } from "../data/grouped.ts";
 import { type Data, pathOf, type TextRow, textRowsOf } from "../data/jsonl.ts";
+import type { Rows } from "../data/packed-texts.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { type ClassificationTask, isGeneration, type Task } from "../protocol/task.ts";
 import type { Answer } from "../training/answer.ts";
 import { predict } from "../training/evaluate.ts";
-import type { Watch } from "../training/events.ts";
+import { partOf, type Watch } from "../training/events.ts";
 import type { EncodedText } from "../training/texts.ts";
 import { answerTexts } from "./answers.ts";
 import { requireFinite, requireRoom } from "./checks.ts";
@@ -33,7 +34,7 @@ export interface Classification {
  */
 export async function classProbabilities(
   { model, task, prompt }: Classification,
-  texts: readonly EncodedText[],
+  texts: Rows<EncodedText>,
   engine: Engine,
   watch: Watch,
 ): Promise<Float32Array> {
@@ -84,39 +85,28 @@ export async function* predictFile(
   }
 }
 
-/** Watches a group of rows as a part of all: one stretch of work, whose notes are told once. */
-function partOf({ signal, onEvent }: Watch, before: number, total: number): Watch {
-  return {
-    signal,
-    onEvent(event) {
-      if (event.kind === "progress") onEvent?.({ ...event, done: before + event.done });
-      else if (before === 0) onEvent?.(event.kind === "phase" ? { ...event, total } : event);
-    },
-  };
-}
-
 /** What a model makes of every text, a row each: a label with probabilities, or an answer. */
 export async function predictRows(
   { model, task, prompt }: Prompted,
-  texts: readonly EncodedText[],
+  texts: Rows<EncodedText>,
   engine: Engine,
   watch: Watch,
 ): Promise<readonly (Prediction | Answer)[]> {
   if (!isGeneration(task)) return predictLabels({ model, task, prompt }, texts, engine, watch);
-  const questions = texts.map(({ ids }) => ids);
+  const questions = Array.from(texts, ({ ids }) => ids);
   return answerTexts({ model, task, prompt }, questions, engine, watch);
 }
 
 /** Labels texts. @throws ProblemError as `classProbabilities` */
 async function predictLabels(
   classification: Classification,
-  texts: readonly EncodedText[],
+  texts: Rows<EncodedText>,
   engine: Engine,
   watch: Watch,
 ): Promise<Prediction[]> {
   const names = classification.task.labels.map(({ name }) => name);
   const probabilities = await classProbabilities(classification, texts, engine, watch);
-  return texts.map((_, i) => {
+  return Array.from({ length: texts.length }, (_, i) => {
     const row = probabilities.subarray(i * names.length, (i + 1) * names.length);
     const label = names[row.indexOf(Math.max(...row))]!;
     return { label, probabilities: Object.fromEntries(names.map((name, k) => [name, row[k]!])) };

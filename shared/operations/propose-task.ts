@@ -1,5 +1,6 @@
 import { templateFiller } from "../data/encode.ts";
-import type { LabelCounts } from "../data/jsonl.ts";
+import { grouped } from "../data/grouped.ts";
+import { type LabelCounts, MOST_LABELS_READ } from "../data/jsonl.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { quote } from "../protocol/json.ts";
 import { type ClassificationTask, parseTask } from "../protocol/task.ts";
@@ -24,14 +25,14 @@ const MOST_TOKENS = 512;
 /**
  * A task for labelled rows: a template, a word a label, and a length that leaves nearly all texts whole.
  *
- * @param texts some of the rows'
+ * @param texts those of the rows, or some of them
  * @returns the task, and how many of the texts it shortens
  * @throws ProblemError for labels that can't be names, or that are numbers and have no words
  */
 export async function proposeTask(
   { name, template: wanted, words }: Wishes,
   labels: LabelCounts,
-  texts: readonly string[],
+  texts: Iterable<string> | AsyncIterable<string>,
   model: OpenModel,
 ): Promise<{ readonly task: ClassificationTask; readonly shortened: number }> {
   const names = [...labels.keys()].sort();
@@ -45,13 +46,38 @@ export async function proposeTask(
     maxLength: MOST_TOKENS,
   };
   const parsed = parseTask(JSON.stringify(task), "task.json") as ClassificationTask;
-  const filled = await model.tokenizer.encode(texts.map(templateFiller(parsed, model.tokenizer)));
-  const lengths = filled.map(({ length }) => length).sort((a, b) => a - b);
-  const most = lengths[Math.min(lengths.length - 1, Math.floor(WHOLE_TEXTS * lengths.length))]!;
+  const lengths = await lengthsOf(texts, templateFiller(parsed, model.tokenizer), model);
+  const most = quantile(lengths, WHOLE_TEXTS);
   const { positions } = model.checkpoint.config;
   const room = positions - Math.min(PROMPT_ROWS, Math.floor(positions / 2));
   const maxLength = Math.min(Math.ceil(most / LENGTH_STEP) * LENGTH_STEP, MOST_TOKENS, room);
-  return { task: { ...parsed, maxLength }, shortened: lengths.filter((length) => length > maxLength).length };
+  const shortened = [...lengths].reduce((sum, [length, count]) => sum + (length > maxLength ? count : 0), 0);
+  return { task: { ...parsed, maxLength }, shortened };
+}
+
+/** How many texts there are of each number of tokens. */
+async function lengthsOf(
+  texts: Iterable<string> | AsyncIterable<string>,
+  fill: (text: string) => string,
+  { tokenizer }: OpenModel,
+): Promise<ReadonlyMap<number, number>> {
+  const counts = new Map<number, number>();
+  for await (const group of grouped(texts)) {
+    for (const { length } of await tokenizer.encode(group.map(fill))) counts.set(length, (counts.get(length) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** The least length that more than a share of the texts don't exceed, or the largest. */
+function quantile(counts: ReadonlyMap<number, number>, share: number): number {
+  const ascending = [...counts].sort(([a], [b]) => a - b);
+  const total = ascending.reduce((sum, [, count]) => sum + count, 0);
+  let seen = 0;
+  for (const [length, count] of ascending) {
+    seen += count;
+    if (seen > Math.floor(share * total)) return length;
+  }
+  return ascending.at(-1)![0];
 }
 
 function refuseLabels(names: readonly string[], words: ReadonlyMap<string, readonly string[]>): void {
@@ -59,7 +85,7 @@ function refuseLabels(names: readonly string[], words: ReadonlyMap<string, reado
   if (names.length < 2)
     throw new ProblemError(title, `All rows have the label ${quote(names[0]!)}: there is nothing to tell apart.`);
   if (names.length > MOST_LABELS) {
-    const detail = `There are ${names.length} different labels. If they are answers, the task is a generation (softpost task --help); if they are numbers on a scale, put them into classes.`;
+    const detail = `There are ${names.length > MOST_LABELS_READ ? "more than " : ""}${Math.min(names.length, MOST_LABELS_READ)} different labels. If they are answers, the task is a generation (softpost task --help); if they are numbers on a scale, put them into classes.`;
     throw new ProblemError(title, detail);
   }
   const unknown = [...words.keys()].find((label) => !names.includes(label));

@@ -2,12 +2,12 @@
  * Which of several public sets a transfer takes: the one whose texts the prompted student tells apart best. That is decided by the prompt, the task and public
  * texts, which the provider has; by nothing else of the client's. Whether it predicts how well a prompt travels isn't measured (docs/results.md).
  */
-import type { Encoded } from "../data/encode.ts";
 import { type Data, pathOf, textsOf } from "../data/jsonl.ts";
+import type { PackedTexts } from "../data/packed-texts.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { RankedSet } from "../protocol/manifest.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
-import { RANKED_TEXTS } from "../protocol/transfer-options.ts";
+import { RANKED_TEXTS } from "../protocol/transfer-texts.ts";
 import { computedModel } from "../protocol/weights.ts";
 import { hardlyNamed, readingsOf } from "../training/public-texts.ts";
 import { readScores } from "../training/transfer.ts";
@@ -53,7 +53,7 @@ async function rankPublicSets(
 ): Promise<{ readonly index: number; readonly figures: RankedSet }[]> {
   const task = requireClasses(prompt.manifest.task);
   const { classes } = await verbalizer(task, student.tokenizer);
-  const samples: Encoded[][] = [];
+  const samples: PackedTexts[] = [];
   for (const { file } of candidates) {
     samples.push(await encodeTexts(await sampleOf(textsOf(file), seed), pathOf(file), task, student));
   }

@@ -23,9 +23,11 @@ export async function sampleStep(request: TuneRequest, engine: Engine): Promise<
   const start = await startOf(request, engine);
   const prompt = variable("prompt", start.shape);
   const loss = batchMean(objective.losses(request.model.model, sharedPrompt(prompt)));
+  const rows = Math.min(ROWS, examples.examples.length);
+  const first = Array.from({ length: rows }, (_, i) => examples.examples.at(i)!);
   return {
     graph: { outputs: { loss, gradient: gradients(loss, [prompt])[0]! } },
     variables: { prompt: start },
-    feeds: objective.feeds(examples.examples.slice(0, ROWS)),
+    feeds: objective.feeds(first),
   };
 }

@@ -1,4 +1,4 @@
-import { readTexts } from "../data/jsonl.ts";
+import { textsOf } from "../data/jsonl.ts";
 import { requireSameTokenizer, transferTexts } from "../data/same-tokenizer.ts";
 import type { TransferRequest } from "./transfer-request.ts";
 
@@ -12,7 +12,7 @@ export async function requireSharedTokenizer({
 }: Omit<TransferRequest, "loss">): Promise<void> {
   if (open) return;
   const { task, initialisation } = prompt.manifest;
-  await requireSameTokenizer(student.folder, target.folder, async (maskToken) =>
-    transferTexts(task, initialisation.text, await readTexts(publicSet.file), maskToken),
+  await requireSameTokenizer(student.folder, target.folder, (maskToken) =>
+    transferTexts(task, initialisation.text, textsOf(publicSet.file), maskToken),
   );
 }

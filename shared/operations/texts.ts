@@ -1,7 +1,8 @@
 import { type Encoded, encoder } from "../data/encode.ts";
 import { type EncodedTarget, targetEncoder } from "../data/encode-target.ts";
-import { grouped } from "../data/grouped.ts";
-import { type Data, examplesOf, LineFaults, pathOf, readTargets, textsOf } from "../data/jsonl.ts";
+import { CALL, grouped, groupedBy } from "../data/grouped.ts";
+import { type Data, examplesOf, LineFaults, pathOf, type TargetRow, targetsOf, textsOf } from "../data/jsonl.ts";
+import { LabelledRows, PackedTexts, type Rows } from "../data/packed-texts.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { type ClassificationTask, type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
 import type { LabelledText } from "../training/objective.ts";
@@ -14,7 +15,7 @@ export type Say = (text: string) => void;
  * The texts of a JSONL file in the task's template, as tokens; says how many were shortened.
  * @throws ProblemError for a file that can't be read, a task that doesn't fit the model, or a text that is left without a token
  */
-export async function encodedTexts(data: Data, task: Task, model: OpenModel, say?: Say): Promise<Encoded[]> {
+export async function encodedTexts(data: Data, task: Task, model: OpenModel, say?: Say): Promise<PackedTexts> {
   return encodeTexts(textsOf(data), pathOf(data), task, model, say);
 }
 
@@ -29,30 +30,13 @@ export async function surveyTexts(data: Data, task: Task, model: OpenModel, say?
   return counts.texts;
 }
 
-/**
- * A transfer's texts as either model reads them: a student that was cut from its target reads with the target's tokenizer, an open one
- * with its own.
- * @param openStudent undefined for a student that was cut from the target
- */
-export async function publicTexts(
-  data: Data,
-  task: Task,
-  target: OpenModel,
-  openStudent: OpenModel | undefined,
-  say?: Say,
-) {
-  const texts = await encodeTexts(textsOf(data), pathOf(data), task, target, say);
-  const studentTexts = openStudent ? await encodeTexts(textsOf(data), pathOf(data), task, openStudent) : texts;
-  return { file: data, texts, studentTexts };
-}
-
 /** Labelled rows likewise. @throws ProblemError also for a label that the task hasn't */
 export async function encodedExamples(
   data: Data,
   task: ClassificationTask,
   model: OpenModel,
   say?: Say,
-): Promise<LabelledText[]> {
+): Promise<Rows<LabelledText>> {
   const labels: number[] = [];
   async function* texts() {
     for await (const { text, label } of examplesOf(data, task)) {
@@ -61,7 +45,7 @@ export async function encodedExamples(
     }
   }
   const encoded = await encodeTexts(texts(), pathOf(data), task, model, say);
-  return encoded.map(({ ids, readAt }, i) => ({ ids, readAt, label: labels[i]! }));
+  return new LabelledRows(encoded, Int32Array.from(labels));
 }
 
 /**
@@ -78,10 +62,13 @@ async function encodedTargets(
   const encoded: EncodedTarget[] = [];
   const path = pathOf(data);
   const faults = new LineFaults(path);
-  const rows = await readTargets(data);
-  for (const [i, row] of (await encode(rows)).entries()) {
-    if (typeof row !== "string") encoded.push(row);
-    else faults.add(rows[i]!.line, { fault: row });
+  const sizeOf = ({ text, target }: TargetRow) => text.length + target.length;
+  for await (const rows of groupedBy(targetsOf(data), CALL, sizeOf)) {
+    for (const [i, row] of (await encode(rows)).entries()) {
+      if (typeof row !== "string") encoded.push(row);
+      else faults.add(rows[i]!.line, { fault: row });
+      if (faults.isFull) break;
+    }
     if (faults.isFull) break;
   }
   if (faults.list.length > 0) {
@@ -94,7 +81,7 @@ async function encodedTargets(
 
 /** Rows with what is wanted of them: labels or answers, as the task's kind has it. */
 export type TaskRows =
-  | { readonly kind: "classification"; readonly task: ClassificationTask; readonly rows: readonly LabelledText[] }
+  | { readonly kind: "classification"; readonly task: ClassificationTask; readonly rows: Rows<LabelledText> }
   | { readonly kind: "generation"; readonly task: GenerationTask; readonly rows: readonly EncodedTarget[] };
 
 /** `encodedExamples` or `encodedTargets`. */
@@ -106,6 +93,7 @@ export async function encodedRows(data: Data, task: Task, model: OpenModel, say?
 /**
  * Texts in the task's template, as tokens. They are tokenised in groups, so that of a large file the tokens are held, not the texts.
  * @param path where they are from, for messages
+ * @param numbers which of the file's texts they are, from 0, if they aren't all
  * @throws ProblemError as `encodedTexts`
  */
 export async function encodeTexts(
@@ -114,43 +102,39 @@ export async function encodeTexts(
   task: Task,
   model: OpenModel,
   say?: Say,
-): Promise<Encoded[]> {
-  const encoded: Encoded[] = [];
-  for await (const group of encodedGroups(texts, path, task, model)) for (const each of group) encoded.push(each);
-  sayShortened({ texts: encoded.length, shortened: shortenedOf(encoded) }, path, task, say);
-  return encoded;
+  numbers?: ArrayLike<number>,
+): Promise<PackedTexts> {
+  const packed = new PackedTexts();
+  let shortened = 0;
+  for await (const group of encodedGroups(texts, path, task, model, numbers)) {
+    packed.append(group);
+    shortened += shortenedOf(group);
+  }
+  sayShortened({ texts: packed.length, shortened }, path, task, say);
+  return packed;
 }
 
-async function* encodedGroups(
+/** The same in the groups in which they are tokenised. @throws ProblemError as `encodedTexts` */
+export async function* encodedGroups(
   texts: Iterable<string> | AsyncIterable<string>,
   path: string,
   task: Task,
   { tokenizer, model }: OpenModel,
+  numbers?: ArrayLike<number>,
 ): AsyncGenerator<Encoded[]> {
   const encode = await encoder(task, tokenizer, model.kind);
   let before = 0;
   for await (const group of grouped(texts)) {
-    const encoded = packed(await encode(group));
+    const encoded = await encode(group);
     const empty = encoded.findIndex(({ ids }) => ids.length === 0);
     if (empty >= 0) {
-      const detail = `${path}: text ${before + empty + 1} and the template together have no token. Remove it or add words to the template.`;
+      const number = (numbers?.[before + empty] ?? before + empty) + 1;
+      const detail = `${path}: text ${number} and the template together have no token. Remove it or add words to the template.`;
       throw new ProblemError("The data file is not valid", detail);
     }
     before += encoded.length;
     yield encoded;
   }
-}
-
-/** The same with the ids in one buffer: a buffer for each text takes more than its ids. */
-function packed(texts: readonly Encoded[]): Encoded[] {
-  const all = new Int32Array(texts.reduce((sum, { ids }) => sum + ids.length, 0));
-  let end = 0;
-  return texts.map(({ ids, readAt, shortened }) => {
-    const begin = end;
-    end += ids.length;
-    all.set(ids, begin);
-    return { ids: all.subarray(begin, end), readAt, shortened };
-  });
 }
 
 const shortenedOf = (encoded: readonly { readonly shortened: boolean }[]): number =>

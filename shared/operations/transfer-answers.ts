@@ -1,3 +1,4 @@
+import type { Rows } from "../data/packed-texts.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { AnswersName } from "../protocol/manifest.ts";
@@ -14,9 +15,11 @@ import {
   transferSequences,
 } from "../training/sequence-transfer.ts";
 import type { Sequence } from "../training/sequences.ts";
+import type { EncodedText } from "../training/texts.ts";
 import { answerTexts } from "./answers.ts";
 import { requireFinite, requireRoom } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
+import { takeTexts } from "./public-set.ts";
 import { requireSharedTokenizer } from "./shared-tokenizer.ts";
 import { type Transferred, transferPrompt } from "./transfer.ts";
 import type { TransferRequest, TransferTools } from "./transfer-request.ts";
@@ -62,7 +65,8 @@ async function transferAnswers(
   const graphs = [computedModel(target.record), computedModel(student.record), virtualTokens, "answers"].join(" ");
   const moved = await tools.use(graphs, async (engine) => {
     const [start] = await startsOf(engine, request);
-    const sequences = await comparedTexts(request, task, engine, tools);
+    const { texts } = await takeTexts(request, (run) => run(engine), tools.watch);
+    const sequences = await comparedTexts(request, texts, task, engine, tools);
     const cache = await cacheOf(request, alpha, sequences, engine, tools);
     const numbers = { alpha, steps, averagedSteps, batchSize, learningRate, seed };
     const settings = {
@@ -93,7 +97,7 @@ async function transferAnswers(
     transfer: {
       student: student.record,
       promptDigest: prompt.digest,
-      publicSet: { id: publicSet.id, digest: publicSet.digest, examples: publicSet.texts.length },
+      publicSet: { id: publicSet.id, digest: publicSet.digest, examples: publicSet.examples },
       loss: "vocabulary" as const,
       answers,
       alpha,
@@ -115,12 +119,13 @@ function requireFits({ open, alpha }: AnswersTransferRequest): number {
 
 /** The public texts with the positions that are compared. */
 async function comparedTexts(
-  { student, prompt, publicSet, answers, seed }: AnswersTransferRequest,
+  { student, prompt, answers, seed }: AnswersTransferRequest,
+  texts: Rows<EncodedText>,
   task: GenerationTask,
   engine: Engine,
   { watch }: TransferTools,
 ): Promise<Sequence[]> {
-  const questions = publicSet.texts.map(({ ids }) => ids);
+  const questions = Array.from(texts, ({ ids }) => ids);
   if (answers === "first") return questions.map((question) => comparedSequence(question, undefined));
   const sampling = answers === "sampled" ? { seed } : undefined;
   const given = await answerTexts({ model: student, task, prompt: prompt.value, sampling }, questions, engine, watch);

@@ -1,5 +1,5 @@
-import type { Encoded } from "../data/encode.ts";
 import type { Data } from "../data/jsonl.ts";
+import type { Rows } from "../data/packed-texts.ts";
 import type { Engine } from "../graph/engine.ts";
 import type { LossName, Manifest, RankedSet, StartName } from "../protocol/manifest.ts";
 import type { Watch } from "../training/events.ts";
@@ -21,15 +21,14 @@ export interface TransferRequest {
     readonly digest: string;
     /** The rows. */
     readonly file: Data;
-    /** The same texts as either model reads them. */
-    readonly texts: readonly Encoded[];
-    readonly studentTexts: readonly Encoded[];
+    /** How many there are. */
+    readonly examples: number;
   };
   /** The sets that it was chosen from, best first; undefined if it was the only one. */
   readonly ranked?: readonly RankedSet[] | undefined;
   readonly loss: LossName;
   /** The weight of the movement term, or labelled public texts of a like task by which it is chosen. */
-  readonly alpha: number | { readonly labelled: readonly LabelledText[] };
+  readonly alpha: number | { readonly labelled: Rows<LabelledText> };
   /** Where the target's prompt starts; of several, the one whose prompt travels best is kept. */
   readonly starts: readonly StartName[];
   /** How many texts are chosen of the public set; null for all. */

@@ -1,5 +1,6 @@
 /** What a transfer takes from the student, and from the target before it has a prompt. */
 import { initialisationIds } from "../data/encode.ts";
+import type { Rows } from "../data/packed-texts.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
@@ -13,6 +14,7 @@ import { chooseAlpha, readStates, scoresOfStates } from "../training/transfer.ts
 import type { TransferCache } from "../training/transfer-loss.ts";
 import { requireClasses } from "./checks.ts";
 import type { OpenModel } from "./open-model.ts";
+import type { TakenTexts } from "./public-set.ts";
 import type { TransferRequest, TransferTools } from "./transfer-request.ts";
 
 /** Final hidden states `[N, D]` of both models without a prompt. */
@@ -20,22 +22,30 @@ export type BareStates = Readonly<Record<"student" | "target", Float32Array>>;
 
 /** What α's term needs of the models without a prompt; undefined where α is 0. */
 export async function bareStatesOf(
-  { target, student, prompt, publicSet: { texts, studentTexts }, alpha }: TransferRequest,
+  { target, student, prompt, alpha }: TransferRequest,
+  { texts, studentTexts, part }: TakenTexts,
   { use, bareStates, watch }: TransferTools,
 ): Promise<BareStates | undefined> {
   if (alpha === 0) return undefined;
   const { template, maxLength } = prompt.manifest.task;
   const encoding = await sha256(new TextEncoder().encode(JSON.stringify([template, maxLength])));
-  // The names of states that are kept: those of the published model in float32 have no more than the encoding.
+  // The names of states that are kept: those of all texts, of the published model in float32, have no more than the encoding.
   const encodingIn = ({ precision }: OpenModel["model"], { quantisation }: OpenModel["record"]) =>
-    [...(precision === "float32" ? [] : [precision]), ...Object.values(quantisation ?? {}), encoding].join("-");
-  const read = ({ model, checkpoint, record }: OpenModel, encoded: typeof texts, name: string) =>
-    bareStates(
-      { model: record.digest, encoding: encodingIn(model, record), shape: [encoded.length, checkpoint.config.width] },
-      () =>
-        // An engine of its own, so that a target's weights are never there twice.
-        use(`read ${computedModel(record)}`, (engine) => readStates(engine, model, encoded, name, watch)),
-    );
+    [
+      ...(part ? [part] : []),
+      ...(precision === "float32" ? [] : [precision]),
+      ...Object.values(quantisation ?? {}),
+      encoding,
+    ].join("-");
+  const read = ({ model, checkpoint, record }: OpenModel, encoded: typeof texts, name: string) => {
+    // An engine of its own, so that a target's weights are never there twice.
+    const compute = () =>
+      use(`read ${computedModel(record)}`, (engine) => readStates(engine, model, encoded, name, watch));
+    // What one prompt chose, no other transfer asks for.
+    if (part === undefined) return compute();
+    const shape = [encoded.length, checkpoint.config.width] as const;
+    return bareStates({ model: record.digest, encoding: encodingIn(model, record), shape }, compute);
+  };
   return {
     target: await read(target, texts, "reading the target"),
     student: await read(student, studentTexts, "reading the student"),
@@ -45,14 +55,19 @@ export async function bareStatesOf(
 /** What the loss compares the target with, on every public text. */
 export async function cacheOf(
   engine: Engine,
-  { target, student, prompt, publicSet, loss }: TransferRequest,
-  { scores, bare, alpha }: { scores: Float32Array; bare: BareStates | undefined; alpha: number },
+  { target, student, prompt, loss }: TransferRequest,
+  {
+    taken,
+    scores,
+    bare,
+    alpha,
+  }: { taken: TakenTexts; scores: Float32Array; bare: BareStates | undefined; alpha: number },
   watch: Watch,
 ): Promise<TransferCache> {
   const moving = alpha > 0 ? bare : undefined;
   if (loss === "vocabulary") {
     const name = "reading the prompted student";
-    const prompted = await readStates(engine, student.model, publicSet.studentTexts, name, watch, prompt.value);
+    const prompted = await readStates(engine, student.model, taken.studentTexts, name, watch, prompt.value);
     return moving ? { prompted, bare: moving } : { prompted };
   }
   if (!moving) return { prompted: scores };
@@ -95,10 +110,10 @@ export async function bestAlpha(
   { target, student, prompt, alpha }: TransferRequest,
   watch: Watch,
 ): Promise<number> {
-  const { labelled } = alpha as { labelled: readonly LabelledText[] };
+  const { labelled } = alpha as { labelled: Rows<LabelledText> };
   const { classes, notes } = await verbalizer(requireClasses(prompt.manifest.task), target.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
-  const labels = labelled.map(({ label }) => label);
+  const labels = Array.from(labelled, ({ label }) => label);
   const accuracy = async (classifier: { model: OpenModel["model"]; prompt?: Value }) =>
     figures(await predict({ engine, classes, ...classifier }, labelled, watch), labels, classes.length).accuracy;
   const zeroShot = await accuracy({ model: target.model });

@@ -7,11 +7,12 @@ import { transferAverage } from "../protocol/transfer-options.ts";
 import { computedModel } from "../protocol/weights.ts";
 import type { Watch } from "../training/events.ts";
 import { ADAM } from "../training/optimizers.ts";
-import { type Division, hardlyNamed, holdOut, readingsOf, selectTexts } from "../training/public-texts.ts";
+import { type Division, hardlyNamed, holdOut, readingsOf } from "../training/public-texts.ts";
 import { readScores, transfer } from "../training/transfer.ts";
 import { TEMPERATURES } from "../training/transfer-loss.ts";
 import { adviceOn, compareScores, pick } from "../training/travel.ts";
 import { requireClasses, requireFinite, requireRoom } from "./checks.ts";
+import { type TakenTexts, takeTexts } from "./public-set.ts";
 import { requireSharedTokenizer } from "./shared-tokenizer.ts";
 import type { TransferRequest, TransferTools } from "./transfer-request.ts";
 import { bareStatesOf, bestAlpha, cacheOf, startsOf } from "./transfer-student.ts";
@@ -42,29 +43,30 @@ export async function transferPrompt(request: TransferRequest, tools: TransferTo
   requireOpen(request);
   await requireSharedTokenizer(request);
   const { classes } = await verbalizer(task, target.tokenizer);
-  const bare = await bareStatesOf(request, tools);
   const graphs = [
     computedModel(target.record),
     computedModel(student.record),
     prompt.value.shape[0],
     target.model.precision,
   ].join(" ");
+  const taken = await takeTexts(request, (run) => tools.use(graphs, run), tools.watch);
+  const bare = await bareStatesOf(request, taken, tools);
   const averagedSteps = transferAverage(steps);
   const made = await tools.use(graphs, async (engine) => {
     const { watch } = tools;
     const starts = await startsOf(engine, request);
     const alpha = typeof request.alpha === "number" ? request.alpha : await bestAlpha(engine, request, watch);
-    const scores = await studentScores(engine, request, watch);
+    const scores = taken.scores ?? (await studentScores(engine, request, taken, watch));
     requireFinite(scores, "The class scores of the prompted student");
-    const division = divide(request, scores, classes.length);
-    const cache = await cacheOf(engine, request, { scores, bare, alpha }, watch);
+    const division = divide(request, taken);
+    const cache = await cacheOf(engine, request, { taken, scores, bare, alpha }, watch);
     const numbers = { steps, averagedSteps, batchSize, seed };
     const names = { loss, starts: request.starts.join(), selected: request.selected };
     const moved = await transfer(
       {
         engine,
         target: target.model,
-        texts: publicSet.texts,
+        texts: taken.texts,
         fitted: division.fitted,
         criterion: { loss, alpha, classes },
         cache,
@@ -76,7 +78,7 @@ export async function transferPrompt(request: TransferRequest, tools: TransferTo
       watch,
     );
     for (const { data } of moved.prompts) requireFinite(data, "The prompt's values");
-    const best = await bestOf(engine, request, { prompts: moved.prompts, scores, division, classes }, watch);
+    const best = await bestOf(engine, request, { prompts: moved.prompts, taken, scores, division, classes }, watch);
     return { ...best, alpha, loss: moved.loss, scores, fitted: division.fitted };
   });
   const { alpha, travel, fitted } = made;
@@ -84,7 +86,7 @@ export async function transferPrompt(request: TransferRequest, tools: TransferTo
   const origin = {
     student: student.record,
     promptDigest: prompt.digest,
-    publicSet: { id: publicSet.id, digest: publicSet.digest, examples: publicSet.texts.length, fitted: fitted.length },
+    publicSet: { id: publicSet.id, digest: publicSet.digest, examples: publicSet.examples, fitted: fitted.length },
     ...(request.ranked && { ranked: [...request.ranked] }),
     loss,
     alpha,
@@ -116,20 +118,25 @@ function requireOpen({ open, loss, starts, alpha }: TransferRequest): void {
   throw new ProblemError("The options do not fit the student", detail, { status: 422 });
 }
 
-async function studentScores(engine: Engine, { student, prompt, publicSet }: TransferRequest, watch: Watch) {
+async function studentScores(
+  engine: Engine,
+  { student, prompt }: TransferRequest,
+  { studentTexts }: TakenTexts,
+  watch: Watch,
+): Promise<Float32Array> {
   const { classes, notes } = await verbalizer(requireClasses(prompt.manifest.task), student.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
   const name = "reading the prompted student";
-  return readScores(engine, student.model, classes, publicSet.studentTexts, name, watch, prompt.value);
+  return readScores(engine, student.model, classes, studentTexts, name, watch, prompt.value);
 }
 
-/** Chooses the texts, and holds some of them out. @throws ProblemError if several starts are to be compared and there are too few for that */
-function divide({ selected, starts, seed }: TransferRequest, scores: Float32Array, classes: number): Division {
-  const texts =
-    selected === null
-      ? Int32Array.from({ length: scores.length / classes }, (_, text) => text)
-      : selectTexts(scores, classes, selected);
-  const division = holdOut(texts, seed);
+/** Holds some of the texts out. @throws ProblemError if several starts are to be compared and there are too few for that */
+function divide({ starts, seed }: TransferRequest, { texts, heldOut }: TakenTexts): Division {
+  const division = holdOut(
+    Int32Array.from({ length: texts.length }, (_, text) => text),
+    seed,
+    heldOut,
+  );
   if (starts.length === 1 || division.heldOut.length > 0) return division;
   const detail = `of ${texts.length} public texts none can be held out to compare ${starts.length} starts by: use one start, or at least 10 texts.`;
   throw new ProblemError("There are too few public texts", detail, { status: 422 });
@@ -141,8 +148,9 @@ function divide({ selected, starts, seed }: TransferRequest, scores: Float32Arra
  */
 async function bestOf(
   engine: Engine,
-  { target, publicSet }: TransferRequest,
+  { target }: TransferRequest,
   made: {
+    readonly taken: TakenTexts;
     readonly prompts: readonly Value[];
     readonly scores: Float32Array;
     readonly division: Division;
@@ -152,7 +160,7 @@ async function bestOf(
 ): Promise<{ readonly index: number; readonly prompt: Value; readonly travel: Travel | null }> {
   const { heldOut } = made.division;
   if (heldOut.length === 0) return { index: 0, prompt: made.prompts[0]!, travel: null };
-  const texts = Array.from(heldOut, (index) => publicSet.texts[index]!);
+  const texts = Array.from(heldOut, (index) => made.taken.texts.at(index)!);
   const wanted = pick(made.scores, made.classes.length, heldOut);
   const travels: Travel[] = [];
   for (const prompt of made.prompts) {

@@ -1,4 +1,5 @@
 import { initialisationIds, requireCausal } from "../data/encode.ts";
+import type { Rows } from "../data/packed-texts.ts";
 import type { ManifestFacts } from "../data/prompt-folder.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
@@ -25,7 +26,7 @@ export interface TuneRequest {
   readonly model: OpenModel;
   readonly task: Task;
   /** With labels, or with answers, as the task's kind has it. */
-  readonly examples: readonly LabelledText[] | readonly Sequence[];
+  readonly examples: Rows<LabelledText> | Rows<Sequence>;
   /** SHA-256 of the examples' file: a run is only resumed on the same data. */
   readonly dataDigest: string;
   /** A prompt to start from, or the number of virtual tokens of one that starts from the task's `init` text. */
@@ -119,10 +120,10 @@ export async function tunePrompt(request: CheckedTuning, engine: Engine, watch: 
 
 /** What a run is tuned on, with the words of its labels. */
 export async function examplesOf({ task, model, examples }: TuneRequest, watch: Watch): Promise<Examples> {
-  if (isGeneration(task)) return { examples: examples as readonly Sequence[] };
+  if (isGeneration(task)) return { examples: examples as Rows<Sequence> };
   const { classes, notes } = await verbalizer(task, model.tokenizer);
   for (const text of notes) watch.onEvent?.({ kind: "note", text });
-  return { classes, examples: examples as readonly LabelledText[] };
+  return { classes, examples: examples as Rows<LabelledText> };
 }
 
 /** The prompt that a run starts from, `[P, D]`. */

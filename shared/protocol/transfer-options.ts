@@ -22,14 +22,6 @@ export function transferAverage(steps: number): number {
   return Math.min(100, Math.ceil(steps / 5));
 }
 
-/** How many of so many public texts are held out: one in ten, and no more than 500, where the standard error of the agreement is 2 points at most. */
-export function heldOutTexts(texts: number): number {
-  return Math.min(500, Math.floor(texts / 10));
-}
-
-/** Texts that are read of each public set to rank it by: then the standard error of a class's share is 2 points at most. */
-export const RANKED_TEXTS = 500;
-
 /** In place of a public set's name: any of those in service. */
 export const AUTO = "auto";
 

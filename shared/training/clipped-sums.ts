@@ -1,4 +1,5 @@
 /** The sums of clipped per-example gradients that DP-SGD adds noise to: every record's part is a function of that record alone. */
+import type { Rows } from "../data/packed-texts.ts";
 import type { Session, Value } from "../graph/engine.ts";
 import { div, lessOrEqual, minimum, mul, sqrt, where } from "../graph/operators/elementwise.ts";
 import { cast, reshape } from "../graph/operators/layout.ts";
@@ -115,7 +116,7 @@ export class ClippedSums {
     return this.#objective;
   }
 
-  get examples(): readonly Example[] {
+  get examples(): Rows<Example> {
     return this.#objective.examples;
   }
 
@@ -131,7 +132,7 @@ export class ClippedSums {
 
   /** The chunks in which a sample is computed. */
   chunksOf(sample: Iterable<number>): readonly Chunk[] {
-    return chunksOf(sample, (record) => padded(this.#summed, this.#objective, this.examples[record]!), this.rows);
+    return chunksOf(sample, (record) => padded(this.#summed, this.#objective, this.examples.at(record)!), this.rows);
   }
 
   /** What a sample adds up to. */
@@ -153,7 +154,7 @@ export class ClippedSums {
   rowsOf(records: readonly number[]): readonly Row[] {
     return Array.from({ length: this.rows }, (_, i) => {
       const record = records[i];
-      return record === undefined ? this.emptyRow : { text: this.examples[record]!, counted: true };
+      return record === undefined ? this.emptyRow : { text: this.examples.at(record)!, counted: true };
     });
   }
 

@@ -1,3 +1,4 @@
+import type { Tokens } from "../data/token-stream.ts";
 import type { MaskTokens } from "../data/tokenizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { constant, type Tensor, variable } from "../graph/tensor.ts";
@@ -24,7 +25,7 @@ export interface Distillation {
   readonly teacher: Checkpoint;
   /** Which of the teacher's layers the student starts from, in this order. */
   readonly layers: readonly number[];
-  readonly tokens: Int32Array;
+  readonly tokens: Tokens;
   /** What a masked model's training needs. */
   readonly mask?: MaskTokens | undefined;
   readonly steps: number;

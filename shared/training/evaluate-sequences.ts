@@ -1,4 +1,5 @@
 import { byLength } from "../data/batches.ts";
+import { lengthsOf } from "../data/packed-texts.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { variable } from "../graph/tensor.ts";
 import type { Model } from "../models/model.ts";
@@ -36,7 +37,7 @@ export async function meanSequenceLoss(
   const session = await engine.load({ outputs: { losses } });
   onEvent?.({ kind: "phase", name: "evaluating", total: sequences.length, unit: "texts" });
   let [sum, done] = [0, 0];
-  for (const batch of byLength(sequences, ROWS_AT_ONCE)) {
+  for (const batch of byLength(lengthsOf(sequences), ROWS_AT_ONCE)) {
     if (signal?.aborted) throw new InterruptedError(0);
     const result = await session.run(sequenceFeeds(Array.from(batch, (index) => sequences[index]!)));
     for (const loss of result.losses!.data) sum += loss;

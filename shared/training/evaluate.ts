@@ -1,3 +1,4 @@
+import type { Rows } from "../data/packed-texts.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { exp } from "../graph/operators/elementwise.ts";
 import { reshape } from "../graph/operators/layout.ts";
@@ -19,11 +20,7 @@ export interface Classifier {
 }
 
 /** The probabilities of the classes for every text, in the texts' order: K numbers a text, row-major. */
-export async function predict(
-  classifier: Classifier,
-  texts: readonly EncodedText[],
-  watch: Watch,
-): Promise<Float32Array> {
+export async function predict(classifier: Classifier, texts: Rows<EncodedText>, watch: Watch): Promise<Float32Array> {
   const { engine, model, classes, prompt } = classifier;
   if (prompt) await engine.set({ "evaluated.prompt": prompt });
   const hidden = readHidden(model, textInputs(), prompt && sharedPrompt(variable("evaluated.prompt", prompt.shape)));

@@ -20,3 +20,14 @@ export interface Watch {
   /** Milliseconds between two savings of the state; a minute if it is left out. */
   readonly saveEvery?: number | undefined;
 }
+
+/** Watches the work on a group of texts as a part of that on all: one stretch of work, whose notes are told once. */
+export function partOf({ signal, onEvent }: Watch, before: number, total: number): Watch {
+  return {
+    signal,
+    onEvent(event) {
+      if (event.kind === "progress") onEvent?.({ ...event, done: before + event.done });
+      else if (before === 0) onEvent?.(event.kind === "phase" ? { ...event, total } : event);
+    },
+  };
+}

@@ -68,13 +68,13 @@ function arrangements(sums: ClippedSums, chunk: Chunk, record: number, draws: Dr
 
 /** A record at a place of a batch of others. */
 export function placed(sums: ClippedSums, record: number, place: number, company: readonly Row[]): Arrangement {
-  return company.with(place, { text: sums.examples[record]!, counted: true });
+  return company.with(place, { text: sums.examples.at(record)!, counted: true });
 }
 
 /** A batch of random records of the data set, cut to a shape where they are longer; none of them counts. */
 export function randomCompany({ rows, examples, objective }: ClippedSums, shape: Shape, draws: Draws): Row[] {
   return Array.from({ length: rows }, () => ({
-    text: objective.cut(examples[draws.integer(examples.length)]!, shape),
+    text: objective.cut(examples.at(draws.integer(examples.length))!, shape),
     counted: false,
   }));
 }

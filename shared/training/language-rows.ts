@@ -1,3 +1,4 @@
+import type { Tokens } from "../data/token-stream.ts";
 import type { MaskTokens } from "../data/tokenizer.ts";
 import { reshape } from "../graph/operators/layout.ts";
 import { input, type Tensor } from "../graph/tensor.ts";
@@ -16,7 +17,7 @@ import { TokenRows } from "./token-rows.ts";
  */
 export function languageRows(
   kind: Model["kind"],
-  tokens: Int32Array,
+  tokens: Tokens,
   options: RowOptions,
   mask: MaskTokens | undefined,
 ): LanguageRows {

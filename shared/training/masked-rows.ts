@@ -1,3 +1,4 @@
+import type { Tokens } from "../data/token-stream.ts";
 import type { MaskTokens } from "../data/tokenizer.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
@@ -11,13 +12,13 @@ const REPLACED = 0.1;
 
 /** Rows of a token stream between a start and an end token, of whose tokens some are masked, replaced or only asked for. */
 export class MaskedRows implements LanguageRows {
-  readonly #tokens: Int32Array;
+  readonly #tokens: Tokens;
   readonly #options: RowOptions;
   readonly #mask: MaskTokens;
   readonly #rows: TokenRows;
 
   /** @throws ProblemError if the stream has no full row, or a row no room for a token */
-  constructor(tokens: Int32Array, options: RowOptions, mask: MaskTokens) {
+  constructor(tokens: Tokens, options: RowOptions, mask: MaskTokens) {
     if (options.length < 3) {
       const detail = `a row of ${options.length} tokens has no room beside its start and end: raise --max-length.`;
       throw new ProblemError("The rows are too short", detail);

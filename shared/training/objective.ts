@@ -1,4 +1,5 @@
 import { makeBatch } from "../data/batches.ts";
+import type { Rows } from "../data/packed-texts.ts";
 import type { Value } from "../graph/engine.ts";
 import { crossEntropy } from "../graph/operators/indexing.ts";
 import { input, type Tensor } from "../graph/tensor.ts";
@@ -18,9 +19,9 @@ export type Examples =
   | {
       /** Verbalizer tokens of each class. */
       readonly classes: readonly ArrayLike<number>[];
-      readonly examples: readonly LabelledText[];
+      readonly examples: Rows<LabelledText>;
     }
-  | { readonly classes?: undefined; readonly examples: readonly Sequence[] };
+  | { readonly classes?: undefined; readonly examples: Rows<Sequence> };
 
 /** An example of either kind of task. */
 export type Example = LabelledText | Sequence;
@@ -35,7 +36,7 @@ export interface Shape {
 
 /** What tuning lowers: a loss an example, whatever kind of task it is of. */
 export interface Objective {
-  readonly examples: readonly Example[];
+  readonly examples: Rows<Example>;
   /** The losses `[B]`, on graph inputs that `feeds` gives. */
   losses(model: Model, prompt: Tensor): Tensor;
   /** The graph inputs of some examples, padded to a shape if there is one. */
@@ -49,9 +50,13 @@ export interface Objective {
 
 /** Sizes of the graph inputs' named dimensions, at most, in a batch of so many. */
 export function largestSizes({ examples, shapeOf }: Objective, rows: number): Record<string, number> {
-  const shapes = examples.map(shapeOf);
-  const most = (of: keyof Shape) => shapes.reduce((largest, shape) => Math.max(largest, shape[of]), 0);
-  return { B: rows, T: most("length"), Q: most("answer"), N: rows * most("answer") };
+  let [length, answer] = [0, 0];
+  for (const example of examples) {
+    const shape = shapeOf(example);
+    length = Math.max(length, shape.length);
+    answer = Math.max(answer, shape.answer);
+  }
+  return { B: rows, T: length, Q: answer, N: rows * answer };
 }
 
 /** The cross-entropy over classes, or of an answer's tokens. */
@@ -59,7 +64,7 @@ export function objectiveOf(given: Examples): Objective {
   return given.classes ? classObjective(given.classes, given.examples) : sequenceObjective(given.examples);
 }
 
-function classObjective(classes: readonly ArrayLike<number>[], examples: readonly LabelledText[]): Objective {
+function classObjective(classes: readonly ArrayLike<number>[], examples: Rows<LabelledText>): Objective {
   return {
     examples,
     losses: (model, prompt) => exampleLosses(model, classes, prompt),
@@ -78,7 +83,7 @@ function classObjective(classes: readonly ArrayLike<number>[], examples: readonl
   };
 }
 
-function sequenceObjective(examples: readonly Sequence[]): Objective {
+function sequenceObjective(examples: Rows<Sequence>): Objective {
   return {
     examples,
     losses: sequenceLosses,

@@ -41,7 +41,7 @@ function whatFits(graph: Graph, sizes: Readonly<Record<string, number>>, machine
     : "shorter texts or fewer virtual tokens take less.";
 }
 
-/** The most tokens that one of the texts has. */
-export function longest(texts: readonly { readonly ids: Int32Array }[]): number {
-  return texts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+/** The most tokens that one of the texts has, of the numbers of tokens of all. */
+export function longest(lengths: Int32Array): number {
+  return lengths.reduce((most, length) => Math.max(most, length), 0);
 }

@@ -1,3 +1,4 @@
+import type { Tokens } from "../data/token-stream.ts";
 import type { MaskTokens } from "../data/tokenizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { type Tensor, variable } from "../graph/tensor.ts";
@@ -22,9 +23,9 @@ export interface PretrainOptions {
   readonly engine: Engine;
   readonly family: Family;
   readonly config: ModelConfig;
-  readonly tokens: Int32Array;
+  readonly tokens: Tokens;
   /** Tokens that are not trained on, at least one batch of them. */
-  readonly heldOut: Int32Array;
+  readonly heldOut: Tokens;
   /** What a masked model's training needs. */
   readonly mask?: MaskTokens | undefined;
   readonly steps: number;

@@ -4,7 +4,7 @@
  */
 import { shuffle } from "../data/batches.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
-import { heldOutTexts } from "../protocol/transfer-options.ts";
+import { heldOutTexts } from "../protocol/transfer-texts.ts";
 import { largest, logSoftmaxRow } from "./travel.ts";
 
 /** A stream of random numbers of its own. */
@@ -17,9 +17,8 @@ export interface Division {
 }
 
 /** Divides texts, given by their indices, at random. */
-export function holdOut(texts: Int32Array, seed: number): Division {
+export function holdOut(texts: Int32Array, seed: number, held = heldOutTexts(texts.length)): Division {
   const order = shuffle(Int32Array.from(texts), new Draws(seededRandom(seed, STREAM)));
-  const held = heldOutTexts(order.length);
   return { fitted: order.subarray(held).sort(), heldOut: order.subarray(0, held).sort() };
 }
 

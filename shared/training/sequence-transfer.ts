@@ -1,4 +1,5 @@
 /** The transfer of a prompt whose task's answers are text: student and target are compared at several positions a public text. */
+import { lengthsOf } from "../data/packed-texts.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { add, mul, sub } from "../graph/operators/elementwise.ts";
 import { input, type Tensor, variable } from "../graph/tensor.ts";
@@ -116,11 +117,12 @@ export async function transferSequences(
     prompt,
   );
   const skipped = new SkippedSteps();
+  const lengths = lengthsOf(sequences);
   const rows = Math.min(options.batchSize, sequences.length);
   const most = sequences.reduce((longest, sequence) => Math.max(longest, answerLength(sequence)), 0);
-  const largest = { B: rows, T: longest(sequences), Q: most, N: rows * most };
+  const largest = { B: rows, T: longest(lengths), Q: most, N: rows * most };
   const session = await prepare(engine, { outputs: { loss, ...outputs }, updates: update.updates }, largest, watch);
-  const batches = new EpochBatches(sequences, options.batchSize, { kind: "shuffled", seed: options.seed });
+  const batches = new EpochBatches(lengths, options.batchSize, { kind: "shuffled", seed: options.seed });
   const starts = offsets(sequences);
   const mean = await runVariables(
     {

@@ -1,4 +1,5 @@
 import { type Batch, byLength, makeBatch } from "../data/batches.ts";
+import { lengthsOf, type Rows } from "../data/packed-texts.ts";
 import type { Engine, Graph, Value } from "../graph/engine.ts";
 import { input } from "../graph/tensor.ts";
 import type { Texts } from "../models/texts.ts";
@@ -36,17 +37,18 @@ export async function mapTexts(
   engine: Engine,
   name: string,
   outputs: Graph["outputs"] & { readonly result: Graph["outputs"][string] },
-  texts: readonly EncodedText[],
+  texts: Rows<EncodedText>,
   watch: Watch,
 ): Promise<{ readonly width: number; readonly data: Float32Array }> {
   const { signal, onEvent } = watch;
-  const largest = { B: Math.min(ROWS_AT_ONCE, texts.length), T: longest(texts) };
+  const lengths = lengthsOf(texts);
+  const largest = { B: Math.min(ROWS_AT_ONCE, texts.length), T: longest(lengths) };
   const session = await prepare(engine, { outputs }, largest, watch);
   const width = outputs.result.shape[1] as number;
   const data = new Float32Array(texts.length * width);
   onEvent?.({ kind: "phase", name, total: texts.length, unit: "texts" });
   let done = 0;
-  for (const examples of byLength(texts, ROWS_AT_ONCE)) {
+  for (const examples of byLength(lengths, ROWS_AT_ONCE)) {
     if (signal?.aborted) throw new InterruptedError(0);
     const { result } = await session.run(textFeeds(makeBatch(texts, examples)));
     examples.forEach((example, row) => {

@@ -1,4 +1,5 @@
 import { shuffle } from "../data/batches.ts";
+import type { Tokens } from "../data/token-stream.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
 import type { LanguageBatch, LanguageRows, RowOptions } from "./language-batches.ts";
@@ -8,7 +9,7 @@ import type { LanguageBatch, LanguageRows, RowOptions } from "./language-batches
  * all rows once, in an order that depends on seed and epoch only: a step's batch is the same whenever it is asked for.
  */
 export class TokenRows implements LanguageRows {
-  readonly #tokens: Int32Array;
+  readonly #tokens: Tokens;
   readonly #length: number;
   readonly #batchSize: number;
   readonly #seed: number;
@@ -16,7 +17,7 @@ export class TokenRows implements LanguageRows {
   #order = new Int32Array();
 
   /** @throws ProblemError if the stream has no full row */
-  constructor(tokens: Int32Array, { length, batchSize, seed }: RowOptions) {
+  constructor(tokens: Tokens, { length, batchSize, seed }: RowOptions) {
     this.#tokens = tokens;
     this.#length = length;
     this.#batchSize = batchSize;

@@ -1,4 +1,5 @@
 import { makeBatch } from "../data/batches.ts";
+import { lengthsOf, type Rows } from "../data/packed-texts.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { input, variable } from "../graph/tensor.ts";
 import { readHidden } from "../models/forward.ts";
@@ -31,7 +32,7 @@ export interface Transfer {
   readonly engine: Engine;
   readonly target: Model;
   /** All public texts, as the target reads them, and which of them the prompt is fitted to. */
-  readonly texts: readonly EncodedText[];
+  readonly texts: Rows<EncodedText>;
   readonly fitted: Int32Array;
   readonly criterion: TransferCriterion;
   /** Rows of all public texts. */
@@ -51,7 +52,7 @@ export interface Transfer {
 export async function readStates(
   engine: Engine,
   model: Model,
-  texts: readonly EncodedText[],
+  texts: Rows<EncodedText>,
   name: string,
   watch: Watch,
   prompt?: Value,
@@ -65,7 +66,7 @@ export async function readScores(
   engine: Engine,
   model: Model,
   classes: readonly ArrayLike<number>[],
-  texts: readonly EncodedText[],
+  texts: Rows<EncodedText>,
   name: string,
   watch: Watch,
   prompt?: Value,
@@ -118,10 +119,11 @@ export async function transfer(
   const move = guard(optimizerStep(optimizer, [{ variable: prompt, gradient: gradients[0]! }]));
   const update = withRunningMean(move, prompt);
   const skipped = new SkippedSteps();
-  const texts = Array.from(options.fitted, (index) => options.texts[index]!);
-  const largest = { B: Math.min(options.batchSize, texts.length), T: longest(texts) };
+  const all = lengthsOf(options.texts);
+  const lengths = options.fitted.map((text) => all[text]!);
+  const largest = { B: Math.min(options.batchSize, lengths.length), T: longest(lengths) };
   const session = await prepare(engine, { outputs: { loss, ...outputs }, updates: update.updates }, largest, watch);
-  const batches = new EpochBatches(texts, options.batchSize, { kind: "shuffled", seed: options.seed });
+  const batches = new EpochBatches(lengths, options.batchSize, { kind: "shuffled", seed: options.seed });
   const width = cache.prompted.length / options.texts.length;
   const first = (attempt: number) => ({ prompt: attempts[attempt]!.start, ...update.initial });
   // The finished prompts are variables too, so that the state of the run has them.
@@ -137,15 +139,11 @@ export async function transfer(
       async step(index) {
         const [attempt, step] = [Math.floor(index / steps), index % steps];
         if (step === 0) await engine.set(first(attempt));
-        const batch = makeBatch(texts, batches.at(step));
+        const texts = batches.at(step).map((example) => options.fitted[example]!);
         const rate = cosineSchedule(step, steps, attempts[attempt]!.learningRate, WARMUP);
         const result = await session.run({
-          ...textFeeds(batch),
-          ...cacheFeeds(
-            cache,
-            width,
-            batch.examples.map((example) => options.fitted[example]!),
-          ),
+          ...textFeeds(makeBatch(options.texts, texts)),
+          ...cacheFeeds(cache, width, texts),
           ...optimizerFeeds(optimizer, step + 1, rate),
           ...runningMeanFeeds(step + 1, steps, averagedSteps),
         });

@@ -1,4 +1,5 @@
 import { fileOrder, shuffled } from "../data/batches.ts";
+import { lengthsOf } from "../data/packed-texts.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { div } from "../graph/operators/elementwise.ts";
 import { cast, reshape } from "../graph/operators/layout.ts";
@@ -13,7 +14,6 @@ import { type Examples, largestSizes, objectiveOf } from "./objective.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { prepare } from "./prepare.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
-import type { EncodedText } from "./texts.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
 
 /** What tuning needs, private or not. */
@@ -54,7 +54,7 @@ export async function tune(
   const skipped = new SkippedSteps();
   const largest = largestSizes(objective, Math.min(tuning.batchSize, examples.length));
   const session = await prepare(engine, { outputs: { loss, ...outputs }, updates: update.updates }, largest, watch);
-  const batches = new EpochBatches(examples, tuning.batchSize, tuning.order);
+  const batches = new EpochBatches(lengthsOf(examples), tuning.batchSize, tuning.order);
   const mean = await runVariables(
     {
       name: "tuning",
@@ -63,7 +63,7 @@ export async function tune(
       steps,
       state: tuning.state,
       async step(index) {
-        const batch = Array.from(batches.at(index), (example) => examples[example]!);
+        const batch = Array.from(batches.at(index), (example) => examples.at(example)!);
         const rates = {
           ...optimizerFeeds(optimizer, index + 1, tuning.learningRate),
           ...runningMeanFeeds(index + 1, steps, averagedSteps),
@@ -87,28 +87,29 @@ export function batchMean(values: Tensor): Tensor {
 
 /** The batch of any step: a step's batch depends on nothing but the order and its number. */
 export class EpochBatches {
-  readonly #texts: readonly EncodedText[];
+  readonly #lengths: Int32Array;
   readonly #batchSize: number;
   readonly #order: Order;
   #epoch = -1;
   #batches: readonly Int32Array[] = [];
 
-  constructor(texts: readonly EncodedText[], batchSize: number, order: Order) {
-    this.#texts = texts;
+  /** @param lengths tokens of every example */
+  constructor(lengths: Int32Array, batchSize: number, order: Order) {
+    this.#lengths = lengths;
     this.#batchSize = batchSize;
     this.#order = order;
   }
 
   /** Indices of the examples of a step counted from 0, `[B]`. */
   at(step: number): Int32Array {
-    const perEpoch = Math.ceil(this.#texts.length / this.#batchSize);
+    const perEpoch = Math.ceil(this.#lengths.length / this.#batchSize);
     const epoch = Math.floor(step / perEpoch);
     if (epoch !== this.#epoch) {
       this.#epoch = epoch;
       this.#batches =
         this.#order.kind === "file"
-          ? fileOrder(this.#texts.length, this.#batchSize)
-          : shuffled(this.#texts, this.#batchSize, seededRandom(this.#order.seed, epoch));
+          ? fileOrder(this.#lengths.length, this.#batchSize)
+          : shuffled(this.#lengths, this.#batchSize, seededRandom(this.#order.seed, epoch));
     }
     return this.#batches[step % perEpoch]!;
   }

@@ -114,6 +114,14 @@ describe("training data", () => {
     await expectRefused({ train: temporaryFile("train.jsonl", "") }, /train\.jsonl has no rows/);
     await expectRefused({ train: "/nowhere.jsonl" }, /\/nowhere\.jsonl can't be read \(ENOENT\)/);
   });
+
+  test("that are a folder, or aren't there, in the privacy ledger", async () => {
+    for (const path of [temporaryFolder(), "/nowhere.jsonl"]) {
+      const { code, stderr } = await softpost("privacy", "ledger", "--data", path);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/can't be read \((EISDIR|ENOENT)\)/);
+    }
+  });
 });
 
 describe("a task", () => {

@@ -24,6 +24,8 @@ test("a machine without a provider is well, and says what it has", async () => {
   expect(stdout).toMatch(/^node +ok +\d+\./m);
   expect(stdout).toMatch(/^runtime +ok +ONNX Runtime computes/m);
   expect(stdout).toMatch(/^provider +- +Set SOFTPOST_URL/m);
+  expect(stdout).toMatch(/^size +ok +(\d+\.\d MB of the installation are|nothing is installed) for other platforms/m);
+  expect((await softpost("doctor", "--remove-other-platforms")).stderr).toMatch(/is a checkout/);
 });
 
 test("a provider is reached with the key, and what the key may do is said", async () => {

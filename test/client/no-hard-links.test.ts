@@ -15,7 +15,7 @@ vi.mock("node:fs", async (original) => {
 
 test("has a ledger all the same, one process at a time", async () => {
   const folder = temporaryFolder();
-  const ledger = openLedger({ texts: ["a"], fileDigests: [] }, folder);
+  const ledger = await openLedger({ texts: ["a"], fileDigests: [] }, folder);
   const run = { sampleRate: 1, noiseMultiplier: 10, steps: 1, delta: 1e-5 };
   await Promise.all(["a", "b", "c"].map((runId) => ledger.charge({ runId, ...run })));
   expect(ledger.entries().length).toBe(3);

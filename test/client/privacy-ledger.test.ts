@@ -17,31 +17,32 @@ const open = (texts: readonly string[], folder: string, dataset?: string) =>
   openLedger({ texts, fileDigests: [], dataset }, folder);
 
 describe("a data set", () => {
-  it("is its different rows in any order, whatever their spaces and accents; its name is a keyed fingerprint", () => {
+  it("is its different rows in any order, whatever their spaces and accents; its name is a keyed fingerprint", async () => {
     const [folder, elsewhere] = [temporaryFolder(), temporaryFolder()];
-    const { name } = open(["één", "b c"], folder);
+    const { name } = await open(["één", "b c"], folder);
     expect(name).toMatch(/^[0-9a-f]{32}$/);
     for (const same of [
       ["b c", "één"],
       ["b\r\nc ", "e\u0301e\u0301n", "b c"],
     ])
-      expect(open(same, folder).name).toBe(name);
-    for (const other of [["één"], ["één", "b", "c"], ["ÉÉN", "b c"]]) expect(open(other, folder).name).not.toBe(name);
-    expect(open(["één", "b c"], elsewhere).name).not.toBe(name);
+      expect((await open(same, folder)).name).toBe(name);
+    for (const other of [["één"], ["één", "b", "c"], ["ÉÉN", "b c"]])
+      expect((await open(other, folder)).name).not.toBe(name);
+    expect((await open(["één", "b c"], elsewhere)).name).not.toBe(name);
     expect(statSync(join(folder, "key")).mode & 0o777).toBe(0o600);
   });
 
   it("counts together with others of the same name, in both directions and by way of others", async () => {
     const folder = temporaryFolder();
-    await open(["1"], folder).charge(run("a"));
-    await open(["1", "2"], folder, "reviews").charge(run("b"));
-    expect(names(open(["1", "2"], folder))).toEqual(["b"]);
-    await open(["1"], folder, "reviews").charge(run("c"));
-    for (const texts of [["1"], ["1", "2"]]) expect(names(open(texts, folder)).sort()).toEqual(["a", "b", "c"]);
-    expect(names(open(["1", "2", "3"], folder, "reviews")).length).toBe(3);
-    expect(names(open(["1", "2", "3"], folder)).length).toBe(0);
+    await (await open(["1"], folder)).charge(run("a"));
+    await (await open(["1", "2"], folder, "reviews")).charge(run("b"));
+    expect(names(await open(["1", "2"], folder))).toEqual(["b"]);
+    await (await open(["1"], folder, "reviews")).charge(run("c"));
+    for (const texts of [["1"], ["1", "2"]]) expect(names(await open(texts, folder)).sort()).toEqual(["a", "b", "c"]);
+    expect(names(await open(["1", "2", "3"], folder, "reviews")).length).toBe(3);
+    expect(names(await open(["1", "2", "3"], folder)).length).toBe(0);
     // A name that the ledger shows is one too.
-    expect(names(open(["9"], folder, open(["1"], folder).name)).length).toBe(3);
+    expect(names(await open(["9"], folder, (await open(["1"], folder)).name)).length).toBe(3);
     expect(namedData("reviews", folder).entries.length).toBe(3);
     expect(chargedData(folder).map(({ entries }) => entries.length)).toEqual([3]);
     expect(() => namedData("others", folder)).toThrow(/No private run was charged as --dataset others/);
@@ -58,7 +59,7 @@ describe("a data set", () => {
         let charged = 0;
         for (const [i, [texts, twice, named]] of runs.entries()) {
           const rows = twice ? [...texts, ...texts] : texts;
-          const ledger = open(
+          const ledger = await open(
             rows.map((text) => ` ${text}`),
             folder,
             named ? `name ${i}` : undefined,
@@ -78,17 +79,19 @@ describe("a data set", () => {
   it("knows its rows in other data sets, by fingerprints alone", async () => {
     const folder = temporaryFolder();
     const texts = Array.from({ length: 12 }, (_, i) => `secret ${i}`);
-    const first = open(texts, folder);
+    const first = await open(texts, folder);
     expect(first.overlap()).toEqual({ known: 0, most: false, others: [] });
     await first.charge(run("a"));
     expect(first.overlap().others).toEqual([]);
     const others = [{ name: first.name, runs: 1 }];
-    expect(open(texts.slice(1), folder).overlap()).toEqual({ known: 11, most: true, others });
+    expect((await open(texts.slice(1), folder)).overlap()).toEqual({ known: 11, most: true, others });
     const grown = [...texts, ...Array.from({ length: 100 }, (_, i) => `new ${i}`)];
-    expect(open(grown, folder).overlap()).toEqual({ known: 12, most: true, others });
-    expect(open([...texts.slice(6), "a", "b", "c", "d", "e", "f"], folder).overlap()).toMatchObject({ most: false });
-    await open(["7", "8"], folder).charge(run("b"));
-    expect(open([...texts.slice(8), "7", "8", "9"], folder).overlap()).toMatchObject({ known: 6, most: true });
+    expect((await open(grown, folder)).overlap()).toEqual({ known: 12, most: true, others });
+    expect((await open([...texts.slice(6), "a", "b", "c", "d", "e", "f"], folder)).overlap()).toMatchObject({
+      most: false,
+    });
+    await (await open(["7", "8"], folder)).charge(run("b"));
+    expect((await open([...texts.slice(8), "7", "8", "9"], folder)).overlap()).toMatchObject({ known: 6, most: true });
     for (const file of readdirSync(folder)) {
       expect(statSync(join(folder, file)).mode & 0o777, file).toBe(0o600);
       expect(readFileSync(join(folder, file), "latin1"), file).not.toMatch(/secret/);
@@ -104,12 +107,14 @@ describe("a data set", () => {
       .digest("hex");
     const entry = { ...run("old"), time: "2026-01-01T00:00:00.000Z" };
     writeFileSync(join(folder, `${bytesName.slice(0, 32)}.jsonl`), `${JSON.stringify(entry)}\n`);
-    expect(names(openLedger(DATA, folder))).toEqual(["old"]);
-    await expect(openLedger(DATA, folder).charge(run("b"), { epsilon: 1.5, delta: 1e-5 })).rejects.toThrow(/budget/);
-    await openLedger(DATA, folder).charge(run("old"));
-    await openLedger(DATA, folder).charge(run("new"));
+    expect(names(await openLedger(DATA, folder))).toEqual(["old"]);
+    await expect((await openLedger(DATA, folder)).charge(run("b"), { epsilon: 1.5, delta: 1e-5 })).rejects.toThrow(
+      /budget/,
+    );
+    await (await openLedger(DATA, folder)).charge(run("old"));
+    await (await openLedger(DATA, folder)).charge(run("new"));
     // The same rows in another file.
-    expect(names(openLedger({ ...DATA, fileDigests: ["cd".repeat(32)] }, folder))).toEqual(["old", "new"]);
+    expect(names(await openLedger({ ...DATA, fileDigests: ["cd".repeat(32)] }, folder))).toEqual(["old", "new"]);
     expect(chargedData(folder).length).toBe(1);
   });
 });
@@ -119,23 +124,19 @@ describe("the ledger's file", () => {
 
   it("has a charge on the disk when charge returns, and once a run", async () => {
     const folder = temporaryFolder();
-    const ledger = openLedger(DATA, folder);
+    const ledger = await openLedger(DATA, folder);
     expect(ledger.entries()).toEqual([]);
     await ledger.charge(run("a"));
     await ledger.charge(run("a"));
     await ledger.charge(run("b"));
-    expect(
-      openLedger(DATA, folder)
-        .entries()
-        .map(({ runId }) => runId),
-    ).toEqual(["a", "b"]);
+    expect((await openLedger(DATA, folder)).entries().map(({ runId }) => runId)).toEqual(["a", "b"]);
     expect(statSync(file(ledger, folder)).mode & 0o777).toBe(0o600);
     expect(chargedData(folder)).toEqual([{ name: ledger.name, entries: ledger.entries() }]);
   });
 
   it("stays as it was when the budget refuses a run", async () => {
     const folder = temporaryFolder();
-    const ledger = openLedger(DATA, folder);
+    const ledger = await openLedger(DATA, folder);
     await ledger.charge(run("a"), { epsilon: 1.5, delta: 1e-5 });
     const before = readFileSync(file(ledger, folder), "utf8");
     await expect(ledger.charge(run("b"), { epsilon: 1.5, delta: 1e-5 })).rejects.toThrow(/budget/);
@@ -144,7 +145,7 @@ describe("the ledger's file", () => {
 
   it("forgets a line that a crash left half written, and goes on after it", async () => {
     const folder = temporaryFolder();
-    const ledger = openLedger(DATA, folder);
+    const ledger = await openLedger(DATA, folder);
     await ledger.charge(run("a"));
     appendFileSync(file(ledger, folder), '{"runId":"torn","time":"2026-');
     expect(ledger.entries().length).toBe(1);
@@ -154,14 +155,15 @@ describe("the ledger's file", () => {
 
   it("refuses a damaged line of what belongs together", async () => {
     const folder = temporaryFolder();
-    await open(["1"], folder, "reviews").charge(run("a"));
+    await (await open(["1"], folder, "reviews")).charge(run("a"));
     appendFileSync(join(folder, "links"), "nonsense\n");
-    expect(() => open(["1"], folder).entries()).toThrow(/damaged.*Line 2/);
+    const ledger = await open(["1"], folder);
+    expect(() => ledger.entries()).toThrow(/damaged.*Line 2/);
   });
 
   it("refuses a damaged line instead of taking it for nothing", async () => {
     const folder = temporaryFolder();
-    const ledger = openLedger(DATA, folder);
+    const ledger = await openLedger(DATA, folder);
     await ledger.charge(run("a"));
     appendFileSync(file(ledger, folder), '{"runId":"x"}\n');
     expect(() => ledger.entries()).toThrow(/damaged.*Line 2/);
@@ -170,7 +172,7 @@ describe("the ledger's file", () => {
 
   it("takes over the lock of a process that died, and leaves none behind", async () => {
     const folder = temporaryFolder();
-    const ledger = openLedger(DATA, folder);
+    const ledger = await openLedger(DATA, folder);
     const dead = await promisify(execFile)(process.execPath, ["-p", "process.pid"]);
     writeFileSync(join(folder, "lock"), dead.stdout.trim());
     await ledger.charge(run("a"));
@@ -198,7 +200,7 @@ describe("the ledger's file", () => {
     const code = `
       const { openLedger } = await import(${JSON.stringify(fileURLToPath(new URL("../../client/privacy-ledger.ts", import.meta.url)))});
       const [folder, name] = process.argv.slice(1);
-      const ledger = openLedger(${JSON.stringify(DATA)}, folder);
+      const ledger = await openLedger(${JSON.stringify(DATA)}, folder);
       for (let i = 0; i < 3; i++) {
         const run = { runId: name + i, sampleRate: 1, noiseMultiplier: 10, steps: 10, delta: 1e-5 };
         await ledger.charge(run, { epsilon: 4, delta: 1e-5 }).catch((error) => { if (!/budget/.test(error.message)) throw error; });
@@ -207,6 +209,6 @@ describe("the ledger's file", () => {
       promisify(execFile)(process.execPath, ["--input-type=module-typescript", "-e", code, folder, name]);
     await Promise.all(["x", "y", "z"].map(process_));
     // k such runs are one Gaussian mechanism with mu = sqrt(k/10): epsilon 3.85 for 8 of them, 4.12 for 9.
-    expect(openLedger(DATA, folder).entries().length).toBe(8);
+    expect((await openLedger(DATA, folder)).entries().length).toBe(8);
   });
 });

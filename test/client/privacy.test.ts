@@ -89,7 +89,7 @@ describe("softpost privacy", () => {
     vi.stubEnv("SOFTPOST_HOME", temporaryFolder());
     const data = temporaryFile("private.jsonl", '{"text":"a","label":0}\n');
     expect((await result("ledger")).ledgers).toEqual([]);
-    const ledger = openLedger({ texts: await readTexts(data), fileDigests: [] });
+    const ledger = await openLedger({ texts: await readTexts(data), fileDigests: [] });
     for (const runId of ["first", "second"]) {
       await ledger.charge({ runId, sampleRate: 1, noiseMultiplier: 10, steps: 10, delta: 1e-5 });
     }

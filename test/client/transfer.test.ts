@@ -79,6 +79,31 @@ test("texts are chosen of the public set, and its digest stays the whole set's",
   expect(whole.fitted).toBe(45);
 });
 
+test("of a set with more texts than the steps can see a random sample is taken, the same for the same seed", async () => {
+  const rows = Array.from({ length: 700 }, (_, i) => `${JSON.stringify({ text: `film ${i}` })}\n`);
+  const many = file("many.jsonl", rows.join(""));
+  const moved = async (out: string, ...more: string[]) => {
+    const { code, stdout, stderr } = await softpost("--json", ...transferBy([many], out, ...more));
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("Of 700 public texts 524 are taken at random: 6 steps of 4 see no more");
+    return { ...JSON.parse(stdout), ...(await readPromptFolder(at(out))) };
+  };
+  const [one, same] = [await moved("sampled"), await moved("sampled-again")];
+  const other = await moved("sampled-otherwise", "--seed", "1");
+  expect(one.travel.heldOut).toBe(70);
+  expect(one.manifest!.transfer!.publicSet).toMatchObject({ examples: 700, fitted: 524 - 70 });
+  expect(same.prompt).toEqual(one.prompt);
+  expect(other.prompt).not.toEqual(one.prompt);
+});
+
+test.each([["one"], ["several"]])("public texts that are a folder, or aren't there, are refused: %s", async (how) => {
+  for (const path of [folder, "/nowhere.jsonl"]) {
+    const { code, stderr } = await softpost(...transferBy(how === "one" ? [path] : [texts, path], "none"));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/can't be read \((EISDIR|ENOENT)\)/);
+  }
+});
+
 test("a class that the student hardly ever says on the public texts is told, by name", async () => {
   const same = file("same.jsonl", `${JSON.stringify({ text: "the film was long" })}\n`.repeat(20));
   const { stderr, code } = await softpost(...transferBy([same], "same"));

@@ -96,6 +96,18 @@ test.each(["24", "22.18"])("README's example runs on Node %s", async (version) =
   expect(statSync(join(folder, "my-prompt/adapter_model.safetensors")).size).toBeGreaterThan(1000);
 });
 
+test("what only other platforms need can be removed; what comes below runs without it", async () => {
+  const size = () =>
+    readdirSync(join(folder, "node_modules"), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+  const before = size();
+  const { freed } = JSON.parse(await softpost("--json", "doctor", "--remove-other-platforms"));
+  expect(before - size()).toBe(freed);
+  expect(freed).toBeGreaterThan(250e6);
+  expect(await softpost("doctor")).toMatch(/^size +ok +nothing is installed for other platforms/m);
+});
+
 test("from init to predict, with a table that has umlauts, line breaks in quotes and a byte order mark", async () => {
   const columns = ["--text-column", "message", "--label-column", "team"];
   const data = "examples/tickets/tickets.csv";

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { z } from "zod";
 import type { Api } from "../../client/api/api.ts";
 import { keyListSchema, tenantSchema } from "../../shared/protocol/administration.ts";
+import { parseApiKey } from "../../shared/protocol/api-key.ts";
 import { apiWith, useSession } from "../shell/session.ts";
 import { Button } from "../ui/button.tsx";
 import { TextField } from "../ui/field.tsx";
@@ -14,15 +15,12 @@ import { OneTenant } from "./tenants/one.tsx";
 
 const tenantsSchema = z.object({ tenants: z.array(tenantSchema) });
 
-/** An API key says whose it is. */
-const KEY = /^sp_([a-z2-7]{16})_/;
-
 /** The provider's desk, or a tenant's own: what opens it stays in this view's memory and goes with it. */
 export default function Tenants() {
   const [desk, setDesk] = useState<Api>();
   const [picked, setPicked] = useState<string>();
   if (!desk) return <Secret onDesk={setDesk} />;
-  const own = KEY.exec(desk.connection.key)?.[1];
+  const own = parseApiKey(desk.connection.key)?.tenant;
   return (
     <>
       <div class="buttons">
@@ -72,7 +70,7 @@ function Secret({ onDesk }: { readonly onDesk: (desk: Api) => void }) {
     setBusy(true);
     setError(undefined);
     const desk = apiWith(given);
-    const own = KEY.exec(given)?.[1];
+    const own = parseApiKey(given)?.tenant;
     try {
       if (own === undefined) await desk.json("/v1/admin/tenants", tenantsSchema);
       else await desk.json(`/v1/admin/tenants/${own}/keys`, keyListSchema);

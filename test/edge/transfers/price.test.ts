@@ -37,7 +37,12 @@ describe("the work that a quote is made from", () => {
 
   test("a set too small to hold texts out, and one of which only 500 are", async () => {
     expect(await workOf({}, 9)).toBe(3 * 10 * 85 + 9 * 20);
-    expect(await workOf({}, 20_000)).toBe(3 * 10 * 85 + 20_000 * 20 + 500 * 20);
+    expect(await workOf({ steps: 10_000 }, 20_000)).toBe(3 * 10_000 * 85 + 20_000 * 20 + 500 * 20);
+  });
+
+  test("a set of more texts than the steps can see, and one of which texts are chosen", async () => {
+    expect(await workOf({}, 1e6)).toBe(3 * 10 * 85 + (40 + 500) * 20 + 500 * 20);
+    expect(await workOf({ selected: 300, alpha: 0.5 }, 1e6)).toBe(3 * 10 * 85 + (1e6 + 2 * 300) * 20 + 30 * 20);
   });
 
   test("of several sets the largest, and texts of each to rank it by", async () => {

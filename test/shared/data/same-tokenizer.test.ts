@@ -10,7 +10,7 @@ import { sentiment } from "./task.ts";
 const target = fixture("tiny-gpt2");
 const texts =
   (...rows: string[]) =>
-  async (mask: string | undefined) =>
+  (mask: string | undefined) =>
     transferTexts(sentiment, "Say it", rows, mask);
 
 test("files that say the same in another way are the same tokenizer", async () => {

@@ -1,7 +1,14 @@
 /** A student, a file of private rows, and what is asked of them. All of it stays in this thread, which sends nothing to anybody but the page. */
 import { fs } from "memfs";
 import { runIdOf } from "../../../client/run-id.ts";
-import { type Data, groupedRows, readLabels, readTexts, readUnitValues } from "../../../shared/data/jsonl.ts";
+import {
+  type Data,
+  firstTexts,
+  groupedRows,
+  readLabels,
+  readTexts,
+  readUnitValues,
+} from "../../../shared/data/jsonl.ts";
 import { hashFile, hashModel } from "../../../shared/data/model-files.ts";
 import { rowsOf } from "../../../shared/data/rows/open.ts";
 import { TITLE } from "../../../shared/data/rows/row.ts";
@@ -104,7 +111,7 @@ export class Tuner
   /** A task for the data's labels. */
   async proposeTask(name: string, columns: ColumnNames) {
     const data = this.#dataWith(columns);
-    const texts = (await readTexts(data)).slice(0, PROPOSED_FROM);
+    const texts = await firstTexts(data, PROPOSED_FROM);
     return proposeTask({ name, words: new Map() }, await readLabels(data), texts, this.#model);
   }
 
@@ -296,7 +303,7 @@ interface Prepared {
 
 function only(all: TaskRows, keep: (index: number) => boolean): TaskRows {
   if (all.kind === "generation") return { ...all, rows: all.rows.filter((_, i) => keep(i)) };
-  return { ...all, rows: all.rows.filter((_, i) => keep(i)) };
+  return { ...all, rows: [...all.rows].filter((_, i) => keep(i)) };
 }
 
 /** The first rows that can be read, as texts. */
