@@ -3,8 +3,7 @@
  * a core reads such pages a fifth faster (docs/performance.md). What is larger than 128 MB is mapped and given back by itself, as before.
  * https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html
  */
-export const HUGE_PAGES =
-  "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=134217728:glibc.malloc.top_pad=67108864";
+export const HUGE_PAGES = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=134217728:glibc.malloc.top_pad=67108864";
 
 /** Starts this program anew in its place, with that memory, where the system has it and nobody has said otherwise. */
 export function useHugePages(): void {
