@@ -1,10 +1,12 @@
 /** What is timed: each benchmark loads its subjects into an engine of its own. */
 import type { Engine, Graph } from "../shared/graph/engine.ts";
+import { openModel } from "../shared/operations/open-model.ts";
 import type { LossName } from "../shared/protocol/manifest.ts";
 import { decoding } from "./decoding.ts";
 import { evaluations } from "./evaluation.ts";
 import { type Subject, subject } from "./measure.ts";
 import { randomGpt2 } from "./models.ts";
+import { quantised } from "./quantised.ts";
 import { answersStep, distillationStep, privateStep, type Size, type Step, transferStep, tuningStep } from "./steps.ts";
 
 /** The subjects of a benchmark, and the graph of ours for its operations. */
@@ -60,14 +62,20 @@ const transferBenchmark = (name: string, loss: LossName, peers: readonly string[
   },
 });
 
-/** Texts of T tokens that are answered by 32 each, every row with a prompt of its own, whose keys and values are there. */
-const decodingBenchmark = (name: string, B: number): Benchmark => ({
+/**
+ * Texts of T tokens that are answered by 32 each, every row with a prompt of its own, whose keys and values are there; the head is quantised too where matrices are.
+ */
+const decodingBenchmark = (name: string, B: number, weights?: "int8"): Benchmark => ({
   name,
   layers: TARGET_LAYERS,
   size: { B, P: 100, T: 64 },
   peers: ["decode-peft"],
   async load(engine, folder) {
-    return { ours: await decoding(engine, (await randomGpt2(folder, TARGET_LAYERS)).model, this.size) };
+    const published = await randomGpt2(folder, TARGET_LAYERS);
+    const { model } = weights
+      ? await openModel(await quantised(published.folder, weights, true), { id: name, digest: "" })
+      : published;
+    return { ours: await decoding(engine, model, this.size) };
   },
 });
 
@@ -98,6 +106,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
     },
   },
   decodingBenchmark("decoding, one row", 1),
+  decodingBenchmark("decoding, one row, int8", 1, "int8"),
   decodingBenchmark("decoding, eight rows of eight prompts", 8),
   {
     name: "evaluation",

@@ -42,10 +42,12 @@ interface LlamaCpp {
 }
 
 /** Compares tokens a second, the text's first pass included. */
-export async function llamaCpp(options: Options, { keep }: Asked): Promise<void> {
+export async function llamaCpp(options: Options, { wanted, keep }: Asked): Promise<void> {
   const other = await loadLlamaCpp(options.llamaCpp);
   const published = await randomLlama(options.models, SIZE);
   for (const [weights, form] of FORMS) {
+    const name = `llama.cpp, ${weights}`;
+    if (!wanted(name)) continue;
     // llama.cpp quantises the head, too.
     const folder = await quantised(published, weights, true);
     const file = join(options.models, `${SIZE}-${form}.gguf`);
@@ -58,9 +60,9 @@ export async function llamaCpp(options: Options, { keep }: Asked): Promise<void>
     await theirs.close();
     const speed = { cpu: ratio(llama!, own!, "cpu"), wall: ratio(llama!, own!, "wall") };
     console.log(
-      `llama.cpp, ${weights} against ${form}: ${figure(speed.cpu)} of its tokens a second of CPU, ${figure(speed.wall)} by the clock`,
+      `${name} against ${form}: ${figure(speed.cpu)} of its tokens a second of CPU, ${figure(speed.wall)} by the clock`,
     );
-    keep({ name: `llama.cpp, ${weights}`, sizes: { new: NEW_TOKENS, threads: options.threads }, speed });
+    keep({ name, sizes: { new: NEW_TOKENS, threads: options.threads }, speed });
   }
 }
 

@@ -4,6 +4,7 @@ import { appendFileSync, mkdirSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
+import { useHugePages } from "../client/huge-pages.ts";
 import { wholeNumber } from "../client/options.ts";
 import { Engine } from "../shared/graph/engine.ts";
 import { BENCHMARKS, type Benchmark } from "./benchmarks.ts";
@@ -42,6 +43,7 @@ const program = new Command("npm run bench --")
   .option("--llama-cpp <dir>", "where node-llama-cpp is installed (docs/performance.md)")
   .option("--peer <command>", "a program that does the same steps in turn with ours (docs/performance.md)");
 
+useHugePages();
 const options = program.parse().opts<Options>();
 mkdirSync(options.models, { recursive: true });
 const wanted = (name: string) => options.only.length === 0 || options.only.some((start) => name.startsWith(start));

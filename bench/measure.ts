@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { Session, Value } from "../shared/graph/engine.ts";
 
 /** Milliseconds of one run. */
@@ -60,4 +61,9 @@ export function spread(values: readonly number[]): Spread {
 /** How many times longer the others took, run by run. */
 export function ratio(others: readonly Time[], ours: readonly Time[], of: keyof Time): Spread {
   return spread(others.map((other, i) => other[of] / ours[i]![of]));
+}
+
+/** The most memory that this process has taken so far, in bytes (Linux only). */
+export function peakMemory(): number {
+  return 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))![1]);
 }

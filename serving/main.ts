@@ -90,6 +90,7 @@ async function startWithBackend(parts: Omit<Parts<never>, "backend">): Promise<R
         setTimeout(() => process.exit(1), LAST_ANSWERS_MS);
       },
     },
+    { onEvent: (event) => event.kind === "note" && log("memory", { note: event.text }) },
   );
   return startServer({ ...parts, backend });
 }

@@ -120,12 +120,12 @@ class Supervised {
   /** Resolves when the process has ended. */
   private runOnce(): Promise<void> {
     const log = openSync(join(this.options.folder, `${this.target}.log`), "a", 0o600);
-    const { PATH, HOME, TMPDIR } = process.env;
+    const { PATH, HOME, TMPDIR, GLIBC_TUNABLES } = process.env;
     // In a group of its own, so that Ctrl-C in a terminal doesn't reach it before us.
     const child = spawn(process.execPath, [this.options.program], {
       detached: true,
       stdio: ["ignore", log, log],
-      env: { PATH, HOME, TMPDIR, ...this.environment },
+      env: { PATH, HOME, TMPDIR, GLIBC_TUNABLES, ...this.environment },
     });
     closeSync(log);
     this.child = child;

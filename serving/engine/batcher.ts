@@ -16,7 +16,7 @@ const READ_BETWEEN_STEPS = 128;
 /** Tokens of a text that is read aside, which holds others up at each of its pieces. */
 const READ_ASIDE = 64;
 /** Tokens that are read at once where nobody is held up. */
-const READ_ALONE = 512;
+export const READ_ALONE = 512;
 
 /** What the batcher tells while it works. */
 export interface BatcherEvents {

@@ -1,12 +1,14 @@
 import { Engine } from "../../shared/graph/engine.ts";
-import type { Device, Value } from "../../shared/graph/graph.ts";
+import type { Device, Graph, Value } from "../../shared/graph/graph.ts";
 import { endTokens } from "../../shared/operations/answers.ts";
 import type { OpenModel } from "../../shared/operations/open-model.ts";
 import { cryptoRandom, Draws, seededRandom } from "../../shared/protocol/random.ts";
 import { Decoder, type Prefix } from "../../shared/training/decoder.ts";
+import type { Watch } from "../../shared/training/events.ts";
+import { prepare } from "../../shared/training/prepare.ts";
 import type { Backend, Decoding, Progress, Prompted } from "../backend.ts";
 import type { Kept } from "../prompts/prompt-cache.ts";
-import { Batcher, type BatcherEvents } from "./batcher.ts";
+import { Batcher, type BatcherEvents, READ_ALONE } from "./batcher.ts";
 import { Choice, type Piece } from "./choice.ts";
 import { continuation } from "./continuation.ts";
 
@@ -29,14 +31,23 @@ export class OwnBackend implements Backend<Prefix> {
     this.#together = Math.min(TOGETHER, decoder.slots);
   }
 
-  /** @param slots rows of a batch @throws ProblemError for a masked model */
+  /**
+   * @param slots rows of a batch
+   * @param watch is told what is needed if every row is as long as the model can have it
+   * @throws ProblemError for a masked model
+   */
   static async open(
     target: OpenModel,
     { slots, threads, device }: { readonly slots: number; readonly threads: number; readonly device: Device },
     events: BatcherEvents,
+    watch: Watch = {},
   ): Promise<OwnBackend> {
     const engine = new Engine({ threads, device });
-    const decoder = await Decoder.open(engine, target.model, slots);
+    // One row is aside.
+    const rows = slots + 1;
+    const full = { R: rows, S: Math.ceil(READ_ALONE / rows), E: 0, M: target.model.config.positions };
+    const load = (graph: Graph) => prepare(engine, graph, full, watch, "at most");
+    const decoder = await Decoder.open(engine, target.model, slots, load);
     return new OwnBackend(engine, decoder, target, events);
   }
 

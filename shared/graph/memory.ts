@@ -56,6 +56,7 @@ export function estimateMemory(graph: Graph, sizes: Readonly<Record<string, numb
   const { nodes, leaves } = reached(outputs);
   const elements = elementsOf(outputs, sizes);
   const kept = [...leaves].filter(({ source }) => source.kind === "variable");
+  // What is replaced has a second buffer, and what grows is copied.
   const variables = kept.reduce((sum, tensor) => sum + 2 * bytesOf(tensor, elements), 0);
   const written = (graph.updates ?? []).reduce((sum, { variable }) => sum + bytesOf(variable, elements), 0);
   const widens = nodes.some(({ operator }) => operator.type === "Size");

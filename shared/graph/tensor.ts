@@ -25,6 +25,12 @@ export interface WeightLocation {
 }
 
 /**
+ * How a product with a matrix in blocks is computed: the matrix is `widened` for it alone; or `unpacked` a few rows at a time by ONNX Runtime's kernel, which is faster and holds a copy of the
+ * blocks in its own order; or by that kernel with the other factor `rounded` to 8 bits, block by block, as llama.cpp's do: for decoding.
+ */
+export type BlockProduct = "widened" | "unpacked" | "rounded";
+
+/**
  * A frozen matrix in blocks of a few bits, in ONNX Runtime's layout (MatMulNBits): a value is (q − zero point) · scale, with a scale and a zero
  * point for every block of a row. A row is of one output of a linear layer, or of one token of a table.
  */
@@ -38,8 +44,7 @@ export interface Blocks {
   readonly scales: Tensor;
   /** Weights: uint8 `[rows, blocks · bits / 8]`. */
   readonly zeroPoints: Tensor;
-  /** Whether products may round their other factor to 8 bits, block by block, as llama.cpp's do: for decoding. */
-  readonly roundsInputs: boolean;
+  readonly product: BlockProduct;
 }
 
 /** What makes a tensor's value. */

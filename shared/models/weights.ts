@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
+import { machineMemory } from "../graph/memory.ts";
 import { cast } from "../graph/operators/layout.ts";
-import type { Blocks, DType, Tensor } from "../graph/tensor.ts";
+import type { BlockProduct, Blocks, DType, Tensor } from "../graph/tensor.ts";
 import { type FloatDtype, toFloat32 } from "../prompt/dtype.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Parameters, Precision } from "./model.ts";
@@ -18,13 +19,12 @@ const DTYPES: Readonly<Record<string, DType>> = {
 /**
  * The frozen weights of a checkpoint, which ONNX Runtime reads from the file where they lie.
  * @param precision of matrices; vectors (norms, biases) are float32
- * @param options.roundsInputs whether products with quantised matrices may round their other factor to 8 bits: for decoding only, since there is no
- *   gradient of it
+ * @param options.product how products with quantised matrices are computed, if not as they have a gradient: `rounded` is for decoding
  */
 export function frozenWeights(
   checkpoint: Checkpoint,
   precision: Precision = "float32",
-  { roundsInputs = false } = {},
+  { product = productOf(checkpoint) }: { product?: BlockProduct } = {},
 ): Parameters {
   const { weights, narrow, family, config } = checkpoint;
   const shapes = family.parameters(config);
@@ -32,7 +32,7 @@ export function frozenWeights(
   const make = (name: string): Tensor => {
     const stored = narrow.get(name);
     if (stored) {
-      const form = "block" in stored ? blocksOfWeight(name, stored, roundsInputs) : storedTensor(name, stored);
+      const form = "block" in stored ? blocksOfWeight(name, stored, product) : storedTensor(name, stored);
       return { dtype: precision, shape: shapes[name]!, source: { kind: "narrow", stored: form } };
     }
     const weight = located(weights, name);
@@ -49,11 +49,22 @@ function storedTensor(name: string, { dtype, shape, location }: LocatedWeight): 
   return { dtype: DTYPES[dtype]!, shape, source: { kind: "weight", name, location } };
 }
 
-function blocksOfWeight(name: string, { bits, block, ...parts }: NarrowMatrix, roundsInputs: boolean): Blocks {
+/**
+ * How exact products with a checkpoint's matrices in blocks are computed. The kernel for blocks is slower than widening for 8 bits, and faster for 4 if its copy of the blocks is not more than a
+ * quarter of the machine's memory (as `packsWeights` for other weights).
+ * @param memory the machine's, in bytes
+ */
+export function productOf({ narrow }: Pick<Checkpoint, "narrow">, memory = machineMemory()): BlockProduct {
+  const blocks = [...narrow.values()].filter((stored) => "block" in stored);
+  const bytes = blocks.reduce((sum, { values }) => sum + values.location.length, 0);
+  return blocks.some(({ bits }) => bits === 8) || bytes > memory / 4 ? "widened" : "unpacked";
+}
+
+function blocksOfWeight(name: string, { bits, block, ...parts }: NarrowMatrix, product: BlockProduct): Blocks {
   return {
     bits,
     block,
-    roundsInputs,
+    product,
     values: storedTensor(`${name}.values`, parts.values),
     scales: storedTensor(`${name}.scales`, parts.scales),
     zeroPoints: storedTensor(`${name}.zero_points`, parts.zeroPoints),

@@ -39,7 +39,7 @@ export async function openModel(
   const checkpoint = wanted ? await narrowed(opened, digest, wanted) : opened;
   const { family, config, quantisation } = checkpoint;
   const exact = family.build(config, frozenWeights(checkpoint, precision));
-  const rounding = () => family.build(config, frozenWeights(checkpoint, precision, { roundsInputs: true }));
+  const rounding = () => family.build(config, frozenWeights(checkpoint, precision, { product: "rounded" }));
   const inBlocks = quantisation !== null && quantisation.weights !== "fp16";
   const model = inBlocks ? { ...exact, decoding: rounding() } : exact;
   const tokenizer = await loadTokenizer(folder);

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { compared } from "../../bench/memory.ts";
+import { compared } from "../../bench/memory-commands.ts";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
 import { gpt2 } from "../../shared/models/gpt2.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";

@@ -191,12 +191,13 @@ function substitute(word: string, parameters: Readonly<Record<string, string>>):
 
 /** What the definition says and what every program needs; nothing else of the daemon's own environment. */
 function environment(job: Job, attempt: number): NodeJS.ProcessEnv {
-  const { PATH, HOME, TMPDIR } = process.env;
+  const { PATH, HOME, TMPDIR, GLIBC_TUNABLES } = process.env;
   return {
     ...Object.fromEntries(job.container.environment.map(({ name, value }) => [name, value])),
     PATH,
     HOME,
     TMPDIR,
+    GLIBC_TUNABLES,
     AWS_BATCH_JOB_ID: job.jobId,
     AWS_BATCH_JOB_ATTEMPT: String(attempt),
     AWS_BATCH_JQ_NAME: job.jobQueue,

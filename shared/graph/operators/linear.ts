@@ -30,9 +30,9 @@ function times(x: Tensor, weight: Tensor, options: Product): Tensor {
   }
   const padded = padTo(x, stored);
   const product =
-    stored.roundsInputs || stored.bits === 4
-      ? blockProduct(padded, stored)
-      : widenedProduct(padded, (after) => dequantise(stored, dtype, after), { transB: true });
+    stored.product === "widened"
+      ? widenedProduct(padded, (after) => dequantise(stored, dtype, after), { transB: true })
+      : blockProduct(padded, stored);
   return options.bias ? add(product, options.bias) : product;
 }
 
@@ -56,7 +56,7 @@ function widenedProduct(x: Tensor, widen: (after: Tensor) => Tensor, { transB, b
  * https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#commicrosoftmatmulnbits
  */
 function blockProduct(x: Tensor, stored: Blocks): Tensor {
-  const { bits, block, values, scales, zeroPoints, roundsInputs } = stored;
+  const { bits, block, values, scales, zeroPoints, product } = stored;
   const [outputs, inputs] = [values.shape[0] as number, x.shape[1] as number];
   const operator: Operator = {
     type: "MatMulNBits",
@@ -66,7 +66,7 @@ function blockProduct(x: Tensor, stored: Blocks): Tensor {
   };
   const sized = { K: inputs, N: outputs, bits, block_size: block };
   // Accuracy levels: 1 computes in float32, 4 with the inputs rounded to int8.
-  const attributes = { ...sized, accuracy_level: roundsInputs ? 4 : 1 };
+  const attributes = { ...sized, accuracy_level: product === "rounded" ? 4 : 1 };
   return apply1(operator, [x, values, cast(scales, x.dtype), zeroPoints], attributes);
 }
 

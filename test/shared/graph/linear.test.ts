@@ -9,7 +9,7 @@ import { add, mul } from "../../../shared/graph/operators/elementwise.ts";
 import { gather } from "../../../shared/graph/operators/indexing.ts";
 import { linear } from "../../../shared/graph/operators/linear.ts";
 import { reduceSum } from "../../../shared/graph/operators/reduction.ts";
-import { type DType, input, type Tensor, variable } from "../../../shared/graph/tensor.ts";
+import { type BlockProduct, type DType, input, type Tensor, variable } from "../../../shared/graph/tensor.ts";
 import { dequantiseRows, partShapes, quantiseRows } from "../../../shared/models/narrow-matrix.ts";
 import { Draws, seededRandom } from "../../../shared/protocol/random.ts";
 import { expectNear } from "../../helpers/golden.ts";
@@ -25,6 +25,7 @@ const kinds = fc.record({
   bits: fc.constantFrom(4 as const, 8 as const),
   block: fc.constantFrom(32, 64, 128),
   symmetric: fc.boolean(),
+  product: fc.constantFrom("widened" as const, "unpacked" as const),
 });
 /** Widths that are multiples of a block, and others. */
 const width = fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constantFrom(64, 96, 129, 200, 256));
@@ -38,6 +39,7 @@ interface Kind {
   readonly bits: 4 | 8;
   readonly block: number;
   readonly symmetric: boolean;
+  readonly product: BlockProduct;
 }
 
 /** A matrix `[rows, columns]` in blocks, in a file, as a tensor; and the matrix that it stands for. */
@@ -62,10 +64,9 @@ function narrow(rows: number, columns: number, kind: Kind, seed: number, shape =
     values: part(0, "uint8", shapes.values),
     scales: part(1, "float32", shapes.scales),
     zeroPoints: part(2, "uint8", shapes.zeroPoints),
-    roundsInputs: false,
   };
   const tensor: Tensor = { dtype: "float32", shape, source: { kind: "narrow", stored } };
-  return { tensor, matrix: dequantiseRows(made, columns, kind), stored };
+  return { tensor, matrix: dequantiseRows(made, columns, kind) };
 }
 
 describe("a product with a matrix in blocks", () => {
@@ -143,12 +144,8 @@ describe("a product with a matrix in blocks", () => {
 
   test("rounds its inputs where that is allowed, by less than a hundredth", async () => {
     for (const bits of [4, 8] as const) {
-      const { stored, matrix } = narrow(96, 128, { bits, block: 32, symmetric: true }, 10);
-      const tensor: Tensor = {
-        dtype: "float32",
-        shape: [96, 128],
-        source: { kind: "narrow", stored: { ...stored, roundsInputs: true } },
-      };
+      const kind = { bits, block: 32, symmetric: true, product: "rounded" as const };
+      const { tensor, matrix } = narrow(96, 128, kind, 10);
       const data = random(128, 11);
       await engine.set({ x: { shape: [1, 128], data } });
       const session = await engine.load({
