@@ -47,7 +47,7 @@ export interface Step {
   readonly variables: Readonly<Record<string, Value>>;
 }
 
-const CLASSES = [[318], [407]];
+export const CLASSES = [[318], [407]];
 const ALPHA = 0.5;
 
 /** A random batch whose texts have half of T to T tokens. */
