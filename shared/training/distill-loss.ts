@@ -79,13 +79,12 @@ function pieceLoss(
   const lastSum = (x: Tensor) => reduceSum(x, [-1], true);
   const logTotal = ({ maximum, logPeak }: typeof teacher) => sub(maximum, logPeak);
   const divergence = add(lastSum(mul(p, sub(t, s))), sub(logTotal(student), logTotal(teacher)));
-  const square = mul(q, q);
-  const squares = lastSum(square);
+  const squares = lastSum(mul(q, q));
   const likelihood = mul(sub(pick(s, column(labels)), logTotal(student)), TEMPERATURE);
   const loss = add(mul(divergence, column(a)), mul(sub(log(squares), likelihood), column(b)));
 
   const towards = column(mul(a, 1 / TEMPERATURE));
-  const slope = add(mul(square, div(column(b), squares)), mul(sub(q, p), towards));
+  const slope = sub(mul(q, add(mul(q, div(column(b), squares)), towards)), mul(p, towards));
   const ofLogits = addAt(slope, column(labels), column(mul(b, -1)));
   return { loss: reduceSum(loss), gradient: gradients(logits, [hidden], ofLogits)[0]! };
 }
