@@ -19,6 +19,7 @@ import { serving } from "./serving.ts";
 import { tab } from "./tab/tab.ts";
 import { threads } from "./threads.ts";
 import { traffic } from "./traffic.ts";
+import { wholeTransfer } from "./whole-transfer.ts";
 
 interface Options {
   readonly runs: number;
@@ -37,7 +38,7 @@ const program = new Command("npm run bench --")
   .option("--models <dir>", "where the random models are, or are made", join(HERE, ".models"))
   .option(
     "--only <names...>",
-    "benchmarks whose names begin so; serving for inference, memory for what commands say that they need against what they take, llama.cpp for decoding against it, curves for how time grows, threads for what more of them gain, tab for a browser's, traffic for what a step moves in memory",
+    "benchmarks whose names begin so; serving for inference, memory for what commands say that they need against what they take, llama.cpp for decoding against it, curves for how time grows, threads for what more of them gain, whole for 5 000 steps of a transfer as a sum, tab for a browser's, traffic for what a step moves in memory",
     [],
   )
   .option("--llama-cpp <dir>", "where node-llama-cpp is installed (docs/performance.md)")
@@ -53,6 +54,7 @@ if (only.length === 0 || only.some((name) => name.startsWith("serving"))) await 
 if (only.length === 0 || only.some((name) => name.startsWith("tab"))) await tab(options, { wanted, keep });
 if (only.some((name) => name.startsWith("memory"))) await memory(options.models, only, { wanted, keep });
 if (only.some((name) => name.startsWith("llama.cpp"))) await llamaCpp(options, { wanted, keep });
+if (wanted("whole transfer")) await wholeTransfer(options, { keep });
 if (wanted("curves")) await curves(options.models, options.threads, options.runs);
 if (wanted("threads")) await threads(options.models, Math.max(2, options.threads), options.runs);
 if (wanted("traffic")) traffic();

@@ -18,7 +18,7 @@ import { distillLoss } from "../shared/training/distill-loss.ts";
 import { languageInputs, languageOutputs } from "../shared/training/language-rows.ts";
 import { softKl } from "../shared/training/losses.ts";
 import { exampleLosses, objectiveOf } from "../shared/training/objective.ts";
-import { clipGlobalNorm, optimizerFeeds, optimizerStep, scalar } from "../shared/training/optimizers.ts";
+import { clipFactor, optimizerFeeds, optimizerStep, scalar } from "../shared/training/optimizers.ts";
 import { rowsAtOnce } from "../shared/training/record-chunks.ts";
 import { type Sequence, sequenceFeeds, sequenceLosses } from "../shared/training/sequences.ts";
 import { textInputs } from "../shared/training/texts.ts";
@@ -47,7 +47,7 @@ export interface Step {
   readonly variables: Readonly<Record<string, Value>>;
 }
 
-const CLASSES = [[318], [407]];
+export const CLASSES = [[318], [407]];
 const ALPHA = 0.5;
 
 /** A random batch whose texts have half of T to T tokens. */
@@ -174,10 +174,11 @@ export async function distillationStep(teacher: Checkpoint, layers: readonly num
     { ...targets, real: constant(new Array(B * T).fill(1)) },
   );
   const trained = [...student.trained.values()];
-  const clipped = clipGlobalNorm(gradients(loss, trained), DISTILL_CLIP);
+  const slopes = gradients(loss, trained);
+  const scale = clipFactor(slopes, DISTILL_CLIP);
   const update = optimizerStep(
     DISTILL_OPTIMIZER,
-    trained.map((weight, i) => ({ variable: weight, gradient: clipped[i]!, decay: false })),
+    trained.map((weight, i) => ({ variable: weight, gradient: slopes[i]!, scale, decay: false })),
   );
   const first: Record<string, Value> = {};
   for (const [name, { shape }] of student.trained) {

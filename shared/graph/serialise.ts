@@ -43,14 +43,17 @@ class Writer {
   readonly #inputs = new Map<string, Tensor>();
   readonly #weights: { readonly name: string; readonly tensor: Tensor }[] = [];
   readonly #weightFiles = new Set<string>();
-  readonly #names = new Map<Tensor | Node, string>();
+  readonly #names = new Map<Tensor, string>();
+  readonly #written = new Set<Node>();
   readonly #constants = new Map<string, string>();
   #count = 0;
 
   write(outputs: Readonly<Record<string, Tensor>>): OnnxGraph {
     this.#findInputs(Object.values(outputs));
+    this.#nameOutputs(outputs);
     const results = Object.entries(outputs).map(([name, tensor]) => {
-      this.#emit("Identity", [this.#name(tensor)], [name]);
+      const written = this.#name(tensor);
+      if (written !== name) this.#emit("Identity", [written], [name]);
       return valueInfo(name, tensor);
     });
     const weightFolder = this.#placeWeights();
@@ -104,7 +107,20 @@ class Writer {
     }
   }
 
+  /** What a node makes is written where the output is wanted: of a tensor with another name a copy would be made. */
+  #nameOutputs(outputs: Readonly<Record<string, Tensor>>): void {
+    for (const [name, { source }] of Object.entries(outputs)) {
+      const made = source.kind === "node" && source.node.outputs[source.output]!;
+      if (made && !this.#names.has(made)) this.#names.set(made, name);
+    }
+  }
+
   #name(tensor: Tensor): string {
+    const { source } = tensor;
+    if (source.kind === "node") {
+      this.#write(source.node);
+      return this.#names.get(source.node.outputs[source.output]!)!;
+    }
     const known = this.#names.get(tensor);
     if (known !== undefined) return known;
     const name = this.#define(tensor);
@@ -131,19 +147,21 @@ class Writer {
       case "sizes":
         return this.#sizes(source.dims, source.oneInferred);
       case "node":
-        return this.#node(source.node, source.output);
+        throw new Error("what a node makes is named when it is written");
     }
   }
 
-  #node(node: Node, output: number): string {
-    if (!this.#names.has(node)) {
-      const inputs = node.inputs.map((tensor) => this.#name(tensor));
-      const base = this.#fresh();
-      this.#names.set(node, base);
-      const results = node.outputs.map((_, i) => `${base}.${i}`);
-      this.#emit(node.operator.type, inputs, results, node.attributes, node.operator.domain);
-    }
-    return `${this.#names.get(node)}.${output}`;
+  #write(node: Node): void {
+    if (this.#written.has(node)) return;
+    this.#written.add(node);
+    const inputs = node.inputs.map((tensor) => this.#name(tensor));
+    const base = this.#fresh();
+    const results = node.outputs.map((tensor, i) => {
+      const name = this.#names.get(tensor) ?? `${base}.${i}`;
+      this.#names.set(tensor, name);
+      return name;
+    });
+    this.#emit(node.operator.type, inputs, results, node.attributes, node.operator.domain);
   }
 
   #constant(dtype: DType, shape: Shape, data: Float32Array | Int32Array | BigInt64Array): string {

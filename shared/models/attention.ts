@@ -8,8 +8,8 @@ import { type Dim, PER_EXAMPLE, product } from "../graph/shape.ts";
 import { closedForm, constant, type Tensor } from "../graph/tensor.ts";
 import type { Model } from "./model.ts";
 
-/** Added to the score of a position that must not be seen. */
-export const HIDDEN = -1e9;
+/** Added to the score of a position that must not be seen. In float16 there is nothing below −65504. */
+export const HIDDEN = -6e4;
 
 /** Features of the prompt `[L, P, W]`, if there is one, and of the texts `[B, T, W]`. */
 export interface Parts {
@@ -19,12 +19,12 @@ export interface Parts {
 
 /**
  * What every query sees, weighted by softmax(q·k/√d) (Vaswani et al. 2017, equation 1). The H / K heads of queries that share a
- * head of keys (Ainslie et al. 2023) stand one behind the other, as further queries of it. Products are in the model's precision,
- * the softmax is in float32.
+ * head of keys (Ainslie et al. 2023) stand one behind the other, as further queries of it. All is in the model's precision
+ * but the softmax and the sums of its gradient, which are in float32.
  * @param query `[B, Q, H·d]`
  * @param key of the prompt and the texts, `[…, K·d]`; likewise `value`
  * @param mask what to add to the scores between a query and the texts' positions, `[Q, 1, T]` or `[B, 1, 1, T]`
- * @returns `[B, Q, H·d]`
+ * @returns `[B, Q, H·d]`, in the model's precision
  */
 export function attend(query: Tensor, key: Parts, value: Parts, mask: Tensor, { config, precision }: Model): Tensor {
   const { heads, keyHeads } = config;
@@ -33,18 +33,18 @@ export function attend(query: Tensor, key: Parts, value: Parts, mask: Tensor, { 
   const grouped = [keyHeads, rows, queries, groups] as const;
   const flat = [keyHeads, rows, product([queries, groups])] as const;
   const split = (x: Tensor) => splitHeads(cast(x, precision), keyHeads);
-  const scaled = cast(mul(reshape(splitHeads(query, keyHeads), [...flat, size]), 1 / Math.sqrt(size)), precision);
+  const scaled = mul(reshape(split(query), [...flat, size]), 1 / Math.sqrt(size));
   const length = key.texts.shape[1]!;
-  const products = cast(matmul(scaled, swapLast(split(key.texts))), "float32");
-  const scores = reshape(add(reshape(products, [...grouped, length]), mask), [...flat, length]);
+  const products = reshape(matmul(scaled, swapLast(split(key.texts))), [...grouped, length]);
+  const scores = reshape(add(products, cast(mask, precision)), [...flat, length]);
   const values = split(value.texts);
   const seen: Seen[] = [{ scores, values, times: matmul }];
   if (key.prompt && value.prompt) {
-    const toPrompt = cast(timesShared(scaled, swapLast(split(key.prompt))), "float32");
+    const toPrompt = timesShared(scaled, swapLast(split(key.prompt)));
     seen.unshift({ scores: toPrompt, values: split(value.prompt), times: timesShared });
   }
-  const context = reshape(weighted(seen, precision), [keyHeads, rows, queries, groups * size]);
-  return cast(mergeHeads(context), "float32");
+  const context = reshape(weighted(seen), [keyHeads, rows, queries, groups * size]);
+  return mergeHeads(context);
 }
 
 /** Positions that are seen: their scores, their values, and how weights and values are multiplied. */
@@ -58,26 +58,21 @@ interface Seen {
  * The values of all that is seen, weighted by the softmax p of all scores together. With o for the result, the gradient of scores
  * is p (dp − Σ do o) (Dao et al. 2022, appendix B.2, equation 4): neither the scores nor their gradients have to be joined for it.
  */
-function weighted(seen: readonly Seen[], precision: Model["precision"]): Tensor {
-  const lengths = seen.map(({ scores }) => scores.shape.at(-1)!);
-  const all = constantSoftmax(
-    seen.length === 1
-      ? seen[0]!.scores
-      : concat(
-          seen.map(({ scores }) => scores),
-          -1,
-        ),
-  );
-  const weights = seen.length === 1 ? [all] : splitAt(all, -1, lengths);
-  const products = seen.map(({ values, times }, i) => times(cast(weights[i]!, precision), values));
+function weighted(seen: readonly Seen[]): Tensor {
+  const scores = seen.map((each) => each.scores);
+  const [only, ...others] = scores as [Tensor, ...Tensor[]];
+  const precision = only.dtype;
+  const all = cast(constantSoftmax(cast(others.length === 0 ? only : concat(scores, -1), "float32")), precision);
+  const lengths = scores.map(({ shape }) => shape.at(-1)!);
+  const weights = others.length === 0 ? [all] : splitAt(all, -1, lengths);
+  const products = seen.map(({ values, times }, i) => times(weights[i]!, values));
   const context = products.reduce((a, b) => add(a, b));
-  const towards = [context, ...seen.map(({ scores }) => scores)];
-  return closedForm(context, towards, (gradient) => {
-    const common = sumLast(mul(cast(gradient, "float32"), cast(context, "float32")));
+  return closedForm(context, [context, ...scores], (gradient) => {
+    const common = cast(sumLast(mul(cast(gradient, "float32"), cast(context, "float32"))), precision);
     const ofScores =
       ({ values, times }: Seen, i: number) =>
       () =>
-        mul(weights[i]!, sub(cast(times(gradient, swapLast(values)), "float32"), common));
+        mul(weights[i]!, sub(times(gradient, swapLast(values)), common));
     return [() => gradient, ...seen.map(ofScores)];
   });
 }

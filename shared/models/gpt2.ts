@@ -94,7 +94,8 @@ export const gpt2: Family<Gpt2Config> = {
     const act = activation(config.act);
     const norm = (name: string, x: Tensor) =>
       layerNorm(x, weight(`${name}.weight`), weight(`${name}.bias`), config.epsilon);
-    const project = (name: string, x: Tensor) => linear(x, weight(`${name}.weight`), { bias: weight(`${name}.bias`) });
+    const project = (name: string, x: Tensor, asComputed = false) =>
+      linear(x, weight(`${name}.weight`), { bias: weight(`${name}.bias`), asComputed });
     return {
       config,
       kind: "causal",
@@ -103,14 +104,14 @@ export const gpt2: Family<Gpt2Config> = {
       place: (x, positions) => add(x, cast(gather(weight("transformer.wpe.weight"), positions), "float32")),
       heads(layer, x) {
         const at = `transformer.h.${layer}`;
-        const all = project(`${at}.attn.c_attn`, norm(`${at}.ln_1`, x));
+        const all = project(`${at}.attn.c_attn`, norm(`${at}.ln_1`, x), true);
         const [query, key, value] = split(all, -1, [config.width, config.width, config.width]);
         return { query: query!, key: key!, value: value! };
       },
       finish(layer, x, context) {
         const at = `transformer.h.${layer}`;
         const attended = add(x, project(`${at}.attn.c_proj`, context));
-        const inner = act(project(`${at}.mlp.c_fc`, norm(`${at}.ln_2`, attended)));
+        const inner = act(project(`${at}.mlp.c_fc`, norm(`${at}.ln_2`, attended), true));
         return add(attended, project(`${at}.mlp.c_proj`, inner));
       },
       finalNorm: (x) => norm("transformer.ln_f", x),

@@ -1,6 +1,6 @@
 /** Attention of new positions to themselves and to the keys and values that are kept of the positions before them. */
 import { add, lessOrEqual, mul, where } from "../graph/operators/elementwise.ts";
-import { concat, range, reshape, split, transpose } from "../graph/operators/layout.ts";
+import { cast, concat, range, reshape, split, transpose } from "../graph/operators/layout.ts";
 import { matmul, swapLast } from "../graph/operators/matrix.ts";
 import { softmax } from "../graph/operators/softmax.ts";
 import { type Dim, product } from "../graph/shape.ts";
@@ -31,8 +31,9 @@ export function attendKept(
   const [groups, size] = [heads / keyHeads, width / heads];
   const room = kept.key.shape[2]!;
   const flat = [rows, keyHeads, product([length, groups])] as const;
-  const added = { key: byHeads(key, keyHeads), value: byHeads(value, keyHeads) };
-  const scaled = reshape(byHeads(mul(query, 1 / Math.sqrt(size)), keyHeads), [...flat, size]);
+  const wide = (x: Tensor) => byHeads(cast(x, "float32"), keyHeads);
+  const added = { key: wide(key), value: wide(value) };
+  const scaled = mul(reshape(wide(query), [...flat, size]), 1 / Math.sqrt(size));
 
   const before = add(matmul(scaled, swapLast(kept.key)), keptMask(past, room));
   const grouped = reshape(matmul(scaled, swapLast(added.key)), [rows, keyHeads, length, groups, length]);

@@ -152,8 +152,11 @@ export const llama: Family<LlamaConfig> = {
     const act = activation(config.act);
     const rotate = rotation(config.rope, d, config.positions);
     const norm = (name: string, x: Tensor) => rmsNorm(x, weight(`${name}.weight`), epsilon);
-    const project = (name: string, x: Tensor, bias: boolean) =>
-      linear(x, weight(`${name}.weight`), { transposed: true, ...(bias && { bias: weight(`${name}.bias`) }) });
+    const precision = weight("model.embed_tokens.weight").dtype as Precision;
+    const project = (name: string, x: Tensor, bias: boolean, asComputed = false) => {
+      const added = bias && { bias: weight(`${name}.bias`) };
+      return linear(x, weight(`${name}.weight`), { transposed: true, asComputed, ...added });
+    };
     const normHeads = (name: string, x: Tensor) => {
       const heads = reshape(x, [...x.shape.slice(0, -1), (x.shape.at(-1) as number) / d, d]);
       return reshape(norm(name, heads), x.shape);
@@ -161,26 +164,26 @@ export const llama: Family<LlamaConfig> = {
     return {
       config,
       kind: "causal",
-      precision: weight("model.embed_tokens.weight").dtype as Precision,
+      precision,
       tokens: (ids) => cast(gather(weight("model.embed_tokens.weight"), ids), "float32"),
       place: (x) => x,
       heads(layer, x, positions) {
         const at = `model.layers.${layer}`;
-        const normed = norm(`${at}.input_layernorm`, x);
+        const normed = cast(norm(`${at}.input_layernorm`, x), precision);
         const turned = (name: "q" | "k") => {
           const projected = project(`${at}.self_attn.${name}_proj`, normed, biases.input);
           const heads = config.headNorms ? normHeads(`${at}.self_attn.${name}_norm`, projected) : projected;
           return config.rotated[layer] ? rotate(heads, positions) : heads;
         };
-        const value = project(`${at}.self_attn.v_proj`, normed, biases.input);
+        const value = project(`${at}.self_attn.v_proj`, normed, biases.input, true);
         return { query: turned("q"), key: turned("k"), value };
       },
       finish(layer, x, context) {
         const at = `model.layers.${layer}`;
         const attended = add(x, project(`${at}.self_attn.o_proj`, context, biases.output));
-        const normed = norm(`${at}.post_attention_layernorm`, attended);
-        const gate = act(project(`${at}.mlp.gate_proj`, normed, biases.inner));
-        const inner = mul(gate, project(`${at}.mlp.up_proj`, normed, biases.inner));
+        const normed = cast(norm(`${at}.post_attention_layernorm`, attended), precision);
+        const gate = act(project(`${at}.mlp.gate_proj`, normed, biases.inner, true));
+        const inner = mul(gate, project(`${at}.mlp.up_proj`, normed, biases.inner, true));
         return add(attended, project(`${at}.mlp.down_proj`, inner, biases.inner));
       },
       finalNorm: (x) => norm("model.norm", x),

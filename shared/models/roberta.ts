@@ -148,8 +148,8 @@ export const roberta: Family<RobertaConfig> = {
     const words = weight(`${embeddings}.word_embeddings.weight`);
     const norm = (name: string, x: Tensor) =>
       layerNorm(x, weight(`${name}.weight`), weight(`${name}.bias`), config.epsilon);
-    const project = (name: string, x: Tensor) =>
-      linear(x, weight(`${name}.weight`), { transposed: true, bias: weight(`${name}.bias`) });
+    const project = (name: string, x: Tensor, asComputed = false) =>
+      linear(x, weight(`${name}.weight`), { transposed: true, bias: weight(`${name}.bias`), asComputed });
     const row = (table: string, indices: Tensor) =>
       cast(gather(weight(`${embeddings}.${table}_embeddings.weight`), indices), "float32");
     return {
@@ -164,14 +164,15 @@ export const roberta: Family<RobertaConfig> = {
       },
       heads(layer, x) {
         const at = `${names.body}.encoder.layer.${layer}.attention.self`;
-        const [query, key, value] = ["query", "key", "value"].map((name) => project(`${at}.${name}`, x));
+        const narrow = cast(x, words.dtype);
+        const [query, key, value] = ["query", "key", "value"].map((name) => project(`${at}.${name}`, narrow, true));
         return { query: query!, key: key!, value: value! };
       },
       finish(layer, x, context) {
         const at = `${names.body}.encoder.layer.${layer}`;
         const seen = project(`${at}.attention.output.dense`, context);
         const attended = norm(`${at}.attention.output.LayerNorm`, add(seen, x));
-        const inner = act(project(`${at}.intermediate.dense`, attended));
+        const inner = act(project(`${at}.intermediate.dense`, attended, true));
         return norm(`${at}.output.LayerNorm`, add(project(`${at}.output.dense`, inner), attended));
       },
       finalNorm: (x) => x,

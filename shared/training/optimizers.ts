@@ -1,6 +1,6 @@
 import type { Value } from "../graph/engine.ts";
 import { add, div, minimum, mul, sqrt, sub } from "../graph/operators/elementwise.ts";
-import { reduceSum } from "../graph/operators/reduction.ts";
+import { sumOfSquares } from "../graph/operators/reduction.ts";
 import { constant, input, type Tensor, variable } from "../graph/tensor.ts";
 
 export type Optimizer =
@@ -20,6 +20,8 @@ export const ADAM: Optimizer = { name: "adam", betas: [0.9, 0.999], epsilon: 1e-
 export interface Trained {
   readonly variable: Tensor;
   readonly gradient: Tensor;
+  /** A scalar that the gradient is multiplied with; none for 1. */
+  readonly scale?: Tensor;
   /** Whether weight decay applies; true unless told. */
   readonly decay?: boolean;
 }
@@ -36,12 +38,15 @@ export interface OptimizerStep {
  * torch.optim computes it. The graph gets the inputs that {@link optimizerFeeds} makes.
  */
 export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[]): OptimizerStep {
-  const rate = input("optimizer.rate", "float32", []);
   if (optimizer.name === "sgd") {
-    const updates = trained.map(({ variable: v, gradient }) => ({ variable: v, next: sub(v, mul(gradient, rate)) }));
+    const rate = input("optimizer.rate", "float32", []);
+    const updates = trained.map(({ variable: v, gradient, scale = constant(1) }) => ({
+      variable: v,
+      next: sub(v, mul(gradient, mul(scale, rate))),
+    }));
     return { updates, initial: {} };
   }
-  const root = input("optimizer.root", "float32", []);
+  const [root, epsilon] = [input("optimizer.root", "float32", []), input("optimizer.epsilon", "float32", [])];
   const [beta1, beta2] = optimizer.betas;
   const initial: Record<string, Value> = {};
   const moment = (prefix: string, of: Tensor): Tensor => {
@@ -52,16 +57,18 @@ export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[])
     return variable(name, shape);
   };
   const keep = optimizer.name === "adamw" ? input("optimizer.keep", "float32", []) : undefined;
-  const updates = trained.flatMap(({ variable: v, gradient, decay = true }) => {
+  const updates = trained.flatMap(({ variable: v, gradient, scale = constant(1), decay = true }) => {
     const [mean, square] = [moment("adam.mean", v), moment("adam.square", v)];
-    const nextMean = add(mul(mean, beta1), mul(gradient, 1 - beta1));
-    const nextSquare = add(mul(square, beta2), mul(mul(gradient, gradient), 1 - beta2));
-    const direction = div(nextMean, add(mul(sqrt(nextSquare), root), optimizer.epsilon));
+    // Weights are more than a cache holds: every number that all of them are multiplied with is brought together with another.
+    const part = mul(gradient, mul(scale, Math.sqrt(1 - beta2)));
+    const nextMean = add(mul(mean, beta1), mul(part, (1 - beta1) / Math.sqrt(1 - beta2)));
+    const nextSquare = add(mul(square, beta2), mul(part, part));
+    const move = div(nextMean, add(mul(sqrt(nextSquare), root), epsilon));
     const kept = keep && decay ? mul(v, keep) : v;
     return [
       { variable: mean, next: nextMean },
       { variable: square, next: nextSquare },
-      { variable: v, next: sub(kept, mul(direction, rate)) },
+      { variable: v, next: sub(kept, move) },
     ];
   });
   return { updates, initial };
@@ -70,23 +77,24 @@ export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[])
 /**
  * What an {@link optimizerStep} needs at a step: the rates with Adam's corrections of its young averages.
  * @param step counted from 1
+ * @param learningRate above 0
  */
 export function optimizerFeeds(optimizer: Optimizer, step: number, learningRate: number): Record<string, Value> {
   if (optimizer.name === "sgd") return { "optimizer.rate": scalar(learningRate) };
   const [beta1, beta2] = optimizer.betas;
+  const rate = learningRate / (1 - beta1 ** step);
   return {
-    "optimizer.rate": scalar(learningRate / (1 - beta1 ** step)),
-    "optimizer.root": scalar(1 / Math.sqrt(1 - beta2 ** step)),
+    // The rate divides what the mean is divided by.
+    "optimizer.root": scalar(1 / Math.sqrt(1 - beta2 ** step) / rate),
+    "optimizer.epsilon": scalar(optimizer.epsilon / rate),
     ...(optimizer.name === "adamw" && { "optimizer.keep": scalar(1 - learningRate * optimizer.weightDecay) }),
   };
 }
 
-/** Gradients scaled down together so that their joint norm is at most `limit`, as torch's clip_grad_norm_ does. */
-export function clipGlobalNorm(gradients: readonly Tensor[], limit: number): readonly Tensor[] {
-  const squares = gradients.map((gradient) => reduceSum(mul(gradient, gradient)));
-  const norm = sqrt(squares.reduce((a, b) => add(a, b)));
-  const factor = minimum(div(constant(limit), add(norm, 1e-6)), 1);
-  return gradients.map((gradient) => mul(gradient, factor));
+/** What gradients are multiplied with so that their joint norm is at most `limit`, a scalar, as torch's clip_grad_norm_ does. */
+export function clipFactor(gradients: readonly Tensor[], limit: number): Tensor {
+  const norm = sqrt(gradients.map((gradient) => sumOfSquares(gradient)).reduce((a, b) => add(a, b)));
+  return minimum(div(constant(limit), add(norm, 1e-6)), 1);
 }
 
 /** What a variable that gathers steps begins with. */

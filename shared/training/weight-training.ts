@@ -3,7 +3,7 @@ import { gradients } from "../graph/gradients.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { Watch } from "./events.ts";
 import type { LanguageRows } from "./language-batches.ts";
-import { clipGlobalNorm, type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
+import { clipFactor, type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { prepare } from "./prepare.ts";
 import { linearSchedule } from "./schedule.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
@@ -36,10 +36,11 @@ export interface WeightTraining {
 export async function trainWeights(training: WeightTraining, watch: Watch): Promise<{ readonly loss: number }> {
   const { engine, rows, weights, optimizer, steps } = training;
   const variables = weights.map(({ variable }) => variable);
-  const clipped = clipGlobalNorm(gradients(training.loss, variables), training.clip);
+  const slopes = gradients(training.loss, variables);
+  const scale = clipFactor(slopes, training.clip);
   const update = optimizerStep(
     optimizer,
-    weights.map(({ variable, decay }, i) => ({ variable, gradient: clipped[i]!, decay })),
+    weights.map(({ variable, decay }, i) => ({ variable, gradient: slopes[i]!, scale, decay })),
   );
   const session = await prepare(
     engine,

@@ -2,10 +2,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { hashModel } from "../../shared/data/model-files.ts";
+import { openCheckpoint } from "../../shared/models/checkpoint.ts";
+import { readWeight } from "../../shared/models/weights.ts";
 import { parseManifest } from "../../shared/protocol/manifest.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { softpost } from "../helpers/softpost.ts";
-import { temporaryFolder } from "../helpers/temporary.ts";
+import { temporaryFile, temporaryFolder } from "../helpers/temporary.ts";
 
 const model = fixture("tiny-gpt2");
 const data = ["--task", fixture("tiny-task/task.json"), "--train", fixture("tiny-task/train.jsonl")];
@@ -35,6 +37,57 @@ test("a prompt of a quantised model carries the published digest and how its wei
   const secret = ["--epsilon", "8", "--out", join(folder, "private")];
   const refused = await softpost("tune", "--model", quantised, ...data, ...few, ...secret);
   expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("needs the published weights") });
+});
+
+test("a student is distilled from a target in narrow weights, and its prompts can be transferred to it", async () => {
+  const folder = temporaryFolder();
+  const corpus = temporaryFile("corpus.txt", "The film was good. The story was bad. ".repeat(20));
+  const distil = async (target: string, out: string, ...options: string[]) => {
+    const rows = ["--public", corpus, "--max-length", "16", "--steps", "2", "--batch-size", "2"];
+    const result = await softpost("--json", "distill", "--target", target, ...rows, "--out", out, ...options);
+    expect(result).toMatchObject({ code: 0 });
+    return JSON.parse(result.stdout).nextToken as { target: number; student: number };
+  };
+  const wide = await distil(model, join(folder, "wide"));
+  const head = join(folder, "int8-head");
+  expect(await softpost("quantise", "--model", model, "--weights", "int8", "--head", "--out", head)).toMatchObject({
+    code: 0,
+  });
+  const published = await openCheckpoint(model);
+  const embeddings = await readWeight(published, "transformer.wte.weight");
+
+  for (const [name, target, options] of [
+    ["fp16", model, ["--weights", "fp16"]],
+    ["int8", model, ["--weights", "int8"]],
+    ["int4", model, ["--weights", "int4"]],
+    ["quantised before", head, []],
+  ] as const) {
+    const out = join(folder, name);
+    const losses = await distil(target, out, ...options);
+    // As good as with the wide target, and not computed with it.
+    expect(losses.target / wide.target, name).toBeCloseTo(1, 1);
+    if (name !== "fp16") expect(losses.target, name).not.toBe(wide.target);
+    const student = await openCheckpoint(out);
+    expect(
+      [...student.weights.values()].every(({ dtype }) => dtype === "F32"),
+      name,
+    ).toBe(true);
+    // A tied head that was quantised before is all that its folder has of the embeddings.
+    if (target === model) expect(await readWeight(student, "transformer.wte.weight"), name).toEqual(embeddings);
+    const record = JSON.parse(readFileSync(join(out, "softpost-student.json"), "utf8"));
+    expect(record.teacher.digest, name).toBe((await hashModel(model)).digest);
+  }
+  for (const [name, target] of [
+    ["int4", model],
+    ["quantised before", head],
+  ] as const) {
+    const student = join(folder, name);
+    const prompt = join(folder, `prompt, ${name}`);
+    expect(await softpost("tune", "--model", student, ...data, ...few, "--out", prompt)).toMatchObject({ code: 0 });
+    const moving = ["--target", target, "--student", student, "--prompt", prompt, "--steps", "1"];
+    const texts = ["--public", fixture("tiny-task/train.jsonl"), "--out", `${prompt}, moved`];
+    expect(await softpost("transfer", ...moving, ...texts), name).toMatchObject({ code: 0 });
+  }
 });
 
 test("the form of the quantised weights has to be said", async () => {

@@ -1,5 +1,6 @@
 import { broadcast } from "../shape.ts";
 import { apply1, type Backward, closedForm, constant, type Operator, type Tensor } from "../tensor.ts";
+import { cast } from "./layout.ts";
 import { unbroadcast } from "./reduction.ts";
 
 type Unary = (backward: { gradient: Tensor; x: Tensor; y: Tensor }) => Tensor;
@@ -27,7 +28,12 @@ function binary(type: string, rule: Binary): (a: Tensor, b: Tensor | number) => 
     gradient: ({ gradient, inputs: [a, b], outputs: [y] }: Backward) =>
       rule({ gradient, a: a!, b: b!, y: y! }).map((make, i) => () => unbroadcast(make(), [a!, b!][i]!.shape)),
   };
-  return (a, b) => apply1(operator, [a, typeof b === "number" ? constant(b) : b]);
+  return (a, b) => apply1(operator, [a, operand(b, a)]);
+}
+
+/** A number as a tensor beside another one, in its precision. */
+function operand(value: Tensor | number, beside: Tensor): Tensor {
+  return typeof value === "number" ? cast(constant(value), beside.dtype) : value;
 }
 
 /** a + b, broadcasting. */
@@ -60,11 +66,11 @@ export const sigmoid = unary("Sigmoid", ({ gradient, y }) => mul(gradient, mul(y
 /** The error function. */
 export const erf = unary("Erf", ({ gradient, x }) => mul(gradient, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));
 
-/** y = x σ(x) (Hendrycks and Gimpel 2016, section 2), whose slope is σ(x) (1 + x − y). */
+/** y = x σ(x) (Hendrycks and Gimpel 2016, section 2), whose slope is σ(x) + y (1 − σ(x)). */
 export function silu(x: Tensor): Tensor {
   const s = sigmoid(x);
   const y = mul(x, s);
-  return closedForm(y, [x], (gradient) => [() => mul(gradient, mul(s, add(sub(x, y), 1)))]);
+  return closedForm(y, [x], (gradient) => [() => mul(gradient, add(s, mul(y, sub(operand(1, s), s))))]);
 }
 
 const geluOperator = (
@@ -87,16 +93,18 @@ export const gelu = geluOperator("none", (x) => {
 
 const ROOT = 2 * Math.sqrt(2 / Math.PI);
 const CUBIC = 0.044715;
+/** From this square of x on, the slope is 0 or 1 in float16, which ends at 65504. */
+const LARGEST_SQUARE = 64;
 
 /**
  * GELU's tanh form, 0.5 x (1 + tanh(√(2/π)(x + 0.044715 x³))) (Hendrycks and Gimpel 2016, section 2).
- * With u = √(2/π)(x + 0.044715 x³) and s = σ(2u) it is y = x s, and its slope is s (1 + x (1 − s) 2u') = s (1 + (x − y) 2u').
+ * With u = √(2/π)(x + 0.044715 x³) and s = σ(2u) it is y = x s, and its slope is s + x s (1 − s) 2u' = s + y (1 − s) 2u'.
  */
 export const geluTanh = geluOperator("tanh", (x, y) => {
-  const square = mul(x, x);
+  const square = x.dtype === "float16" ? minimum(mul(x, x), LARGEST_SQUARE) : mul(x, x);
   const s = sigmoid(mul(x, add(mul(square, ROOT * CUBIC), ROOT)));
   const slope = add(mul(square, 3 * ROOT * CUBIC), ROOT);
-  return mul(s, add(mul(sub(x, y), slope), 1));
+  return add(s, mul(mul(y, sub(operand(1, s), s)), slope));
 });
 
 const minOperator: Operator = {
@@ -106,7 +114,7 @@ const minOperator: Operator = {
 
 /** The smaller of a and b. No gradient is defined. */
 export function minimum(a: Tensor, b: Tensor | number): Tensor {
-  return apply1(minOperator, [a, typeof b === "number" ? constant(b) : b]);
+  return apply1(minOperator, [a, operand(b, a)]);
 }
 
 const lessOrEqualOperator: Operator = {

@@ -45,8 +45,8 @@ export function expand(x: Tensor, runtimeShape: Tensor, shape: Shape): Tensor {
 }
 
 /** Zeros with a run-time shape (an int64 tensor) that is known to be `shape`. */
-export function zeros(runtimeShape: Tensor, shape: Shape): Tensor {
-  return expand(constant(0), runtimeShape, shape);
+export function zeros(runtimeShape: Tensor, shape: Shape, dtype: DType = "float32"): Tensor {
+  return expand(cast(constant(0), dtype), runtimeShape, shape);
 }
 
 const transposeOperator: Operator = {
@@ -124,6 +124,7 @@ export function zeroPiece(beside: Tensor, axis: number, length: Dim): Tensor {
   return zeros(
     shape,
     beside.shape.map((dim, i) => (i === axis ? length : dim)),
+    beside.dtype,
   );
 }
 

@@ -7,13 +7,18 @@ import { gemm, gemmOperator } from "./matrix.ts";
 /**
  * A linear layer on `[…, K]`: one matrix product over all leading axes at once, in the weight's precision, with a float32 result.
  * @param weight `[K, N]`, or `[N, K]` with `transposed` (Hugging Face's nn.Linear)
+ * @param options.asComputed leaves the result in the weight's precision
  */
-export function linear(x: Tensor, weight: Tensor, options: { bias?: Tensor; transposed?: boolean } = {}): Tensor {
+export function linear(
+  x: Tensor,
+  weight: Tensor,
+  options: { bias?: Tensor; transposed?: boolean; asComputed?: boolean } = {},
+): Tensor {
   const columns = weight.shape[options.transposed ? 0 : 1]!;
   const flat = reshape(cast(x, weight.dtype), [product(x.shape.slice(0, -1)), x.shape.at(-1)!]);
   const given = options.bias && { bias: cast(options.bias, weight.dtype) };
   const y = times(flat, weight, { transB: options.transposed ?? false, ...given });
-  return reshape(cast(y, "float32"), [...x.shape.slice(0, -1), columns]);
+  return reshape(options.asComputed ? y : cast(y, "float32"), [...x.shape.slice(0, -1), columns]);
 }
 
 interface Product {

@@ -35,6 +35,11 @@ export function reduceSum(x: Tensor, axes = x.shape.map((_, i) => i), keepDims =
   return apply1(reduceSumOperator, [x, integers(positive)], { keepdims: keepDims ? 1 : 0, axes: positive });
 }
 
+/** The sum of the squares of all elements, a scalar. No gradient is defined. */
+export function sumOfSquares(x: Tensor): Tensor {
+  return apply1({ type: "ReduceSumSquare", infer: () => [{ dtype: x.dtype, shape: [] }] }, [x], { keepdims: 0 });
+}
+
 /** ONNX Runtime adds the floats of a row in another order if the row doesn't begin on so many floats, 16 bytes. */
 export const ALIGNED_FLOATS = 4;
 
