@@ -22,7 +22,7 @@ export interface TuningSchedule extends Schedule {
 }
 
 export const DISTILLATION = {
-  layers: "-1",
+  layers: "-2,-1",
   steps: 400,
   batchSize: 8,
   length: 64,
@@ -35,12 +35,14 @@ export const DISTILLATION = {
 /** The task of a demo that isn't asked for everything. */
 export const FIRST_TASK = "topic";
 
-const TUNE: TuningSchedule = { steps: 400, averagedSteps: 100, batchSize: 32, learningRate: 3e-2 };
+const TUNE: TuningSchedule = { steps: 400, averagedSteps: 200, batchSize: 64, learningRate: 5e-3 };
+/** Of the comparison on the target, which is six layers deep. */
+export const TUNE_ON_TARGET: TuningSchedule = { steps: 400, averagedSteps: 100, batchSize: 32, learningRate: 1e-2 };
 const PRIVATE_TUNE = {
   steps: 150,
   averagedSteps: 50,
   batchSize: 256,
-  learningRate: 5e-3,
+  learningRate: 1e-2,
   clip: 0.5,
   epsilon: 8,
 };

@@ -7,7 +7,7 @@ import type { TaskFiles } from "./corpora/task-files.ts";
 import { type Parties, withoutManifest } from "./folders.ts";
 import { bagOfWordsAccuracy } from "./report/bag-of-words.ts";
 import type { MethodResult, TaskResults, TransferResult } from "./report/results.ts";
-import { TASKS, type TaskSettings, type TuningSchedule } from "./settings.ts";
+import { TASKS, type TaskSettings, TUNE_ON_TARGET, type TuningSchedule } from "./settings.ts";
 import { type Finished, type Party, softpost } from "./softpost.ts";
 
 /** The prompts of a task: tuned with privacy and without. They lie in the client's folder under the task's name. */
@@ -108,7 +108,7 @@ class TaskCommands {
   /** What neither party could do alone. */
   tuneOnTarget(): Promise<Finished> {
     const own = { party: this.#parties.referee, model: "provider/target", files: `client/${this.#name}` };
-    return this.#tune({ ...own, out: `comparison/${this.#name}/prompt` }, this.#settings.tune, BESIDE_JOBS);
+    return this.#tune({ ...own, out: `comparison/${this.#name}/prompt` }, TUNE_ON_TARGET, BESIDE_JOBS);
   }
 
   /** The student's prompt as one of the target. */
