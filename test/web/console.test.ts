@@ -256,6 +256,9 @@ test("with the admin secret keys are made and revoked, and limits set; the key w
   await page.getByLabel("Admin secret, or an admin key").fill("wrong");
   await button("Open").click();
   await page.getByText("The admin secret is wrong.").waitFor();
+  await page.getByLabel("Admin secret, or an admin key").fill(provider.served.key.slice(0, -1));
+  await button("Open").click();
+  await page.getByText("Copy all of it.").waitFor();
   await page.getByLabel("Admin secret, or an admin key").fill(String(provider.served.result.adminSecret));
   await button("Open").click();
   await button("local").waitFor();

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Api } from "../../client/api/api.ts";
 import { keyListSchema, tenantSchema } from "../../shared/protocol/administration.ts";
 import { parseApiKey } from "../../shared/protocol/api-key.ts";
+import { ProblemError } from "../../shared/protocol/errors.ts";
 import { apiWith, useSession } from "../shell/session.ts";
 import { Button } from "../ui/button.tsx";
 import { TextField } from "../ui/field.tsx";
@@ -72,6 +73,12 @@ function Secret({ onDesk }: { readonly onDesk: (desk: Api) => void }) {
     const desk = apiWith(given);
     const own = parseApiKey(given)?.tenant;
     try {
+      if (own === undefined && given.startsWith("sp_")) {
+        throw new ProblemError(
+          "This is no whole API key",
+          "It begins as one, but more or less follows than should. Copy all of it.",
+        );
+      }
       if (own === undefined) await desk.json("/v1/admin/tenants", tenantsSchema);
       else await desk.json(`/v1/admin/tenants/${own}/keys`, keyListSchema);
       onDesk(desk);
