@@ -8,8 +8,10 @@ import { type Dim, PER_EXAMPLE, product } from "../graph/shape.ts";
 import { closedForm, constant, type Tensor } from "../graph/tensor.ts";
 import type { Model } from "./model.ts";
 
-/** Added to the score of a position that must not be seen. In float16 there is nothing below −65504. */
-export const HIDDEN = -6e4;
+/** Added to the score of a position that must not be seen. */
+export const HIDDEN = -1e9;
+/** Makes −6e4 of it in float16, where there is nothing below −65504. */
+const IN_HALF = 6e-5;
 
 /** Features of the prompt `[L, P, W]`, if there is one, and of the texts `[B, T, W]`. */
 export interface Parts {
@@ -36,7 +38,8 @@ export function attend(query: Tensor, key: Parts, value: Parts, mask: Tensor, { 
   const scaled = mul(reshape(split(query), [...flat, size]), 1 / Math.sqrt(size));
   const length = key.texts.shape[1]!;
   const products = reshape(matmul(scaled, swapLast(split(key.texts))), [...grouped, length]);
-  const scores = reshape(add(products, cast(mask, precision)), [...flat, length]);
+  const hidden = precision === "float16" ? cast(mul(mask, IN_HALF), precision) : mask;
+  const scores = reshape(add(products, hidden), [...flat, length]);
   const values = split(value.texts);
   const seen: Seen[] = [{ scores, values, times: matmul }];
   if (key.prompt && value.prompt) {

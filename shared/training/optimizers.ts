@@ -38,15 +38,15 @@ export interface OptimizerStep {
  * torch.optim computes it. The graph gets the inputs that {@link optimizerFeeds} makes.
  */
 export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[]): OptimizerStep {
+  const rate = input("optimizer.rate", "float32", []);
   if (optimizer.name === "sgd") {
-    const rate = input("optimizer.rate", "float32", []);
-    const updates = trained.map(({ variable: v, gradient, scale = constant(1) }) => ({
+    const updates = trained.map(({ variable: v, gradient, scale }) => ({
       variable: v,
-      next: sub(v, mul(gradient, mul(scale, rate))),
+      next: sub(v, mul(gradient, scale ? mul(scale, rate) : rate)),
     }));
     return { updates, initial: {} };
   }
-  const [root, epsilon] = [input("optimizer.root", "float32", []), input("optimizer.epsilon", "float32", [])];
+  const root = input("optimizer.root", "float32", []);
   const [beta1, beta2] = optimizer.betas;
   const initial: Record<string, Value> = {};
   const moment = (prefix: string, of: Tensor): Tensor => {
@@ -57,18 +57,18 @@ export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[])
     return variable(name, shape);
   };
   const keep = optimizer.name === "adamw" ? input("optimizer.keep", "float32", []) : undefined;
-  const updates = trained.flatMap(({ variable: v, gradient, scale = constant(1), decay = true }) => {
+  const updates = trained.flatMap(({ variable: v, gradient, scale, decay = true }) => {
     const [mean, square] = [moment("adam.mean", v), moment("adam.square", v)];
-    // Weights are more than a cache holds: every number that all of them are multiplied with is brought together with another.
-    const part = mul(gradient, mul(scale, Math.sqrt(1 - beta2)));
-    const nextMean = add(mul(mean, beta1), mul(part, (1 - beta1) / Math.sqrt(1 - beta2)));
-    const nextSquare = add(mul(square, beta2), mul(part, part));
-    const move = div(nextMean, add(mul(sqrt(nextSquare), root), epsilon));
+    // Weights are more than a cache holds: numbers are brought together before a tensor is multiplied with them.
+    const [first, second] = scale ? [mul(scale, 1 - beta1), mul(mul(scale, scale), 1 - beta2)] : [1 - beta1, 1 - beta2];
+    const nextMean = add(mul(mean, beta1), mul(gradient, first));
+    const nextSquare = add(mul(square, beta2), mul(mul(gradient, gradient), second));
+    const direction = div(nextMean, add(mul(sqrt(nextSquare), root), optimizer.epsilon));
     const kept = keep && decay ? mul(v, keep) : v;
     return [
       { variable: mean, next: nextMean },
       { variable: square, next: nextSquare },
-      { variable: v, next: sub(kept, move) },
+      { variable: v, next: sub(kept, mul(direction, rate)) },
     ];
   });
   return { updates, initial };
@@ -77,16 +77,13 @@ export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[])
 /**
  * What an {@link optimizerStep} needs at a step: the rates with Adam's corrections of its young averages.
  * @param step counted from 1
- * @param learningRate above 0
  */
 export function optimizerFeeds(optimizer: Optimizer, step: number, learningRate: number): Record<string, Value> {
   if (optimizer.name === "sgd") return { "optimizer.rate": scalar(learningRate) };
   const [beta1, beta2] = optimizer.betas;
-  const rate = learningRate / (1 - beta1 ** step);
   return {
-    // The rate divides what the mean is divided by.
-    "optimizer.root": scalar(1 / Math.sqrt(1 - beta2 ** step) / rate),
-    "optimizer.epsilon": scalar(optimizer.epsilon / rate),
+    "optimizer.rate": scalar(learningRate / (1 - beta1 ** step)),
+    "optimizer.root": scalar(1 / Math.sqrt(1 - beta2 ** step)),
     ...(optimizer.name === "adamw" && { "optimizer.keep": scalar(1 - learningRate * optimizer.weightDecay) }),
   };
 }
