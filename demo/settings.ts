@@ -35,18 +35,18 @@ export const DISTILLATION = {
 /** The task of a demo that isn't asked for everything. */
 export const FIRST_TASK = "topic";
 
-const TUNE: TuningSchedule = { steps: 400, averagedSteps: 200, batchSize: 64, learningRate: 5e-3 };
+const TUNE: TuningSchedule = { steps: 400, averagedSteps: 200, batchSize: 32, learningRate: 5e-3 };
 /** Of the comparison on the target, which is six layers deep. */
-export const TUNE_ON_TARGET: TuningSchedule = { steps: 400, averagedSteps: 100, batchSize: 32, learningRate: 1e-2 };
+export const TUNE_ON_TARGET: TuningSchedule = { steps: 300, averagedSteps: 100, batchSize: 16, learningRate: 1e-2 };
 const PRIVATE_TUNE = {
-  steps: 150,
-  averagedSteps: 50,
-  batchSize: 256,
+  steps: 100,
+  averagedSteps: 33,
+  batchSize: 192,
   learningRate: 1e-2,
   clip: 0.5,
   epsilon: 8,
 };
-const TRANSFER: Schedule = { steps: 600, batchSize: 16, learningRate: 1e-2 };
+const TRANSFER: Schedule = { steps: 400, batchSize: 16, learningRate: 1e-2 };
 
 /** By the name of the task. */
 export const TASKS: Readonly<Record<string, TaskSettings>> = {
