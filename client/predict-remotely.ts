@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { CALL, groupedBy } from "../shared/data/grouped.ts";
+import { grouped } from "../shared/data/grouped.ts";
 import { type Data, pathOf, textRowsOf, textsOf } from "../shared/data/jsonl.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { MAX_PREDICTION_BYTES, PREDICTIONS_FILE, predictionSchema } from "../shared/protocol/prediction.ts";
@@ -61,7 +61,7 @@ export async function predictRemotely(
 async function bodyOf(data: Data): Promise<{ readonly body: Buffer; readonly rows: number }> {
   const parts: Buffer[] = [];
   let [rows, size] = [0, 0];
-  for await (const texts of groupedBy(textsOf(data), CALL, (text) => text.length)) {
+  for await (const texts of grouped(textsOf(data))) {
     rows += texts.length;
     const part = Buffer.from(texts.map((text) => `${JSON.stringify({ text })}\n`).join(""));
     size += part.length;

@@ -1,7 +1,6 @@
 import { groupedBy } from "../data/grouped.ts";
 import { type Data, pathOf, type TextRow, textRowsOf } from "../data/jsonl.ts";
 import type { Rows } from "../data/packed-texts.ts";
-import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
 import { type ClassificationTask, isGeneration, type Task } from "../protocol/task.ts";
 import type { Answer } from "../training/answer.ts";
@@ -10,6 +9,7 @@ import { partOf, type Watch } from "../training/events.ts";
 import type { EncodedText } from "../training/texts.ts";
 import { answerTexts } from "./answers.ts";
 import { requireFinite, requireRoom } from "./checks.ts";
+import { classWords } from "./class-words.ts";
 import type { OpenModel } from "./open-model.ts";
 import { encodeTexts } from "./texts.ts";
 
@@ -39,8 +39,7 @@ export async function classProbabilities(
   watch: Watch,
 ): Promise<Float32Array> {
   requireRoom(task, prompt?.shape[0] ?? 0, model);
-  const { classes, notes } = await verbalizer(task, model.tokenizer);
-  for (const text of notes) watch.onEvent?.({ kind: "note", text });
+  const classes = await classWords(task, model, watch);
   const probabilities = await predict({ engine, model: model.model, classes, prompt }, texts, watch);
   requireFinite(probabilities, `The probabilities of ${model.name}`);
   return probabilities;

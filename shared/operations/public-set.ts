@@ -5,7 +5,6 @@
 import { shuffle } from "../data/batches.ts";
 import { pathOf, textsOf } from "../data/jsonl.ts";
 import type { Rows } from "../data/packed-texts.ts";
-import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
@@ -15,7 +14,8 @@ import { selectTexts } from "../training/public-texts.ts";
 import type { EncodedText } from "../training/texts.ts";
 import { readScores } from "../training/transfer.ts";
 import { pick } from "../training/travel.ts";
-import { requireClasses, requireFinite } from "./checks.ts";
+import { requireFinite } from "./checks.ts";
+import { classWords } from "./class-words.ts";
 import { encodedGroups, encodeTexts } from "./texts.ts";
 import type { TransferRequest } from "./transfer-request.ts";
 
@@ -67,9 +67,8 @@ export async function takeTexts(
 async function chooseTexts(engine: Engine, request: Request, limit: number, watch: Watch) {
   const { student, target, open, prompt, publicSet } = request;
   const { file, examples } = publicSet;
-  const task = requireClasses(prompt.manifest.task);
-  const { classes, notes } = await verbalizer(task, student.tokenizer);
-  for (const text of notes) watch.onEvent?.({ kind: "note", text });
+  const { task } = prompt.manifest;
+  const classes = await classWords(task, student, watch);
   const scores = new Float32Array(examples * classes.length);
   let done = 0;
   for await (const texts of encodedGroups(textsOf(file), pathOf(file), task, open ? student : target)) {

@@ -13,6 +13,7 @@ import type { LabelledText } from "../training/objective.ts";
 import { chooseAlpha, readStates, scoresOfStates } from "../training/transfer.ts";
 import type { TransferCache } from "../training/transfer-loss.ts";
 import { requireClasses } from "./checks.ts";
+import { classWords } from "./class-words.ts";
 import type { OpenModel } from "./open-model.ts";
 import type { TakenTexts } from "./public-set.ts";
 import type { TransferRequest, TransferTools } from "./transfer-request.ts";
@@ -111,8 +112,7 @@ export async function bestAlpha(
   watch: Watch,
 ): Promise<number> {
   const { labelled } = alpha as { labelled: Rows<LabelledText> };
-  const { classes, notes } = await verbalizer(requireClasses(prompt.manifest.task), target.tokenizer);
-  for (const text of notes) watch.onEvent?.({ kind: "note", text });
+  const classes = await classWords(prompt.manifest.task, target, watch);
   const labels = Array.from(labelled, ({ label }) => label);
   const accuracy = async (classifier: { model: OpenModel["model"]; prompt?: Value }) =>
     figures(await predict({ engine, classes, ...classifier }, labelled, watch), labels, classes.length).accuracy;

@@ -12,6 +12,7 @@ import { readScores, transfer } from "../training/transfer.ts";
 import { TEMPERATURES } from "../training/transfer-loss.ts";
 import { adviceOn, compareScores, pick } from "../training/travel.ts";
 import { requireClasses, requireFinite, requireRoom } from "./checks.ts";
+import { classWords } from "./class-words.ts";
 import { type TakenTexts, takeTexts } from "./public-set.ts";
 import { requireSharedTokenizer } from "./shared-tokenizer.ts";
 import type { TransferRequest, TransferTools } from "./transfer-request.ts";
@@ -124,8 +125,7 @@ async function studentScores(
   { studentTexts }: TakenTexts,
   watch: Watch,
 ): Promise<Float32Array> {
-  const { classes, notes } = await verbalizer(requireClasses(prompt.manifest.task), student.tokenizer);
-  for (const text of notes) watch.onEvent?.({ kind: "note", text });
+  const classes = await classWords(prompt.manifest.task, student, watch);
   const name = "reading the prompted student";
   return readScores(engine, student.model, classes, studentTexts, name, watch, prompt.value);
 }

@@ -19,6 +19,7 @@ import { loadRun } from "../training/run-state.ts";
 import type { Sequence } from "../training/sequences.ts";
 import { type Order, type Tuned, tune } from "../training/tune.ts";
 import { requireFinite, requirePrivateRoom, requirePublishedWeights, requireRoom } from "./checks.ts";
+import { classWords } from "./class-words.ts";
 import type { OpenModel } from "./open-model.ts";
 import type { SoftPrompt } from "./soft-prompt.ts";
 
@@ -121,8 +122,7 @@ export async function tunePrompt(request: CheckedTuning, engine: Engine, watch: 
 /** What a run is tuned on, with the words of its labels. */
 export async function examplesOf({ task, model, examples }: TuneRequest, watch: Watch): Promise<Examples> {
   if (isGeneration(task)) return { examples: examples as Rows<Sequence> };
-  const { classes, notes } = await verbalizer(task, model.tokenizer);
-  for (const text of notes) watch.onEvent?.({ kind: "note", text });
+  const classes = await classWords(task, model, watch);
   return { classes, examples: examples as Rows<LabelledText> };
 }
 

@@ -58,7 +58,8 @@ export async function startSite(): Promise<Site> {
   const publicTexts = join(folder, "public.jsonl");
   const rows = Array.from({ length: 24 }, (_, i) => JSON.stringify({ text: `Public text number ${i}, of no one.` }));
   writeFileSync(publicTexts, rows.join("\n"));
-  const few = ["--steps", "1", "--batch-size", "2", "--max-length", "12"];
+  // At such a rate its layers stay the target's, bit for bit: what tests compare must not hang on how a training rounds.
+  const few = ["--steps", "1", "--batch-size", "2", "--max-length", "12", "--lr", "1e-12"];
   const distilled = await softpost("distill", "--target", MODEL, "--public", publicTexts, ...few, "--out", student);
   if (distilled.code !== 0) throw new Error(distilled.stderr);
   const models = ["--target", MODEL, "--student", student, "--public", publicTexts];
