@@ -31,9 +31,7 @@ export async function compared(args: readonly string[], home: string, program = 
   const run = promisify(execFile)(process.execPath, [program, ...args], { env, maxBuffer: 2 ** 26 });
   const { stdout, stderr } = await run;
   const output = stdout + stderr;
-  const said = [...output.matchAll(/^Needs (?:about|at least|at most) ([\d.]+) GB/gm)].map(
-    ([, gb]) => 1e9 * Number(gb),
-  );
+  const said = [...output.matchAll(/^Needs (?:about|at most) ([\d.]+) GB/gm)].map(([, gb]) => 1e9 * Number(gb));
   const peak = Number(/^peak (\d+)$/m.exec(output)?.[1]);
   return { estimate: said.length > 0 ? Math.max(...said) : undefined, peak };
 }

@@ -56,11 +56,14 @@ export function estimateMemory(graph: Graph, sizes: Readonly<Record<string, numb
   const { nodes, leaves } = reached(outputs);
   const elements = elementsOf(outputs, sizes);
   const kept = [...leaves].filter(({ source }) => source.kind === "variable");
-  // What is replaced has a second buffer, and what grows is copied.
-  const variables = kept.reduce((sum, tensor) => sum + 2 * bytesOf(tensor, elements), 0);
+  const values = kept.reduce((sum, tensor) => sum + bytesOf(tensor, elements), 0);
   const written = (graph.updates ?? []).reduce((sum, { variable }) => sum + bytesOf(variable, elements), 0);
+  // What is replaced has a second buffer, and what grows is copied. The binding copies what a run has written once more.
+  const variables = 2 * values + written;
   const widens = nodes.some(({ operator }) => operator.type === "Size");
-  const activations = (widens ? NARROW_WASTE : ARENA_WASTE) * peak(outputs, elements);
+  const activations =
+    (widens ? NARROW_WASTE : ARENA_WASTE) *
+    Math.max(peak(nodes, outputs, elements), peak(runtimeOrder(nodes), outputs, elements));
   const tables = readTables(nodes, elements);
   const fixed = processBytes() + NODE_BYTES * nodes.length;
   const running = weights + mapped + tables.rows + variables + activations;
@@ -70,7 +73,7 @@ export function estimateMemory(graph: Graph, sizes: Readonly<Record<string, numb
     mapped: mapped + tables.rows,
     activations,
     total: fixed + Math.max(running, tables.folded),
-    copied: variables / 2 + written,
+    copied: values + written,
   };
 }
 
@@ -160,9 +163,34 @@ function weightOf({ source, ...tensor }: Tensor): Tensor | undefined {
   return undefined;
 }
 
+/**
+ * The nodes in the order that ONNX Runtime computes a graph of them in: back from the last node that no other needs, by the latest of a node's inputs
+ * first (`Graph::ReverseDFSFrom`, by the nodes' numbers). What its optimiser fuses gets other numbers, so some nodes come elsewhere.
+ * @param nodes inputs before the nodes that use them, as they are written
+ */
+function runtimeOrder(nodes: readonly Node[]): Node[] {
+  const number = new Map(nodes.map((node, i) => [node, i]));
+  const before = ({ inputs }: Node) =>
+    [...new Set(inputs.flatMap(({ source }) => (source.kind === "node" ? [source.node] : [])))].sort(
+      (a, b) => number.get(a)! - number.get(b)!,
+    );
+  const needed = new Set(nodes.flatMap(before));
+  const stack = nodes.filter((node) => !needed.has(node)).map((node) => ({ node, done: false }));
+  const entered = new Set<Node>();
+  const order: Node[] = [];
+  for (let next = stack.pop(); next; next = stack.pop()) {
+    const { node, done } = next;
+    if (done) order.push(node);
+    else if (!entered.has(node)) {
+      entered.add(node);
+      stack.push({ node, done: true }, ...before(node).map((input) => ({ node: input, done: false })));
+    }
+  }
+  return order;
+}
+
 /** The most bytes of node outputs that are alive at one time if the nodes run in order. */
-function peak(outputs: readonly Tensor[], elements: Elements): number {
-  const { nodes } = reached(outputs);
+function peak(nodes: readonly Node[], outputs: readonly Tensor[], elements: Elements): number {
   const homes = new Map<Tensor, Tensor>();
   const homeOf = (tensor: Tensor): Tensor => (homes.has(tensor) ? homeOf(homes.get(tensor)!) : tensor);
   const waiting = new Map<Tensor, number>();

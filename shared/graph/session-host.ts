@@ -93,8 +93,13 @@ export class SessionHost {
     for (const name of returned) fetches[name] = null;
     const results = (await session.run(given, fetches)) as Record<string, Tensor>;
     for (const name of updates) {
-      if (this.#runtime.writesInPlace) this.#spares.set(name, this.#variable(name));
-      this.#variables.set(name, results[`next.${name}`]!);
+      const [written, result] = [fetches[`next.${name}`], results[`next.${name}`]!];
+      if (written) {
+        this.#spares.set(name, this.#variable(name));
+        // The binding hands out a copy of what was written, which would wait for the garbage collector: weights take gigabytes.
+        (result.data as Float32Array<ArrayBuffer>).buffer.transfer(0);
+      }
+      this.#variables.set(name, written ?? result);
     }
     for (const name of appends) append(stored(given[name]!), stored(results[`next.${name}`]!), part.positions!);
     return Object.fromEntries(returned.map((name) => [name, value(results[name]!)]));

@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Value } from "../graph/engine.ts";
-import { encodeSafetensors } from "../prompt/safetensors.ts";
+import { safetensorsPieces } from "../prompt/safetensors.ts";
 
-/** Weights beyond this go into a further file: it is what is held in memory a second time while a file is written. */
+/** Weights beyond this go into a further file, as readers of large models expect. */
 const SHARD_BYTES = 2 ** 31;
 
 /**
@@ -28,7 +28,7 @@ export async function writeCheckpoint(
     const name = `model-${number(index + 1)}-of-${number(shards.length)}.safetensors`;
     const tensors = shard.map(([name, { shape, data }]) => ({ name, shape, data: data as Float32Array }));
     const file = shards.length === 1 ? "model.safetensors" : name;
-    await writeFile(join(folder, file), encodeSafetensors(tensors, { format: "pt" }));
+    await writeFile(join(folder, file), safetensorsPieces(tensors, { format: "pt" }));
     for (const [weight] of shard) map[weight] = name;
   }
   if (shards.length === 1) return;

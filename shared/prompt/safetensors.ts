@@ -208,15 +208,15 @@ export interface TensorData {
 }
 
 /**
- * A safetensors file of F32 tensors, byte for byte what the reference implementation writes: tensors by name, the
- * header padded with spaces to a multiple of 8.
+ * A safetensors file of F32 tensors in pieces, which are its bytes one after the other, byte for byte what the reference implementation writes: the header,
+ * padded with spaces to a multiple of 8, then the tensors by name. A tensor's piece is its own memory.
  *
  * @throws ProblemError if a name is there twice or reserved, or data and shape don't fit
  */
-export function encodeSafetensors(
+export function safetensorsPieces(
   tensors: readonly TensorData[],
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array {
+): readonly Uint8Array[] {
   // Without a prototype, so that a tensor may be named __proto__.
   const header: Record<string, unknown> = Object.create(null);
   if (Object.keys(metadata).length > 0) header[METADATA] = metadata;
@@ -234,15 +234,23 @@ export function encodeSafetensors(
     size += data.byteLength;
   }
   const json = new TextEncoder().encode(JSON.stringify(header));
-  const headerSize = Math.ceil(json.length / 8) * 8;
-  const file = new Uint8Array(LENGTH_BYTES + headerSize + size);
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerSize), true);
-  file.fill(0x20, LENGTH_BYTES, LENGTH_BYTES + headerSize);
-  file.set(json, LENGTH_BYTES);
-  let position = LENGTH_BYTES + headerSize;
-  for (const { data } of inOrder) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), position);
-    position += data.byteLength;
+  const start = new Uint8Array(LENGTH_BYTES + Math.ceil(json.length / 8) * 8).fill(0x20);
+  new DataView(start.buffer).setBigUint64(0, BigInt(start.length - LENGTH_BYTES), true);
+  start.set(json, LENGTH_BYTES);
+  return [start, ...inOrder.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))];
+}
+
+/** The same as one array. */
+export function encodeSafetensors(
+  tensors: readonly TensorData[],
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
+  const pieces = safetensorsPieces(tensors, metadata);
+  const file = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let position = 0;
+  for (const piece of pieces) {
+    file.set(piece, position);
+    position += piece.length;
   }
   return file;
 }

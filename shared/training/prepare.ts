@@ -5,15 +5,14 @@ import type { Watch } from "./events.ts";
 /**
  * Loads a graph, and tells before what it will need; where that isn't there, what would fit.
  * @param sizes the largest sizes that its inputs' named dimensions will have
- * @param estimate `at least` where ONNX Runtime's order of the nodes keeps more alive than the estimate's, which a graph that trains
- *   weights has made it do (3.8 GB where 2.4 were estimated); `at most` where the sizes are the largest that there can ever be
+ * @param estimate `at most` where the sizes are the largest that there can ever be
  */
 export function prepare(
   engine: Engine,
   graph: Graph,
   sizes: Readonly<Record<string, number>>,
   { onEvent }: Watch,
-  estimate: "about" | "at least" | "at most" = "about",
+  estimate: "about" | "at most" = "about",
 ): Promise<Session> {
   const { packed, total } = estimateMemory(graph, sizes);
   const machine = machineMemory();

@@ -1,7 +1,7 @@
 import { open, readFile, rename, stat } from "node:fs/promises";
 import type { Value } from "../graph/engine.ts";
 import { toFloat32 } from "../prompt/dtype.ts";
-import { encodeSafetensors, parseHeader } from "../prompt/safetensors.ts";
+import { parseHeader, safetensorsPieces } from "../prompt/safetensors.ts";
 import { ProblemError } from "../protocol/errors.ts";
 
 /** Whatever makes a run what it is: options, digests of models and data. Two runs with equal settings are one run. */
@@ -23,11 +23,11 @@ export async function saveRun(path: string, settings: RunSettings, { step, varia
     shape,
     data: data as Float32Array,
   }));
-  const bytes = encodeSafetensors(tensors, { step: String(step), settings: JSON.stringify(settings) });
+  const pieces = safetensorsPieces(tensors, { step: String(step), settings: JSON.stringify(settings) });
   const temporary = `${path}.tmp`;
   const file = await open(temporary, "w");
   try {
-    await file.writeFile(bytes);
+    await file.writeFile(pieces);
     await file.sync();
   } finally {
     await file.close();

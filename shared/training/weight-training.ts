@@ -42,13 +42,7 @@ export async function trainWeights(training: WeightTraining, watch: Watch): Prom
     optimizer,
     weights.map(({ variable, decay }, i) => ({ variable, gradient: slopes[i]!, scale, decay })),
   );
-  const session = await prepare(
-    engine,
-    { outputs: { loss: training.loss }, updates: update.updates },
-    {},
-    watch,
-    "at least",
-  );
+  const session = await prepare(engine, { outputs: { loss: training.loss }, updates: update.updates }, {}, watch);
   const first = Object.fromEntries(weights.map(({ variable, value }) => [nameOf(variable), value]));
   const loss = await runVariables(
     {
