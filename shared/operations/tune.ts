@@ -158,7 +158,8 @@ function settingsOf(request: TuneRequest) {
     virtualTokens: typeof start === "number" ? start : start.value.shape[0]!,
     steps,
     batchSize,
-    optimizer,
+    // Private runs of earlier releases left the noise in Adam's second moment.
+    optimizer: privacy && optimizer === "adam" ? "adam without noise" : optimizer,
     learningRate,
     averagedSteps,
     seed: order.kind === "shuffled" ? order.seed : 0,

@@ -25,8 +25,8 @@ export interface DpTuned extends Tuned {
 /**
  * Tunes a soft prompt with DP-SGD (Abadi et al. 2016, algorithm 1): Poisson sampling, each example's gradient `[P, D]` clipped
  * to norm C and put on an integer grid, summed exactly, discrete Gaussian noise of σ·C, divided by the fixed expected batch
- * size. An empty sample is a step like any other. A mean of the last iterates is post-processing of
- * what DP-SGD releases. All numbers of the mechanism come from the plan.
+ * size. An empty sample is a step like any other. Adam's second moment is freed of the noise's variance, and the result is a mean of the last iterates: both are
+ * post-processing of what DP-SGD releases. All numbers of the mechanism come from the plan.
  * Where the plan's unit has several rows, a step draws units, each of which counts with the mean gradient of its drawn rows (user-wise DP-SGD: Chua et al.
  * 2024, arXiv 2406.14322); "example" then means one unit.
  * @param tuning.units the rows of each unit, ascending, if the plan has a unit
@@ -56,7 +56,8 @@ export async function dpTune(
   const prompt = variable("prompt", start.shape);
   const sums = await ClippedSums.load({ ...tuning, clip: plan.clip, apart: hasSeveralRows(units, plan) }, rows, watch);
   const gradient = input("gradient", "float32", start.shape);
-  const update = withRunningMean(optimizerStep(optimizer, [{ variable: prompt, gradient }]), prompt);
+  const freed = { ...optimizer, noiseVariance: ((plan.noiseMultiplier * plan.clip) / plan.batchSize) ** 2 };
+  const update = withRunningMean(optimizerStep(freed, [{ variable: prompt, gradient }]), prompt);
   const updateSession = await engine.load({ outputs: {}, updates: update.updates });
 
   await engine.set({ prompt: start });

@@ -1,5 +1,5 @@
 import type { Value } from "../graph/engine.ts";
-import { add, div, minimum, mul, sqrt, sub } from "../graph/operators/elementwise.ts";
+import { add, div, maximum, minimum, mul, sqrt, sub } from "../graph/operators/elementwise.ts";
 import { sumOfSquares } from "../graph/operators/reduction.ts";
 import { constant, input, type Tensor, variable } from "../graph/tensor.ts";
 
@@ -11,10 +11,15 @@ export type Optimizer =
       readonly epsilon: number;
       /** Decoupled weight decay (adamw only). */
       readonly weightDecay: number;
+      /** Variance of the noise in each number of a gradient, where it is known: the second moment is freed of it. */
+      readonly noiseVariance?: number;
     };
 
 /** Adam with PyTorch's defaults. */
 export const ADAM: Optimizer = { name: "adam", betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0 };
+
+/** Of the noise's variance, the least that is left of a second moment that is freed of it. Chosen by hand; docs/privacy.md has what it gave. */
+const LEAST_MOMENT = 0.09;
 
 /** A variable that is trained, and its gradient. */
 export interface Trained {
@@ -35,7 +40,8 @@ export interface OptimizerStep {
 
 /**
  * One step of SGD, Adam (Kingma and Ba 2015, algorithm 1) or AdamW (Loshchilov and Hutter 2019, algorithm 2), as
- * torch.optim computes it. The graph gets the inputs that {@link optimizerFeeds} makes.
+ * torch.optim computes it. With known noise of variance Φ the second moment v is max(v − Φ, 0.09 Φ): DP-AdamBC (Tang et al. 2023, arXiv 2312.14334, algorithm 1),
+ * without which noise, being nearly all of v, makes steps of one length of Adam's. The graph gets the inputs that {@link optimizerFeeds} makes.
  */
 export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[]): OptimizerStep {
   const rate = input("optimizer.rate", "float32", []);
@@ -56,6 +62,12 @@ export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[])
     initial[name] = zeros(shape);
     return variable(name, shape);
   };
+  const { noiseVariance = 0 } = optimizer;
+  const deviation = (square: Tensor): Tensor => {
+    if (noiseVariance === 0) return mul(sqrt(square), root);
+    const moment = sub(mul(square, mul(root, root)), noiseVariance);
+    return sqrt(maximum(moment, LEAST_MOMENT * noiseVariance));
+  };
   const keep = optimizer.name === "adamw" ? input("optimizer.keep", "float32", []) : undefined;
   const updates = trained.flatMap(({ variable: v, gradient, scale, decay = true }) => {
     const [mean, square] = [moment("adam.mean", v), moment("adam.square", v)];
@@ -63,7 +75,7 @@ export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[])
     const [first, second] = scale ? [mul(scale, 1 - beta1), mul(mul(scale, scale), 1 - beta2)] : [1 - beta1, 1 - beta2];
     const nextMean = add(mul(mean, beta1), mul(gradient, first));
     const nextSquare = add(mul(square, beta2), mul(mul(gradient, gradient), second));
-    const direction = div(nextMean, add(mul(sqrt(nextSquare), root), optimizer.epsilon));
+    const direction = div(nextMean, add(deviation(nextSquare), optimizer.epsilon));
     const kept = keep && decay ? mul(v, keep) : v;
     return [
       { variable: mean, next: nextMean },

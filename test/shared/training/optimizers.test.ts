@@ -10,7 +10,14 @@ import { expectNear } from "../../helpers/golden.ts";
 
 interface Run {
   readonly optimizer: "sgd" | "adam" | "adamw";
-  readonly options: { lr: number; betas: [number, number]; eps: number; weight_decay: number; momentum?: number };
+  readonly options: {
+    lr: number;
+    betas: [number, number];
+    eps: number;
+    weight_decay: number;
+    momentum?: number;
+    noise_variance?: number;
+  };
   readonly after: number[][];
 }
 const golden: { shape: number[]; start: number[]; gradients: number[][]; runs: Run[] } = JSON.parse(
@@ -25,9 +32,17 @@ afterAll(() => engine.close());
 
 const runs = golden.runs.filter(({ options }) => !options.momentum);
 
-test.each(runs)("$optimizer", async ({ optimizer: name, options, after }) => {
+test.each(runs)("$optimizer $options", async ({ optimizer: name, options, after }) => {
   const optimizer: Optimizer =
-    name === "sgd" ? { name } : { name, betas: options.betas, epsilon: options.eps, weightDecay: options.weight_decay };
+    name === "sgd"
+      ? { name }
+      : {
+          name,
+          betas: options.betas,
+          epsilon: options.eps,
+          weightDecay: options.weight_decay,
+          ...(options.noise_variance !== undefined && { noiseVariance: options.noise_variance }),
+        };
   const parameter = variable("parameter", golden.shape);
   const gradient = input("gradient", "float32", golden.shape);
   const { updates, initial } = optimizerStep(optimizer, [{ variable: parameter, gradient }]);

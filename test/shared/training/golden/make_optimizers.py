@@ -26,6 +26,20 @@ def run(optimizer, start, gradients, **options):
     return {"optimizer": optimizer.lower(), "options": options, "after": after}
 
 
+def adam_without_noise(start, gradients, lr, betas, eps, noise):
+    """DP-AdamBC (Tang et al. 2023, arXiv 2312.14334, algorithm 1) with at least 0.09 of the noise's variance."""
+    parameter, m, v = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
+    after = []
+    for step, gradient in enumerate(gradients, 1):
+        m = betas[0] * m + (1 - betas[0]) * gradient
+        v = betas[1] * v + (1 - betas[1]) * gradient**2
+        mean, square = m / (1 - betas[0] ** step), v / (1 - betas[1] ** step)
+        parameter = parameter - lr * mean / (torch.clamp(square - noise, min=0.09 * noise).sqrt() + eps)
+        after.append(numbers(parameter))
+    options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0, "noise_variance": noise}
+    return {"optimizer": "adam", "options": options, "after": after}
+
+
 def main():
     generator = torch.Generator().manual_seed(20250602)
     draw = lambda: torch.randn(SHAPE, generator=generator).double()
@@ -42,6 +56,7 @@ def main():
         run("SGD", start, gradients, lr=0.1, momentum=0.9),
         run("Adam", start, gradients, lr=1e-3, betas=[0.9, 0.999], eps=1e-8),
         run("AdamW", start, gradients, lr=1e-2, betas=[0.9, 0.98], eps=1e-6, weight_decay=0.01),
+        adam_without_noise(start, gradients, lr=1e-3, betas=[0.9, 0.999], eps=1e-8, noise=1e-4),
     ]
     golden = {
         "shape": list(SHAPE),
