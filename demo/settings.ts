@@ -39,10 +39,10 @@ const TUNE: TuningSchedule = { steps: 400, averagedSteps: 200, batchSize: 32, le
 /** Of the comparison on the target, which is six layers deep. */
 export const TUNE_ON_TARGET: TuningSchedule = { steps: 300, averagedSteps: 100, batchSize: 16, learningRate: 1e-2 };
 const PRIVATE_TUNE = {
-  steps: 100,
-  averagedSteps: 33,
+  steps: 200,
+  averagedSteps: 67,
   batchSize: 192,
-  learningRate: 1e-2,
+  learningRate: 5e-2,
   clip: 0.5,
   epsilon: 8,
 };
