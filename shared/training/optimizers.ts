@@ -1,5 +1,5 @@
 import type { Value } from "../graph/engine.ts";
-import { add, div, maximum, minimum, mul, sqrt, sub } from "../graph/operators/elementwise.ts";
+import { add, div, minimum, mul, sqrt, sub } from "../graph/operators/elementwise.ts";
 import { sumOfSquares } from "../graph/operators/reduction.ts";
 import { constant, input, type Tensor, variable } from "../graph/tensor.ts";
 
@@ -65,8 +65,9 @@ export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[])
   const { noiseVariance = 0 } = optimizer;
   const deviation = (square: Tensor): Tensor => {
     if (noiseVariance === 0) return mul(sqrt(square), root);
-    const moment = sub(mul(square, mul(root, root)), noiseVariance);
-    return sqrt(maximum(moment, LEAST_MOMENT * noiseVariance));
+    // Less than nothing, and its smaller: Max is no operator of the other graphs.
+    const below = sub(constant(noiseVariance), mul(square, mul(root, root)));
+    return sqrt(mul(minimum(below, -LEAST_MOMENT * noiseVariance), -1));
   };
   const keep = optimizer.name === "adamw" ? input("optimizer.keep", "float32", []) : undefined;
   const updates = trained.flatMap(({ variable: v, gradient, scale, decay = true }) => {

@@ -117,13 +117,6 @@ export function minimum(a: Tensor, b: Tensor | number): Tensor {
   return apply1(minOperator, [a, operand(b, a)]);
 }
 
-const maxOperator: Operator = { ...minOperator, type: "Max" };
-
-/** The larger of a and b. No gradient is defined. */
-export function maximum(a: Tensor, b: Tensor | number): Tensor {
-  return apply1(maxOperator, [a, operand(b, a)]);
-}
-
 const lessOrEqualOperator: Operator = {
   type: "LessOrEqual",
   infer: ([a, b]) => [{ dtype: "bool", shape: broadcast(a!.shape, b!.shape) }],
