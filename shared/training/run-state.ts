@@ -27,7 +27,7 @@ export async function saveRun(path: string, settings: RunSettings, { step, varia
   const temporary = `${path}.tmp`;
   const file = await open(temporary, "w");
   try {
-    await file.writeFile(pieces);
+    for (const piece of pieces) await file.appendFile(piece);
     await file.sync();
   } finally {
     await file.close();
