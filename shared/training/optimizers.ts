@@ -65,7 +65,7 @@ export function optimizerStep(optimizer: Optimizer, trained: readonly Trained[])
   const { noiseVariance = 0 } = optimizer;
   const deviation = (square: Tensor): Tensor => {
     if (noiseVariance === 0) return mul(sqrt(square), root);
-    // Less than nothing, and its smaller: Max is no operator of the other graphs.
+    // max(v − Φ, 0.09 Φ) is −min(Φ − v, −0.09 Φ): of the two operators the other graphs have Min alone.
     const below = sub(constant(noiseVariance), mul(square, mul(root, root)));
     return sqrt(mul(minimum(below, -LEAST_MOMENT * noiseVariance), -1));
   };

@@ -16,7 +16,7 @@ import type { Spec } from "../../shared/protocol/job.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { writeSizedModel } from "../helpers/sized-model.ts";
 import { softpost } from "../helpers/softpost.ts";
-import { CREDENTIALS, type Provider, startProvider } from "../service/provider.ts";
+import { jobEnvironment, type Provider, startProvider } from "../service/provider.ts";
 
 const PEAK = fileURLToPath(new URL("../../bench/peak-job.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "softpost-test-"));
@@ -60,17 +60,11 @@ afterAll(async () => {
 
 /** Runs a job's program. @returns the most that it said it needed, and the most that it took */
 async function run(spec: Spec): Promise<{ estimate: number; peak: number }> {
-  const { store, worker } = provider;
   const key = bucket.job(spec.job) + jobFiles.spec;
-  await store.write(key, JSON.stringify(spec));
+  await provider.store.write(key, JSON.stringify(spec));
   const env = {
     ...process.env,
-    SOFTPOST_BUCKET: worker.bucketName,
-    SOFTPOST_S3_ENDPOINT: worker.s3,
-    SOFTPOST_THREADS: "1",
-    AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
-    SOFTPOST_CACHE: join(folder, "models"),
+    ...jobEnvironment(provider, join(folder, "models")),
     AWS_BATCH_JOB_ID: `batch-${spec.job}`,
   };
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [PEAK, spec.kind, key], { env });

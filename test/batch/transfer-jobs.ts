@@ -10,7 +10,7 @@ import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { resultSchema, type TransferSpec } from "../../shared/protocol/job.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { softpost } from "../helpers/softpost.ts";
-import { CREDENTIALS, type Provider } from "../service/provider.ts";
+import { jobEnvironment, type Provider } from "../service/provider.ts";
 
 const JOB = fileURLToPath(new URL("../../batch/main.ts", import.meta.url));
 
@@ -25,7 +25,7 @@ export type TransferJobs = Awaited<ReturnType<typeof transferJobs>>;
 
 /** Publishes the tiny model, as target and student at once, and a public set, and tunes a prompt in `folder`. */
 export async function transferJobs(provider: Provider, folder: string) {
-  const { store, worker } = provider;
+  const { store } = provider;
   const model = { id: "tiny-gpt2", ...(await hashModel(fixture("tiny-gpt2"))) };
   for (const { name, sha256 } of model.files) {
     await store.upload(join(fixture("tiny-gpt2"), name), bucket.model(model.digest) + name, sha256);
@@ -90,12 +90,7 @@ export async function transferJobs(provider: Provider, folder: string) {
         stdio: ["ignore", "ignore", "pipe"],
         env: {
           ...process.env,
-          SOFTPOST_BUCKET: worker.bucketName,
-          SOFTPOST_S3_ENDPOINT: worker.s3,
-          SOFTPOST_THREADS: "1",
-          AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
-          AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
-          SOFTPOST_CACHE: join(folder, "models"),
+          ...jobEnvironment(provider, join(folder, "models")),
           AWS_BATCH_JOB_ID: `batch-${job}`,
           // The second process starts faster.
           NODE_COMPILE_CACHE: join(folder, "compiled"),

@@ -192,6 +192,18 @@ export async function startProvider(
 
 export type Provider = Awaited<ReturnType<typeof startProvider>>;
 
+/** What a job's program finds in its environment: the provider's bucket, one thread, and where models are kept. */
+export function jobEnvironment({ worker }: Pick<Provider, "worker">, cache: string): Record<string, string> {
+  return {
+    SOFTPOST_BUCKET: worker.bucketName,
+    SOFTPOST_S3_ENDPOINT: worker.s3,
+    SOFTPOST_THREADS: "1",
+    AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
+    SOFTPOST_CACHE: cache,
+  };
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: the tests say what is in it
 type FetchJson = (path: string, init?: RequestInit) => Promise<{ status: number; headers: Headers; body: any }>;
 

@@ -14,7 +14,7 @@ import { resultSchema, type Spec } from "../../../shared/protocol/job.ts";
 import { fixture } from "../../helpers/fixtures.ts";
 import { holding, softpost } from "../../helpers/softpost.ts";
 import { temporaryFile, temporaryFolder } from "../../helpers/temporary.ts";
-import { CREDENTIALS, type Provider, startProvider } from "../../service/provider.ts";
+import { CREDENTIALS, jobEnvironment, type Provider, startProvider } from "../../service/provider.ts";
 
 const PATIENT = { timeout: 120_000, interval: 50 };
 const JOB = fileURLToPath(new URL("../../../batch/main.ts", import.meta.url));
@@ -38,14 +38,9 @@ afterAll(() => provider.close());
 
 /** Lets the jobs that are submitted from now on run, with more in their environment. */
 function define(more: Record<string, string> = {}): Promise<void> {
-  const { worker, batch, folder } = provider;
+  const { batch, folder } = provider;
   return defineJobs(batch.url, CREDENTIALS, JOB, {
-    SOFTPOST_BUCKET: worker.bucketName,
-    SOFTPOST_S3_ENDPOINT: worker.s3,
-    SOFTPOST_THREADS: "1",
-    AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
-    SOFTPOST_CACHE: join(folder, "models"),
+    ...jobEnvironment(provider, join(folder, "models")),
     ...more,
   });
 }
