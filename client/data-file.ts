@@ -10,9 +10,10 @@ import { longRun } from "./long-run.ts";
 import { wholeNumber } from "./options.ts";
 import type { Io } from "./output.ts";
 
+/** What a file of rows may be; for help texts. */
+export const FILE_FORMATS = "JSONL, JSON array, CSV, TSV or Parquet, also with .gz";
 /** What may be given where rows are wanted; for help texts. */
-export const ROW_FORMATS =
-  "JSONL, JSON array, CSV, TSV or Parquet, also with .gz; - for standard input; org/name:split for a data set on the hub";
+export const ROW_FORMATS = `${FILE_FORMATS}; - for standard input; org/name:split for a data set on the hub`;
 
 /** How a command's data files are read. */
 export interface ColumnOptions {

@@ -9,7 +9,7 @@ import { validate } from "../shared/protocol/json.ts";
 
 const whole = (least: number, value: number) => z.coerce.number().int().min(least).default(value);
 
-/** What the process is told: README.md has the list. */
+/** What the process is told: docs/serving.md has the list. */
 const environmentSchema = z
   .object({
     SERVING_SECRET: z.string().min(16, "Must have 16 characters at least."),

@@ -1,16 +1,15 @@
-import { basename, join } from "node:path";
-import { textsOf } from "../../shared/data/jsonl.ts";
+import { join } from "node:path";
 import { licenceOf } from "../../shared/data/model-card.ts";
-import { hashFile, hashModel } from "../../shared/data/model-files.ts";
+import { hashModel } from "../../shared/data/model-files.ts";
 import { requireSameTokenizer } from "../../shared/data/same-tokenizer.ts";
 import { type Checkpoint, openCheckpoint } from "../../shared/models/checkpoint.ts";
 import { readWeight } from "../../shared/models/weights.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import {
   type Catalogue,
+  catalogueName,
   catalogueSchema,
   type FileRecord,
-  nameSchema,
   type PrecisionName,
   type PublicSet,
   type Student,
@@ -25,6 +24,7 @@ import type { WeightsName } from "../../shared/protocol/weights.ts";
 import type { Bucket } from "./bucket.ts";
 import { checkStudent, parameterCount } from "./check-student.ts";
 import { type Capacity, requireFit } from "./fit.ts";
+import { uploadPublicSet } from "./public-set.ts";
 
 /** Operations a second that a transfer to a target of unknown speed is assumed to do: two cores. Finished jobs correct it. */
 const ASSUMED_FLOPS = 5e10;
@@ -90,7 +90,7 @@ export async function uploadStudent(
   }
   if (kind === "distilled") await requireSameTokenizer(student.folder, target.folder);
   if (capacity) await requireFit({ name: target.name, checkpoint: large }, { precision, weights }, capacity);
-  const id = nameSchema.parse(student.name);
+  const id = catalogueName(student.name);
   const hashes = { student: await hashModel(student.folder), target: await hashModel(target.folder) };
   await checkStudent(
     { name: student.name, digest: hashes.student.digest, checkpoint: small },
@@ -112,7 +112,7 @@ export async function uploadStudent(
     files: hashes.student.files,
     ...(licences.student !== undefined && { licence: licences.student }),
     target: {
-      id: nameSchema.parse(target.name),
+      id: catalogueName(target.name),
       digest: hashes.target.digest,
       files: hashes.target.files,
       layers: large.config.layers,
@@ -159,19 +159,6 @@ export async function publishPublicSet(
   const record = await uploadPublicSet(store, publication);
   await changeCatalogue(store, (before) => withPublicSet(before, record));
   return record;
-}
-
-/** Uploads a public set; nobody sees it until its record is in the catalogue. @throws ProblemError if a row isn't valid */
-export async function uploadPublicSet(
-  store: Bucket,
-  { file, description }: { file: string; description: string },
-): Promise<PublicSet> {
-  let examples = 0;
-  for await (const _ of textsOf(file)) examples += 1;
-  const { size, sha256 } = await hashFile(file);
-  const id = nameSchema.parse(basename(file).replace(/\.jsonl$/, ""));
-  if (!(await store.has(bucket.publicSet(sha256)))) await store.upload(file, bucket.publicSet(sha256), sha256);
-  return { id, digest: sha256, size, examples, description, retired: false };
 }
 
 async function uploadModel(

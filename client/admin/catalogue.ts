@@ -9,6 +9,7 @@ import {
 } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { sending } from "../api/transport.ts";
+import { FILE_FORMATS } from "../data-file.ts";
 import type { Io } from "../output.ts";
 import { type AdminOptions, adminApi, readProvider, withAdmin } from "./connection.ts";
 
@@ -52,7 +53,7 @@ export function registerCatalogue(admin: Command, io: Io): void {
     .addOption(
       new Option("--model-precision <name>", "what transfers to the target are computed in").choices(["fp32", "fp16"]),
     )
-    .option("--public <file...>", "JSONL files of public texts; a set has its file's name", [])
+    .option("--public <file...>", `files of public texts (${FILE_FORMATS}); a set has its file's name`, [])
     .option("--description <text>", "what the public sets are", "")
     .addHelpText("after", BUCKET)
     .action((options: PublishOptions) => publish(options, io));
@@ -78,7 +79,8 @@ async function publish(options: PublishOptions, io: Io): Promise<void> {
   }
   const api = await adminApi(options, io);
   const store = await openBucket(options.dir);
-  const { uploadPublicSet, uploadStudent } = await import("../../batch/storage/publish.ts");
+  const { uploadStudent } = await import("../../batch/storage/publish.ts");
+  const { uploadPublicSet } = await import("../../batch/storage/public-set.ts");
   const named = (path: string) => ({ folder: path, name: basename(resolve(path)) });
   const published: { students: Student[]; publicSets: PublicSet[] } = { students: [], publicSets: [] };
   if (target !== undefined && folder !== undefined) {

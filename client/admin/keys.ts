@@ -35,7 +35,7 @@ export function registerKeys(admin: Command, io: Io): void {
     .description("make a key; its secret is shown this once")
     .argument("<tenant>", "id or name")
     .requiredOption("--name <name>", "what it is for")
-    .option("--scope <scope...>", "read, submit, admin", ["read", "submit"])
+    .option("--scope <scope...>", "read, submit, infer, admin", ["read", "submit"])
     .option("--days <n>", "days after which it expires (default: never)", wholeNumber(1))
     .option("--out <file>", OUT)
     .action((tenant: string, options: CreateOptions) => {

@@ -25,7 +25,7 @@ const HELP: Readonly<Record<string, { readonly example: string; readonly next: s
     next: "docs/runbook.md (why one fails, and what helps)",
   },
   webhooks: {
-    example: 'webhooks create "Acme GmbH" --to https://example.com/hook',
+    example: 'webhooks create "Acme GmbH" https://example.com/hook',
     next: "softpost admin webhooks deliveries (what came of them)",
   },
   catalogue: { example: "catalogue retire student STUDENT", next: "softpost students (what clients see)" },

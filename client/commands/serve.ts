@@ -7,6 +7,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { machineMemory } from "../../shared/graph/memory.ts";
 import type { Limits } from "../../shared/protocol/budget.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { FILE_FORMATS } from "../data-file.ts";
 import { describeEvent, describeStart } from "../describe-provider.ts";
 import { inferenceExamples } from "../inference-examples.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
@@ -64,7 +65,7 @@ export function registerServe(program: Command, io: Io): void {
     .option("--student <dir>", "the student that was distilled from it, to publish")
     .option("--unknown-origin", "publish a student without a record that it was distilled from the target")
     .option("--open-student <dir>", "a model of its own from which prompts are taken for the target, to publish")
-    .option("--public <file...>", "JSONL files of public texts, to publish")
+    .option("--public <file...>", `files of public texts (${FILE_FORMATS}), to publish`)
     .option("--port <n>", "port (default: that of the last time, or a free one)", wholeNumber(1))
     .option("--jobs <n>", "jobs that run at once, and share --threads", wholeNumber(1), 1)
     .option("--price <x>", "price of a device hour (default: 3.6)", numberBetween(0, 1e6))

@@ -48,7 +48,10 @@ export function registerTransfer(program: Command, io: Io): void {
     .requiredOption("--out <dir>", "new folder for the target's prompt")
     .option("--open", "the student is a model of its own, not one that was distilled from the target")
     .option("--alpha <a>", `${ALPHA}, or auto`, alphaOrAuto)
-    .option("--alpha-data <file>", "labelled public rows of a like task, from which --alpha auto chooses");
+    .option(
+      "--alpha-data <file>",
+      `labelled public rows of a like task (${ROW_FORMATS}), from which --alpha auto chooses`,
+    );
   withHowToTransfer(command)
     .option("--resume", "go on with an unfinished run")
     .addHelpText("after", EXAMPLES)
@@ -58,7 +61,7 @@ export function registerTransfer(program: Command, io: Io): void {
       }
       return run(options, io);
     });
-  withColumns(command, ["text"]);
+  withColumns(command, ["text", "label"]);
 }
 
 async function run(options: Options, io: Io): Promise<void> {
@@ -117,7 +120,8 @@ async function readInputs(options: Options, io: Io) {
       prompt,
       public: files,
       open,
-      alpha: alphaData === undefined ? (alpha as number | undefined) : { labelled: alphaData },
+      alpha:
+        alphaData === undefined ? (alpha as number | undefined) : { labelled: await dataFile(alphaData, options, io) },
       loss,
       answers,
       selected,

@@ -24,15 +24,16 @@ const DTYPES: Readonly<Record<string, DType>> = {
 export function frozenWeights(
   checkpoint: Checkpoint,
   precision: Precision = "float32",
-  { product = productOf(checkpoint) }: { product?: BlockProduct } = {},
+  { product }: { product?: BlockProduct } = {},
 ): Parameters {
   const { weights, narrow, family, config } = checkpoint;
+  const productOf = product ? () => product : exactProducts(checkpoint);
   const shapes = family.parameters(config);
   const made = new Map<string, Tensor>();
   const make = (name: string): Tensor => {
     const stored = narrow.get(name);
     if (stored) {
-      const form = "block" in stored ? blocksOfWeight(name, stored, product) : storedTensor(name, stored);
+      const form = "block" in stored ? blocksOfWeight(name, stored, productOf(name)) : storedTensor(name, stored);
       return { dtype: precision, shape: shapes[name]!, source: { kind: "narrow", stored: form } };
     }
     const weight = located(weights, name);
@@ -50,14 +51,24 @@ function storedTensor(name: string, { dtype, shape, location }: LocatedWeight): 
 }
 
 /**
- * How exact products with a checkpoint's matrices in blocks are computed. The kernel for blocks is slower than widening for 8 bits, and faster for 4 if its copy of the blocks is not more than a
- * quarter of the machine's memory (as `packsWeights` for other weights).
+ * How exact products with a checkpoint's matrices in blocks are computed. The kernel for blocks is slower than widening for 8 bits and faster for 4, but holds a copy of the blocks: for as many matrices as
+ * have theirs in an eighth of the machine's memory.
  * @param memory the machine's, in bytes
+ * @returns what a matrix's products are, by its name
  */
-export function productOf({ narrow }: Pick<Checkpoint, "narrow">, memory = machineMemory()): BlockProduct {
-  const blocks = [...narrow.values()].filter((stored) => "block" in stored);
-  const bytes = blocks.reduce((sum, { values }) => sum + values.location.length, 0);
-  return blocks.some(({ bits }) => bits === 8) || bytes > memory / 4 ? "widened" : "unpacked";
+export function exactProducts(
+  { narrow }: Pick<Checkpoint, "narrow">,
+  memory = machineMemory(),
+): (name: string) => BlockProduct {
+  const unpacked = new Set<string>();
+  let copies = 0;
+  for (const [name, stored] of narrow) {
+    if (!("block" in stored) || stored.bits === 8) continue;
+    copies += stored.values.location.length;
+    if (copies > memory / 8) break;
+    unpacked.add(name);
+  }
+  return (name) => (unpacked.has(name) ? "unpacked" : "widened");
 }
 
 function blocksOfWeight(name: string, { bits, block, ...parts }: NarrowMatrix, product: BlockProduct): Blocks {

@@ -100,7 +100,12 @@ export async function transferPrompt(request: TransferRequest, tools: TransferTo
   const advice = [
     ...coverage(request, pick(made.scores, classes.length, fitted)),
     ...(travel
-      ? adviceOn(travel, { loss: alpha === 0 && loss === "classes" ? made.loss : null, steps, texts: fitted.length })
+      ? adviceOn(travel, {
+          loss: alpha === 0 && loss === "classes" ? made.loss : null,
+          steps,
+          batchSize,
+          texts: fitted.length,
+        })
       : []),
   ];
   return { prompt: made.prompt, facts, loss: made.loss, alpha, travel, advice };

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ProblemError } from "./errors.ts";
+import { validate } from "./json.ts";
 import { digestSchema, FAMILIES } from "./manifest.ts";
 import { weightsSchema } from "./weights.ts";
 
@@ -7,6 +8,11 @@ import { weightsSchema } from "./weights.ts";
 export const nameSchema = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "Must be 1 to 64 letters, digits, dots, dashes or underscores.");
+
+/** A name as the catalogue has it. @throws ProblemError if it can't be one */
+export function catalogueName(name: string): string {
+  return validate(nameSchema, name, name, "The catalogue can't have this name");
+}
 
 export const fileSchema = z
   .object({ name: nameSchema, size: z.int().nonnegative(), sha256: digestSchema })

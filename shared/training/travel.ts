@@ -49,6 +49,8 @@ const GOOD_AGREEMENT = 0.8;
 const OVERFITTED = 2;
 /** Fewer steps than this leave a prompt under way, whatever the model. */
 const FEW_STEPS = 500;
+/** Read so often, a text has nothing more to give: after 172 times a prompt was no better than none (docs/performance.md). */
+const MANY_READINGS = 50;
 
 /**
  * What a provider or client could do about a prompt that travelled badly; nothing for one that travelled well.
@@ -56,14 +58,19 @@ const FEW_STEPS = 500;
  */
 export function adviceOn(
   { agreement, divergence }: Comparison,
-  { loss, steps, texts }: { loss: number | null; steps: number; texts: number },
+  { loss, steps, batchSize, texts }: { loss: number | null; steps: number; batchSize: number; texts: number },
 ): string[] {
   if (agreement >= GOOD_AGREEMENT) return [];
   const percent = (100 * agreement).toFixed(0);
+  const readings = (steps * batchSize) / texts;
   const advice = [`Student and target agree on only ${percent} % of the public texts that were held out.`];
   if (loss !== null && divergence > OVERFITTED * loss) {
     advice.push(`The ${texts} public texts are too few: the prompt fits them much better than the held-out ones.`);
   } else if (steps < FEW_STEPS) advice.push(`${steps} steps are few: try more.`);
-  else advice.push("More steps may help, and public texts that are more like the private ones.");
+  else if (readings > MANY_READINGS) {
+    advice.push(
+      `Each of the ${texts} public texts was read ${readings.toFixed(0)} times: more texts may help, not more steps.`,
+    );
+  } else advice.push("More steps may help, and public texts that are more like the private ones.");
   return advice;
 }

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { fetchPublicSet } from "../../batch/storage/models.ts";
 import { loadBundle } from "../../infra/local/bundle.ts";
+import { textsOf } from "../../shared/data/jsonl.ts";
 import { hashModel } from "../../shared/data/model-files.ts";
 import { STUDENT_FILE } from "../../shared/data/student-record.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
@@ -49,6 +51,40 @@ test("a model, its student and public texts are in the bucket and on offer", asy
   expect(publicSets.map(({ id }) => id)).toContain("test");
   for (const { name } of offered.files)
     expect(await provider.store.has(bucket.model(offered.digest) + name)).toBe(true);
+});
+
+describe("public texts", () => {
+  const texts = ["One, two.", 'She said "no".', "Ж"];
+  const published = async (name: string, content: string) => {
+    const file = join(temporaryFolder(), name);
+    writeFileSync(file, content);
+    await publish("--public", file);
+    const { publicSets } = catalogueSchema.parse(await provider.store.readJson(bucket.catalogue));
+    const set = publicSets.find(({ id }) => id === "rows")!;
+    const fetched = await fetchPublicSet(provider.store, temporaryFolder(), set);
+    return { set, texts: await Array.fromAsync(textsOf(fetched)), bytes: readFileSync(fetched, "utf8") };
+  };
+
+  test("JSON lines are published as they are", async () => {
+    const lines = texts.map((text) => JSON.stringify({ text, of: 1 })).join("\n");
+    const made = await published("rows.jsonl", lines);
+    expect(made).toMatchObject({ texts, bytes: lines, set: { examples: 3 } });
+  });
+
+  test("other files of rows as JSON lines of their texts, which jobs read", async () => {
+    const quoted = texts.map((text) => `7,"${text.replaceAll('"', '""')}"`);
+    expect((await published("rows.csv", ["of,text", ...quoted].join("\n"))).texts).toEqual(texts);
+    const array = JSON.stringify(texts.map((text) => ({ of: 1, text })));
+    expect(await published("rows.json", array)).toMatchObject({ texts, set: { examples: 3 } });
+  });
+
+  test("without a text, or under a name that can't be in the catalogue, are refused", async () => {
+    await expect(published("rows.csv", "text\n")).rejects.toMatchObject({ code: 1, stderr: /rows\.csv has no texts/ });
+    await expect(published("my rows.csv", "text\na\n")).rejects.toMatchObject({
+      code: 1,
+      stderr: /catalogue can't have this name.*1 to 64 letters/s,
+    });
+  });
 });
 
 describe("what isn't a student of the target is refused, and nothing of it is uploaded", () => {

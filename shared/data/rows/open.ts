@@ -47,6 +47,14 @@ export async function holdsRows(path: string): Promise<boolean> {
   return false;
 }
 
+/** How the names of data files may end. */
+export const ROW_ENDINGS = /\.(jsonl|ndjson|json|csv|tsv|parquet)(\.gz)?$/i;
+
+/** Whether a data file holds JSON lines, compressed or not. @throws ProblemError as `rowsOf` */
+export async function isJsonLines(path: string): Promise<boolean> {
+  return (await formatOf(path)) === "jsonLines";
+}
+
 /** How many rows a data file has, counted to `most`. @throws ProblemError as `rowsOf` */
 export async function countRows(path: string, most: number): Promise<number> {
   let rows = 0;

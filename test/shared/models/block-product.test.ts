@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { gpt2 } from "../../../shared/models/gpt2.ts";
 import { plannedMatrices } from "../../../shared/models/quantised-files.ts";
-import { productOf } from "../../../shared/models/weights.ts";
+import { exactProducts } from "../../../shared/models/weights.ts";
 import { usualQuantisation } from "../../../shared/protocol/weights.ts";
 
 const config = gpt2.configure({
@@ -14,13 +14,20 @@ const config = gpt2.configure({
 });
 const narrow = (weights: "int8" | "int4") => plannedMatrices(gpt2, config, usualQuantisation(weights));
 
-test("matrices of 4 bits have a second copy for their products where it is at most a quarter of the memory", () => {
+const products = (weights: "int8" | "int4", memory: number) => {
+  const matrices = narrow(weights);
+  const productOf = exactProducts({ narrow: matrices }, memory);
+  return [...matrices.keys()].map(productOf);
+};
+
+test("as many matrices of 4 bits as have a second copy in an eighth of the memory are unpacked, the others widened", () => {
   // 12 D² numbers a layer, of half a byte.
-  const bytes = (2 * 12 * 128 ** 2) / 2;
-  expect(productOf({ narrow: narrow("int4") }, 4 * bytes)).toBe("unpacked");
-  expect(productOf({ narrow: narrow("int4") }, 4 * bytes - 1)).toBe("widened");
+  const bytes = (12 * 128 ** 2) / 2;
+  expect(products("int4", 8 * 2 * bytes)).toEqual(Array(8).fill("unpacked"));
+  expect(products("int4", 8 * bytes)).toEqual([...Array(4).fill("unpacked"), ...Array(4).fill("widened")]);
+  expect(products("int4", 0)).toEqual(Array(8).fill("widened"));
 });
 
 test("matrices of 8 bits are widened, whatever the memory", () => {
-  expect(productOf({ narrow: narrow("int8") }, 1e12)).toBe("widened");
+  expect(products("int8", 1e12)).toEqual(Array(8).fill("widened"));
 });

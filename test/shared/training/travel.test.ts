@@ -33,12 +33,14 @@ describe("comparing class scores", () => {
 
 describe("advice", () => {
   const poor = { agreement: 0.6, divergence: 0.5 };
+  const schedule = { steps: 1000, batchSize: 2, texts: 60 };
   test("is for prompts that travelled badly", () => {
-    expect(adviceOn({ agreement: 0.9, divergence: 0.5 }, { loss: 0.01, steps: 10, texts: 20 })).toEqual([]);
-    expect(adviceOn(poor, { loss: 0.1, steps: 1000, texts: 60 }).join(" ")).toMatch(
-      /60 % .*60 public texts are too few/,
+    expect(adviceOn({ agreement: 0.9, divergence: 0.5 }, { loss: 0.01, ...schedule, steps: 10 })).toEqual([]);
+    expect(adviceOn(poor, { loss: 0.1, ...schedule }).join(" ")).toMatch(/60 % .*60 public texts are too few/);
+    expect(adviceOn(poor, { loss: 0.4, ...schedule, steps: 100 }).join(" ")).toMatch(/100 steps are few/);
+    expect(adviceOn(poor, { loss: null, ...schedule }).join(" ")).toMatch(/more like the private ones/);
+    expect(adviceOn(poor, { loss: null, ...schedule, batchSize: 4 }).join(" ")).toMatch(
+      /60 public texts was read 67 times: more texts may help/,
     );
-    expect(adviceOn(poor, { loss: 0.4, steps: 100, texts: 60 }).join(" ")).toMatch(/100 steps are few/);
-    expect(adviceOn(poor, { loss: null, steps: 1000, texts: 60 }).join(" ")).toMatch(/more like the private ones/);
   });
 });
