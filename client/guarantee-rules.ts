@@ -5,10 +5,11 @@ interface GivenGuarantee extends Guarantee {
   readonly budgetEpsilon?: number | undefined;
   readonly dataset?: string | undefined;
   readonly shuffle?: boolean | undefined;
+  readonly publicStart?: boolean | undefined;
 }
 
 /** Who gives one of these expects a guarantee. */
-const ONLY_PRIVATE = ["delta", "clip", "privacyUnit", "accountant", "budgetEpsilon", "dataset"] as const;
+const ONLY_PRIVATE = ["delta", "clip", "privacyUnit", "accountant", "budgetEpsilon", "dataset", "publicStart"] as const;
 
 /**
  * What is given without what it needs, or against it, in one sentence: a run must not be without privacy because one option of several was forgotten.

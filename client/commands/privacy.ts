@@ -203,7 +203,7 @@ async function printStatement(folder: string, io: Io): Promise<void> {
     throw new ProblemError("The privacy record is not true", detail, { faults });
   }
   const attacks = attackFigures(record);
-  const statement = explainPrivacy(record, attacks);
+  const statement = explainPrivacy(record, attacks, manifest.initialisation.promptDigest);
   io.result({ ...record, computedEpsilon: epsilon, attacks, statement }, statement);
 }
 

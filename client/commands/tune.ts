@@ -79,6 +79,7 @@ export function registerTune(program: Command, io: Io): void {
       numberBetween(0, 1),
     )
     .option("--prompt <dir>", "soft prompt to start from (default: the task's init text)")
+    .option("--public-start", "no private row had a part in that prompt: a private run starts from no other")
     .option("--prompt-tokens <n>", `virtual tokens (default: ${PROMPT_TOKENS})`, wholeNumber(1))
     .option(
       "--epochs <n>",

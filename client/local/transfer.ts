@@ -1,4 +1,4 @@
-import { countTexts, type Data, dataDigest, pathOf, refuseUnits } from "../../shared/data/jsonl.ts";
+import { countTexts, type Data, pathOf, refuseUnits, rowsDigest } from "../../shared/data/jsonl.ts";
 import type { Engine } from "../../shared/graph/engine.ts";
 import { requireClasses } from "../../shared/operations/checks.ts";
 import type { OpenModel } from "../../shared/operations/open-model.ts";
@@ -76,7 +76,7 @@ export async function choosePublic(
   const candidates: Candidate[] = [];
   for (const file of files) {
     if (unit) await refuseUnits(file, unit.field);
-    const digest = await dataDigest(file);
+    const digest = await rowsDigest(file);
     candidates.push({ id: neutralId("public", digest), digest, file });
   }
   const { candidate, ranked } = await run((engine, watch) =>
@@ -100,7 +100,7 @@ export async function readTransfer(options: ChosenOptions, say: Say): Promise<Om
   const prompt = requireManifest(options.prompt);
   const { task, privacy } = prompt.manifest;
   if (privacy?.unit) await refuseUnits(options.public, privacy.unit.field);
-  const digest = await dataDigest(options.public);
+  const digest = await rowsDigest(options.public);
   const { starts = ["words"], selected = null, seed = 0 } = options;
   const { steps = TRANSFER_DEFAULTS.steps, batchSize = TRANSFER_DEFAULTS.batchSize } = options;
   return {

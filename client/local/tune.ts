@@ -1,4 +1,4 @@
-import { type Data, dataDigest, readUnits } from "../../shared/data/jsonl.ts";
+import { type Data, readUnits, rowsDigest } from "../../shared/data/jsonl.ts";
 import { verbalizer } from "../../shared/data/verbalizer.ts";
 import type { OpenModel } from "../../shared/operations/open-model.ts";
 import { type SoftPrompt, softPromptOf } from "../../shared/operations/soft-prompt.ts";
@@ -31,6 +31,8 @@ export interface TuneOptions extends GivenSchedule, Guarantee {
   readonly train: Data;
   /** A prompt to start from; the task's init text unless told. */
   readonly start?: SoftPrompt | undefined;
+  /** That no private row had a part in that prompt; a private run needs it to start from one. */
+  readonly publicStart?: boolean | undefined;
   /** Virtual tokens P of a prompt that starts from text. */
   readonly promptTokens?: number | undefined;
   readonly optimizer?: "adam" | "sgd" | undefined;
@@ -85,8 +87,9 @@ export async function readTuning(options: TuneOptions & ChargeOptions, say: Say)
       model,
       task,
       examples: rows.rows,
-      dataDigest: await dataDigest(train),
+      dataDigest: await rowsDigest(train),
       start: start ?? options.promptTokens ?? PROMPT_TOKENS,
+      publicStart: options.publicStart,
       ...schedule,
       optimizer,
       order: shuffle ? { kind: "shuffled", seed } : { kind: "file" },

@@ -52,7 +52,7 @@ function storedTensor(name: string, { dtype, shape, location }: LocatedWeight): 
 
 /**
  * How exact products with a checkpoint's matrices in blocks are computed. The kernel for blocks is slower than widening for 8 bits and faster for 4, but holds a copy of the blocks: for as many matrices as
- * have theirs in an eighth of the machine's memory.
+ * have theirs in a tenth of the machine's memory.
  * @param memory the machine's, in bytes
  * @returns what a matrix's products are, by its name
  */
@@ -65,7 +65,7 @@ export function exactProducts(
   for (const [name, stored] of narrow) {
     if (!("block" in stored) || stored.bits === 8) continue;
     copies += stored.values.location.length;
-    if (copies > memory / 8) break;
+    if (copies > memory / 10) break;
     unpacked.add(name);
   }
   return (name) => (unpacked.has(name) ? "unpacked" : "widened");

@@ -75,6 +75,8 @@ async function transferAnswers(
       student: computedModel(student.record),
       prompt: prompt.digest,
       public: publicSet.digest,
+      task: JSON.stringify(task),
+      starts: request.starts.join(),
       answers,
       ...numbers,
     };

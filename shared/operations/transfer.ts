@@ -80,7 +80,7 @@ export async function transferPrompt(request: TransferRequest, tools: TransferTo
     );
     for (const { data } of moved.prompts) requireFinite(data, "The prompt's values");
     const best = await bestOf(engine, request, { prompts: moved.prompts, taken, scores, division, classes }, watch);
-    return { ...best, alpha, loss: moved.loss, scores, fitted: division.fitted };
+    return { ...best, alpha, loss: moved.losses[best.index]!, scores, fitted: division.fitted };
   });
   const { alpha, travel, fitted } = made;
   const training = { optimizer: "adam" as const, learningRate, steps, batchSize, averagedSteps };
@@ -192,9 +192,11 @@ function coverage({ prompt }: TransferRequest, scores: Float32Array): string[] {
 }
 
 /** What makes a run this run, beside its numbers. */
-function identities({ target, student, prompt, publicSet }: TransferRequest) {
+function identities({ target, student, prompt, publicSet, open }: TransferRequest) {
   return {
     command: "transfer",
+    task: JSON.stringify(prompt.manifest.task),
+    open,
     target: computedModel(target.record),
     student: computedModel(student.record),
     prompt: prompt.digest,

@@ -28,10 +28,12 @@ export interface TuneRequest {
   readonly task: Task;
   /** With labels, or with answers, as the task's kind has it. */
   readonly examples: Rows<LabelledText> | Rows<Sequence>;
-  /** SHA-256 of the examples' file: a run is only resumed on the same data. */
+  /** SHA-256 of the examples' file and the columns that are read of it: a run is only resumed on the same data. */
   readonly dataDigest: string;
   /** A prompt to start from, or the number of virtual tokens of one that starts from the task's `init` text. */
   readonly start: SoftPrompt | number;
+  /** That no private row had a part in the prompt to start from: a private run claims nothing of what it began with. */
+  readonly publicStart?: boolean | undefined;
   readonly steps: number;
   readonly batchSize: number;
   readonly optimizer: "adam" | "sgd";
@@ -68,7 +70,7 @@ export type CheckedTuning = TuneRequest & { readonly [CHECKED]: true };
 
 /**
  * Refuses what can't be tuned, before anything is computed or charged.
- * @throws ProblemError if prompt and texts have no room, the task's words or init text can't be used, more steps are averaged than done, or a run
+ * @throws ProblemError if prompt and texts have no room, a private run begins with a prompt that may know its rows, the task's words or init text can't be used, more steps are averaged than done, or a run
  *   that is resumed had other settings
  */
 export async function checkTuning(request: TuneRequest): Promise<CheckedTuning> {
@@ -78,6 +80,7 @@ export async function checkTuning(request: TuneRequest): Promise<CheckedTuning> 
   if (privacy) {
     requirePublishedWeights(model);
     requirePrivateRoom(task, rows, model);
+    requirePublicStart(request);
   }
   if (rows > MAX_VIRTUAL_TOKENS)
     throw new ProblemError("The prompt is too long", `--prompt-tokens may be at most ${MAX_VIRTUAL_TOKENS}.`);
@@ -91,6 +94,22 @@ export async function checkTuning(request: TuneRequest): Promise<CheckedTuning> 
   // Settings of an unfinished run that differ are found here, before the run is charged.
   if (state.resume) await loadRun(state.path, settingsOf(request));
   return request as CheckedTuning;
+}
+
+/**
+ * @throws ProblemError for a private run that begins with a prompt of which nobody says that it is public: one that was tuned on these rows without privacy would
+ * give them away under this run's ε, and one with privacy under less than both
+ */
+function requirePublicStart({ start, publicStart }: TuneRequest): void {
+  if (typeof start === "number" || publicStart) return;
+  const { manifest } = start;
+  const made = manifest
+    ? manifest.privacy
+      ? "with a privacy budget of its own"
+      : "without privacy"
+    : "nobody says how";
+  const detail = `The prompt to start from was tuned ${made}, and this run's ε covers only what comes after it. Start from the task's init text; or, if none of these rows (nor others of these people) had a part in that prompt, say so with --public-start.`;
+  throw new ProblemError("The start may know the private rows", detail, { status: 422 });
 }
 
 /**
@@ -152,6 +171,7 @@ function settingsOf(request: TuneRequest) {
   return {
     command: "tune",
     model: computedModel(model.record),
+    precision: model.model.precision,
     task: JSON.stringify(task),
     train: dataDigest,
     start: typeof start === "number" ? "init" : start.digest,

@@ -73,8 +73,13 @@ function checkedBounds(record: PrivacyRecord): Bounds {
 /**
  * A record as the text of a complete privacy statement, with what "How to DP-fy ML" (Ponomareva et al. 2023, section 5.3.3) asks
  * for: unit, neighbours, guarantee, mechanism, what is released, what is not covered.
+ * @param startDigest of the prompt that the run began with, if it wasn't a text
  */
-export function explainPrivacy(record: PrivacyRecord, attacks: readonly AttackFigure[]): string {
+export function explainPrivacy(
+  record: PrivacyRecord,
+  attacks: readonly AttackFigure[],
+  startDigest: string | undefined,
+): string {
   const { epsilon, delta, records, batchSize, steps, clip, noiseMultiplier, accountant, unit } = record;
   const each = unit ? unit.field : "row";
   const number = (x: number) => Number(x.toPrecision(4)).toString();
@@ -94,6 +99,11 @@ export function explainPrivacy(record: PrivacyRecord, attacks: readonly AttackFi
     `Noise          discrete Gaussian on a grid of clip/2^${Math.log2(GRID_UNITS_PER_CLIP)}, noise multiplier ${number(noiseMultiplier)}; cryptographic generator`,
     "Released       the soft prompt, of the last step or the mean over the last ones; no loss or accuracy on private data",
     "Not covered    choosing among several runs on the same data: compose them with `softpost privacy ledger`",
+    ...(startDigest === undefined
+      ? []
+      : [
+          `Not covered    the prompt that the run began with (${startDigest.slice(0, 12)}…), which its owner says is public`,
+        ]),
     ...groupLines(record),
     `As Gaussian DP μ = ${number(gdpMu(epsilon, delta))}`,
     ...attackLines(record, attacks),

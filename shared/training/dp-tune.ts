@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import type { Value } from "../graph/engine.ts";
+import type { Engine, Value } from "../graph/engine.ts";
 import { input, variable } from "../graph/tensor.ts";
 import { addNoise, GRID_UNITS_PER_CLIP } from "../privacy/noise.ts";
 import type { PrivacyPlan } from "../privacy/plan.ts";
@@ -65,14 +65,13 @@ export async function dpTune(
   const invariant = await invariantSums(sums, looks, watch);
   await tuning.charge?.();
 
-  let leftOut = 0;
   const loss = await runVariables(
     {
       name: "tuning with privacy",
       engine,
       steps: plan.steps,
       state: tuning.state,
-      variables: { prompt: start, ...update.initial },
+      variables: { prompt: start, ...update.initial, [LEFT_OUT]: { shape: [1], data: new Float32Array(1) } },
       async step(index) {
         const drawn = units && poissonSampleOfUnits(units, plan.batchSize, plan.unit!.rowsPerUnit, random);
         const sample = drawn ? drawn.flatMap((rows) => [...rows]) : poissonSample(plan.records, plan.batchSize, random);
@@ -83,7 +82,7 @@ export async function dpTune(
           const charged = tuning.charge ? " The data were charged for it." : "";
           throw notInvariant(`The run ends after ${index} steps, and nothing of it is released.${charged}`);
         }
-        leftOut += part.leftOut;
+        if (part.leftOut > 0) await countLeftOut(engine, part.leftOut);
         const unit = plan.clip / GRID_UNITS_PER_CLIP / plan.batchSize;
         const noised = addNoise(part.sum, plan.noiseMultiplier, random);
         const mean: Value = { shape: start.shape, data: Float32Array.from(noised, (value) => value * unit) };
@@ -98,7 +97,18 @@ export async function dpTune(
     watch,
   );
   await sums.release();
-  return { prompt: (await engine.get([MEAN]))[MEAN]!, loss, leftOut };
+  return { prompt: (await engine.get([MEAN]))[MEAN]!, loss, leftOut: await leftOutOf(engine) };
+}
+
+/** A variable of the run that no graph knows: the state of the run has it. */
+const LEFT_OUT = "left-out";
+
+async function countLeftOut(engine: Engine, more: number): Promise<void> {
+  await engine.set({ [LEFT_OUT]: { shape: [1], data: Float32Array.of((await leftOutOf(engine)) + more) } });
+}
+
+async function leftOutOf(engine: Engine): Promise<number> {
+  return (await engine.get([LEFT_OUT]))[LEFT_OUT]!.data[0]!;
 }
 
 /** Whether a step may take several rows of one unit. */

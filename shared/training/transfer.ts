@@ -15,7 +15,7 @@ import { cosineSchedule } from "./schedule.ts";
 import { type EncodedText, mapTexts, ROWS_AT_ONCE, textFeeds, textInputs } from "./texts.ts";
 import { cacheFeeds, type TransferCache, type TransferCriterion, transferStepLoss } from "./transfer-loss.ts";
 import { EpochBatches } from "./tune.ts";
-import { type ResumableRun, runVariables } from "./variable-run.ts";
+import { lossesOfRun, type ResumableRun, reportedLoss } from "./variable-run.ts";
 
 /** Part of the steps over which the learning rate rises. */
 const WARMUP = 0.05;
@@ -104,13 +104,13 @@ export async function scoresOfStates(
  * Finds prompts of the target that make it behave, on public texts, as the student does with its prompt: one an attempt. A step is
  * one forward and backward pass of the target: everything else is in the cache. The learning rate rises, then falls along a cosine,
  * and a prompt is the mean over the last steps. An attempt ends after a fixed number of steps.
- * @returns a prompt `[P, D]` an attempt, and the mean loss of the last steps of the last one
+ * @returns a prompt `[P, D]` an attempt, and the mean loss of its last steps
  * @throws InterruptedError when stopped, after the state was saved
  */
 export async function transfer(
   options: Transfer,
   watch: Watch,
-): Promise<{ readonly prompts: readonly Value[]; readonly loss: number }> {
+): Promise<{ readonly prompts: readonly Value[]; readonly losses: readonly number[] }> {
   const { engine, target, criterion, cache, attempts, optimizer, steps, averagedSteps } = options;
   const { shape } = attempts[0]!.start;
   const prompt = variable("prompt", shape);
@@ -129,7 +129,7 @@ export async function transfer(
   // The finished prompts are variables too, so that the state of the run has them.
   const finished = attempts.map((_, attempt) => `finished.${attempt}`);
   const empty = Object.fromEntries(finished.map((name, attempt) => [name, attempts[attempt]!.start]));
-  const mean = await runVariables(
+  const losses = await lossesOfRun(
     {
       name: "transferring",
       engine,
@@ -159,7 +159,10 @@ export async function transfer(
   );
   await session.release();
   const prompts = await engine.get(finished);
-  return { prompts: finished.map((name) => prompts[name]!), loss: mean };
+  return {
+    prompts: finished.map((name) => prompts[name]!),
+    losses: attempts.map((_, attempt) => reportedLoss(losses.subarray(attempt * steps, (attempt + 1) * steps))),
+  };
 }
 
 /**

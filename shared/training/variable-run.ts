@@ -27,35 +27,50 @@ export interface VariableRun {
   step(index: number): Promise<number>;
 }
 
+/** The name of a run's losses beside its variables, in its state. */
+const LOSSES = "run.losses";
+
 /**
  * Sets the variables, from the saved state if the run goes on, and does all steps; the result is in the engine.
- * @returns the mean loss of the last steps, NaN if there were none to do
+ * @returns the mean loss of the last steps
  * @throws InterruptedError when stopped, after the state was saved; ProblemError for a state of another run
  */
 export async function runVariables(run: VariableRun, watch: Watch): Promise<number> {
-  const { engine, state } = run;
+  return reportedLoss(await lossesOfRun(run, watch));
+}
+
+/** The same. @returns the losses of all steps, also of those before the run was resumed */
+export async function lossesOfRun(run: VariableRun, watch: Watch): Promise<Float32Array> {
+  const { engine, state, steps } = run;
+  const first = { ...run.variables, [LOSSES]: { shape: [steps], data: new Float32Array(steps) } };
   const before = state.resume ? await loadRun(state.path, state.settings) : undefined;
-  if (before) requireVariables(before.variables, run.variables, state.path);
-  await engine.set(before?.variables ?? run.variables);
-  const losses: number[] = [];
+  if (before) requireVariables(before.variables, first, state.path);
+  const { [LOSSES]: kept, ...variables } = before?.variables ?? first;
+  const losses = kept!.data as Float32Array;
+  await engine.set(variables);
   await runSteps(
     {
       name: run.name,
       done: before?.step ?? 0,
-      total: run.steps,
+      total: steps,
       async step(index) {
-        const loss = await run.step(index);
-        losses.push(loss);
-        if (losses.length > REPORTED_STEPS) losses.shift();
-        return loss;
+        losses[index] = await run.step(index);
+        return losses[index]!;
       },
       async save(step) {
-        await saveRun(state.path, state.settings, { step, variables: await engine.get(Object.keys(run.variables)) });
+        const now = { ...(await engine.get(Object.keys(run.variables))), [LOSSES]: { shape: [steps], data: losses } };
+        await saveRun(state.path, state.settings, { step, variables: now });
       },
     },
     watch,
   );
-  return losses.reduce((a, b) => a + b, 0) / losses.length;
+  return losses;
+}
+
+/** The mean of the last losses, which is what is reported of a run. */
+export function reportedLoss(losses: Float32Array): number {
+  const last = losses.subarray(-REPORTED_STEPS);
+  return last.reduce((a, b) => a + b, 0) / last.length;
 }
 
 /** A state that another release wrote may lack a variable or have more. */

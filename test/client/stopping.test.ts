@@ -57,6 +57,17 @@ describe("a command that trains keeps its state", () => {
     expect(stopped.stderr).toMatch(RESUME);
     expect(existsSync(out)).toBe(false);
   });
+
+  test("and doesn't go on with other columns of the same rows", async () => {
+    const rows = '{"a": "The film was good", "b": "The story was bad", "label": 1}\n'.repeat(8);
+    const out = join(temporaryFolder(), "out");
+    const run = ["tune", ...inputs, "--train", temporaryFile("rows.jsonl", rows), "--prompt-tokens", "4", ...few];
+    const reading = (column: string) => [...run, "--out", out, "--text-column", column];
+    expect((await softpostProcess(reading("a"), 2)).stderr).toMatch(RESUME);
+    const other = await softpost(...reading("b"), "--resume");
+    expect(other).toMatchObject({ code: 1, stderr: expect.stringMatching(/of another run.*\n +train: /) });
+    expect((await softpost(...reading("a"), "--resume")).code).toBe(0);
+  });
 });
 
 describe("a command that only reads begins anew", () => {

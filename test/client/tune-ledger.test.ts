@@ -32,6 +32,44 @@ test("every private run is charged to its data; the budget refuses the one that 
   expect(existsSync(join(folder, "c"))).toBe(false);
 });
 
+test("a private run starts from no prompt that may know its rows, and charges nothing", async () => {
+  const folder = temporaryFolder();
+  vi.stubEnv("SOFTPOST_HOME", folder);
+  const plain = join(folder, "plain");
+  expect((await softpost("tune", ...inputs, ...train, "--out", plain)).code).toBe(0);
+  expect((await tune(join(folder, "private"))).code).toBe(0);
+  const starts = [
+    [plain, /tuned without privacy/],
+    [join(folder, "private"), /tuned with a privacy budget of its own/],
+  ] as const;
+  for (const [start, why] of starts) {
+    const refused = await tune(join(folder, "next"), "--prompt", start);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(why);
+    expect(refused.stderr).toMatch(/--public-start/);
+  }
+  expect(chargedData().flatMap(({ entries }) => entries).length).toBe(1);
+
+  const next = join(folder, "next");
+  const begun = await tune(next, "--prompt", plain, "--public-start");
+  expect(begun.code, begun.stderr).toBe(0);
+  expect((await softpost("privacy", "explain", next)).stdout).toMatch(
+    /Not covered +the prompt that the run began with/,
+  );
+  const alone = await softpost(
+    "tune",
+    ...inputs,
+    ...train,
+    "--out",
+    join(folder, "x"),
+    "--prompt",
+    plain,
+    "--public-start",
+  );
+  expect(alone.code).toBe(2);
+  expect(alone.stderr).toMatch(/--public-start needs --epsilon/);
+});
+
 test("a resumed run has the name that it began with, a new one another", () => {
   const state = join(temporaryFolder(), ".out.unfinished");
   const name = runIdOf(state, false);

@@ -20,11 +20,11 @@ const products = (weights: "int8" | "int4", memory: number) => {
   return [...matrices.keys()].map(productOf);
 };
 
-test("as many matrices of 4 bits as have a second copy in an eighth of the memory are unpacked, the others widened", () => {
+test("as many matrices of 4 bits as have a second copy in a tenth of the memory are unpacked, the others widened", () => {
   // 12 D² numbers a layer, of half a byte.
   const bytes = (12 * 128 ** 2) / 2;
-  expect(products("int4", 8 * 2 * bytes)).toEqual(Array(8).fill("unpacked"));
-  expect(products("int4", 8 * bytes)).toEqual([...Array(4).fill("unpacked"), ...Array(4).fill("widened")]);
+  expect(products("int4", 10 * 2 * bytes)).toEqual(Array(8).fill("unpacked"));
+  expect(products("int4", 10 * bytes)).toEqual([...Array(4).fill("unpacked"), ...Array(4).fill("widened")]);
   expect(products("int4", 0)).toEqual(Array(8).fill("widened"));
 });
 

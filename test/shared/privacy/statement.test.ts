@@ -64,7 +64,7 @@ describe("a record that takes much work to check", () => {
 
 describe("explainPrivacy", () => {
   it("says everything that a statement must say", () => {
-    const text = explainPrivacy(record, attackFigures(record));
+    const text = explainPrivacy(record, attackFigures(record), undefined);
     for (const needed of [
       /\(ε, δ\) = \([\d.]+, 0\.00001\)/,
       /Unit +one row/,
@@ -83,6 +83,13 @@ describe("explainPrivacy", () => {
     ]) {
       expect(text).toMatch(needed);
     }
+    expect(text).not.toMatch(/began with/);
+  });
+
+  it("says that it doesn't cover a prompt that the run began with", () => {
+    expect(explainPrivacy(record, [], "ab".repeat(32))).toMatch(
+      /Not covered +the prompt.*began with \(abababababab…\)/,
+    );
   });
 });
 
@@ -90,7 +97,7 @@ describe("a record about units with several rows", () => {
   const unit = { field: "user", rowsPerUnit: 4 };
 
   it("says whose data it is about", () => {
-    const text = explainPrivacy({ ...record, unit }, [{ falsePositives: 0.01, truePositives: 0.2 }]);
+    const text = explainPrivacy({ ...record, unit }, [{ falsePositives: 0.01, truePositives: 0.2 }], undefined);
     expect(text).toMatch(/Unit +all rows of one user/);
     expect(text).toMatch(/mean gradient of at most 4 rows of a drawn user/);
     expect(text).toMatch(/whose rows were used \(one user each\),\n +he finds at most 20 if/);

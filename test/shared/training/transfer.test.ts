@@ -136,7 +136,7 @@ describe("a transfer", () => {
       await run({ criterion, cache, steps: 2, averagedSteps: 1 }),
       await run({ criterion, cache }),
     ];
-    expect(long.loss).toBeLessThan(short.loss);
+    expect(long.losses[0]).toBeLessThan(short.losses[0]!);
     expect(long.prompts[0]!.shape).toEqual([5, 32]);
   });
 
@@ -147,7 +147,7 @@ describe("a transfer", () => {
     expect(a.prompts[0]).toEqual(b.prompts[0]);
   });
 
-  test("gives each attempt's prompt as a run of its own would", async () => {
+  test("gives each attempt's prompt and loss as a run of its own would", async () => {
     const other = tensor("classify.prompt");
     const attempts = [
       { start, learningRate: 0.05 },
@@ -156,9 +156,10 @@ describe("a transfer", () => {
     const both = await run({ attempts });
     const apart = [await run({ attempts: [attempts[0]!] }), await run({ attempts: [attempts[1]!] })];
     expect(both.prompts).toEqual(apart.flatMap(({ prompts }) => prompts));
+    expect(both.losses).toEqual(apart.flatMap(({ losses }) => losses));
   });
 
-  test.each([3, 40, 57])("goes on after step %i to the same prompts, bit for bit", async (stop) => {
+  test.each([3, 40, 57, 79])("goes on after step %i to the same prompts, bit for bit, and losses", async (stop) => {
     const attempts = [
       { start, learningRate: 0.05 },
       { start: tensor("classify.prompt"), learningRate: 0.02 },
@@ -170,7 +171,7 @@ describe("a transfer", () => {
       if (event.kind === "progress" && event.done === stop) abort.abort();
     };
     await expect(run({ attempts, state }, { signal: abort.signal, onEvent })).rejects.toThrow(InterruptedError);
-    expect((await run({ attempts, state })).prompts).toEqual(whole.prompts);
+    expect(await run({ attempts, state })).toEqual(whole);
   });
 });
 
