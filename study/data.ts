@@ -6,6 +6,7 @@ import { type Example, readExamples, readTexts } from "../shared/data/jsonl.ts";
 import { requireClasses } from "../shared/operations/checks.ts";
 import { Draws, seededRandom } from "../shared/protocol/random.ts";
 import type { ClassificationTask } from "../shared/protocol/task.ts";
+import { rowsDigest } from "./digest.ts";
 
 /** Of the private rows, the part that settings are chosen by, and no more rows than this. */
 const VALIDATION = 0.1;
@@ -21,6 +22,14 @@ export interface PrivateData {
   readonly train: readonly Example[];
   /** … and rows of the same file that settings are chosen by. */
   readonly validation: readonly Example[];
+  /** Of all these rows. */
+  readonly digest: string;
+}
+
+/** Texts that a provider has, and their digest. */
+export interface PublicTexts {
+  readonly texts: readonly string[];
+  readonly digest: string;
 }
 
 /** Reads `task.json` and `train.jsonl` of a folder, and splits off rows for validation. */
@@ -28,7 +37,7 @@ export async function readPrivate(folder: string, name: string): Promise<Private
   const task = requireClasses(await readTask(join(folder, name, "task.json")));
   const rows = shuffle(await readExamples(join(folder, name, "train.jsonl"), task), drawsOf(0));
   const held = Math.min(MOST_VALIDATED, Math.ceil(rows.length * VALIDATION));
-  return { name, task, train: rows.slice(held), validation: rows.slice(0, held) };
+  return { name, task, train: rows.slice(held), validation: rows.slice(0, held), digest: rowsDigest(rows) };
 }
 
 /** The test rows of a data set. Only the end of a study calls this, when every prompt is made and every setting chosen. */
@@ -44,8 +53,9 @@ export function tasksIn(folder: string): string[] {
 }
 
 /** The texts that a provider has under a name: `public.jsonl`, or the rows of `train.jsonl` without their labels. */
-export async function readPublic(folder: string, name: string, limit: number): Promise<string[]> {
+export async function readPublic(folder: string, name: string, limit: number): Promise<PublicTexts> {
   const own = join(folder, name, "public.jsonl");
-  const texts = new Set(await readTexts(existsSync(own) ? own : join(folder, name, "train.jsonl")));
-  return shuffle([...texts], drawsOf(1)).slice(0, limit);
+  const all = new Set(await readTexts(existsSync(own) ? own : join(folder, name, "train.jsonl")));
+  const texts = shuffle([...all], drawsOf(1)).slice(0, limit);
+  return { texts, digest: rowsDigest(texts) };
 }

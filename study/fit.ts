@@ -1,6 +1,7 @@
 import type { Value } from "../shared/graph/engine.ts";
 import type { LossName } from "../shared/protocol/manifest.ts";
-import type { PrivateData } from "./data.ts";
+import type { PrivateData, PublicTexts } from "./data.ts";
+import { promptDigest } from "./digest.ts";
 import type { TaskModel } from "./model.ts";
 import type { StudySettings, TuneSettings } from "./settings.ts";
 import type { Store } from "./store.ts";
@@ -26,7 +27,7 @@ export interface Case {
   readonly data: PrivateData;
   readonly student: TaskModel;
   readonly target: TaskModel;
-  readonly publicSets: ReadonlyMap<string, readonly string[]>;
+  readonly publicSets: ReadonlyMap<string, PublicTexts>;
 }
 
 type Tuned = { method: string; model: "target" | "student"; seed: number; prompt: Value; validation: number };
@@ -41,9 +42,13 @@ export async function fitAll(store: Store, { path, data, student, target, public
     ["target", target],
     ["student", student],
   ] as const) {
-    const { figures } = await store.once(`${path}/zero-shot-${name}`, { task: data.task }, async () => ({
-      figures: { validation: await validate(model) },
-    }));
+    const { figures } = await store.once(
+      `${path}/zero-shot-${name}`,
+      { ...factsOf(data), model: model.digest },
+      async () => ({
+        figures: { validation: await validate(model) },
+      }),
+    );
     add({ method: `${name} zero-shot`, model: name, seed: 0, validation: figures.validation });
   }
   const tuned: Tuned[] = [];
@@ -64,7 +69,7 @@ export async function fitAll(store: Store, { path, data, student, target, public
   for (const each of tuned) {
     add(each);
     if (each.method === "compressed PT") add(await direct(store, path, each, target, data));
-    for (const [set, texts] of publicSets) {
+    for (const [set, { texts, digest }] of publicSets) {
       for (const variant of variantsOf(each.method, settings)) {
         if (variant.once && each.seed > 0) continue;
         const name = `${path}/${variant.method} ${set} seed ${each.seed}`;
@@ -81,7 +86,9 @@ export async function fitAll(store: Store, { path, data, student, target, public
         // What the first seed's held-out texts chose is good enough for the others.
         const learningRates = chosen.get(`${variant.method} ${set}`) ?? settings.learningRates;
         const { transfer, publicTexts } = settings;
-        const facts = { task: data.task, transfer, learningRates, publicTexts, ...variant, from: each.validation };
+        const between = { teacher: plan.teacher.digest, target: target.digest, public: digest };
+        const from = promptDigest(each.prompt);
+        const facts = { ...factsOf(data), ...between, transfer, learningRates, publicTexts, ...variant, from };
         const { figures, prompt } = await store.once(name, facts, async () => {
           const made = await transferBest(plan, { ...settings, learningRates });
           return {
@@ -134,14 +141,19 @@ function variantsOf(method: string, { losses, alpha, select }: StudySettings): V
 
 async function direct(store: Store, path: string, { prompt, seed }: Tuned, target: TaskModel, data: PrivateData) {
   const name = `${path}/direct seed ${seed}`;
-  const { figures } = await store.once(name, { task: data.task, of: sum(prompt) }, async () => ({
-    figures: { validation: await target.accuracy(data.validation, prompt) },
-  }));
+  const { figures } = await store.once(
+    name,
+    { ...factsOf(data), model: target.digest, of: promptDigest(prompt) },
+    async () => ({
+      figures: { validation: await target.accuracy(data.validation, prompt) },
+    }),
+  );
   return { method: "direct transfer", model: "target" as const, seed, prompt, ...figures };
 }
 
-function sum({ data }: Value): number {
-  return Array.from(data).reduce((total, value) => total + value, 0);
+/** What every step depends on. */
+function factsOf({ task, digest }: PrivateData) {
+  return { task, rows: digest };
 }
 
 interface Tuning {
@@ -160,7 +172,8 @@ async function tuneSeeds(store: Store, path: string, tuning: Tuning, settings: S
   const schedules: readonly (TuneSettings & { clip?: number })[] =
     epsilon === undefined ? settings.tune : settings.privateTune;
   const run = async (schedule: TuneSettings & { clip?: number }, index: number, seed: number): Promise<Tuned> => {
-    const facts = { task: data.task, schedule, promptTokens, epsilon, ...(rowsOfPerson && { rowsOfPerson }) };
+    const person = rowsOfPerson && { rowsOfPerson };
+    const facts = { ...factsOf(data), model: model.digest, schedule, promptTokens, epsilon, ...person };
     const { figures, prompt } = await store.once(`${path} schedule ${index} seed ${seed}`, facts, async () => {
       const made =
         epsilon !== undefined && schedule.clip !== undefined

@@ -6,9 +6,11 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
+import { hashModel } from "../shared/data/model-files.ts";
 import { Engine } from "../shared/graph/engine.ts";
 import { openModel } from "../shared/operations/open-model.ts";
-import { type PrivateData, readPrivate, readPublic, readTest, tasksIn } from "./data.ts";
+import { type PrivateData, type PublicTexts, readPrivate, readPublic, readTest, tasksIn } from "./data.ts";
+import { promptDigest, rowsDigest } from "./digest.ts";
 import { fitAll, type Method } from "./fit.ts";
 import { TaskModel } from "./model.ts";
 import { writeReport } from "./report.ts";
@@ -60,17 +62,18 @@ async function study({
   const isModel = (name: string) =>
     existsSync(join(models, name, "target")) && existsSync(join(models, name, "student"));
   for (const model of readdirSync(models).sort().filter(isModel)) {
-    const [target, student] = [
-      await openModel(join(models, model, "target"), { id: "target", digest: "" }),
-      await openModel(join(models, model, "student"), { id: "student", digest: "" }),
-    ];
+    const open = async (id: string) => {
+      const folder = join(models, model, id);
+      return openModel(folder, { id, digest: (await hashModel(folder)).digest });
+    };
+    const [target, student] = [await open("target"), await open("student")];
     for (const name of tasks ?? tasksIn(data)) {
       const rows = await readPrivate(data, name);
       const own = {
         target: await TaskModel.open(engine, target, rows.task),
         student: await TaskModel.open(engine, student, rows.task),
       };
-      const publicSets = new Map<string, readonly string[]>();
+      const publicSets = new Map<string, PublicTexts>();
       for (const set of sets ?? [name]) publicSets.set(set, await readPublic(data, set, settings.publicTexts));
       const path = `${model}/${name}`;
       const methods = await fitAll(store, { path, data: rows, ...own, publicSets }, settings);
@@ -80,12 +83,14 @@ async function study({
   const measured = [];
   for (const { path, data: rows, models: own, methods } of fitted) {
     const test = await readTest(data, rows);
+    const read = { task: rows.task, rows: rowsDigest(test) };
     const results = [];
     for (const method of methods) {
       const name = `${path}/test/${method.method} ${method.publicSet ?? ""} seed ${method.seed}`;
-      const facts = { validation: method.validation, travel: method.travel, rows: test.length };
+      const model = own[method.model];
+      const facts = { ...read, model: model.digest, prompt: promptDigest(method.prompt) };
       const { figures } = await store.once(name, facts, async () => ({
-        figures: { accuracy: await own[method.model].accuracy(test, method.prompt) },
+        figures: { accuracy: await model.accuracy(test, method.prompt) },
       }));
       const { prompt: _, ...rest } = method;
       results.push({ ...rest, test: figures.accuracy });

@@ -26,6 +26,8 @@ import type { TuneSettings } from "./settings.ts";
 export class TaskModel {
   readonly engine: Engine;
   readonly model: Model;
+  /** Of the model's files. */
+  readonly digest: string;
   readonly tokenizer: Tokenizer;
   readonly task: ClassificationTask;
   readonly classes: readonly Int32Array[];
@@ -33,12 +35,13 @@ export class TaskModel {
 
   private constructor(
     engine: Engine,
-    { model, tokenizer }: OpenModel,
+    { model, tokenizer, record }: OpenModel,
     task: ClassificationTask,
     parts: { classes: readonly Int32Array[]; encode: (texts: readonly string[]) => Promise<EncodedText[]> },
   ) {
     this.engine = engine;
     this.model = model;
+    this.digest = record.digest;
     this.tokenizer = tokenizer;
     this.task = task;
     this.classes = parts.classes;

@@ -1,3 +1,4 @@
+import { firstEquals } from "../shared/data/equal-texts.ts";
 import type { Value } from "../shared/graph/engine.ts";
 import type { LossName } from "../shared/protocol/manifest.ts";
 import { ADAM } from "../shared/training/optimizers.ts";
@@ -42,7 +43,11 @@ export async function transferBest(
   const own = await teacher.encode(plan.texts);
   const scores = await teacher.scores(own, plan.teacherPrompt);
   const all = Int32Array.from(encoded.keys());
-  const { fitted, heldOut } = holdOut(plan.select ? selectTexts(scores, classes, plan.select) : all, 0);
+  const { fitted, heldOut } = holdOut(
+    plan.select ? selectTexts(scores, classes, plan.select) : all,
+    firstEquals(encoded),
+    0,
+  );
   const read = (model: TaskModel, prompt?: Value) =>
     loss === "classes" ? model.scores(encoded, prompt) : model.states(encoded, prompt);
   const prompted = loss === "classes" ? scores : await teacher.states(own, plan.teacherPrompt);

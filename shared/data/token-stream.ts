@@ -14,6 +14,8 @@ export interface Tokens {
 const BLOCK_IDS = 2 ** 20;
 const MEMORY_BLOCKS = 16;
 const BYTES = Int32Array.BYTES_PER_ELEMENT;
+/** Bytes of a stream that need no file. */
+export const BYTES_IN_MEMORY = MEMORY_BLOCKS * BLOCK_IDS * BYTES;
 
 /**
  * Token ids of public text, however many: the first ones are in memory, what is beyond in a file in the folder for temporary ones, which has no name any more
@@ -22,14 +24,19 @@ const BYTES = Int32Array.BYTES_PER_ELEMENT;
 export class TokenStream implements Tokens, Disposable {
   readonly #kept: Int32Array[] = [];
   readonly #memoryBlocks: number;
+  readonly #name: string;
   /** The block that is being filled. */
   #last = new Int32Array(BLOCK_IDS);
   #length = 0;
   #file: number | undefined;
 
-  /** @param memoryBlocks blocks of 4 MB that are kept in memory */
-  constructor(memoryBlocks = MEMORY_BLOCKS) {
+  /**
+   * @param memoryBlocks blocks of 4 MB that are kept in memory
+   * @param name what messages call it
+   */
+  constructor(memoryBlocks = MEMORY_BLOCKS, name = "corpus") {
     this.#memoryBlocks = memoryBlocks;
+    this.#name = name;
   }
 
   get length(): number {
@@ -86,8 +93,8 @@ export class TokenStream implements Tokens, Disposable {
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       if (code === undefined) throw cause;
-      const detail = `The corpus is larger than what is held in memory, and ${tmpdir()} can't hold the rest of it (${code}). TMPDIR names another folder.`;
-      throw new ProblemError("The corpus can't be held", detail, { cause });
+      const detail = `The ${this.#name} is larger than what is held in memory, and ${tmpdir()} can't hold the rest of it (${code}). TMPDIR names another folder.`;
+      throw new ProblemError(`The ${this.#name} can't be held`, detail, { cause });
     }
   }
 

@@ -103,15 +103,14 @@ function readTables(nodes: readonly Node[], elements: Elements): { rows: number;
 
 /**
  * Whether weights are packed for matrix products when the graph is loaded, which makes those a quarter faster and takes memory for
- * every way in which a weight is packed. Not if they would take more than a quarter of the machine's; of weights in blocks, whose kernels are ten times slower
- * without it, more than half. A graph can insist.
+ * every way in which a weight is packed. Not if they would take more than a quarter of the machine's. Products with weights in blocks are ten times slower
+ * without it: a graph with some packs them in up to half of it, whatever else is packed with them, as long as a quarter is left. A graph can insist.
  * @param memory the machine's, in bytes
  */
 export function packsWeights(graph: Graph, memory = machineMemory()): boolean {
   if (graph.alwaysPacked) return true;
-  const outputs = outputsOf(graph);
-  const inBlocks = reached(outputs).nodes.some(({ operator }) => operator.type === "MatMulNBits");
-  return placesOfWeights(outputs, true).held <= memory / (inBlocks ? 2 : 4);
+  const { held, blocks } = placesOfWeights(outputsOf(graph), true);
+  return blocks > 0 ? blocks <= memory / 2 && held <= (3 / 4) * memory : held <= memory / 4;
 }
 
 /** Bytes of memory that this process may take. */
@@ -124,7 +123,8 @@ const READ_WHOLE = new Set(["Reshape", "DequantizeLinear"]);
 /** Operators that read rows of it. */
 const READ_ROWS = new Set(["Gather", "GatherBlockQuantized"]);
 
-function placesOfWeights(outputs: readonly Tensor[], packed: boolean): { held: number; mapped: number } {
+/** Bytes of weights that are held, of these the copies of blocks, and of those that are read where they lie. */
+function placesOfWeights(outputs: readonly Tensor[], packed: boolean) {
   // Products that pack a weight alike share what is packed: ONNX Runtime compares its bytes.
   const uses = new Map<string, { packings: Set<string>; others: number; mapped: boolean; weight: Tensor }>();
   for (const { operator, inputs, attributes } of reached(outputs).nodes) {
@@ -144,16 +144,17 @@ function placesOfWeights(outputs: readonly Tensor[], packed: boolean): { held: n
       else use.others += 1;
     });
   }
-  let [held, mapped] = [0, 0];
+  let [held, blocks, mapped] = [0, 0, 0];
   for (const { weight, packings, others, mapped: read } of uses.values()) {
     const size = weight.shape.reduce<number>((a, b) => a * Number(b), 1);
     const stored = size * ELEMENT_BYTES[weight.dtype];
     const wide = weight.dtype === "uint8" ? stored : size * ELEMENT_BYTES.float32;
     held += wide * packings.size;
+    if (packings.has("MatMulNBits")) blocks += wide;
     if (others > 0 && weight.dtype !== "float32") held += wide;
     if (read || (others > 0 && weight.dtype === "float32")) mapped += stored;
   }
-  return { held, mapped };
+  return { held, blocks, mapped };
 }
 
 /** The weight that a tensor is, or is widened from. */

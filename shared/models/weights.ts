@@ -57,15 +57,17 @@ function storedTensor(name: string, { dtype, shape, location }: LocatedWeight): 
  * @returns what a matrix's products are, by its name
  */
 export function exactProducts(
-  { narrow }: Pick<Checkpoint, "narrow">,
+  { narrow, family, config }: Pick<Checkpoint, "narrow" | "family" | "config">,
   memory = machineMemory(),
 ): (name: string) => BlockProduct {
   const unpacked = new Set<string>();
+  const onlyRead = family.head(config) in family.parameters(config) ? family.embeddings(config)[0] : undefined;
   let copies = 0;
   for (const [name, stored] of narrow) {
-    if (!("block" in stored) || stored.bits === 8) continue;
-    copies += stored.values.location.length;
-    if (copies > memory / 10) break;
+    if (!("block" in stored) || stored.bits === 8 || name === onlyRead) continue;
+    const copy = stored.values.location.length;
+    if (copies + copy > memory / 10) continue;
+    copies += copy;
     unpacked.add(name);
   }
   return (name) => (unpacked.has(name) ? "unpacked" : "widened");

@@ -1,5 +1,6 @@
+import { temporarySpace } from "../data/float-stream.ts";
 import type { Rows } from "../data/packed-texts.ts";
-import type { Engine, Value } from "../graph/engine.ts";
+import type { Engine } from "../graph/engine.ts";
 import { ProblemError } from "../protocol/errors.ts";
 import type { AnswersName } from "../protocol/manifest.ts";
 import { type GenerationTask, isGeneration, type Task } from "../protocol/task.ts";
@@ -8,17 +9,12 @@ import { transferAverage } from "../protocol/transfer-options.ts";
 import { computedModel } from "../protocol/weights.ts";
 import { TEMPERATURE } from "../training/losses.ts";
 import { ADAM } from "../training/optimizers.ts";
-import {
-  comparedSequence,
-  readSequences,
-  type SequenceCache,
-  transferSequences,
-} from "../training/sequence-transfer.ts";
+import { readSequences, requireCacheSpace, SequenceCache } from "../training/sequence-cache.ts";
+import { comparedSequence, transferSequences } from "../training/sequence-transfer.ts";
 import type { Sequence } from "../training/sequences.ts";
 import type { EncodedText } from "../training/texts.ts";
 import { answerTexts } from "./answers.ts";
 import { requireFinite, requireRoom } from "./checks.ts";
-import type { OpenModel } from "./open-model.ts";
 import { takeTexts } from "./public-set.ts";
 import { requireSharedTokenizer } from "./shared-tokenizer.ts";
 import { type Transferred, transferPrompt } from "./transfer.ts";
@@ -66,8 +62,13 @@ async function transferAnswers(
   const moved = await tools.use(graphs, async (engine) => {
     const [start] = await startsOf(engine, request);
     const { texts } = await takeTexts(request, (run) => run(engine), tools.watch);
+    // Beside its tokens, an answer has where it ended.
+    const positions = answers === "first" ? 1 : task.maxNewTokens + 1;
+    const { width } = target.checkpoint.config;
+    requireCacheSpace({ texts: texts.length, positions, width, alpha }, await temporarySpace());
     const sequences = await comparedTexts(request, texts, task, engine, tools);
-    const cache = await cacheOf(request, alpha, sequences, engine, tools);
+    using cache = new SequenceCache(alpha);
+    await fill(cache, request, sequences, engine, tools);
     const numbers = { alpha, steps, averagedSteps, batchSize, learningRate, seed };
     const settings = {
       command: "transfer",
@@ -90,7 +91,7 @@ async function transferAnswers(
       ...numbers,
       state: { ...request.state, settings },
     };
-    return transferSequences(run, tools.watch);
+    return await transferSequences(run, tools.watch);
   });
   requireFinite(moved.prompt.data, "The prompt's values");
   const facts = {
@@ -134,20 +135,21 @@ async function comparedTexts(
   return questions.map((question, i) => comparedSequence(question, given[i]));
 }
 
-async function cacheOf(
+/** Reads the states that the cache is of. */
+async function fill(
+  cache: SequenceCache,
   { target, student, prompt }: AnswersTransferRequest,
-  alpha: number,
   sequences: readonly Sequence[],
   engine: Engine,
   { watch }: TransferTools,
-): Promise<SequenceCache> {
-  const read = ({ model }: OpenModel, name: string, value?: Value) =>
-    readSequences(engine, model, sequences, name, watch, value);
-  const prompted = await read(student, "reading the prompted student", prompt.value);
-  if (alpha === 0) return { prompted };
-  return {
-    prompted,
-    student: await read(student, "reading the student"),
-    target: await read(target, "reading the target"),
-  };
+): Promise<void> {
+  const of = { name: "reading the prompted student", into: cache.prompted, prompt: prompt.value };
+  await readSequences(engine, student.model, sequences, of, watch);
+  for (const [name, { model }] of [
+    ["student", student],
+    ["target", target],
+  ] as const) {
+    const into = cache[name];
+    if (into) await readSequences(engine, model, sequences, { name: `reading the ${name}`, into }, watch);
+  }
 }

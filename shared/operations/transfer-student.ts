@@ -3,7 +3,6 @@ import { initialisationIds } from "../data/encode.ts";
 import type { Rows } from "../data/packed-texts.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
-import { ProblemError } from "../protocol/errors.ts";
 import { sha256 } from "../protocol/manifest.ts";
 import { computedModel } from "../protocol/weights.ts";
 import { figures, predict } from "../training/evaluate.ts";
@@ -14,6 +13,7 @@ import { chooseAlpha, readStates, scoresOfStates } from "../training/transfer.ts
 import type { TransferCache } from "../training/transfer-loss.ts";
 import { requireClasses } from "./checks.ts";
 import { classWords } from "./class-words.ts";
+import { requireCutFromTarget } from "./cut-from-target.ts";
 import type { OpenModel } from "./open-model.ts";
 import type { TakenTexts } from "./public-set.ts";
 import type { TransferRequest, TransferTools } from "./transfer-request.ts";
@@ -82,7 +82,7 @@ export async function cacheOf(
 
 /**
  * Where the target's prompt starts: the embeddings of the text that the student's prompt started from, or the student's prompt.
- * @throws ProblemError if a student that is to be cut from the target hasn't its embeddings
+ * @throws ProblemError as `requireCutFromTarget`, for a student that is to be cut from the target
  */
 export async function startsOf(
   engine: Engine,
@@ -90,19 +90,8 @@ export async function startsOf(
 ): Promise<Value[]> {
   const ids = await initialisationIds(target.tokenizer, prompt.manifest.initialisation.text, prompt.value.shape[0]!);
   const words = await initialPrompt(engine, target.model, ids);
-  if (!open && !(await hasRows(engine, student, ids, words))) {
-    const detail = `${student.name} does not have the token embeddings of ${target.name}. A model of its own can be an open student (--open).`;
-    throw new ProblemError("The student is not of this target", detail, { status: 422 });
-  }
+  if (!open) await requireCutFromTarget(target, student, ids);
   return starts.map((start) => (start === "words" ? words : prompt.value));
-}
-
-/** Whether a model's embeddings of some tokens are these. */
-async function hasRows(engine: Engine, { model, checkpoint }: OpenModel, ids: Int32Array, rows: Value) {
-  const { width, vocabulary } = checkpoint.config;
-  if (width !== rows.shape[1] || ids.some((id) => id >= vocabulary)) return false;
-  const own = await initialPrompt(engine, model, ids);
-  return rows.data.every((value, i) => value === own.data[i]);
 }
 
 /** The α that the heuristic chooses from accuracies on labelled public texts. */

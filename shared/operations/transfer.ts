@@ -1,3 +1,4 @@
+import { firstEquals } from "../data/equal-texts.ts";
 import type { ManifestFacts } from "../data/prompt-folder.ts";
 import { verbalizer } from "../data/verbalizer.ts";
 import type { Engine, Value } from "../graph/engine.ts";
@@ -139,11 +140,12 @@ async function studentScores(
 function divide({ starts, seed }: TransferRequest, { texts, heldOut }: TakenTexts): Division {
   const division = holdOut(
     Int32Array.from({ length: texts.length }, (_, text) => text),
+    firstEquals(texts),
     seed,
     heldOut,
   );
   if (starts.length === 1 || division.heldOut.length > 0) return division;
-  const detail = `of ${texts.length} public texts none can be held out to compare ${starts.length} starts by: use one start, or at least 10 texts.`;
+  const detail = `of ${texts.length} public texts none can be held out to compare ${starts.length} starts by: use one start, or at least 10 different texts.`;
   throw new ProblemError("There are too few public texts", detail, { status: 422 });
 }
 

@@ -48,3 +48,9 @@ export function usualQuantisation(weights: Exclude<WeightsName, "fp32">): Quanti
   if (weights === "fp16") return { weights };
   return { weights, block: 64, symmetric: weights === "int8", head: false, embeddings: false };
 }
+
+/** Whether a form of weights is one that `--weights` makes; `softpost quantise` has more. */
+export function isUsual(quantisation: Quantisation): boolean {
+  const given: Readonly<Record<string, unknown>> = quantisation;
+  return Object.entries(usualQuantisation(quantisation.weights)).every(([name, value]) => given[name] === value);
+}

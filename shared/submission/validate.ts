@@ -14,6 +14,7 @@ import {
 import { isGeneration } from "../protocol/task.ts";
 import { misfits } from "../protocol/transfer-fit.ts";
 import { AUTO, type Labels, labelsSchema, optionsSchema, type TransferOptions } from "../protocol/transfer-options.ts";
+import { isUsual } from "../protocol/weights.ts";
 
 /**
  * Rows of long-tuned prompts reach tens of times the norm of the longest embedding. A thousand times is no prompt any more, and
@@ -102,6 +103,14 @@ export function checkFit(
       fault(`${MANIFEST_FILE}#/model`, `The student ${student.id} is retired; tune on a current one.`);
     if (student.architecture !== manifest.model.architecture) {
       fault(`${MANIFEST_FILE}#/model/architecture`, `The student is a ${student.architecture}.`);
+    }
+    const { quantisation } = manifest.model;
+    // The job rounds its student as the client's was, and keeps what it made.
+    if (quantisation && !isUsual(quantisation)) {
+      fault(
+        `${MANIFEST_FILE}#/model/quantisation`,
+        "Is a form of weights of softpost quantise, which isn't taken; tune on the student as it is published, or with --weights fp16, int8 or int4.",
+      );
     }
     if (dimension !== student.dimension) {
       fault(

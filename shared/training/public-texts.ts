@@ -16,10 +16,27 @@ export interface Division {
   readonly heldOut: Int32Array;
 }
 
-/** Divides texts, given by their indices, at random. */
-export function holdOut(texts: Int32Array, seed: number, held = heldOutTexts(texts.length)): Division {
+/**
+ * Divides texts at random. Those that are the same to the model are on one side: a text that was fitted to measures nothing. Groups of them are held out in
+ * the order in which one meets them, each if it brings the number held out nearer to what it is to be.
+ * @param texts indices of those that are divided
+ * @param firsts of any text, the first one that is the same (`firstEquals`)
+ */
+export function holdOut(
+  texts: Int32Array,
+  firsts: Int32Array,
+  seed: number,
+  held = heldOutTexts(texts.length),
+): Division {
   const order = shuffle(Int32Array.from(texts), new Draws(seededRandom(seed, STREAM)));
-  return { fitted: order.subarray(held).sort(), heldOut: order.subarray(0, held).sort() };
+  const heldOut: number[] = [];
+  const fitted: number[] = [];
+  for (const same of Map.groupBy(order, (text) => firsts[text]!).values()) {
+    const nearer = same.length < 2 * (held - heldOut.length);
+    const all = heldOut.length + same.length === texts.length;
+    (nearer && !all ? heldOut : fitted).push(...same);
+  }
+  return { fitted: Int32Array.from(fitted).sort(), heldOut: Int32Array.from(heldOut).sort() };
 }
 
 /** What the prompted student makes of texts. */
@@ -56,7 +73,8 @@ export function readingsOf(scores: Float32Array, classes: number): Readings {
 
 /**
  * Chooses texts of a pool that carry the task: of the texts that the prompted student gives each class, those that it is surest of,
- * half of them at most and as many of one class as of another, as far as there are.
+ * half of them at most and as many of one class as of another, as far as there are; where there are more classes than `limit`, one each of those that have the
+ * surest.
  * @param limit texts at most
  * @returns their indices, ascending; all texts if there are no more than `limit`
  */
@@ -69,7 +87,9 @@ export function selectTexts(scores: Float32Array, classes: number, limit: number
     const own = all.filter((text) => choices[text] === k).sort((a, b) => confidences[b]! - confidences[a]! || a - b);
     return own.subarray(0, Math.min(Math.ceil(own.length / 2), perClass));
   });
-  return Int32Array.from(chosen.flatMap((texts) => Array.from(texts))).sort();
+  const fair = chosen.flatMap((texts) => Array.from(texts));
+  // More classes than texts: not every one has a text.
+  return Int32Array.from(fair.sort((a, b) => confidences[b]! - confidences[a]! || a - b).slice(0, limit)).sort();
 }
 
 /** A class that gets less than this part of an even share of the texts is hardly ever named. */

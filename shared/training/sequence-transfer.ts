@@ -7,30 +7,19 @@ import type { Model } from "../models/model.ts";
 import type { Answer } from "./answer.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
-import { InterruptedError } from "./loop.ts";
 import { guardedGradients, SkippedSteps } from "./loss-scale.ts";
 import { softKl } from "./losses.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { longest, prepare } from "./prepare.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
 import { cosineSchedule } from "./schedule.ts";
+import { cacheFeeds, offsets, type SequenceCache } from "./sequence-cache.ts";
 import { answerHidden, answerLength, rowMeans, type Sequence, sequenceFeeds } from "./sequences.ts";
-import { ROWS_AT_ONCE } from "./texts.ts";
 import { batchMean, EpochBatches } from "./tune.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
 
 /** Part of the steps over which the learning rate rises. */
 const WARMUP = 0.05;
-
-/**
- * Final hidden states at the compared positions of every public text, one text behind the other, `[sum of lengths, D]` each. The last two
- * are there if the movement term has a weight.
- */
-export interface SequenceCache {
-  readonly prompted: Float32Array;
-  readonly student?: Float32Array | undefined;
-  readonly target?: Float32Array | undefined;
-}
 
 export interface SequenceTransfer {
   readonly engine: Engine;
@@ -62,40 +51,6 @@ export function comparedSequence(question: Int32Array, answer: Answer | undefine
   ids.set(question);
   ids.set(tail, question.length);
   return { ids, start: question.length, readAt: question.length - 1 };
-}
-
-/** The compared positions' hidden states that never change, `[sum of lengths, D]`: of a model, with a prompt or without. */
-export async function readSequences(
-  engine: Engine,
-  model: Model,
-  sequences: readonly Sequence[],
-  name: string,
-  { signal, onEvent }: Watch,
-  prompt?: Value,
-): Promise<Float32Array> {
-  if (prompt) await engine.set({ "read.prompt": prompt });
-  const hidden = answerHidden(model, prompt && sharedPrompt(variable("read.prompt", prompt.shape)));
-  const session = await engine.load({ outputs: { hidden } });
-  const { width } = model.config;
-  const starts = offsets(sequences);
-  const data = new Float32Array(starts.at(-1)! * width);
-  onEvent?.({ kind: "phase", name, total: sequences.length, unit: "texts" });
-  for (let from = 0; from < sequences.length; from += ROWS_AT_ONCE) {
-    if (signal?.aborted) throw new InterruptedError(0);
-    const { ids, read, answers } = sequenceFeeds(sequences.slice(from, from + ROWS_AT_ONCE));
-    const result = await session.run({ ids: ids!, read: read!, answers: answers! });
-    data.set(result.hidden!.data as Float32Array, starts[from]! * width);
-    onEvent?.({ kind: "progress", done: Math.min(sequences.length, from + ROWS_AT_ONCE) });
-  }
-  await session.release();
-  return data;
-}
-
-/** Where each sequence's positions begin, and at last how many there are. */
-function offsets(sequences: readonly Sequence[]): number[] {
-  const starts = [0];
-  for (const sequence of sequences) starts.push(starts.at(-1)! + answerLength(sequence));
-  return starts;
 }
 
 /**
@@ -164,28 +119,4 @@ function sequenceTransferLoss(target: Model, prompt: Tensor, alpha: number): Ten
   if (alpha === 0) return batchMean(rowMeans(imitation));
   const movement = softKl(sub(prompted, cached("student")), sub(actual, cached("target")));
   return batchMean(rowMeans(add(mul(imitation, 1 - alpha), mul(movement, alpha))));
-}
-
-/** The cached states of some texts' positions. */
-function cacheFeeds(
-  cache: SequenceCache,
-  starts: readonly number[],
-  width: number,
-  texts: Int32Array,
-): Record<string, Value> {
-  const parts = Array.from(texts, (text) => [starts[text]!, starts[text + 1]!] as const);
-  const count = parts.reduce((sum, [from, to]) => sum + to - from, 0);
-  const feeds: Record<string, Value> = {};
-  for (const name of ["prompted", "student", "target"] as const) {
-    const all = cache[name];
-    if (!all) continue;
-    const data = new Float32Array(count * width);
-    let at = 0;
-    for (const [from, to] of parts) {
-      data.set(all.subarray(from * width, to * width), at);
-      at += (to - from) * width;
-    }
-    feeds[`cached.${name}`] = { shape: [count, width], data };
-  }
-  return feeds;
 }

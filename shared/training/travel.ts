@@ -18,7 +18,8 @@ export function compareScores(student: Float32Array, target: Float32Array, class
     divergence += p.reduce((sum, value, k) => sum + Math.exp(value) * (value - q[k]!), 0);
     if (largest(p) === largest(q)) same += 1;
   }
-  return { divergence: divergence / texts, agreement: same / texts };
+  // Of equal distributions rounding leaves less than nothing.
+  return { divergence: Math.max(0, divergence / texts), agreement: same / texts };
 }
 
 /** The log probabilities of the classes of a text, from scores `[N, K]`. */

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { hashModel } from "../../shared/data/model-files.ts";
@@ -88,6 +88,46 @@ test("a student is distilled from a target in narrow weights, and its prompts ca
     const texts = ["--public", fixture("tiny-task/train.jsonl"), "--out", `${prompt}, moved`];
     expect(await softpost("transfer", ...moving, ...texts), name).toMatchObject({ code: 0 });
   }
+});
+
+test("a target or student whose embeddings were rounded is known for what it is", async () => {
+  const folder = temporaryFolder();
+  const quantise = async (name: string, ...form: string[]) => {
+    const out = join(folder, name);
+    expect(await softpost("quantise", "--model", model, ...form, "--out", out)).toMatchObject({ code: 0 });
+    return out;
+  };
+  // A tied head is the embeddings.
+  const int8 = await quantise("int8", "--weights", "int8", "--head");
+  const int4 = await quantise("int4", "--weights", "int4", "--embeddings");
+  let runs = 0;
+  const transfer = async (target: string, student: string, ...flags: string[]) => {
+    const [prompt, out] = [join(folder, `prompt-${runs}`), join(folder, `moved-${runs++}`)];
+    expect(await softpost("tune", "--model", student, ...data, ...few, "--out", prompt)).toMatchObject({ code: 0 });
+    const moving = ["--target", target, "--student", student, "--prompt", prompt, "--steps", "1"];
+    return softpost("transfer", ...moving, "--public", fixture("tiny-task/train.jsonl"), "--out", out, ...flags);
+  };
+  for (const [target, student] of [
+    [int8, model],
+    [model, int8],
+    [int4, model],
+    [int8, int8],
+  ] as const) {
+    expect(await transfer(target, student), `${target} ${student}`).toMatchObject({ code: 0 });
+  }
+  const told = { code: 1, stderr: expect.stringContaining("both quantised, in two ways") };
+  expect(await transfer(int8, int4)).toMatchObject(told);
+  const other = join(folder, "other");
+  cpSync(model, other, { recursive: true });
+  const checkpoint = await openCheckpoint(other);
+  const embeddings = await readWeight(checkpoint, "transformer.wte.weight");
+  const { file, offset } = checkpoint.weights.get("transformer.wte.weight")!.location;
+  const bytes = readFileSync(file);
+  for (const [i, value] of embeddings.entries()) bytes.writeFloatLE(1.01 * value, offset + 4 * i);
+  writeFileSync(file, bytes);
+  const strange = { code: 1, stderr: expect.stringContaining("does not have the token embeddings") };
+  expect(await transfer(int8, other)).toMatchObject(strange);
+  expect(await transfer(other, int8)).toMatchObject(strange);
 });
 
 test("the form of the quantised weights has to be said", async () => {

@@ -96,6 +96,20 @@ test("of a set with more texts than the steps can see a random sample is taken, 
   expect(other.prompt).not.toEqual(one.prompt);
 });
 
+test("a text that is there several times, or becomes another's when it is cut, is fitted to or measured on, not both", async () => {
+  const { maxLength } = JSON.parse(readFileSync(TASK, "utf8"));
+  const begin = "film ".repeat(maxLength);
+  const rows = Array.from({ length: 20 }, (_, i) => `${JSON.stringify({ text: `${begin}${i}` })}\n`);
+  const cut = await json(...transferBy([file("cut.jsonl", rows.join(""))], "cut"));
+  expect(cut.travel).toBeNull();
+  const twice = rows.map((_, i) => `${JSON.stringify({ text: `film ${i % 10}` })}\n`);
+  const { travel } = await json(...transferBy([file("twice.jsonl", twice.join(""))], "twice"));
+  expect(travel.heldOut).toBe(2);
+  const { code, stderr } = await softpost(...transferBy([at("cut.jsonl")], "cut-two", "--start", "words", "prompt"));
+  expect(code).toBe(1);
+  expect(stderr).toContain("at least 10 different texts");
+});
+
 test.each([["one"], ["several"]])("public texts that are a folder, or aren't there, are refused: %s", async (how) => {
   for (const path of [folder, "/nowhere.jsonl"]) {
     const { code, stderr } = await softpost(...transferBy(how === "one" ? [path] : [texts, path], "none"));

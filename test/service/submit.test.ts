@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import type { TransferSpec } from "../../shared/protocol/job.ts";
+import { type BlockQuantisation, type Quantisation, usualQuantisation } from "../../shared/protocol/weights.ts";
 import {
   catalogue,
   faultyBundle,
@@ -90,6 +91,34 @@ describe("a submission", () => {
     expect([count(202), count(402)]).toEqual([10, 190]);
     expect(await tenant.ledgerAddsUp()).toBe(true);
   });
+});
+
+describe("the form of the student's weights", () => {
+  const promptWith = (quantisation: Quantisation) => {
+    const { weights, manifest } = promptOf(50);
+    return { weights, manifest: { ...manifest, model: { ...manifest.model, quantisation } } };
+  };
+
+  test.each(["fp16", "int8", "int4"] as const)("is taken as --weights %s makes it", async (weights) => {
+    const { manifest } = promptWith(usualQuantisation(weights));
+    expect(await (await provider.tenant()).quote(manifest, OPTIONS)).toMatchObject({ status: 200 });
+  });
+
+  test.each<Partial<BlockQuantisation>>([{ block: 32 }, { symmetric: true }, { head: true }, { embeddings: true }])(
+    "is not chosen by a client, by a quote or by a submission: %j",
+    async (more) => {
+      const prompt = promptWith({ ...(usualQuantisation("int4") as BlockQuantisation), ...more });
+      const tenant = await provider.tenant();
+      for (const answer of [await tenant.quote(prompt.manifest, OPTIONS), await tenant.submit(uploadOf(prompt))]) {
+        expect(answer.status).toBe(422);
+        const [{ at, message }] = answer.body.faults;
+        expect([at, message]).toEqual([
+          "softpost.json#/model/quantisation",
+          expect.stringMatching(/isn't taken; tune on the student as it is published, or with --weights/),
+        ]);
+      }
+    },
+  );
 });
 
 describe("when something fails, the ledger adds up and nothing is lost", () => {

@@ -102,12 +102,38 @@ test(
   SLOW,
 );
 
+const changedSince = (before: ReadonlyMap<string, number>) =>
+  [...results()].filter(([name, time]) => before.get(name) !== time).map(([name]) => name);
+
+test(
+  "does anew what other rows touch, and nothing else",
+  async () => {
+    const before = results();
+    // As many rows, and accuracies that may well be the same.
+    const turned = readFileSync(testRows(), "utf8").replace('"label":0', '"label":1');
+    writeFileSync(testRows(), turned);
+    await study();
+    const measured = changedSince(before);
+    expect(measured.length).toBeGreaterThan(0);
+    expect(measured).toEqual([...before.keys()].filter((name) => name.includes("/test/")));
+
+    const then = results();
+    const texts = readFileSync(at("data", "films", "public.jsonl"), "utf8").replace("number 1 ", "number one ");
+    writeFileSync(at("data", "films", "public.jsonl"), texts);
+    await study();
+    const moved = changedSince(then);
+    expect(moved.filter((name) => /POST films seed/.test(name) && !name.includes("/test/")).length).toBeGreaterThan(0);
+    expect(moved.filter((name) => /schedule|zero-shot|direct/.test(name))).toEqual([]);
+  },
+  SLOW,
+);
+
 test(
   "does anew what other settings touch, and nothing else",
   async () => {
     const before = results();
     await study({ ...SETTINGS, transfer: { ...SETTINGS.transfer, steps: 3 } });
-    const changed = [...results()].filter(([name, time]) => before.get(name) !== time).map(([name]) => name);
+    const changed = changedSince(before);
     expect(changed.length).toBeGreaterThan(0);
     expect(
       changed.filter(

@@ -49,6 +49,28 @@ test("weights are packed unless they would take more than a quarter of the memor
   expect(packsWeights({ ...graph, alwaysPacked: true }, 1)).toBe(true);
 });
 
+test("products with blocks are packed beside a large head, as long as there is room for all", () => {
+  const blocks = { bits: 4, block: 32, product: "unpacked" } as const;
+  const part = (name: string, dtype: DType, shape: readonly number[]): Tensor => {
+    const { source, ...tensor } = weight(dtype, shape);
+    return { ...tensor, source: { ...source, name } as Tensor["source"] };
+  };
+  const stored = {
+    ...blocks,
+    values: part("values", "uint8", [300, 10, 16]),
+    scales: part("scales", "float32", [300, 10]),
+    zeroPoints: part("zero_points", "uint8", [300, 5]),
+  };
+  const matrix: Tensor = { dtype: "float32", shape: [300, 300], source: { kind: "narrow", stored } };
+  const [copy, head] = [300 * 160, 4 * 300 * 200];
+  const alone = { outputs: { y: linear(x, matrix, { transposed: true }) } };
+  expect(packsWeights(alone, 2 * copy)).toBe(true);
+  expect(packsWeights(alone, 2 * copy - 1)).toBe(false);
+  const graph = { outputs: { y: gemm(alone.outputs.y, weight("float32", [300, 200])) } };
+  expect(packsWeights(graph, (4 / 3) * (copy + head))).toBe(true);
+  expect(packsWeights(graph, (4 / 3) * (copy + head) - 2)).toBe(false);
+});
+
 test("a matrix in 16 bits is read where it lies, and wide for one product at a time", () => {
   const stored = weight("bfloat16", [300, 200]);
   const narrow: Tensor = { dtype: "float32", shape: [300, 200], source: { kind: "narrow", stored } };

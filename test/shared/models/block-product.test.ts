@@ -1,8 +1,8 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { gpt2 } from "../../../shared/models/gpt2.ts";
 import { plannedMatrices } from "../../../shared/models/quantised-files.ts";
 import { exactProducts } from "../../../shared/models/weights.ts";
-import { usualQuantisation } from "../../../shared/protocol/weights.ts";
+import { type Quantisation, usualQuantisation } from "../../../shared/protocol/weights.ts";
 
 const config = gpt2.configure({
   model_type: "gpt2",
@@ -16,7 +16,7 @@ const narrow = (weights: "int8" | "int4") => plannedMatrices(gpt2, config, usual
 
 const products = (weights: "int8" | "int4", memory: number) => {
   const matrices = narrow(weights);
-  const productOf = exactProducts({ narrow: matrices }, memory);
+  const productOf = exactProducts({ narrow: matrices, family: gpt2, config }, memory);
   return [...matrices.keys()].map(productOf);
 };
 
@@ -30,4 +30,29 @@ test("as many matrices of 4 bits as have a second copy in a tenth of the memory 
 
 test("matrices of 8 bits are widened, whatever the memory", () => {
   expect(products("int8", 1e12)).toEqual(Array(8).fill("widened"));
+});
+
+describe("of head and embeddings in 4 bits", () => {
+  const chosen = (tied: boolean, memory: number) => {
+    const of = { ...config, tied };
+    const quantisation = { ...usualQuantisation("int4"), head: true, embeddings: true } as Quantisation;
+    const matrices = plannedMatrices(gpt2, of, quantisation);
+    const productOf = exactProducts({ narrow: matrices, family: gpt2, config: of }, memory);
+    return [...matrices.keys()].filter((name) => productOf(name) === "unpacked");
+  };
+
+  test("a table of which only rows are read takes no room", () => {
+    expect(chosen(false, 1e12)).toContain("lm_head.weight");
+    expect(chosen(false, 1e12)).not.toContain("transformer.wte.weight");
+    expect(chosen(true, 1e12)).toContain("transformer.wte.weight");
+  });
+
+  test("a matrix that has no room leaves it to smaller ones", () => {
+    const [table, projection] = [(100 * 128) / 2, 128 ** 2 / 2];
+    // What comes before the projection is three times as large.
+    expect(chosen(true, 8 * (table + projection))).toEqual([
+      "transformer.wte.weight",
+      "transformer.h.0.attn.c_proj.weight",
+    ]);
+  });
 });

@@ -18,19 +18,52 @@ const matrix = fc.integer({ min: 2, max: 5 }).chain((classes) =>
   }),
 );
 
-test("texts are held out at random: every text is in one part, at most a tenth is held out", () => {
-  const indices = fc.uniqueArray(fc.integer({ min: 0, max: 1e6 }), { maxLength: 200 });
-  fc.assert(
-    fc.property(indices, fc.nat(), (texts, seed) => {
-      const { fitted, heldOut } = holdOut(Int32Array.from(texts), seed);
-      expect([...fitted, ...heldOut].sort((a, b) => a - b)).toEqual(texts.toSorted((a, b) => a - b));
-      expect(heldOut.length).toBe(Math.floor(texts.length / 10));
-    }),
-  );
-  const many = Int32Array.from({ length: 20_000 }, (_, i) => i);
-  expect(holdOut(many, 0).heldOut.length).toBe(500);
-  expect(holdOut(many, 0)).toEqual(holdOut(many, 0));
-  expect(holdOut(many, 0).heldOut).not.toEqual(holdOut(many, 1).heldOut);
+/** Of texts that all differ. */
+const different = (count: number) => Int32Array.from({ length: count }, (_, i) => i);
+
+describe("division", () => {
+  test("is at random: every text is in one part, at most a tenth is held out", () => {
+    const indices = fc.uniqueArray(fc.integer({ min: 0, max: 1000 }), { maxLength: 200 });
+    fc.assert(
+      fc.property(indices, fc.nat(), (texts, seed) => {
+        const { fitted, heldOut } = holdOut(Int32Array.from(texts), different(1001), seed);
+        expect([...fitted, ...heldOut].sort((a, b) => a - b)).toEqual(texts.toSorted((a, b) => a - b));
+        expect(heldOut.length).toBe(Math.floor(texts.length / 10));
+      }),
+    );
+    const many = different(20_000);
+    expect(holdOut(many, many, 0).heldOut.length).toBe(500);
+    expect(holdOut(many, many, 0)).toEqual(holdOut(many, many, 0));
+    expect(holdOut(many, many, 0).heldOut).not.toEqual(holdOut(many, many, 1).heldOut);
+  });
+
+  test("of texts that all differ is what it always was", () => {
+    expect([...holdOut(different(40), different(40), 3).heldOut]).toEqual([0, 16, 30, 35]);
+  });
+
+  test("has equal texts on one side, and about as many held out", () => {
+    const firsts = fc.array(fc.nat({ max: 60 }), { minLength: 1, maxLength: 200 });
+    fc.assert(
+      fc.property(firsts, fc.nat(), fc.integer({ min: 0, max: 20 }), (kinds, seed, held) => {
+        const texts = different(kinds.length);
+        const { fitted, heldOut } = holdOut(texts, Int32Array.from(kinds), seed, Math.min(held, kinds.length - 1));
+        expect([...fitted, ...heldOut].sort((a, b) => a - b)).toEqual([...texts]);
+        expect(fitted.length).toBeGreaterThan(0);
+        expect(heldOut.length).toBeLessThan(Math.max(1, 2 * held));
+        const seen = new Set(Array.from(fitted, (text) => kinds[text]));
+        expect(Array.from(heldOut).filter((text) => seen.has(kinds[text]!))).toEqual([]);
+      }),
+    );
+    // Ten texts, each five times.
+    const five = Int32Array.from({ length: 50 }, (_, i) => i % 10);
+    for (let seed = 0; seed < 20; seed++) expect(holdOut(different(50), five, seed).heldOut.length).toBe(5);
+  });
+
+  test("holds nothing out where all texts are equal", () => {
+    for (const held of [2, 19]) {
+      expect(holdOut(different(20), new Int32Array(20), 0, held).heldOut.length).toBe(0);
+    }
+  });
 });
 
 describe("what the student makes of texts", () => {
@@ -83,12 +116,24 @@ describe("selection", () => {
     expect(selectTexts(scoresOf(rows), 2, 6)).toEqual(Int32Array.of(0, 1, 2, 3, 4, 5));
   });
 
-  test("gives different texts in order, no more than the limit or one a class", () => {
+  test("takes the surest of the classes' surest where there are more classes than texts", () => {
+    const rows = [
+      [0.6, 0.2, 0.2],
+      [0.5, 0.3, 0.2],
+      [0.1, 0.8, 0.1],
+      [0.1, 0.1, 0.8],
+      [0.05, 0.05, 0.9],
+    ];
+    expect(selectTexts(scoresOf(rows), 3, 2)).toEqual(Int32Array.of(2, 4));
+    expect(selectTexts(scoresOf(rows), 3, 1)).toEqual(Int32Array.of(4));
+  });
+
+  test("gives different texts in order, no more than the limit", () => {
     fc.assert(
       fc.property(matrix, fc.integer({ min: 1, max: 40 }), ({ classes, rows }, limit) => {
         const chosen = selectTexts(Float32Array.from(rows.flat()), classes, limit);
         expect(chosen.length).toBeGreaterThan(0);
-        expect(chosen.length).toBeLessThanOrEqual(Math.max(limit, classes));
+        expect(chosen.length).toBeLessThanOrEqual(limit);
         expect([...chosen]).toEqual([...new Set(chosen)].sort((a, b) => a - b));
       }),
     );
