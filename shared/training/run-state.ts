@@ -1,5 +1,6 @@
-import { open, rename } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
 import { exists, unreadable } from "../data/files.ts";
+import { writeProblem } from "../data/write-problem.ts";
 import type { Value } from "../graph/engine.ts";
 import { readFully, readHeader } from "../models/weight-files.ts";
 import { safetensorsPieces } from "../prompt/safetensors.ts";
@@ -17,7 +18,7 @@ export interface RunState {
 
 const TITLE = "The run can't be resumed";
 
-/** Writes the state of a run so that a crash at any moment leaves the old state or the new one. */
+/** Writes the state of a run so that a crash at any moment leaves the old state or the new one. @throws ProblemError if the disk refuses it */
 export async function saveRun(path: string, settings: RunSettings, { step, variables }: RunState): Promise<void> {
   const tensors = Object.entries(variables).map(([name, { shape, data }]) => ({
     name,
@@ -26,14 +27,16 @@ export async function saveRun(path: string, settings: RunSettings, { step, varia
   }));
   const pieces = safetensorsPieces(tensors, { step: String(step), settings: JSON.stringify(settings) });
   const temporary = `${path}.tmp`;
-  const file = await open(temporary, "w");
   try {
+    await using file = await open(temporary, "w");
     for (const piece of pieces) await file.appendFile(piece);
     await file.sync();
-  } finally {
-    await file.close();
+    await rename(temporary, path);
+  } catch (error) {
+    // A full disk has room for the result then.
+    await rm(temporary, { force: true }).catch(() => {});
+    throw writeProblem(error, path, "The run can't be saved");
   }
-  await rename(temporary, path);
 }
 
 /**

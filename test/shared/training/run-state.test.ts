@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Engine } from "../../../shared/graph/engine.ts";
 import type { Model } from "../../../shared/models/model.ts";
@@ -108,4 +108,12 @@ test("a state above 2 GiB is looked into", async () => {
   truncateSync(path, start.length + 4 * shape[0]!);
   await expect(loadRun(path, { seed: 2 })).rejects.toThrow(/of another run/);
   rmSync(path);
+});
+
+test("a state that the disk refuses is a problem that names it, and leaves nothing that takes room", async () => {
+  const path = statePath();
+  mkdirSync(path);
+  const saving = saveRun(path, {}, { step: 1, variables: {} });
+  await expect(saving).rejects.toThrow(`The run can't be saved: ${path} can't be written (EISDIR)`);
+  expect(readdirSync(dirname(path))).toEqual(["state"]);
 });
