@@ -4,11 +4,13 @@ import {
   linkSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isAlive } from "../shared/data/owner.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 
 /** How long to wait for another process; what is done under the lock takes seconds at most. */
@@ -16,6 +18,12 @@ const PATIENCE_MS = 30_000;
 const RETRY_MS = 25;
 /** Removing a dead owner's lock takes a millisecond: a guard that is older was left by a crash. */
 const GUARD_AGE_MS = 10_000;
+
+/** How often a lock is tried for that a dead process left, which others may be removing. */
+const TRIES = 40;
+
+/** Locks of this process: one that bears its id and isn't among them is of an earlier one, as in containers. */
+const held = new Set<string>();
 
 /**
  * Runs `action` while no other process on this machine runs one under the same lock file. The file holds its owner's process
@@ -28,7 +36,7 @@ export async function withFileLock<T>(path: string, action: () => T | Promise<T>
   try {
     const deadline = Date.now() + PATIENCE_MS;
     // A hard link appears at once with its content, or fails because the lock is there.
-    while (!placeOnce(own, path)) {
+    while (!take(path, own)) {
       removeIfOwnerIsDead(path, own);
       if (Date.now() > deadline) {
         const detail = `Another softpost process (${ownerOf(path)}) holds ${path}. Wait for it, or remove the file if there is none.`;
@@ -39,12 +47,51 @@ export async function withFileLock<T>(path: string, action: () => T | Promise<T>
     try {
       return await action();
     } finally {
-      unlinkSync(path);
+      release(path);
     }
   } finally {
     unlinkSync(own);
   }
 }
+
+/**
+ * Takes a lock, without waiting for its owner, until it is disposed of or the process ends.
+ *
+ * @returns the id of the process that has it, if that runs
+ */
+export async function holdFileLock(path: string): Promise<Disposable | number> {
+  const own = `${path}.${process.pid}.${crypto.randomUUID()}`;
+  writeFileSync(own, String(process.pid), { flag: "wx", mode: 0o600 });
+  try {
+    for (let tries = 0; !take(path, own); tries++) {
+      const owner = ownerOf(path);
+      if (owner !== undefined && (hasLock(owner, path) || tries === TRIES)) return owner;
+      removeIfOwnerIsDead(path, own);
+      await sleep(tries === 0 ? 0 : RETRY_MS);
+    }
+  } finally {
+    unlinkSync(own);
+  }
+  const end = () => {
+    if (held.has(path)) release(path);
+    process.off("exit", end);
+  };
+  process.once("exit", end);
+  return { [Symbol.dispose]: end };
+}
+
+function take(path: string, own: string): boolean {
+  if (!placeOnce(own, path)) return false;
+  held.add(path);
+  return true;
+}
+
+function release(path: string): void {
+  held.delete(path);
+  rmSync(path, { force: true });
+}
+
+const hasLock = (owner: number, path: string) => (owner === process.pid ? held.has(path) : isAlive(owner));
 
 /**
  * Puts a file's content at `to` too, at once, unless something is there.
@@ -84,7 +131,7 @@ function removeIfOwnerIsDead(path: string, own: string): void {
   }
   try {
     const owner = ownerOf(path);
-    if (owner !== undefined && !isAlive(owner)) discard(path, `${own}.old`);
+    if (owner !== undefined && !hasLock(owner, path)) discard(path, `${own}.old`);
   } finally {
     unlinkSync(guard);
   }
@@ -108,14 +155,5 @@ function ownerOf(path: string): number | undefined {
     return Number(readFileSync(path, "utf8"));
   } catch {
     return undefined;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

@@ -1,25 +1,34 @@
-import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { exists } from "../shared/data/files.ts";
+import { partialFolder, syncFolder, syncNames } from "../shared/data/partial-folder.ts";
+import { writeProblem } from "../shared/data/write-problem.ts";
+import type { Say } from "../shared/operations/texts.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
+import { holdRun } from "./hold-run.ts";
+import { isCharged } from "./run-id.ts";
 
 const TITLE = "The result can't be written";
+/** What a system says where a folder can't take the place of what is there. */
+const TAKEN = ["ENOTEMPTY", "EEXIST", "ENOTDIR", "EISDIR"];
 
-/** A folder that will be there whole or not at all. */
-export interface OutFolder {
+/** A folder that will be there whole or not at all. Until it is disposed of no other process of this machine writes to it. */
+export interface OutFolder extends Disposable {
   /** Where the state of the run is kept until it is finished: beside the folder. */
   readonly statePath: string;
   /**
-   * Lets `write` fill a new folder, gives it its name and removes the run's state. If `write` fails nothing is left.
+   * Lets `write` fill a new folder, gives it its name and removes the run's state. If `write` fails the state stays. Where something else has
+   * taken the name meanwhile the result gets a free one, which is said.
+   *
+   * @returns the folder's path
    */
-  finish(write: (folder: string) => Promise<void>): Promise<void>;
+  finish(write: (folder: string) => Promise<void>, say?: Say): Promise<string>;
 }
 
 /**
- * Checks before any work that a command's result can be written.
+ * Checks before any work that a command's result can be written, and holds its place.
  *
- * @throws ProblemError if the folder holds something already, or a run that wrote to it is unfinished and this isn't
+ * @throws ProblemError if the folder holds something already, another process works on it, or a run that wrote to it is unfinished and this isn't
  *   its resumption
  */
 export async function openOut(out: string, { resume = false }: { resume?: boolean }): Promise<OutFolder> {
@@ -31,12 +40,20 @@ export async function openOut(out: string, { resume = false }: { resume?: boolea
     const message = `${out} is there already.${finished} A free name: --out ${await freeName(out)}`;
     throw new ProblemError(TITLE, message, { faults: [{ at: "--out", message }] });
   }
+  await attempt(() => mkdir(parent, { recursive: true }), parent);
+  const lock = join(parent, `.${basename(target)}.lock`);
+  using held = new DisposableStack();
+  held.use(await attempt(() => holdRun(lock, `--out ${out}`), out));
   if (!resume && (await exists(statePath))) {
     const detail = `${statePath} is the state of an unfinished run. Go on with --resume, or remove it to start anew.`;
     throw new ProblemError(TITLE, detail);
   }
-  await attempt(() => mkdir(parent, { recursive: true }), parent);
-  return { statePath, finish: (write) => finish(target, statePath, write) };
+  const hold = held.move();
+  return {
+    statePath,
+    finish: (write, say) => finish({ out, target, statePath }, write, say),
+    [Symbol.dispose]: () => hold.dispose(),
+  };
 }
 
 /** The first of name-2, name-3, … that nothing stands under. */
@@ -45,21 +62,58 @@ export async function freeName(path: string): Promise<string> {
   for (let number = 2; ; number++) if (!(await exists(`${bare}-${number}`))) return `${bare}-${number}`;
 }
 
-async function finish(target: string, statePath: string, write: (folder: string) => Promise<void>): Promise<void> {
-  const folder = join(dirname(target), `.${basename(target)}.writing-${randomUUID()}`);
-  await attempt(() => mkdir(folder), target);
+interface Place {
+  /** As the user says it. */
+  readonly out: string;
+  readonly target: string;
+  readonly statePath: string;
+}
+
+async function finish(
+  { out, target, statePath }: Place,
+  write: (folder: string) => Promise<void>,
+  say?: Say,
+): Promise<string> {
+  const name = `.${basename(target)}`;
+  await using partial = await attempt(() => partialFolder(dirname(target), name), target);
+  const inside = partial.path;
   try {
-    await write(folder);
-    await attempt(async () => {
-      // An empty folder may stand where the result goes.
-      if (await exists(target)) await rmdir(target);
-      await rename(folder, target);
-    }, target);
+    await write(inside);
+    await syncFolder(inside);
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
-    throw error;
+    throw writeProblem(error, out, TITLE, { inside, kept: await keptOf(statePath) });
   }
+  const place = await attempt(() => takePlace(inside, { out, target }, say), out);
+  await syncNames(dirname(target));
   await rm(statePath, { force: true });
+  return place;
+}
+
+/** Gives the result its name, or a free one. */
+async function takePlace(
+  folder: string,
+  { out, target }: Omit<Place, "statePath">,
+  say: Say | undefined,
+): Promise<string> {
+  try {
+    // An empty folder may stand where the result goes.
+    if (await exists(target)) await rmdir(target);
+    await rename(folder, target);
+    return out;
+  } catch (error) {
+    if (!say || !TAKEN.includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
+  const free = await freeName(out);
+  await rename(folder, free);
+  say(`${out} was taken while this ran. The result is in ${free}.`);
+  return free;
+}
+
+/** How a run goes on whose result could not be written. */
+async function keptOf(statePath: string): Promise<string> {
+  if (await exists(statePath)) return "The run's state is kept: the same command with --resume goes on from there.";
+  if (isCharged(statePath)) return "The same command with --resume does the run again and charges nothing more.";
+  return "";
 }
 
 async function holdsSomething(path: string): Promise<boolean> {
@@ -72,8 +126,7 @@ async function holdsSomething(path: string): Promise<boolean> {
 
 /** Turns a file system's refusal into a problem. */
 async function attempt<T>(run: () => Promise<T>, path: string): Promise<T> {
-  return run().catch((cause: NodeJS.ErrnoException) => {
-    if (!cause.code) throw cause;
-    throw new ProblemError(TITLE, `${path} can't be written (${cause.code}).`, { cause });
+  return run().catch((error: unknown) => {
+    throw writeProblem(error, path, TITLE);
   });
 }

@@ -1,3 +1,4 @@
+import { diskProblem } from "../shared/data/write-problem.ts";
 import type { Device } from "../shared/graph/engine.ts";
 import type { Precision } from "../shared/models/model.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
@@ -120,12 +121,14 @@ export function reportFailure(error: unknown, io: Io): number {
     io.message(error.message);
     return 130;
   }
-  if (error instanceof ProblemError) {
-    const { title, detail } = error;
-    const faults = error.faults.map(asCommandFault);
+  const problem = error instanceof ProblemError ? error : diskProblem(error);
+  if (problem) {
+    const { title, detail } = problem;
+    const faults = problem.faults.map(asCommandFault);
     if (io.json) io.result({ error: { title, detail, faults } }, "");
     // A detail that only strings the faults together would say them twice.
-    const twice = faults.length > 0 && error.faults.every(({ message }) => detail.includes(message.replace(/\.$/, "")));
+    const twice =
+      faults.length > 0 && problem.faults.every(({ message }) => detail.includes(message.replace(/\.$/, "")));
     const [first] = faults;
     if (twice && faults.length === 1) io.message(`${title}: ${first!.at}: ${first!.message}`);
     else {

@@ -18,4 +18,9 @@ export function forgetRunId(statePath: string): void {
   rmSync(idPath(statePath), { force: true });
 }
 
+/** Whether a run was given a name, so that its resumption is not charged. */
+export function isCharged(statePath: string): boolean {
+  return existsSync(idPath(statePath));
+}
+
 const idPath = (statePath: string) => `${statePath}.run-id`;

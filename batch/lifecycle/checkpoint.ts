@@ -1,4 +1,5 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
+import { Readable } from "node:stream";
 import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Bucket } from "../storage/bucket.ts";
@@ -50,10 +51,10 @@ export class Checkpoint {
   async restore(): Promise<boolean> {
     this.kept = await this.store.list(this.folder);
     for (let key = this.kept.at(-1); key !== undefined; key = this.kept.at(-1)) {
-      const bytes = await this.store.read(key);
+      const { run, statePath } = this.options;
+      const object = (await this.store.stream(key)) ?? Readable.from([]);
       try {
-        const { state, seconds, step } = decodeCheckpoint(bytes ?? new Uint8Array(), key, this.options.run);
-        await writeFile(this.options.statePath, state);
+        const { seconds, step } = await decodeCheckpoint(object, { key, run, statePath });
         this.before = seconds;
         this.options.log("restored", { step });
         return true;
@@ -64,6 +65,7 @@ export class Checkpoint {
         this.kept.pop();
       }
     }
+    await rm(this.options.statePath, { force: true });
     return false;
   }
 
@@ -102,8 +104,8 @@ export class Checkpoint {
     const { run, statePath } = this.options;
     const key = this.folder + String(step).padStart(DIGITS, "0");
     // If the run has just written a newer state, that is what is uploaded: the state says itself which step it is of.
-    const state = await readFile(statePath);
-    await this.store.write(key, encodeCheckpoint({ run, step, seconds: this.deviceSeconds, state }));
+    await using state = await open(statePath);
+    await this.store.put(key, await encodeCheckpoint({ run, step, seconds: this.deviceSeconds }, state));
     this.kept = [...new Set([...this.kept, key])].sort();
     while (this.kept.length > KEPT) await this.store.remove(this.kept.shift()!);
   }

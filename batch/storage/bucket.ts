@@ -15,7 +15,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { parseJson } from "../../shared/protocol/json.ts";
-import { PART_BYTES, uploadInParts } from "./multipart.ts";
+import { type Content, PART_BYTES, putInParts, uploadInParts } from "./multipart.ts";
 import { proxyAgents } from "./proxy-agents.ts";
 
 export interface BucketOptions {
@@ -130,6 +130,20 @@ export class Bucket {
     if (size > largest) return uploadInParts(this.client, this, key, { path, size, sha256, partBytes: largest });
     const Body = createReadStream(path);
     await this.client.send(new PutObjectCommand({ Bucket: this.name, Key: key, Body, ContentLength: size }));
+  }
+
+  /**
+   * Writes an object whose content is made or read as it is sent: above a size in parts, which an interruption removes.
+   * @param largest bytes that are uploaded as one, and of a part
+   */
+  async put(key: string, content: Content, largest = PART_BYTES): Promise<void> {
+    if (content.size > largest) return putInParts(this.client, { Bucket: this.name, Key: key }, content, largest);
+    await this.write(key, await content.read(0, content.size));
+  }
+
+  /** The object piece by piece, or undefined where there is none. */
+  async stream(key: string): Promise<AsyncIterable<Uint8Array> | undefined> {
+    return (await this.get(key))?.Body as AsyncIterable<Uint8Array> | undefined;
   }
 
   /**

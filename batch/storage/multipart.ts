@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import {
+  AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   type S3Client,
@@ -41,6 +42,42 @@ export interface LargeFile {
   readonly partBytes: number;
 }
 
+/** What an object is to hold, whatever its size: any part of it can be asked for. */
+export interface Content {
+  /** Bytes. */
+  readonly size: number;
+  read(position: number, length: number): Promise<Uint8Array>;
+}
+
+interface Place {
+  readonly Bucket: string;
+  readonly Key: string;
+}
+
+/** Uploads a content in parts. If it fails the parts are removed: nobody will go on with them. */
+export async function putInParts(client: S3Client, where: Place, content: Content, partBytes: number): Promise<void> {
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand(where));
+  const upload = { ...where, UploadId };
+  const length = partLength(content.size, partBytes);
+  try {
+    const Parts: { PartNumber: number; ETag: string | undefined }[] = [];
+    for (let at = 0; at < content.size; at += length) {
+      const Body = await content.read(at, Math.min(length, content.size - at));
+      const PartNumber = Parts.length + 1;
+      const ContentMD5 = createHash("md5").update(Body).digest("base64");
+      const { ETag } = await client.send(new UploadPartCommand({ ...upload, PartNumber, Body, ContentMD5 }));
+      Parts.push({ PartNumber, ETag });
+    }
+    await client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } }));
+  } catch (error) {
+    // Stores give up unfinished uploads after some days, if this doesn't arrive.
+    await client.send(new AbortMultipartUploadCommand(upload)).catch(() => {});
+    throw error;
+  }
+}
+
+const partLength = (size: number, partBytes: number) => Math.max(partBytes, Math.ceil(size / MAX_PARTS));
+
 /**
  * Uploads a file in parts, which S3 wants above 5 GB. After an interruption the next try goes on: parts that are there already stay where their bytes
  * are the file's. Every part carries its MD5, which the store checks; the whole file's digest is checked before the object appears.
@@ -80,12 +117,12 @@ async function readJournal(store: Objects, key: string): Promise<Journal | undef
 /** Sends the parts that `state` lacks or has otherwise, and notes each there. */
 async function sendParts(
   client: S3Client,
-  where: { Bucket: string; Key: string },
+  where: Place,
   { path, size, sha256, partBytes }: LargeFile,
   state: Journal,
   note: () => Promise<void>,
 ): Promise<void> {
-  const length = Math.max(partBytes, Math.ceil(size / MAX_PARTS));
+  const length = partLength(size, partBytes);
   const whole = createHash("sha256");
   const file = await open(path);
   try {

@@ -60,28 +60,29 @@ async function run(options: Options, io: Io): Promise<void> {
     seed,
     resume = false,
   } = options;
-  const [read, out] = await allChecks(
+  const [read, opened] = await allChecks(
     () => readInputs(options, io),
     () => openOut(options.out, options),
   );
+  using out = opened;
   const { target } = read;
   using tokens = read.tokens;
   const state = { path: out.statePath, resume };
   const request = { teacher: target, tokens, layers, steps, batchSize, length, learningRate, seed, state };
   const student = await engineRun(io, resumable, (engine, watch) => distillStudent(request, engine, watch));
-  await out.finish((folder) => writeStudent(folder, student, request));
+  const folder = await out.finish((folder) => writeStudent(folder, student, request), io.message);
   const { loss, nextToken } = student;
   const of = target.checkpoint.config.layers;
-  const sizes = { target: await folderSize(target.folder), student: await folderSize(options.out) };
+  const sizes = { target: await folderSize(target.folder), student: await folderSize(folder) };
   const table = tableLines([
     ["", "layers", "size", "next-token loss"],
     ["target", String(of), bytes(sizes.target), nextToken.target.toFixed(3)],
     ["student", String(layers.length), bytes(sizes.student), nextToken.student.toFixed(3)],
   ]);
   io.result(
-    { steps, loss, nextToken, layers, tokens: tokens.length, sizes, out: options.out },
+    { steps, loss, nextToken, layers, tokens: tokens.length, sizes, out: folder },
     [
-      `${options.out}: student of layers ${layers} of ${target.name}, ${count(steps, "step")} on ${count(tokens.length, "token")}`,
+      `${folder}: student of layers ${layers} of ${target.name}, ${count(steps, "step")} on ${count(tokens.length, "token")}`,
       ...table,
       "The next-token losses are on the same rows of the public text, in nats; the nearer, the better a prompt can travel.",
       next(
@@ -91,7 +92,7 @@ async function run(options: Options, io: Io): Promise<void> {
         "--target",
         options.target,
         "--student",
-        options.out,
+        folder,
         "--public",
         options.public[0]!,
       ),

@@ -54,7 +54,7 @@ export function registerPretrain(program: Command, io: Io): void {
 
 async function run(options: Options, io: Io): Promise<void> {
   requireFullPrecision(io);
-  const out = await openOut(options.out, options);
+  using out = await openOut(options.out, options);
   const json = parseJson(await readText(options.config), options.config) as Record<string, unknown>;
   const model = configureModel(json, options.config);
   const tokenizerFolder = options.tokenizer ?? dirname(options.config);
@@ -94,15 +94,15 @@ async function run(options: Options, io: Io): Promise<void> {
     return { ...(await pretrain(request, watch)), tokens: tokens.length };
   });
   for (const [name, { data }] of Object.entries(trained.weights)) requireFinite(data, `The model's ${name}`);
-  await out.finish(async (folder) => {
+  const written = await out.finish(async (folder) => {
     await writeCheckpoint(folder, json, trained.weights);
     await copyTokenizer(tokenizerFolder, folder);
-  });
+  }, io.message);
   const { loss, heldOutLoss, tokens } = trained;
   const perplexity = Math.exp(heldOutLoss);
   io.result(
-    { steps: options.steps, tokens, loss, heldOutLoss, perplexity, out: options.out },
-    `${options.out}: held-out loss ${heldOutLoss.toFixed(4)} nats a token (perplexity ${perplexity.toFixed(1)})`,
+    { steps: options.steps, tokens, loss, heldOutLoss, perplexity, out: written },
+    `${written}: held-out loss ${heldOutLoss.toFixed(4)} nats a token (perplexity ${perplexity.toFixed(1)})`,
   );
 }
 

@@ -4,10 +4,11 @@ import { type Command, Option } from "commander";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
 import { writeQuantised } from "../../shared/models/quantise.ts";
 import { WEIGHT_FILE } from "../../shared/models/quantised-files.ts";
-import { told } from "../../shared/operations/narrow-weights.ts";
+import { requireUnchanged, told } from "../../shared/operations/narrow-weights.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { BLOCK_SIZES, type BlockQuantisation, usualQuantisation } from "../../shared/protocol/weights.ts";
 import { loadModel } from "../inputs.ts";
+import { digestRecords } from "../local/model.ts";
 import { longRun, nothingWritten } from "../long-run.ts";
 import { openOut } from "../out-folder.ts";
 import type { Io } from "../output.ts";
@@ -52,29 +53,30 @@ export function registerQuantise(program: Command, io: Io): void {
 
 async function run(options: Options, io: Io): Promise<void> {
   const quantisation = quantisationOf(options, io);
-  const out = await openOut(options.out, {});
+  using out = await openOut(options.out, {});
   const model = await loadModel(options.model, io, { weights: "stored" });
   if (model.checkpoint.quantisation) {
     const detail = `${options.model} is quantised already: what was rounded once is not rounded again. Take the published model.`;
     throw new ProblemError("The model is quantised", detail, { status: 422 });
   }
   const { checkpoint, record } = model;
-  await longRun(io, nothingWritten, ({ onEvent, signal }) =>
+  const written = await longRun(io, nothingWritten, ({ onEvent, signal }) =>
     out.finish(async (folder) => {
       const how = { source: record.digest, quantisation, whole: true, ...told(onEvent, quantisation), signal };
       await writeQuantised(checkpoint, folder, how);
+      await requireUnchanged(checkpoint.folder, record.digest, digestRecords({ verify: false }).hash);
       // Not its config.json, which may say that a head is tied that isn't.
       await writeFile(join(folder, "config.json"), `${JSON.stringify(checkpoint.json, null, 2)}\n`);
       await copyTokenizer(checkpoint.folder, folder);
-    }),
+    }, io.message),
   );
-  const { size } = await stat(join(options.out, WEIGHT_FILE));
+  const { size } = await stat(join(written, WEIGHT_FILE));
   const { weights, block } = quantisation;
   io.result(
-    { quantisation, source: record.digest, size, out: options.out },
+    { quantisation, source: record.digest, size, out: written },
     [
-      `${options.out}: ${weights} weights of ${model.name} in blocks of ${block}, ${bytes(size)}`,
-      next("tune", "--model", options.out),
+      `${written}: ${weights} weights of ${model.name} in blocks of ${block}, ${bytes(size)}`,
+      next("tune", "--model", written),
     ].join("\n"),
   );
 }

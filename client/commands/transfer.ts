@@ -66,10 +66,11 @@ export function registerTransfer(program: Command, io: Io): void {
 
 async function run(options: Options, io: Io): Promise<void> {
   const { steps = TRANSFER_DEFAULTS.steps, batchSize = TRANSFER_DEFAULTS.batchSize } = options;
-  const [read, out] = await allChecks(
+  const [read, opened] = await allChecks(
     () => readInputs(options, io),
     () => openOut(options.out, options),
   );
+  using out = opened;
   const { target, publicSet, learningRate, ranked } = read;
   io.message(
     `Transfer: ${count(steps, "step")} of ${batchSize} of ${count(publicSet.examples, "public text")}, learning rate ${learningRate}`,
@@ -82,14 +83,14 @@ async function run(options: Options, io: Io): Promise<void> {
       watch,
     }),
   );
-  await out.finish((folder) => writePrompt(folder, moved));
+  const folder = await out.finish((folder) => writePrompt(folder, moved), io.message);
   const { travel, advice } = moved;
   for (const text of advice) io.message(text);
   const measured = travel ? [describeTravel(travel)] : [];
-  const evaluate = next("evaluate", "--model", options.target, "--prompt", options.out, "--data", "FILE");
-  const told = `${options.out}: soft prompt for ${target.name}, loss ${moved.loss.toPrecision(4)} on public texts`;
+  const evaluate = next("evaluate", "--model", options.target, "--prompt", folder, "--data", "FILE");
+  const told = `${folder}: soft prompt for ${target.name}, loss ${moved.loss.toPrecision(4)} on public texts`;
   io.result(
-    { steps, loss: moved.loss, alpha: moved.alpha, travel, advice, ...(ranked && { ranked }), out: options.out },
+    { steps, loss: moved.loss, alpha: moved.alpha, travel, advice, ...(ranked && { ranked }), out: folder },
     [told, ...measured, evaluate].join("\n"),
   );
 }

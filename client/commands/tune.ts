@@ -133,10 +133,11 @@ function refuseContradictions(options: Options, command: Command): void {
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const [tuning, out] = await allChecks(
+  const [tuning, opened] = await allChecks(
     () => readInputs(options, io),
     () => openOut(options.out, options),
   );
+  using out = opened;
   const { model, task, plan, schedule } = tuning;
   const test =
     options.eval === undefined
@@ -152,22 +153,22 @@ async function run(options: Options, io: Io): Promise<void> {
   for (const line of [...describeData(tuning), ...describeSchedule(schedule, tuning, givenSchedule(options))])
     io.message(line);
   if (plan) for (const line of describePrivacy(plan, options.delta === undefined, test !== undefined)) io.message(line);
-  let written = false;
+  let written: string | undefined;
   const whenStopped = (step: number) =>
-    written
-      ? `Stopped measuring; the prompt is finished: ${options.out}. softpost evaluate measures it.`
+    written !== undefined
+      ? `Stopped measuring; the prompt is finished: ${written}. softpost evaluate measures it.`
       : resumable(step);
-  const { loss, privacy, measured } = await engineRun(io, whenStopped, async (engine, watch) => {
+  const { loss, privacy, measured, folder } = await engineRun(io, whenStopped, async (engine, watch) => {
     const tuned = await tunePrompt(checked, engine, watch);
-    await out.finish((folder) => writePrompt(folder, tuned));
+    const folder = await out.finish((folder) => writePrompt(folder, tuned), io.message);
     forgetRunId(out.statePath);
-    written = true;
+    written = folder;
     const measured = test && (await evaluateRows({ model, prompt: tuned.prompt }, test, engine, watch));
-    return { loss: tuned.loss, privacy: tuned.facts.privacy, measured };
+    return { loss: tuned.loss, privacy: tuned.facts.privacy, measured, folder };
   });
   io.result(
-    { ...schedule, loss, ...figuresOf(measured), privacy, total: total ?? null, out: options.out },
-    describeEnd({ ...tuning, out: options.out, loss, measured, total }).join("\n"),
+    { ...schedule, loss, ...figuresOf(measured), privacy, total: total ?? null, out: folder },
+    describeEnd({ ...tuning, out: folder, loss, measured, total }).join("\n"),
   );
 }
 

@@ -6,6 +6,7 @@ import type { Distillate } from "../../shared/training/distill.ts";
 import type { Watch } from "../../shared/training/events.ts";
 import { requireNumbers } from "../number-rules.ts";
 import { openOut } from "../out-folder.ts";
+import { sayTo } from "./task.ts";
 import { type EngineOptions, withEngine } from "./with-engine.ts";
 
 /** What isn't told: the first and the last layer of the target, and how long it is trained. */
@@ -48,11 +49,11 @@ export async function distill(
   requireNumbers(options);
   const { target: teacher, public: files, resume = false } = options;
   const { layers, steps, batchSize, maxLength: length, learningRate, seed } = { ...DISTILL_DEFAULTS, ...options };
-  const out = await openOut(options.out, { resume });
+  using out = await openOut(options.out, { resume });
   using tokens = await readCorpus(files, teacher.tokenizer);
   const state = { path: out.statePath, resume };
   const request: DistillRequest = { teacher, tokens, layers, steps, batchSize, length, learningRate, seed, state };
   const student = await withEngine(options, (engine) => distillStudent(request, engine, watch));
-  await out.finish((folder) => writeStudent(folder, student, request));
+  await out.finish((folder) => writeStudent(folder, student, request), sayTo(watch));
   return { loss: student.loss, nextToken: student.nextToken };
 }

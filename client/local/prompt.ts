@@ -88,6 +88,6 @@ export async function savePrompt({ value, manifest }: SoftPrompt, folder: string
     const detail = "It has no manifest, as an adapter has that another program made; copy its folder instead.";
     throw new ProblemError("The soft prompt can't be saved", detail);
   }
-  const out = await openOut(folder, {});
+  using out = await openOut(folder, {});
   await out.finish((written) => writePrompt(written, { prompt: value, facts: manifest }));
 }

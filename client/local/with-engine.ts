@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkDevice } from "../../shared/graph/device.ts";
 import { type Device, Engine } from "../../shared/graph/engine.ts";
+import { holdRun } from "../hold-run.ts";
 import { forgetRunId } from "../run-id.ts";
 
 /** What a function computes with. */
@@ -35,7 +36,7 @@ export interface StateOptions {
   readonly resume?: boolean;
 }
 
-/** Runs something with a file for its state, which is removed when it has finished. */
+/** Runs something with a file for its state, which is removed when it has finished. @throws ProblemError if another run has it */
 export async function withState<T>(
   { state, resume = false }: StateOptions,
   run: (state: { readonly path: string; readonly resume: boolean }) => Promise<T>,
@@ -48,6 +49,7 @@ export async function withState<T>(
       await rm(folder, { recursive: true, force: true });
     }
   }
+  using _ = await holdRun(`${state}.lock`, state);
   const result = await run({ path: state, resume });
   await rm(state, { force: true });
   forgetRunId(state);

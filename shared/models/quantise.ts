@@ -72,12 +72,18 @@ export async function writeQuantised(checkpoint: Checkpoint, folder: string, opt
   for (const [name, { location }] of others) {
     await using from = await open(location.file);
     for (let at = 0; at < location.length; at += COPIED) {
+      signal?.throwIfAborted();
       const bytes = new Uint8Array(Math.min(COPIED, location.length - at));
       await readFully(from, bytes, location.offset + at);
       await writeFully(file, bytes, places.get(name)! + at);
     }
   }
-  const record: QuantisedRecord = { format: "softpost-weights/1", source, quantisation, sha256: await digest(file) };
+  const record: QuantisedRecord = {
+    format: "softpost-weights/1",
+    source,
+    quantisation,
+    sha256: await digest(file, signal),
+  };
   await writeFile(join(folder, QUANTISATION_FILE), `${JSON.stringify(record, null, 2)}\n`);
 }
 
@@ -143,10 +149,11 @@ async function writeFully(file: FileHandle, bytes: Uint8Array, position: number)
   }
 }
 
-async function digest(file: FileHandle): Promise<string> {
+async function digest(file: FileHandle, signal: AbortSignal | undefined): Promise<string> {
   const hash = createHash("sha256");
   const bytes = new Uint8Array(COPIED);
   for (let at = 0; ; ) {
+    signal?.throwIfAborted();
     const { bytesRead } = await file.read(bytes, 0, bytes.length, at);
     if (bytesRead === 0) return hash.digest("hex");
     hash.update(bytes.subarray(0, bytesRead));

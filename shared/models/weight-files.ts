@@ -13,6 +13,8 @@ export const TITLE = "The model can't be read";
 const MAX_JSON_BYTES = 16 * 1024 * 1024;
 /** Values that are compared at once. */
 const COMPARED = 2 ** 20;
+/** Bytes that are asked for at once: no system gives 2 GiB. */
+const MAX_READ = 2 ** 30;
 
 /** A tensor of a weight file: nothing but its header was read. */
 export interface LocatedWeight {
@@ -146,7 +148,7 @@ export async function readFully(
 ): Promise<void> {
   let done = 0;
   while (done < into.length) {
-    const { bytesRead } = await handle.read(into, done, into.length - done, position + done);
+    const { bytesRead } = await handle.read(into, done, Math.min(MAX_READ, into.length - done), position + done);
     if (bytesRead === 0) throw new ProblemError(TITLE, "a weight file became shorter while it was read");
     done += bytesRead;
   }

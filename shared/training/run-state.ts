@@ -1,7 +1,9 @@
-import { open, readFile, rename, stat } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
+import { exists, unreadable } from "../data/files.ts";
+import { writeProblem } from "../data/write-problem.ts";
 import type { Value } from "../graph/engine.ts";
-import { toFloat32 } from "../prompt/dtype.ts";
-import { parseHeader, safetensorsPieces } from "../prompt/safetensors.ts";
+import { readFully, readHeader } from "../models/weight-files.ts";
+import { safetensorsPieces } from "../prompt/safetensors.ts";
 import { ProblemError } from "../protocol/errors.ts";
 
 /** Whatever makes a run what it is: options, digests of models and data. Two runs with equal settings are one run. */
@@ -16,7 +18,7 @@ export interface RunState {
 
 const TITLE = "The run can't be resumed";
 
-/** Writes the state of a run so that a crash at any moment leaves the old state or the new one. */
+/** Writes the state of a run so that a crash at any moment leaves the old state or the new one. @throws ProblemError if the disk refuses it */
 export async function saveRun(path: string, settings: RunSettings, { step, variables }: RunState): Promise<void> {
   const tensors = Object.entries(variables).map(([name, { shape, data }]) => ({
     name,
@@ -25,31 +27,33 @@ export async function saveRun(path: string, settings: RunSettings, { step, varia
   }));
   const pieces = safetensorsPieces(tensors, { step: String(step), settings: JSON.stringify(settings) });
   const temporary = `${path}.tmp`;
-  const file = await open(temporary, "w");
   try {
+    await using file = await open(temporary, "w");
     for (const piece of pieces) await file.appendFile(piece);
     await file.sync();
-  } finally {
-    await file.close();
+    await rename(temporary, path);
+  } catch (error) {
+    // A full disk has room for the result then.
+    await rm(temporary, { force: true }).catch(() => {});
+    throw writeProblem(error, path, "The run can't be saved");
   }
-  await rename(temporary, path);
 }
 
 /**
- * Reads the state of an unfinished run; undefined if there is none.
+ * Reads the state of an unfinished run, a tensor at a time: a file of all may be larger than any array; undefined if there is none.
  * @throws ProblemError if the file is damaged, or is of a run with other settings (all differences are named)
  */
 export async function loadRun(path: string, settings: RunSettings): Promise<RunState | undefined> {
-  if (!(await stat(path).catch(() => undefined))) return undefined;
-  const bytes = new Uint8Array(await readFile(path));
-  const { metadata, tensors } = parseHeader(bytes, bytes.length, path);
+  if (!(await exists(path))) return undefined;
+  await using file = await open(path).catch(unreadable(path));
+  const { metadata, tensors } = await readHeader(path);
   const step = Number(metadata.step);
   const before: RunSettings = JSON.parse(metadata.settings ?? "{}");
   const names = new Set([...Object.keys(before), ...Object.keys(settings)]);
   const faults = [...names]
     .filter((name) => before[name] !== settings[name])
     .map((name) => ({ at: name, message: `was ${before[name]}, is ${settings[name]} now` }));
-  if (faults.length > 0 || !Number.isSafeInteger(step)) {
+  if (faults.length > 0 || !Number.isSafeInteger(step) || tensors.some(([, { dtype }]) => dtype !== "F32")) {
     throw new ProblemError(
       TITLE,
       `${path} is of another run. Give the same options, or start anew with another --out.`,
@@ -60,8 +64,10 @@ export async function loadRun(path: string, settings: RunSettings): Promise<RunS
     );
   }
   const variables: Record<string, Value> = {};
-  for (const [name, { shape, begin, end }] of tensors) {
-    variables[name] = { shape, data: toFloat32(bytes.subarray(begin, end), "F32") };
+  for (const [name, { shape, location }] of tensors) {
+    const data = new Float32Array(location.length / Float32Array.BYTES_PER_ELEMENT);
+    await readFully(file, new Uint8Array(data.buffer), location.offset);
+    variables[name] = { shape, data };
   }
   return { step, variables };
 }

@@ -35,6 +35,15 @@ test("an interrupted run says how to go on", () => {
   expect(written.err).toMatch(/^Stopped after step 7\. Go on with --resume\.\n$/);
 });
 
+test("a disk that refuses something is no bug", () => {
+  const { io, written } = setUp(false);
+  const full = Object.assign(new Error("ENOSPC: write"), { code: "ENOSPC", syscall: "write", path: "/x/metrics" });
+  expect(reportFailure(full, io)).toBe(1);
+  expect(written.err).toBe(
+    "The disk can't be used: /x/metrics can't be used (ENOSPC): the disk is full; free some space.\n",
+  );
+});
+
 test("any other error is a bug of ours", () => {
   const { io, written } = setUp(true);
   expect(reportFailure(new TypeError("x is undefined"), io)).toBe(1);

@@ -1,6 +1,7 @@
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
+import { withState } from "../../client/local/with-engine.ts";
 import { chargedData } from "../../client/privacy-ledger.ts";
 import { runIdOf } from "../../client/run-id.ts";
 import { fixture } from "../helpers/fixtures.ts";
@@ -68,6 +69,26 @@ test("a private run starts from no prompt that may know its rows, and charges no
   );
   expect(alone.code).toBe(2);
   expect(alone.stderr).toMatch(/--public-start needs --epsilon/);
+});
+
+test("of two runs into one folder the second is refused before it is charged", async () => {
+  const folder = temporaryFolder();
+  vi.stubEnv("SOFTPOST_HOME", folder);
+  const out = join(folder, "out");
+  const both = await Promise.all([tune(out), tune(out)]);
+  expect(both.map(({ code }) => code).sort()).toEqual([0, 1]);
+  expect(both.find(({ code }) => code === 1)!.stderr).toMatch(/The run is under way: This process works on --out/);
+  expect(chargedData()[0]!.entries.length).toBe(1);
+  expect(readdirSync(folder).filter((name) => name.startsWith(".out"))).toEqual([]);
+});
+
+test("a state in use by a run of the library is refused to another", async () => {
+  const state = join(temporaryFolder(), "state");
+  const run = () => withState({ state }, async () => "done");
+  await withState({ state }, async () => {
+    await expect(run()).rejects.toThrow(/This process works on .*state already/);
+  });
+  expect(await run()).toBe("done");
 });
 
 test("a resumed run has the name that it began with, a new one another", () => {

@@ -1,40 +1,75 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Checkpoint } from "../../../batch/lifecycle/checkpoint.ts";
-import { decodeCheckpoint, encodeCheckpoint } from "../../../batch/lifecycle/checkpoint-file.ts";
+import { type CheckpointFacts, decodeCheckpoint, encodeCheckpoint } from "../../../batch/lifecycle/checkpoint-file.ts";
 import type { Bucket } from "../../../batch/storage/bucket.ts";
 import { loadBundle } from "../../../infra/local/bundle.ts";
-import { problem } from "../../helpers/problem.ts";
-import { temporaryFolder } from "../../helpers/temporary.ts";
+import { rejection } from "../../helpers/problem.ts";
+import { temporaryFile, temporaryFolder } from "../../helpers/temporary.ts";
 import { type Provider, startProvider } from "../../service/provider.ts";
 
-const file = { run: "r", step: 3, seconds: 1.5, state: Uint8Array.of(1, 2, 0x0a, 3) };
+const facts = { run: "r", step: 3, seconds: 1.5 };
+const STATE = Uint8Array.of(1, 2, 0x0a, 3);
+
+/** The bytes of a checkpoint's object, asked for in parts of `part`. */
+async function encoded(of: CheckpointFacts = facts, state = STATE, part = 7): Promise<Uint8Array> {
+  await using file = await open(temporaryFile("state", state));
+  const content = await encodeCheckpoint(of, file);
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < content.size; at += part) parts.push(await content.read(at, Math.min(part, content.size - at)));
+  return Buffer.concat(parts);
+}
+
+/** What is read from an object that comes in pieces of `piece` bytes. */
+async function decoded(object: Uint8Array, run = "r", piece = 5) {
+  const pieces = Array.from({ length: Math.ceil(object.length / piece) }, (_, i) =>
+    object.subarray(i * piece, (i + 1) * piece),
+  );
+  const statePath = join(temporaryFolder(), "state");
+  const found = await decodeCheckpoint(Readable.from(pieces), { key: "key", run, statePath });
+  return { ...found, state: [...readFileSync(statePath)] };
+}
 
 describe("a checkpoint's bytes", () => {
-  test("come back as they were", () => {
-    const { state, ...rest } = decodeCheckpoint(encodeCheckpoint(file), "key", "r");
-    expect(rest).toMatchObject({ run: "r", step: 3, seconds: 1.5 });
-    expect([...state]).toEqual([...file.state]);
+  test("come back as they were, in whatever pieces they are read", async () => {
+    const whole = await encoded();
+    for (const part of [1, 64, 65, 66, 1000]) expect(await encoded(facts, STATE, part)).toEqual(whole);
+    for (const piece of [1, 65, 66, 1000])
+      expect(await decoded(whole, "r", piece)).toMatchObject({ ...facts, state: [...STATE] });
+    expect(await decoded(await encoded(facts, new Uint8Array()))).toMatchObject({ ...facts, state: [] });
   });
 
-  test("with any bit turned, or cut anywhere, are refused", () => {
-    const whole = encodeCheckpoint(file);
-    fc.assert(
-      fc.property(fc.nat(whole.length - 1), fc.nat(7), (at, bit) => {
+  test("are made of a state that is never in memory whole", async () => {
+    const state = new Uint8Array(2 ** 23 + 5).map((_, i) => i % 251);
+    await using handle = await open(temporaryFile("x", ""));
+    const read = vi.spyOn(Object.getPrototypeOf(handle), "read");
+    const whole = await encoded(facts, state, 2 ** 20);
+    const asked = read.mock.calls.map(([into]) => (into as Uint8Array).length);
+    read.mockRestore();
+    expect(Math.max(...asked)).toBe(2 ** 22);
+    expect((await decoded(whole, "r", 2 ** 20)).state.length).toBe(state.length);
+  });
+
+  test("with any bit turned, or cut anywhere, are refused", async () => {
+    const whole = await encoded();
+    await fc.assert(
+      fc.asyncProperty(fc.nat(whole.length - 1), fc.nat(7), async (at, bit) => {
         const damaged = Uint8Array.from(whole);
         damaged[at]! ^= 1 << bit;
-        expect(problem(() => decodeCheckpoint(damaged, "key", "r"))).toContain("key is damaged");
-        expect(problem(() => decodeCheckpoint(whole.subarray(0, at), "key", "r"))).toContain("key is damaged");
+        expect(await rejection(decoded(damaged))).toContain("key is damaged");
+        expect(await rejection(decoded(whole.subarray(0, at)))).toContain("key is damaged");
       }),
     );
   });
 
-  test("of another run or format are refused", () => {
-    expect(problem(() => decodeCheckpoint(encodeCheckpoint(file), "key", "other"))).toContain("of another run");
-    const later = encodeCheckpoint({ ...file, step: -1 });
-    expect(problem(() => decodeCheckpoint(later, "key", "r"))).toContain("another format");
+  test("of another run or format are refused", async () => {
+    expect(await rejection(decoded(await encoded(), "other"))).toContain("of another run");
+    expect(await rejection(decoded(await encoded({ ...facts, step: -1 })))).toContain("another format");
+    expect(await rejection(decoded(await encoded({ ...facts, run: "r".repeat(5000) })))).toContain("another format");
   });
 });
 
@@ -97,7 +132,7 @@ describe("a job's checkpoints", () => {
 
   test("count the seconds of all attempts", async () => {
     const key = "jobs/seconds/checkpoint/000000000001";
-    await store.write(key, encodeCheckpoint({ run: "r", step: 1, seconds: 1000, state: Uint8Array.of(1) }));
+    await store.write(key, await encoded({ run: "r", step: 1, seconds: 1000 }));
     const { checkpoint, restored } = checkpointOf("seconds");
     await restored();
     expect(checkpoint.deviceSeconds).toBeGreaterThanOrEqual(1000);

@@ -137,6 +137,27 @@ describe("a large file", () => {
     door.close();
   });
 
+  test("that is read as it is sent leaves no parts behind if that fails", async () => {
+    const read = async (position: number, length: number) => bytes.slice(position, position + length);
+    await store.put("parts/read", { size: bytes.length, read }, PART);
+    expect(digest(await store.need("parts/read"))).toBe(digest(bytes));
+    const methods: string[] = [];
+    const { door } = watched((method, url) => {
+      methods.push(method + (url.searchParams.has("uploadId") ? " upload" : ""));
+      return false;
+    });
+    const failing = async (position: number, length: number) => {
+      if (position > 0) throw new Error("the disk is gone");
+      return read(position, length);
+    };
+    const put = (await through(door)).put("parts/failed", { size: bytes.length, read: failing }, PART);
+    await expect(put).rejects.toThrow("the disk is gone");
+    expect(methods).toEqual(["POST", "PUT upload", "DELETE upload"]);
+    expect(await store.has("parts/failed")).toBe(false);
+    door.closeAllConnections();
+    door.close();
+  });
+
   test("that isn't what was hashed doesn't appear, and its upload can be gone on with by the right one", async () => {
     const file = temporaryFile("parts", bytes.with(PART + 5, 255));
     expect(await rejection(store.upload(file, "parts/changed", digest(bytes), PART))).toContain("is not what it was");

@@ -1,5 +1,5 @@
 /** Models in 16, 8 and 4 bits: against transformers and PEFT on the rounded weights (golden/make_quantised.py), and files that aren't what they say. */
-import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -15,9 +15,12 @@ import { input, variable } from "../../../shared/graph/tensor.ts";
 import { type Checkpoint, openCheckpoint } from "../../../shared/models/checkpoint.ts";
 import { readHidden } from "../../../shared/models/forward.ts";
 import { writeQuantised } from "../../../shared/models/quantise.ts";
+import { narrowMatrices } from "../../../shared/models/quantised-files.ts";
 import { frozenWeights, readRows, readWeight } from "../../../shared/models/weights.ts";
 import { narrowed, publishedDigest } from "../../../shared/operations/narrow-weights.ts";
 import { usualQuantisation, type WeightsName } from "../../../shared/protocol/weights.ts";
+import type { TrainingEvent } from "../../../shared/training/events.ts";
+import { InterruptedError } from "../../../shared/training/loop.ts";
 import { classScores } from "../../../shared/training/losses.ts";
 import { textInputs } from "../../../shared/training/texts.ts";
 import { expectNear, goldenTensors } from "../../helpers/golden.ts";
@@ -26,6 +29,7 @@ import { temporaryFolder } from "../../helpers/temporary.ts";
 
 const families = new URL("golden/families/", import.meta.url);
 const NAMES = ["llama-tied-grouped", "gpt2-own-head-gelu", "roberta", "llama-bf16-shards"] as const;
+const INT4 = usualQuantisation("int4")!;
 const [P, D] = [4, 16];
 
 let engine: Engine;
@@ -39,7 +43,8 @@ const whole = ({ shape, data }: Value): Value => ({ shape, data: Int32Array.from
 const digest = "a".repeat(64);
 
 async function inForm(name: string, weights: WeightsName, cache = temporaryFolder()): Promise<Checkpoint> {
-  return narrowed(await published(name), digest, { weights, cache, hash: hashFile });
+  const from = await published(name);
+  return narrowed(from, (await hashModel(from.folder)).digest, { weights, cache, hash: hashFile });
 }
 
 async function compute(checkpoint: Checkpoint, name: string) {
@@ -184,22 +189,83 @@ describe("a folder of quantised weights", () => {
 });
 
 describe("weights that were made once", () => {
-  test("are not made again, and not believed when they were changed", async () => {
+  const NAME = "llama-bf16-shards";
+
+  /** Opens a model with weights of a cache, and says what it was told; the entry there, and what is in it. */
+  async function cached() {
     const cache = temporaryFolder();
-    const { hash } = new DigestRecords(join(cache, "digests"));
-    const from = await published("llama-bf16-shards");
-    let made = 0;
-    const open = () => narrowed(from, digest, { weights: "int4", cache, hash, watch: { onEvent: () => void made++ } });
-    const first = await open();
-    expect(made).toBeGreaterThan(1);
-    made = 0;
-    expect((await open()).narrow).toEqual(first.narrow);
-    expect(made).toBe(0);
-    const { location } = [...first.narrow.values()].map((each) => ("block" in each ? each.values : each))[0]!;
-    const bytes = readFileSync(location.file);
-    bytes[location.offset]! ^= 1;
-    writeFileSync(location.file, bytes);
-    await expect(open()).rejects.toThrow(/isn't the file that/);
+    const { hash } = new DigestRecords(join(temporaryFolder(), "digests"));
+    const from = await published(NAME);
+    const { digest } = await hashModel(from.folder);
+    const open = async () => {
+      const events: TrainingEvent[] = [];
+      const watch = { onEvent: (event: TrainingEvent) => void events.push(event) };
+      const { narrow } = await narrowed(from, digest, { weights: "int4", cache, hash, watch });
+      return { narrow, events, notes: events.flatMap((event) => (event.kind === "note" ? [event.text] : [])) };
+    };
+    const { narrow, events } = await open();
+    expect(events.length).toBeGreaterThan(1);
+    const [name] = readdirSync(cache);
+    const entry = join(cache, name!);
+    const bytes = readFileSync(join(entry, "model.safetensors"));
+    return { cache, open, narrow, entry, bytes };
+  }
+
+  test("are not made again", async () => {
+    const { open, narrow, cache } = await cached();
+    expect(await open()).toEqual({ narrow, events: [], notes: [] });
+    expect(readdirSync(cache)).toHaveLength(1);
+  });
+
+  const lastTurned = (bytes: Buffer) => bytes.with(bytes.length - 1, bytes.at(-1)! ^ 1);
+  const weights = (entry: string) => join(entry, "model.safetensors");
+  const record = (entry: string) => join(entry, "quantisation.json");
+  const changeRecord = (path: string) =>
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), source: "b".repeat(64) }));
+
+  test.each<[string, (entry: string, bytes: Buffer) => void, RegExp]>([
+    ["changed", (entry, bytes) => writeFileSync(weights(entry), lastTurned(bytes)), /not what was written/],
+    ["cut off", (entry) => truncateSync(weights(entry), 4000), /not what was written/],
+    ["gone", (entry) => rmSync(weights(entry)), /not what was written/],
+    ["without their record", (entry) => rmSync(record(entry)), /holds something else/],
+    ["with a record that is empty", (entry) => writeFileSync(record(entry), ""), /quantisation\.json/],
+    ["with a record of something else", (entry) => changeRecord(record(entry)), /holds something else/],
+  ])("that are %s are made once more, which is said", async (_, damage, why) => {
+    const { cache, open, narrow, entry, bytes } = await cached();
+    damage(entry, Buffer.from(bytes));
+    const again = await open();
+    expect(again.narrow).toEqual(narrow);
+    expect(again.notes).toEqual([expect.stringMatching(/^The kept weights are damaged, and made anew: /)]);
+    expect(again.notes[0]).toMatch(why);
+    expect(readFileSync(weights(entry)).equals(bytes)).toBe(true);
+    expect((await open()).events).toEqual([]);
+    expect(readdirSync(cache)).toHaveLength(1);
+  });
+
+  test("leave nothing behind when their making is stopped while they are hashed", async () => {
+    const cache = temporaryFolder();
+    const from = await published(NAME);
+    const { digest } = await hashModel(from.folder);
+    const stop = new AbortController();
+    const onEvent = (event: TrainingEvent) => {
+      if (event.kind === "progress" && event.done === narrowMatrices(from.family, from.config, INT4).size) stop.abort();
+    };
+    const wanted = { weights: "int4", cache, hash: hashFile, watch: { signal: stop.signal, onEvent } } as const;
+    await expect(narrowed(from, digest, wanted)).rejects.toThrow(InterruptedError);
+    expect(readdirSync(cache)).toEqual([]);
+  });
+
+  test("of files that were replaced after they were hashed are not kept", async () => {
+    const folder = join(temporaryFolder(), "model");
+    cpSync(fileURLToPath(new URL(NAME, families)), folder, { recursive: true });
+    const { digest } = await hashModel(folder);
+    const shard = join(folder, readdirSync(folder).find((name) => name.endsWith(".safetensors"))!);
+    const bytes = readFileSync(shard);
+    writeFileSync(shard, lastTurned(bytes));
+    const cache = temporaryFolder();
+    const opening = narrowed(await openCheckpoint(folder), digest, { weights: "int4", cache, hash: hashFile });
+    await expect(opening).rejects.toThrow(/was changed while it was read/);
+    expect(readdirSync(cache)).toEqual([]);
   });
 
   test("two at once make one", async () => {

@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Engine } from "../../../shared/graph/engine.ts";
 import type { Model } from "../../../shared/models/model.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
@@ -77,4 +78,42 @@ test("no state is no state, and a damaged one is an error that names the file", 
   writeFileSync(path, readFileSync(path).subarray(0, -3));
   await expect(loadRun(path, {})).rejects.toThrow(ProblemError);
   await expect(loadRun(path, {})).rejects.toThrow(path);
+});
+
+test("a state of any size is read a tensor at a time", async () => {
+  const path = statePath();
+  const variables = Object.fromEntries(
+    ["a", "b", "c"].map((name) => [name, { shape: [1000], data: new Float32Array(1000).fill(2) }]),
+  );
+  await saveRun(path, {}, { step: 1, variables });
+  await using handle = await open(path);
+  const read = vi.spyOn(Object.getPrototypeOf(handle), "read");
+  expect(await loadRun(path, {})).toEqual({ step: 1, variables });
+  const asked = read.mock.calls.map(([, , length]) => length as number);
+  read.mockRestore();
+  expect(asked.filter((length) => length > 1000)).toEqual([4000, 4000, 4000]);
+});
+
+test("a state above 2 GiB is looked into", async () => {
+  const path = statePath();
+  const shape = [3 * 2 ** 28];
+  const header = JSON.stringify({
+    __metadata__: { step: "1", settings: '{"seed":1}' },
+    a: { dtype: "F32", shape, data_offsets: [0, 4 * shape[0]!] },
+  });
+  const start = Buffer.alloc(8 + header.length);
+  start.writeBigUInt64LE(BigInt(header.length));
+  start.write(header, 8);
+  writeFileSync(path, start);
+  truncateSync(path, start.length + 4 * shape[0]!);
+  await expect(loadRun(path, { seed: 2 })).rejects.toThrow(/of another run/);
+  rmSync(path);
+});
+
+test("a state that the disk refuses is a problem that names it, and leaves nothing that takes room", async () => {
+  const path = statePath();
+  mkdirSync(path);
+  const saving = saveRun(path, {}, { step: 1, variables: {} });
+  await expect(saving).rejects.toThrow(`The run can't be saved: ${path} can't be written (EISDIR)`);
+  expect(readdirSync(dirname(path))).toEqual(["state"]);
 });

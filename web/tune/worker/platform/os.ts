@@ -10,4 +10,5 @@ export function totalmem(): number {
 }
 
 export const availableParallelism = () => navigator.hardwareConcurrency;
+export const hostname = () => "browser";
 export const homedir = () => "/home";
