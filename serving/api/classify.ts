@@ -1,6 +1,8 @@
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { ClassifyRequest } from "../../shared/protocol/inference.ts";
+import { scoresFault } from "../engine/scores-fault.ts";
 import { type Classes, classesOf, type ReadyPrompt, withPrompt } from "../service.ts";
+import { together } from "../together.ts";
 import { type RequestContext, requireAllowed, usageOf, type Work } from "./request.ts";
 
 /** Texts that take as much of the queue as one answer does. */
@@ -33,24 +35,25 @@ export function classify<P>({ input, task }: ClassifyRequest, context: RequestCo
         if (empty >= 0) throw new ProblemError("The request is not valid", `Text ${empty + 1} has no token.`);
         const count = texts.reduce((sum, { ids }) => sum + ids.length, 0);
         requireAllowed(ticket, count);
-        const data = await Promise.all(
-          texts.map(async (text, index) => {
-            const scores = await ask({ ...text, prompt: ready?.kept }, progress);
-            return { index, ...labelOf(scores, names, tokens) };
-          }),
-        );
+        const data = await together(progress.signal, texts, async (text, signal, index) => {
+          const scores = await ask({ ...text, prompt: ready?.kept }, { ...progress, signal });
+          return { index, ...labelOf(scores, names, tokens) };
+        });
         return { object: "list", model: context.model, data, usage: usageOf(count, 0) };
       }),
   };
 }
 
-/** As `softpost predict`: a class's score is the mean of its words' logits; softmax over the classes. */
+/**
+ * As `softpost predict`: a class's score is the mean of its words' logits; softmax over the classes.
+ * @throws ProblemError if these aren't numbers
+ */
 function labelOf(scores: Float32Array, names: readonly string[], tokens: readonly Int32Array[]) {
   const means = tokens.map((ids) => ids.reduce((sum, id) => sum + scores[id]!, 0) / ids.length);
   const best = Math.max(...means);
   const weights = means.map((mean) => Math.exp(mean - best));
   const sum = weights.reduce((a, b) => a + b, 0);
-  if (!Number.isFinite(sum)) throw new Error("the model's scores are not finite");
+  if (!Number.isFinite(sum)) throw scoresFault();
   const probabilities = Object.fromEntries(names.map((name, k) => [name, weights[k]! / sum]));
   return { label: names[means.indexOf(best)]!, probabilities };
 }

@@ -3,6 +3,7 @@ import type { Decoding, Progress } from "../backend.ts";
 import type { Piece } from "../engine/choice.ts";
 import type { Likely } from "../engine/log-probabilities.ts";
 import { requirePositions, withPrompt } from "../service.ts";
+import { together } from "../together.ts";
 import { type RequestContext, requireAllowed } from "./request.ts";
 
 /** An answer as far as it is there. */
@@ -48,8 +49,7 @@ export async function continueTexts<P>(
   const prompt = texts.reduce((sum, { length }) => sum + length, 0);
   requireAllowed(ticket, prompt + texts.length * choices * decoding.maxNewTokens);
   const counted = { prompt: 0, completion: 0 };
-  const counting: Progress = {
-    signal: progress.signal,
+  const counting: Omit<Progress, "signal"> = {
     onPrompt(tokens) {
       counted.prompt += tokens;
       progress.onPrompt(tokens);
@@ -73,16 +73,14 @@ export async function continueTexts<P>(
   await withPrompt(service, ticket, async (ready) => {
     const virtualTokens = ready?.virtualTokens ?? 0;
     for (const { length } of texts) requirePositions(target, virtualTokens, length, decoding.maxNewTokens);
-    await Promise.all(
-      texts.map((ids, i) =>
-        backend.complete(
-          { ids, prompt: ready?.kept },
-          decoding,
-          choices,
-          i,
-          (choice, piece) => grow(i * choices + choice, piece),
-          counting,
-        ),
+    await together(progress.signal, texts, (ids, signal, i) =>
+      backend.complete(
+        { ids, prompt: ready?.kept },
+        decoding,
+        choices,
+        i,
+        (choice, piece) => grow(i * choices + choice, piece),
+        { ...counting, signal },
       ),
     );
   });

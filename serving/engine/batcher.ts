@@ -1,15 +1,21 @@
 import type { Value } from "../../shared/graph/engine.ts";
-import type { Beginning, Decoder, Next, Prefix } from "../../shared/training/decoder.ts";
+import type { Decoder, Next, Prefix } from "../../shared/training/decoder.ts";
 import type { Choice } from "./choice.ts";
 import {
   type AskJob,
+  abandon,
+  beginning,
+  begun,
   type Continuation,
   type ContinueJob,
   isAborted,
   type Job,
-  nobodyWaits,
+  lengthOf,
   type Question,
+  rowsOf,
+  thrownBy,
 } from "./jobs.ts";
+import { scoresFault } from "./scores-fault.ts";
 
 /** Tokens that are read between two steps, padding included: what texts that join may hold others up. */
 const READ_BETWEEN_STEPS = 128;
@@ -32,6 +38,13 @@ interface Row {
   readonly choice: Choice;
 }
 
+/** What may come next in a row. */
+interface NextOfRow {
+  readonly best: number;
+  readonly scores: Float32Array | undefined;
+  readonly areNumbers: boolean;
+}
+
 /** What is read aside, piece by piece. */
 interface Aside {
   readonly job: Job;
@@ -47,6 +60,8 @@ export class Batcher {
   readonly #decoder: Decoder;
   readonly #events: BatcherEvents;
   readonly #queue: Job[] = [];
+  /** All whose callers wait. */
+  readonly #open = new Set<Job>();
   readonly #rows: Row[] = [];
   #aside: Aside | undefined;
   #asideIsNext = true;
@@ -63,13 +78,19 @@ export class Batcher {
     return { waiting: this.#queue.length, rows: this.#rows.length };
   }
 
-  /** Continues a text; resolves when all its answers are done, or it is aborted. Its choices must not be more than the decoder's slots. */
-  continue(text: Continuation): Promise<void> {
+  /**
+   * Continues a text; resolves when all its answers are done, or it is aborted. Its choices must not be more than the decoder's slots.
+   * @throws ProblemError as `Decoder.requireFits`, or if the model's scores aren't numbers
+   */
+  async continue(text: Continuation): Promise<void> {
+    // The last token of an answer isn't read.
+    this.#decoder.requireFits(text, Math.max(...text.choices.map(({ most }) => most)) - 1);
     return this.#add((waiting) => ({ kind: "continue", text, ...waiting }));
   }
 
-  /** The scores of what comes next in a text, `[V]`. @throws AbortError if it is aborted */
-  ask(text: Question): Promise<Float32Array> {
+  /** The scores of what comes next in a text, `[V]`. @throws AbortError if it is aborted; ProblemError as `Decoder.requireFits` */
+  async ask(text: Question): Promise<Float32Array> {
+    this.#decoder.requireFits(text);
     return this.#add((waiting) => ({ kind: "ask", text, ...waiting }));
   }
 
@@ -86,7 +107,15 @@ export class Batcher {
   #add<T>(make: (waiting: { resolve: (value: T) => void; reject: (error: Error) => void }) => Job): Promise<T> {
     if (this.#failure) return Promise.reject(this.#failure);
     return new Promise<T>((resolve, reject) => {
-      this.#queue.push(make({ resolve, reject }));
+      const once = <V>(settle: (value: V) => void) => {
+        return (value: V) => {
+          this.#open.delete(job);
+          settle(value);
+        };
+      };
+      const job = make({ resolve: once(resolve), reject: once(reject) });
+      this.#open.add(job);
+      this.#queue.push(job);
       if (!this.#running) void this.#work();
     });
   }
@@ -109,8 +138,7 @@ export class Batcher {
 
   #fail(error: Error): void {
     this.#failure = error;
-    const jobs = [...this.#queue, ...this.#rows.map(({ job }) => job), ...(this.#aside ? [this.#aside.job] : [])];
-    for (const { reject } of jobs) reject(error);
+    for (const { reject } of this.#open) reject(error);
     this.#queue.length = 0;
     this.#events.onFailure(error);
   }
@@ -161,8 +189,8 @@ export class Batcher {
 
   /** Takes in waiting texts that are short, in their order, as long as they are few enough. */
   async #join(most: number): Promise<boolean> {
-    const jobs = this.#pick(isShort, most, this.#free() - this.#rows.length);
-    for (const { text } of jobs) text.onBegin();
+    const jobs = begun(this.#pick(isShort, most, this.#free() - this.#rows.length));
+    if (jobs.length === 0) return true;
     const rows = jobs.map((job) => ({ job, choice: job.text.choices[0]! }));
     const next = await this.#decoder.join(
       jobs.map(({ text }) => beginning(text)),
@@ -175,8 +203,8 @@ export class Batcher {
 
   /** Answers questions, of as many requests as there are. */
   async #ask(most: number): Promise<boolean> {
-    const jobs = this.#pick(isQuestion, most, READ_ALONE);
-    for (const { text } of jobs) text.onBegin();
+    const jobs = begun(this.#pick(isQuestion, most, READ_ALONE));
+    if (jobs.length === 0) return true;
     const { scores } = await this.#decoder.look(jobs.map(({ text }) => beginning(text)));
     const width = scores!.length / jobs.length;
     for (const [i, { resolve }] of jobs.entries()) resolve(scores!.subarray(i * width, (i + 1) * width));
@@ -201,8 +229,8 @@ export class Batcher {
   /** Begins to read aside. */
   async #begin(job: Job): Promise<boolean> {
     this.#queue.splice(this.#queue.indexOf(job), 1);
+    if (job.kind !== "prompt" && begun([job]).length === 0) return true;
     this.#aside = { job, read: 0 };
-    if (job.kind !== "prompt") job.text.onBegin();
     await this.#decoder.begin(job.kind === "prompt" ? undefined : job.text.prefix, lengthOf(job));
     await this.#readAside(this.#aside);
     return true;
@@ -224,7 +252,7 @@ export class Batcher {
       const rows = job.text.choices.map((choice) => ({ job, choice }));
       await this.#decoder.settle(rows.length);
       this.#rows.push(...rows);
-      await this.#takeEach(rows, () => ({ best: next.best[0]!, scores: next.scores }));
+      await this.#takeEach(rows, () => ({ best: next.best[0]!, scores: next.scores, areNumbers: next.areNumbers[0]! }));
     }
   }
 
@@ -237,30 +265,33 @@ export class Batcher {
     this.#events.onStep(rows.length, (performance.now() - start) / 1000);
   }
 
-  #take(rows: readonly Row[], { best, scores }: Next): Promise<void> {
+  #take(rows: readonly Row[], { best, scores, areNumbers }: Next): Promise<void> {
     const width = (scores?.length ?? 0) / rows.length;
-    return this.#takeEach(rows, (i) => ({ best: best[i]!, scores: scores?.subarray(i * width, (i + 1) * width) }));
+    const own = (i: number) => scores?.subarray(i * width, (i + 1) * width);
+    return this.#takeEach(rows, (i) => ({ best: best[i]!, scores: own(i), areNumbers: areNumbers[i]! }));
   }
 
-  /** Gives rows their next tokens; those that are done leave. */
-  async #takeEach(
-    rows: readonly Row[],
-    next: (index: number) => { readonly best: number; readonly scores: Float32Array | undefined },
-  ): Promise<void> {
+  /** Gives rows their next tokens; those that are done, or of a request that fails at it, leave. */
+  async #takeEach(rows: readonly Row[], next: (index: number) => NextOfRow): Promise<void> {
     const failed = new Map<ContinueJob, Error>();
     for (const [i, { job, choice }] of rows.entries()) {
-      const { best, scores } = next(i);
-      await choice.take(best, scores).catch((error: Error) => failed.set(job, error));
+      const { best, scores, areNumbers } = next(i);
+      if (!areNumbers) failed.set(job, scoresFault());
+      else await choice.take(best, scores).catch((error: Error) => failed.set(job, error));
+    }
+    const jobs = new Set(rows.map(({ job }) => job));
+    for (const job of jobs) {
+      const error = failed.get(job) ?? thrownBy(job.text.onGrowth);
+      if (error) failed.set(job, error);
     }
     for (let index = this.#rows.length - 1; index >= 0; index--) {
       const { job, choice } = this.#rows[index]!;
       if (choice.isDone || failed.has(job)) await this.#leave(index);
     }
-    for (const job of new Set(rows.map((row) => row.job))) {
+    for (const job of jobs) {
       const error = failed.get(job);
       if (error) job.reject(error);
-      else job.text.onGrowth();
-      if (job.text.choices.every(({ isDone }) => isDone)) job.resolve();
+      else if (job.text.choices.every(({ isDone }) => isDone)) job.resolve();
     }
   }
 
@@ -271,11 +302,6 @@ export class Batcher {
     if (index < this.#rows.length) this.#rows[index] = moved;
     if (isAborted(job)) abandon(job);
   }
-}
-
-function abandon(job: Job): void {
-  if (job.kind === "continue") job.resolve();
-  else job.reject(nobodyWaits());
 }
 
 /** Whether a text is read at once, with others of its kind. */
@@ -289,20 +315,4 @@ function isQuestion(job: Job): job is AskJob {
 
 function needScores(rows: readonly Row[]): boolean {
   return rows.some(({ choice }) => choice.needsScores);
-}
-
-function beginning({ ids, prefix }: Continuation | Question): Beginning {
-  return { ids, prefix };
-}
-
-/** Tokens of a text, or rows of a prompt. */
-function lengthOf(job: Job): number {
-  return job.kind === "prompt" ? job.value.shape[0]! : job.text.ids.length;
-}
-
-/** Some rows of a matrix. */
-function rowsOf({ shape, data }: Value, first: number, most: number): Value {
-  const [rows, width] = shape as readonly [number, number];
-  const count = Math.min(most, rows - first);
-  return { shape: [count, width], data: data.subarray(first * width, (first + count) * width) };
 }

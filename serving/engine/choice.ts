@@ -40,6 +40,11 @@ export class Choice {
     return this.#made;
   }
 
+  /** Tokens that it may have. */
+  get most(): number {
+    return this.#settings.maxNewTokens;
+  }
+
   get isDone(): boolean {
     return this.#answer.finish !== undefined;
   }
@@ -58,11 +63,9 @@ export class Choice {
    * Takes the next token.
    * @param best the likeliest
    * @param scores of all tokens `[V]`, if it needs them
-   * @throws Error if scores are no numbers
    */
   async take(best: number, scores: Float32Array | undefined): Promise<void> {
     const { sampling, logprobs } = this.#settings;
-    if (scores && !Number.isFinite(scores[best])) throw new Error("the model's scores are not finite");
     const id = sampling && scores ? sample(scores, sampling.how, sampling.draws) : best;
     await this.#answer.push(id);
     this.#made += 1;

@@ -1,5 +1,5 @@
 import type { Value } from "../../shared/graph/engine.ts";
-import type { Prefix } from "../../shared/training/decoder.ts";
+import type { Beginning, Prefix } from "../../shared/training/decoder.ts";
 import type { Choice } from "./choice.ts";
 
 /** A text that is continued, by one or several answers. */
@@ -43,4 +43,45 @@ export type AskJob = Extract<Job, { kind: "ask" }>;
 
 export function isAborted(job: Job): boolean {
   return job.kind !== "prompt" && job.text.signal.aborted;
+}
+
+/** Settles a job that nobody waits for. */
+export function abandon(job: Job): void {
+  if (job.kind === "continue") job.resolve();
+  else job.reject(nobodyWaits());
+}
+
+/** Tells jobs that they begin. @returns those whose request took it */
+export function begun<J extends ContinueJob | AskJob>(jobs: readonly J[]): J[] {
+  return jobs.filter(({ text, reject }) => {
+    const error = thrownBy(text.onBegin);
+    if (error) reject(error);
+    return !error;
+  });
+}
+
+/** What a request's own function throws: it is for that request, not for the batch. */
+export function thrownBy(tell: () => void): Error | undefined {
+  try {
+    tell();
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+export function beginning({ ids, prefix }: Continuation | Question): Beginning {
+  return { ids, prefix };
+}
+
+/** Tokens of a text, or rows of a prompt. */
+export function lengthOf(job: Job): number {
+  return job.kind === "prompt" ? job.value.shape[0]! : job.text.ids.length;
+}
+
+/** Some rows of a matrix. */
+export function rowsOf({ shape, data }: Value, first: number, most: number): Value {
+  const [rows, width] = shape as readonly [number, number];
+  const count = Math.min(most, rows - first);
+  return { shape: [count, width], data: data.subarray(first * width, (first + count) * width) };
 }

@@ -8,6 +8,7 @@ import type { Watch } from "../../shared/training/events.ts";
 import { prepare } from "../../shared/training/prepare.ts";
 import type { Backend, Decoding, Progress, Prompted } from "../backend.ts";
 import type { Kept } from "../prompts/prompt-cache.ts";
+import { together } from "../together.ts";
 import { Batcher, type BatcherEvents, READ_ALONE } from "./batcher.ts";
 import { Choice, type Piece } from "./choice.ts";
 import { continuation } from "./continuation.ts";
@@ -99,8 +100,8 @@ export class OwnBackend implements Backend<Prefix> {
     const groups = Array.from({ length: Math.ceil(count / this.#together) }, (_, i) =>
       choices.slice(i * this.#together, (i + 1) * this.#together),
     );
-    await Promise.all(
-      groups.map((group) => this.#batcher.continue({ ids, prefix, choices: group, signal, onBegin, onGrowth: tell })),
+    await together(signal, groups, (group, signal) =>
+      this.#batcher.continue({ ids, prefix, choices: group, signal, onBegin, onGrowth: tell }),
     );
   }
 

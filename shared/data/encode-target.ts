@@ -1,6 +1,6 @@
 import { ProblemError } from "../protocol/errors.ts";
 import type { GenerationTask } from "../protocol/task.ts";
-import { encoder, templateFiller, wholeCharacters } from "./encode.ts";
+import { encoder, templateFiller, textEncoder, wholeCharacters } from "./encode.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A text with its answer, as tokens. */
@@ -37,12 +37,13 @@ export async function targetEncoder(
   kind: "causal" | "masked",
 ): Promise<(rows: readonly Row[]) => Promise<(EncodedTarget | string)[]>> {
   const encodeQuestions = await encoder(task, tokenizer, kind);
+  const encodeText = await textEncoder(tokenizer, kind);
   const fill = templateFiller(task, tokenizer);
   const [stop] = task.stop;
   const end = stop === undefined ? [endToken(tokenizer)] : [];
   const encode = async ({ text, target }: Row): Promise<number[]> => {
     const answer = task.target.replace("{target}", () => target) + (stop ?? "");
-    const [ids] = await tokenizer.encode([fill(text) + answer]);
+    const [ids] = await encodeText([fill(text) + answer]);
     return [...ids!, ...end];
   };
   return async (rows) => {
@@ -60,7 +61,7 @@ export async function targetEncoder(
         continue;
       }
       const ids = await encode({ text: used, target });
-      const [own] = await tokenizer.encode([fill(used)]);
+      const [own] = await encodeText([fill(used)]);
       const shortened = used.length < text.length || questions[i]!.shortened;
       const start = commonLength(ids, own!);
       if (start === 0) encoded.push("Its text and the template have no token before the target's.");

@@ -4,7 +4,7 @@ import type { Tokenizer } from "./tokenizer.ts";
 
 /** An example as the model reads it. */
 export interface Encoded {
-  /** Token ids of the filled template, special tokens included. */
+  /** Token ids of the filled template, special tokens included: for a causal model only those before it. */
   readonly ids: Int32Array;
   /** Index into `ids` of the position that the model is read at: the template's mask, or the last token if it has none. */
   readonly readAt: number;
@@ -29,8 +29,8 @@ export async function encoder(
 ): Promise<(texts: readonly string[]) => Promise<Encoded[]>> {
   requireMask(task, kind);
   const fill = templateFiller(task, tokenizer);
-  const end = isGeneration(task) ? await closingTokens(tokenizer) : 0;
-  const [bare] = await tokenizer.encode([fill("")]);
+  const encode = await textEncoder(tokenizer, kind);
+  const [bare] = await encode([fill("")]);
   if (bare!.length > task.maxLength) {
     throw new ProblemError(
       TITLE,
@@ -39,19 +39,19 @@ export async function encoder(
     );
   }
   const readAt = readPosition(task, tokenizer, bare!);
-  const encode = (texts: readonly string[]) => tokenizer.encode(texts.map(fill));
+  const encodeFilled = (texts: readonly string[]) => encode(texts.map(fill));
   return async (texts) => {
-    const all = await encode(texts);
+    const all = await encodeFilled(texts);
     const tooLong = [...all.keys()].filter((index) => all[index]!.length > task.maxLength);
     const cut = await longestFits(
-      encode,
+      encodeFilled,
       tooLong.map((index) => texts[index]!),
       { ids: bare!, maxLength: task.maxLength },
     );
     const shortened = new Map(tooLong.map((index, i) => [index, cut[i]!]));
     return all.map((whole, index) => {
       const ids = shortened.get(index) ?? whole;
-      return { ids: ids.subarray(0, ids.length - end), readAt: readAt(ids) - end, shortened: shortened.has(index) };
+      return { ids, readAt: readAt(ids), shortened: shortened.has(index) };
     });
   };
 }
@@ -109,6 +109,12 @@ export function requireCausal(kind: "causal" | "masked"): void {
   const detail =
     "The task is a generation, whose answer is text, and the model is a masked one (RoBERTa, BERT), which can't continue a text.";
   throw new ProblemError(TITLE, `${detail} Use a causal model (GPT-2, Llama, Mistral, Qwen).`, { status: 422 });
+}
+
+/** Encodes texts as a model reads them: what a causal one goes on with has no special tokens behind it, as some tokenizers put them. */
+export async function textEncoder(tokenizer: Tokenizer, kind: "causal" | "masked"): Promise<Tokenizer["encode"]> {
+  const end = kind === "causal" ? await closingTokens(tokenizer) : 0;
+  return async (texts) => (await tokenizer.encode(texts)).map((ids) => ids.subarray(0, ids.length - end));
 }
 
 /** How many special tokens a tokenizer puts behind every text: nothing may be continued behind them. */

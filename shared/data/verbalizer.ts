@@ -2,7 +2,7 @@ import { type Fault, ProblemError } from "../protocol/errors.ts";
 import { quote } from "../protocol/json.ts";
 import type { ClassificationTask } from "../protocol/task.ts";
 import { doubledTokens } from "./doubled-tokens.ts";
-import { templateFiller } from "./encode.ts";
+import { templateFiller, textEncoder } from "./encode.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 export interface Verbalizer {
@@ -70,7 +70,11 @@ export async function verbalizer(task: ClassificationTask, tokenizer: Tokenizer)
     return Int32Array.from(new Set(own));
   });
   const filled = templateFiller(task, tokenizer)(SAMPLE_TEXT);
-  const doubled = await doubledTokens(tokenizer, { "The template": filled, "The init text": task.init });
+  const encode = await textEncoder(tokenizer, task.template.includes("{mask}") ? "masked" : "causal");
+  const doubled = [
+    ...(await doubledTokens({ ...tokenizer, encode }, "The template", filled)),
+    ...(await doubledTokens(tokenizer, "The init text", task.init)),
+  ];
   return { classes, notes: [...notes, ...doubled] };
 }
 

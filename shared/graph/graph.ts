@@ -27,6 +27,8 @@ export interface Part {
   readonly rows?: { readonly first: number; readonly count: number };
   /** Of each of these rows, where on axis 2 what is appended begins: what doesn't fit is left out. */
   readonly positions?: Int32Array;
+  /** And how many positions of it are kept; all of them if it is left out. */
+  readonly lengths?: Int32Array;
   /** The outputs that are wanted; all of them if it is left out. */
   readonly outputs?: readonly string[];
 }

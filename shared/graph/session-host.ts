@@ -101,7 +101,9 @@ export class SessionHost {
       }
       this.#variables.set(name, written ?? result);
     }
-    for (const name of appends) append(stored(given[name]!), stored(results[`next.${name}`]!), part.positions!);
+    for (const name of appends) {
+      append(stored(given[name]!), stored(results[`next.${name}`]!), part.positions!, part.lengths);
+    }
     return Object.fromEntries(returned.map((name) => [name, value(results[name]!)]));
   }
 

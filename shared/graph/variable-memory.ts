@@ -16,12 +16,13 @@ export function rowsOf({ data, dims }: Stored, first: number, count: number): St
 /**
  * Writes `[R, K, S, W]` into rows `[R, K, M, W]`, each row's part from its own position on axis 2. What doesn't fit is left out.
  * @param positions `[R]`
+ * @param lengths how many of S are written of each row, `[R]`; all of them if it is left out
  */
-export function append({ data, dims }: Stored, part: Stored, positions: Int32Array): void {
+export function append({ data, dims }: Stored, part: Stored, positions: Int32Array, lengths?: Int32Array): void {
   const [rows, heads, length, width] = part.dims as readonly [number, number, number, number];
   const room = dims[2]!;
   for (let row = 0; row < rows; row++) {
-    const written = Math.min(length, room - positions[row]!) * width;
+    const written = Math.min(lengths?.[row] ?? length, room - positions[row]!) * width;
     for (let head = row * heads; head < (row + 1) * heads; head++) {
       const from = head * length * width;
       data.set(part.data.subarray(from, from + written), (head * room + positions[row]!) * width);

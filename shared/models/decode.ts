@@ -3,11 +3,12 @@
  * whole text, or of one token a text.
  */
 import type { Graph } from "../graph/graph.ts";
-import { add, mul } from "../graph/operators/elementwise.ts";
+import { add, minimum, mul } from "../graph/operators/elementwise.ts";
 import { argMax, gather } from "../graph/operators/indexing.ts";
 import { cast, concat, range, reshape } from "../graph/operators/layout.ts";
+import { reduceSum } from "../graph/operators/reduction.ts";
 import { product, sum } from "../graph/shape.ts";
-import { input, sizes, type Tensor, variable } from "../graph/tensor.ts";
+import { input, integers, sizes, type Tensor, variable } from "../graph/tensor.ts";
 import { attendKept } from "./kept-attention.ts";
 import type { Model } from "./model.ts";
 
@@ -30,12 +31,15 @@ export function headSize({ config, heads }: Model): number {
  * Adds positions to what is kept. Inputs: `embedded` `[R, E, D]` or `ids` int32 `[R, S]`, right-padded; `past` int32 `[R]`, how many
  * positions of each row are kept; `read` int32 `[R]`, the last new position that is no padding.
  * @param prefix of the names of the variables that keep keys and values
- * @returns a graph of `scores` `[R, V]`, of the token behind the read position, and `best`, the likeliest, int32 `[R]`
+ * @returns a graph of `scores` `[R, V]`, of the token behind the read position, `best`, the likeliest, int32 `[R]`, and `total`, the
+ *   scores' sum `[R]`, which is a number if all of them are
  */
 export function decodeStep(model: Model, prefix: string): Graph {
   const { layers, width, keyHeads } = model.config;
   const [ids, past] = [input("ids", "int32", [ROWS, "S"]), input("past", "int32", [ROWS])];
-  const positions = add(reshape(past, [ROWS, 1]), range(0, NEW));
+  // The padding of a row that begins late may be where the model has no position.
+  const last = integers(model.config.positions - 1, "int32");
+  const positions = minimum(add(reshape(past, [ROWS, 1]), range(0, NEW)), last);
   const shape = [ROWS, keyHeads, "M", headSize(model)];
   const atRead = reader(input("read", "int32", [ROWS]));
   const appends: { variable: Tensor; next: Tensor }[] = [];
@@ -50,7 +54,7 @@ export function decodeStep(model: Model, prefix: string): Graph {
     x = model.finish(layer, wanted(x), wanted(context));
   }
   const scores = model.logits(model.finalNorm(x));
-  return { outputs: { scores, best: argMax(scores) }, appends };
+  return { outputs: { scores, best: argMax(scores), total: reduceSum(scores, [1]) }, appends };
 }
 
 /** A function that takes one position of every row, int32 `[R]`: `[R, E + S, W]` → `[R, W]`. */

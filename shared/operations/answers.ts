@@ -23,7 +23,7 @@ export interface Answering {
 /**
  * Answers texts.
  * @param questions texts in the task's template, as tokens
- * @throws ProblemError if prompt, texts and answers have no room; InterruptedError when stopped
+ * @throws ProblemError if prompt, texts and answers have no room, or scores aren't numbers; InterruptedError when stopped
  */
 export async function answerTexts(
   { model, task, prompt, sampling }: Answering,

@@ -1,4 +1,4 @@
-import { templateFiller } from "../data/encode.ts";
+import { templateFiller, textEncoder } from "../data/encode.ts";
 import { wordTokens } from "../data/verbalizer.ts";
 import { isGeneration, type Task } from "../protocol/task.ts";
 import type { OpenModel } from "./open-model.ts";
@@ -38,11 +38,12 @@ export async function checkWords(task: Task, { tokenizer }: OpenModel): Promise<
 /** Texts in the task's template. @throws ProblemError if the template has a mask that the tokenizer hasn't */
 export async function checkTexts(
   task: Task,
-  { tokenizer }: OpenModel,
+  { tokenizer, model }: OpenModel,
   texts: readonly string[],
 ): Promise<CheckedText[]> {
   const filled = texts.map(templateFiller(task, tokenizer));
-  const encoded = await tokenizer.encode(filled);
+  const encode = await textEncoder(tokenizer, model.kind);
+  const encoded = await encode(filled);
   return Promise.all(
     encoded.map(async (ids, i) => ({
       filled: filled[i]!,

@@ -1,4 +1,4 @@
-import { templateFiller } from "../data/encode.ts";
+import { templateFiller, textEncoder } from "../data/encode.ts";
 import { grouped } from "../data/grouped.ts";
 import { type LabelCounts, MOST_LABELS_READ } from "../data/jsonl.ts";
 import { ProblemError } from "../protocol/errors.ts";
@@ -59,11 +59,12 @@ export async function proposeTask(
 async function lengthsOf(
   texts: Iterable<string> | AsyncIterable<string>,
   fill: (text: string) => string,
-  { tokenizer }: OpenModel,
+  { tokenizer, model }: OpenModel,
 ): Promise<ReadonlyMap<number, number>> {
   const counts = new Map<number, number>();
+  const encode = await textEncoder(tokenizer, model.kind);
   for await (const group of grouped(texts)) {
-    for (const { length } of await tokenizer.encode(group.map(fill))) counts.set(length, (counts.get(length) ?? 0) + 1);
+    for (const { length } of await encode(group.map(fill))) counts.set(length, (counts.get(length) ?? 0) + 1);
   }
   return counts;
 }

@@ -24,6 +24,8 @@ export interface Next {
   readonly best: Int32Array;
   /** The scores of all tokens, `[R, V]`, row-major, where they were asked for. */
   readonly scores: Float32Array | undefined;
+  /** Whether the scores of each are numbers: where they aren't, nothing of it may be used. */
+  readonly areNumbers: readonly boolean[];
 }
 
 /** A row of variables that keep keys and values. */
@@ -98,6 +100,19 @@ export class Decoder {
     return 2 * layers * keyHeads * length * this.#headSize * Float32Array.BYTES_PER_ELEMENT;
   }
 
+  /**
+   * Refuses a text that can't be read here, whatever it is read with.
+   * @param more tokens that it may be continued by
+   * @throws ProblemError
+   */
+  requireFits(text: Beginning, more = 0): void {
+    const { vocabulary } = this.#model.config;
+    this.#requirePositions(lengthOf(text) + more);
+    if (text.ids.length > 0 && text.ids.every((id) => id >= 0 && id < vocabulary)) return;
+    const detail = "It has no token, or one that the model has no embedding for; take a tokenizer of the same model.";
+    throw new ProblemError("The text can't be read", detail, { status: 422 });
+  }
+
   /** Computes the keys and values of a prompt `[P, D]`. Nothing else may be read aside meanwhile. */
   async prefix(value: Value): Promise<Prefix> {
     await this.begin();
@@ -170,7 +185,7 @@ export class Decoder {
   /**
    * Takes in texts, as the last rows, and says what may come next in them.
    * @param scores whether all scores are wanted
-   * @throws ProblemError for a text that the model has no positions for; Error if there are more texts than free slots
+   * @throws ProblemError as `requireFits`; Error if there are more texts than free slots
    */
   async join(texts: readonly Beginning[], scores = false): Promise<Next> {
     this.#requireSlots(texts.length);
@@ -206,7 +221,6 @@ export class Decoder {
   async leave(row: number): Promise<void> {
     const last = this.#lengths.length - 1;
     const [gone, moved] = [this.#lengths[row]!, this.#lengths[last]!];
-    // What is not a number would spoil whatever comes here next, though a mask hides it.
     const moves: Move[] = [[undefined, this.#place(ROWS + row), gone]];
     if (row !== last) {
       moves.push([this.#place(ROWS + last), this.#place(ROWS + row), moved]);
@@ -255,8 +269,8 @@ export class Decoder {
     const first = this.#lengths.length;
     const past = texts.map(({ prefix }) => prefix?.length ?? 0);
     const longest = Math.max(...texts.map(({ ids }) => ids.length));
-    this.#requirePositions(Math.max(...texts.map(lengthOf)));
-    await this.#makeRoom(Math.max(...past) + longest, first + texts.length);
+    for (const text of texts) this.requireFits(text);
+    await this.#makeRoom(Math.max(...texts.map(lengthOf)), first + texts.length);
     const moves = texts.map(({ prefix }, i): Move[] =>
       prefix ? [[placeOf(prefix), this.#place(ROWS + first + i), prefix.length]] : [],
     );
@@ -281,9 +295,15 @@ export class Decoder {
   ): Promise<Next> {
     const [count, positions] = [past.length, Int32Array.from(past)];
     const each = { past: { shape: [count], data: positions }, read: { shape: [count], data: Int32Array.from(read) } };
-    const part = { rows: { first, count }, positions, outputs: scores ? ["best", "scores"] : ["best"] };
+    const outputs = scores ? ["best", "total", "scores"] : ["best", "total"];
+    // Behind a row there must be nothing: what is not a number would spoil whatever comes there next, though a mask hides it.
+    const part = { rows: { first, count }, positions, lengths: Int32Array.from(read, (at) => at + 1), outputs };
     const next = await this.#session.run({ ...feeds, ...each }, part);
-    return { best: next.best!.data as Int32Array, scores: next.scores?.data as Float32Array | undefined };
+    return {
+      best: next.best!.data as Int32Array,
+      scores: next.scores?.data as Float32Array | undefined,
+      areNumbers: Array.from(next.total!.data, Number.isFinite),
+    };
   }
 
   #place(row: number): Place {

@@ -2,11 +2,12 @@ import type { Engine, Value } from "../graph/engine.ts";
 import type { Model } from "../models/model.ts";
 import { Draws, seededRandom } from "../protocol/random.ts";
 import { type Answer, type AnswerOptions, GrowingAnswer } from "./answer.ts";
-import { Decoder, type Prefix } from "./decoder.ts";
+import { Decoder, type Next, type Prefix } from "./decoder.ts";
 import type { Watch } from "./events.ts";
 import { InterruptedError } from "./loop.ts";
 import { prepare } from "./prepare.ts";
 import { type Sampling, sample } from "./sampling.ts";
+import { notNumbers } from "./scores.ts";
 
 /** Answers that are decoded at once. */
 const SLOTS = 16;
@@ -32,6 +33,7 @@ interface Row {
 /**
  * Answers texts, in their order. Those that are done leave the batch, and others join it.
  * @param texts token ids, at least one each
+ * @throws ProblemError if the model's scores aren't numbers; InterruptedError when stopped
  */
 export async function generate(
   { engine, model, prompt, options, sampling }: Generation,
@@ -98,12 +100,13 @@ function beginning(ids: Int32Array, prefix: Prefix | undefined) {
   return prefix ? { ids, prefix } : { ids };
 }
 
-/** Gives every row its next token. */
+/** Gives every row its next token. @throws ProblemError if scores aren't numbers */
 async function take(
   rows: readonly Row[],
-  { best, scores }: { readonly best: Int32Array; readonly scores: Float32Array | undefined },
+  { best, scores, areNumbers }: Next,
   sampling: Sampling | undefined,
 ): Promise<void> {
+  if (areNumbers.includes(false)) throw notNumbers("If its weights are in 16 bits (--weights fp16), take fp32.");
   const width = (scores?.length ?? 0) / rows.length;
   for (const [i, { answer, draws }] of rows.entries()) {
     const own = sampling && scores?.subarray(i * width, (i + 1) * width);

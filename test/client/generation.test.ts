@@ -3,7 +3,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Engine } from "../../shared/graph/engine.ts";
+import { openModel } from "../../shared/operations/open-model.ts";
+import { predictRows } from "../../shared/operations/predict.ts";
+import { parseTask } from "../../shared/protocol/task.ts";
+import { generate } from "../../shared/training/generate.ts";
 import { fixture } from "../helpers/fixtures.ts";
+import { brokenModel } from "../helpers/not-numbers.ts";
+import { rejection } from "../helpers/problem.ts";
 import { softpost } from "../helpers/softpost.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "softpost-generation-"));
@@ -192,4 +199,21 @@ describe("bad input is refused by file and line", () => {
       /tuned for a classification.*is a generation/,
     );
   });
+});
+
+test("scores that aren't numbers are refused, whatever they are wanted for", async () => {
+  const engine = new Engine({ threads: 1 });
+  // Of the embeddings, one token's: all others have scores.
+  for (const folder of [await brokenModel(), await brokenModel("transformer.wte.weight")]) {
+    const use = ["--model", folder, "--task", task(), "--data", at("rows.jsonl")];
+    expect(await refused("evaluate", ...use)).toMatch(/scores .* NaN or infinity.*take fp32/);
+    const model = await openModel(folder, { id: "broken", digest: "00".repeat(32) });
+    const answering = { model, task: parseTask(JSON.stringify(TASK), "task.json"), prompt: undefined };
+    const texts = [{ ids: Int32Array.of(5, 6), readAt: 1 }];
+    expect(await rejection(predictRows(answering, texts, engine, {}))).toMatch(/NaN or infinity/);
+    const options = { decode: async () => "", stop: [], endIds: new Set<number>(), maxNewTokens: 3 };
+    const drawing = generate({ engine, model: model.model, options, sampling: { seed: 1 } }, [texts[0]!.ids], "a", {});
+    expect(await rejection(drawing)).toMatch(/NaN or infinity/);
+  }
+  await engine.close();
 });

@@ -1,5 +1,5 @@
 /** POST /v1/classify against `softpost predict` and PEFT (test/fixtures/make_fixtures.py). */
-import { readFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
@@ -122,4 +122,38 @@ test("a chat needs a template", async () => {
   const messages = [{ role: "user", content: "a" }];
   const { status, body } = await serving.json("chat/completions", { model: "m", messages }, { prompt });
   expect([status, body.error.message]).toEqual([400, expect.stringContaining("no chat template")]);
+});
+
+test("a tokenizer that closes texts is read before its closing token, here as by predict", async () => {
+  const model = join(provider.folder, "closing");
+  cpSync(MODEL, model, { recursive: true });
+  const path = join(model, "tokenizer.json");
+  const definition = JSON.parse(readFileSync(path, "utf8"));
+  const end = "<|endoftext|>";
+  const processor = {
+    type: "TemplateProcessing",
+    single: [{ Sequence: { id: "A", type_id: 0 } }, { SpecialToken: { id: end, type_id: 0 } }],
+    pair: [],
+    special_tokens: { [end]: { id: end, ids: [0], tokens: [end] } },
+  };
+  writeFileSync(path, JSON.stringify({ ...definition, post_processor: processor }));
+  const closing = await startServing({ provider, ledger, model, state: join(provider.folder, "closing-state") });
+  const { body } = await closing.json("classify", { model: "m", input, task });
+  await closing.stop();
+  const evaluated = await softpost(
+    "--json",
+    "evaluate",
+    "--model",
+    model,
+    "--task",
+    fixture("tiny-task/task.json"),
+    "--data",
+    fixture("tiny-task/test.jsonl"),
+  );
+  expect(JSON.parse(evaluated.stdout).loss).toBeCloseTo(goldenTask.evaluation.test.zeroShot.loss, 5);
+  for (const [i, golden] of goldenTask.evaluation.test.zeroShot.probabilities.entries()) {
+    for (const [k, p] of Object.values((body.data as Row[])[i]!.probabilities).entries()) {
+      expect(p).toBeCloseTo(golden[k]!, 5);
+    }
+  }
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
 import { signTicket } from "../../shared/protocol/ticket.ts";
+import { breakWeight } from "../helpers/not-numbers.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 import { type Provider, startProvider } from "../service/provider.ts";
 import { GO_ON, longModel } from "./models.ts";
@@ -268,6 +269,42 @@ describe("a prompt's file in the bucket", () => {
       expect([status, body.error.message]).toEqual([500, expect.stringContaining("another model")]);
     }
   });
+});
+
+test("who needs a number that the model hasn't is told, and the others get on", async () => {
+  const whole = model;
+  model = await longModel(join(provider.folder, "broken"));
+  await breakWeight(model, "transformer.wpe.weight", 100 * WIDTH);
+  await start();
+  model = whole;
+  const short = { model: "m", prompt: "t1 t2 t3", max_tokens: 90, temperature: 0 };
+  const wanted = await serving.json("completions", short);
+  const ids = (length: number) => Array.from({ length }, (_, i) => i % 40);
+  const bodies = [
+    { ...short, prompt: ids(120), max_tokens: 4 },
+    { ...short, prompt: ids(300), max_tokens: 4, temperature: 1, n: 2 },
+    { ...short, prompt: [ids(3), ids(120)], max_tokens: 4 },
+    { ...short, max_tokens: 200 },
+  ];
+  const company = serving.json("completions", short);
+  for (const { status, body } of await Promise.all(bodies.map((each) => serving.json("completions", each)))) {
+    expect([status, body.error.message]).toEqual([500, expect.stringContaining("NaN or infinity")]);
+  }
+  const task = {
+    ...GO_ON,
+    kind: undefined,
+    target: undefined,
+    stop: undefined,
+    maxNewTokens: undefined,
+    maxLength: 200,
+  };
+  const labels = ["t1", "t2"].map((name) => ({ name, words: [` ${name}`] }));
+  const asked = { model: "m", input: Array.from({ length: 120 }, () => "t5").join(" "), task: { ...task, labels } };
+  const { status, body } = await serving.json("classify", asked);
+  expect([status, body.error.message]).toEqual([500, expect.stringContaining("NaN or infinity")]);
+  expect((await company).body.choices).toEqual(wanted.body.choices);
+  expect((await serving.json("completions", short)).body.choices).toEqual(wanted.body.choices);
+  expect(await serving.metric("rows")).toBe(0);
 });
 
 test("texts and answers are nowhere: not in logs, metrics, errors or on disk", async () => {

@@ -7,7 +7,8 @@ import { Batcher } from "../../../serving/engine/batcher.ts";
 import { Choice } from "../../../serving/engine/choice.ts";
 import { Engine } from "../../../shared/graph/engine.ts";
 import type { Model } from "../../../shared/models/model.ts";
-import { Decoder } from "../../../shared/training/decoder.ts";
+import { Decoder, type Prefix } from "../../../shared/training/decoder.ts";
+import { rejection } from "../../helpers/problem.ts";
 import { tinyModel } from "../../helpers/tiny-gpt2.ts";
 import { longModel } from "../models.ts";
 
@@ -36,17 +37,28 @@ async function open(slots: number, steps: number[] = []) {
 }
 
 /** Continues a text, and says how many tokens others had when it began, and its own. */
-function go(batcher: Batcher, ids: Int32Array, maxNewTokens: number, { count = 1, onGrowth = () => {} } = {}) {
+function go(
+  batcher: Batcher,
+  ids: Int32Array,
+  maxNewTokens: number,
+  {
+    count = 1,
+    onGrowth = () => {},
+    onBegin = () => {},
+    prefix,
+  }: { count?: number; onGrowth?: () => void; onBegin?: () => void; prefix?: Prefix } = {},
+) {
   const abort = new AbortController();
   const choices = Array.from({ length: count }, () => new Choice(options(maxNewTokens)));
   const state = { begun: false };
   const done = batcher.continue({
     ids,
-    prefix: undefined,
+    prefix,
     choices,
     signal: abort.signal,
     onBegin: () => {
       state.begun = true;
+      onBegin();
     },
     onGrowth,
   });
@@ -136,4 +148,56 @@ test("questions are answered as a continuation begins, whatever they share a bat
   await expect(question).rejects.toThrow(/nobody waits/);
   company.abort.abort();
   await company.done;
+});
+
+const nothing = new AbortController().signal;
+const whole = (prefix: Prefix | undefined, ids: Int32Array) => ({ ids, prefix, signal: nothing, onBegin: () => {} });
+
+test("a prompt that makes no numbers fails who uses it, and nobody else", async () => {
+  const batcher = await open(4);
+  const wanted = go(batcher, text(30), 40);
+  await wanted.done;
+  const broken = await batcher.prefix({ shape: [4, 64], data: new Float32Array(256).fill(Number.NaN) });
+  const company = go(batcher, text(30), 40);
+  const failing = [text(2), text(300)].map((ids) => go(batcher, ids, 9, { prefix: broken }));
+  const several = go(batcher, text(2), 9, { prefix: broken, count: 2 });
+  for (const { done } of [...failing, several]) expect(await rejection(done)).toMatch(/scores .* NaN or infinity/);
+  expect((await batcher.ask(whole(broken, text(3)))).every(Number.isNaN)).toBe(true);
+  // What comes in their places has nothing of them.
+  const after = Array.from({ length: 3 }, () => go(batcher, text(30), 40));
+  await Promise.all([company, ...after].map(({ done }) => done));
+  const said = wanted.choices[0]!.piece().text;
+  for (const { choices } of [company, ...after]) expect(choices[0]!.piece().text).toBe(said);
+  expect(batcher.load).toEqual({ waiting: 0, rows: 0 });
+});
+
+test("a request that can't be read, or that fails at what it is told, fails alone", async () => {
+  const batcher = await open(4);
+  const company = go(batcher, text(3), 30);
+  expect(await rejection(go(batcher, text(2040), 10).done)).toMatch(/2049 positions; the model has 2048/);
+  expect(await rejection(batcher.ask(whole(undefined, Int32Array.of(40))))).toMatch(/can't be read/);
+  const fail = () => {
+    throw new Error("gone");
+  };
+  await expect(go(batcher, text(3), 5, { onGrowth: fail }).done).rejects.toThrow("gone");
+  await expect(batcher.ask({ ...whole(undefined, text(3)), onBegin: fail })).rejects.toThrow("gone");
+  for (const length of [3, 300])
+    await expect(go(batcher, text(length), 5, { onBegin: fail }).done).rejects.toThrow("gone");
+  await company.done;
+  expect(company.choices[0]!.made).toBe(30);
+  expect(batcher.load).toEqual({ waiting: 0, rows: 0 });
+});
+
+test("where the engine fails, all who wait are told, those that are being read too", async () => {
+  const decoder = await Decoder.open(engine, model, 2);
+  const failures: Error[] = [];
+  const batcher = new Batcher(decoder, { onStep: () => {}, onFailure: (error) => failures.push(error) });
+  const row = go(batcher, text(4), 500);
+  while (row.choices[0]!.made < 2) await new Promise(setImmediate);
+  decoder.look = () => Promise.reject(new Error("out of memory"));
+  const asked = batcher.ask(whole(undefined, text(5)));
+  const waiting = go(batcher, text(6), 5, { count: 2 });
+  for (const promise of [asked, row.done, waiting.done]) await expect(promise).rejects.toThrow("out of memory");
+  await expect(go(batcher, text(3), 5).done).rejects.toThrow("out of memory");
+  expect(failures).toHaveLength(1);
 });

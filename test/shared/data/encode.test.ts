@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { encoder, initialisationIds } from "../../../shared/data/encode.ts";
+import { type EncodedTarget, targetEncoder } from "../../../shared/data/encode-target.ts";
 import { loadTokenizer, type Tokenizer } from "../../../shared/data/tokenizer.ts";
 import { verbalizer } from "../../../shared/data/verbalizer.ts";
 import type { Task } from "../../../shared/protocol/task.ts";
@@ -54,6 +55,37 @@ test("a causal model is read at the last token, a masked one at the template's o
     expect([...after.ids].slice(after.readAt)).toEqual([maskId, ...(await pieceOf(roberta, ".")), roberta.endId]);
     const ahead = await encodeOne(before, roberta, "masked", text);
     expect([...ahead.ids].slice(0, ahead.readAt + 1)).toEqual((await idsOf(roberta, "It was <mask>")).slice(0, -1));
+  }
+});
+
+test("a causal model reads no special token behind the text, whatever its tokenizer closes texts with", async () => {
+  const whole = await idsOf(roberta, "a It was");
+  expect(whole.at(-1)).toBe(roberta.endId);
+  const { ids, readAt } = await encodeOne(sentiment, roberta, "causal", "a");
+  expect([...ids]).toEqual(whole.slice(0, -1));
+  expect(readAt).toBe(ids.length - 1);
+  const cut = await encodeOne(sentiment, roberta, "causal", "film ".repeat(50));
+  expect([cut.ids.length, cut.shortened]).toEqual([sentiment.maxLength, true]);
+  expect(await roberta.decode([...cut.ids.slice(-2)])).toBe("It was");
+  const closed = { ...sentiment, template: "{text} It was</s>" };
+  expect((await verbalizer(closed, roberta)).notes.join()).not.toMatch(/twice/);
+  const { labels, ...rest } = sentiment;
+  for (const [stop, end] of [
+    [[], [roberta.endId]],
+    [["."], await pieceOf(roberta, ".")],
+  ] as const) {
+    const task: Task = {
+      ...rest,
+      kind: "generation",
+      target: " {target}",
+      stop: [...stop],
+      maxNewTokens: 4,
+      maxLength: 20,
+    };
+    const [row] = await (await targetEncoder(task, roberta, "causal"))([{ text: "a", target: "good" }]);
+    const { ids, start, question } = row as EncodedTarget;
+    expect([...ids.subarray(start)]).toEqual([...(await pieceOf(roberta, " good")), ...end]);
+    expect([...question]).toEqual(whole.slice(0, -1));
   }
 });
 

@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Engine } from "../../../shared/graph/engine.ts";
 import { Decoder, type Prefix } from "../../../shared/training/decoder.ts";
-import { goldenTensors } from "../../helpers/golden.ts";
+import { expectNear, goldenTensors } from "../../helpers/golden.ts";
+import { problem, rejection } from "../../helpers/problem.ts";
 import { tinyModel } from "../../helpers/tiny-gpt2.ts";
 
 const folder = new URL("golden/generation/", import.meta.url);
@@ -128,6 +129,62 @@ describe.each(readdirSync(folder))("%s", (name) => {
       for (const [i, own] of out.entries()) own.push(best[i]!);
     }
     expect(out.map((own) => own.slice(0, NEW))).toEqual(wanted("decoded"));
+    await decoder.close();
+  });
+
+  test("a text behind a prompt that nearly fills the positions, beside a longer one", async () => {
+    const decoder = await open(3);
+    const length = 60;
+    const value = { shape: [length, 16], data: Float32Array.from({ length: length * 16 }, (_, i) => Math.sin(i) / 10) };
+    const texts = [
+      { ids: Int32Array.of(3, 5, 7), prefix: await decoder.prefix(value) },
+      { ids: Int32Array.from({ length: 50 }, (_, i) => (7 * i) % 40) },
+      { ids: Int32Array.of(2, 9) },
+    ];
+    const alone: Float32Array[] = [];
+    for (const text of texts) alone.push((await decoder.look([text])).scores!);
+    for (const together of [await decoder.look(texts), await decoder.join(texts, true)]) {
+      expectNear(
+        { shape: [3, 40], data: together.scores! },
+        { shape: [3, 40], data: Float32Array.from(alone.flatMap((scores) => [...scores])) },
+        1e-5,
+        "scores",
+      );
+    }
+    await decoder.close();
+  });
+
+  test("what isn't a number says so, and stays with its row", async () => {
+    const decoder = await open(2);
+    const broken = await decoder.prefix({ shape: [2, 16], data: new Float32Array(32).fill(Number.NaN) });
+    const [short, long] = [{ ids: Int32Array.of(3, 5) }, { ids: Int32Array.from({ length: 20 }, (_, i) => i) }];
+    const wanted = (await decoder.look([long])).best[0];
+    for (const read of ["look", "join"] as const) {
+      const { best, areNumbers } = await decoder[read]([{ ...short, prefix: broken }, long]);
+      expect(areNumbers).toEqual([false, true]);
+      expect(best[1]).toBe(wanted);
+    }
+    expect((await decoder.step(Int32Array.of(1, wanted!))).areNumbers).toEqual([false, true]);
+    await decoder.leave(0);
+    // Into the memory of the row that left, and beside it.
+    await decoder.join([short]);
+    expect((await decoder.step(Int32Array.of(1, 1))).areNumbers).toEqual([true, true]);
+    await decoder.close();
+  });
+
+  test("what can't be read is refused before anything is changed", async () => {
+    const decoder = await open(2);
+    const { best } = await decoder.join([{ ids: Int32Array.of(3) }]);
+    for (const [ids, message] of [
+      [new Int32Array(65), /65 positions; the model has 64/],
+      [new Int32Array(0), /no token, or one/],
+      [Int32Array.of(40), /no token, or one/],
+    ] as const) {
+      expect(problem(() => decoder.requireFits({ ids }))).toMatch(message);
+      expect(await rejection(decoder.join([{ ids }]))).toMatch(message);
+    }
+    expect(problem(() => decoder.requireFits({ ids: new Int32Array(60) }, 5))).toMatch(/65 positions/);
+    expect((await decoder.step(best)).best).toHaveLength(1);
     await decoder.close();
   });
 });
