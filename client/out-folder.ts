@@ -42,17 +42,16 @@ export async function openOut(out: string, { resume = false }: { resume?: boolea
   }
   await attempt(() => mkdir(parent, { recursive: true }), parent);
   const lock = join(parent, `.${basename(target)}.lock`);
-  using held = new DisposableStack();
-  held.use(await attempt(() => holdRun(lock, `--out ${out}`), out));
+  const held = await attempt(() => holdRun(lock, `--out ${out}`), out);
   if (!resume && (await exists(statePath))) {
+    held[Symbol.dispose]();
     const detail = `${statePath} is the state of an unfinished run. Go on with --resume, or remove it to start anew.`;
     throw new ProblemError(TITLE, detail);
   }
-  const hold = held.move();
   return {
     statePath,
     finish: (write, say) => finish({ out, target, statePath }, write, say),
-    [Symbol.dispose]: () => hold.dispose(),
+    [Symbol.dispose]: () => held[Symbol.dispose](),
   };
 }
 

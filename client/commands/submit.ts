@@ -34,7 +34,7 @@ const NOTES = `
 Examples:
   softpost submit --prompt prompt --dataset my-mails --public PUBLIC --dry-run     # every byte that would leave
   softpost submit --prompt prompt --dataset my-mails --public PUBLIC
-  softpost submit --prompt prompt --dataset my-mails --public auto     # the set that ranks best (docs/results.md: not measured whether it is)
+  softpost submit --prompt prompt --dataset my-mails --public auto     # the set that ranks best (a little better than a guess: docs/results.md)
   softpost submit --prompt prompt --dataset my-mails --public PUBLIC --check public-labelled.jsonl --model student     # only if it may pay
 
 Next: softpost wait ID`;
