@@ -2,7 +2,6 @@ import { dirname } from "node:path";
 import type { Command } from "commander";
 import { readCorpus } from "../../shared/data/corpus.ts";
 import { readText } from "../../shared/data/files.ts";
-import type { Data } from "../../shared/data/jsonl.ts";
 import { copyTokenizer } from "../../shared/data/model-files.ts";
 import { partOf, type TokenStream, type Tokens, tokensDigest } from "../../shared/data/token-stream.ts";
 import { loadTokenizer, maskTokens } from "../../shared/data/tokenizer.ts";
@@ -10,7 +9,6 @@ import { configureModel } from "../../shared/models/configure.ts";
 import { writeCheckpoint } from "../../shared/models/write-checkpoint.ts";
 import { requireFinite } from "../../shared/operations/checks.ts";
 import { parseJson } from "../../shared/protocol/json.ts";
-import type { Watch } from "../../shared/training/events.ts";
 import { type PretrainOptions, pretrain } from "../../shared/training/pretrain.ts";
 import { type ColumnOptions, dataFiles, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { requireFullPrecision } from "../inputs.ts";
@@ -64,8 +62,10 @@ async function run(options: Options, io: Io): Promise<void> {
     heldOut: options.heldOut && (await dataFiles(options.heldOut, options, io)),
   };
   const trained = await engineRun(io, resumable, async (engine, watch) => {
-    using corpora = new DisposableStack();
-    const { tokens, heldOut } = await readTokens(files, (given) => readCorpus(given, tokenizer), corpora, watch);
+    watch.onEvent?.({ kind: "note", text: `Tokenising ${count(files.corpus.length, "file")}.` });
+    using all = await readCorpus(files.corpus, tokenizer);
+    using apart = files.heldOut && (await readCorpus(files.heldOut, tokenizer));
+    const { tokens, heldOut } = apart ? { tokens: all, heldOut: apart } : split(all);
     const { steps, batchSize, maxLength: length, lr: learningRate, seed, resume = false } = options;
     const corpus = tokensDigest(tokens);
     const settings = {
@@ -106,16 +106,8 @@ async function run(options: Options, io: Io): Promise<void> {
   );
 }
 
-/** @param corpora disposes of what is read */
-async function readTokens(
-  { corpus, heldOut }: { readonly corpus: readonly Data[]; readonly heldOut: readonly Data[] | undefined },
-  read: (files: readonly Data[]) => Promise<TokenStream>,
-  corpora: DisposableStack,
-  { onEvent }: Watch,
-): Promise<{ tokens: Tokens; heldOut: Tokens }> {
-  onEvent?.({ kind: "note", text: `Tokenising ${count(corpus.length, "file")}.` });
-  const tokens = corpora.use(await read(corpus));
-  if (heldOut) return { tokens, heldOut: corpora.use(await read(heldOut)) };
-  const cut = Math.floor(tokens.length * (1 - HELD_OUT));
-  return { tokens: partOf(tokens, 0, cut), heldOut: partOf(tokens, cut, tokens.length) };
+/** The last of a corpus, to measure the loss on. */
+function split(corpus: TokenStream): { tokens: Tokens; heldOut: Tokens } {
+  const cut = Math.floor(corpus.length * (1 - HELD_OUT));
+  return { tokens: partOf(corpus, 0, cut), heldOut: partOf(corpus, cut, corpus.length) };
 }
