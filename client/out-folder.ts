@@ -3,6 +3,7 @@ import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { exists } from "../shared/data/files.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
+import { removeRun } from "../shared/training/run-state.ts";
 
 const TITLE = "The result can't be written";
 
@@ -31,12 +32,19 @@ export async function openOut(out: string, { resume = false }: { resume?: boolea
     const message = `${out} is there already.${finished} A free name: --out ${await freeName(out)}`;
     throw new ProblemError(TITLE, message, { faults: [{ at: "--out", message }] });
   }
-  if (!resume && (await exists(statePath))) {
-    const detail = `${statePath} is the state of an unfinished run. Go on with --resume, or remove it to start anew.`;
-    throw new ProblemError(TITLE, detail);
-  }
+  if (!resume) await requireNoUnfinished(statePath, "--resume");
   await attempt(() => mkdir(parent, { recursive: true }), parent);
   return { statePath, finish: (write) => finish(target, statePath, write) };
+}
+
+/**
+ * @param resume how to go on with a run
+ * @throws ProblemError if there is the state of an unfinished run, which a new one would overwrite
+ */
+export async function requireNoUnfinished(statePath: string, resume: string): Promise<void> {
+  if (!(await exists(statePath))) return;
+  const detail = `${statePath} is the state of an unfinished run. Go on with ${resume}, or remove it to start anew.`;
+  throw new ProblemError(TITLE, detail);
 }
 
 /** The first of name-2, name-3, … that nothing stands under. */
@@ -59,7 +67,7 @@ async function finish(target: string, statePath: string, write: (folder: string)
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
-  await rm(statePath, { force: true });
+  await removeRun(statePath);
 }
 
 async function holdsSomething(path: string): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { open, readFile, rename, stat } from "node:fs/promises";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import type { Value } from "../graph/engine.ts";
 import { toFloat32 } from "../prompt/dtype.ts";
 import { parseHeader, safetensorsPieces } from "../prompt/safetensors.ts";
@@ -16,7 +16,10 @@ export interface RunState {
 
 const TITLE = "The run can't be resumed";
 
-/** Writes the state of a run so that a crash at any moment leaves the old state or the new one. */
+/** Where a state is written, before it takes the place of the one before. */
+const temporaryOf = (path: string) => `${path}.tmp`;
+
+/** Writes the state of a run, for its user's eyes only, so that a crash at any moment leaves the old state or the new one. */
 export async function saveRun(path: string, settings: RunSettings, { step, variables }: RunState): Promise<void> {
   const tensors = Object.entries(variables).map(([name, { shape, data }]) => ({
     name,
@@ -24,8 +27,9 @@ export async function saveRun(path: string, settings: RunSettings, { step, varia
     data: data as Float32Array,
   }));
   const pieces = safetensorsPieces(tensors, { step: String(step), settings: JSON.stringify(settings) });
-  const temporary = `${path}.tmp`;
-  const file = await open(temporary, "w");
+  const temporary = temporaryOf(path);
+  await rm(temporary, { force: true });
+  const file = await open(temporary, "wx", 0o600);
   try {
     for (const piece of pieces) await file.appendFile(piece);
     await file.sync();
@@ -33,6 +37,11 @@ export async function saveRun(path: string, settings: RunSettings, { step, varia
     await file.close();
   }
   await rename(temporary, path);
+}
+
+/** Removes the state of a run, and what a crash left of one that was being written. */
+export async function removeRun(path: string): Promise<void> {
+  for (const each of [path, temporaryOf(path)]) await rm(each, { force: true });
 }
 
 /**

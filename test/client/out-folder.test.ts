@@ -11,6 +11,7 @@ test("the folder appears whole, and the run's state goes", async () => {
   const path = join(parent, "a", "out");
   const out = await openOut(path, {});
   writeFileSync(out.statePath, "state");
+  writeFileSync(`${out.statePath}.tmp`, "half a state");
   await out.finish(async (folder) => {
     await writeFile(join(folder, "one"), "1");
     expect(existsSync(path)).toBe(false);
