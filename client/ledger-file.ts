@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { type LedgerEntry, ledgerEntrySchema } from "../shared/privacy/ledger.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { cryptoRandom } from "../shared/protocol/random.ts";
@@ -76,6 +77,22 @@ export function readLinks(path: string): readonly (readonly [string, string])[] 
     if (a === undefined || b === undefined) throw damaged(path, i + 1);
     return [a, b] as const;
   });
+}
+
+const finishedSchema = z.strictObject({ runId: z.string(), time: z.iso.datetime() });
+
+/**
+ * The names of runs that one file says are finished.
+ *
+ * @throws ProblemError if a complete line isn't valid
+ */
+export function readFinished(path: string): ReadonlySet<string> {
+  const names = readLines(path).lines.map((line, i) => {
+    const parsed = finishedSchema.safeParse(parseLine(line));
+    if (!parsed.success) throw damaged(path, i + 1);
+    return parsed.data.runId;
+  });
+  return new Set(names);
 }
 
 function damaged(path: string, line: number, faults: readonly { at: string; message: string }[] = []): ProblemError {
