@@ -1,11 +1,13 @@
+import { existsSync } from "node:fs";
 import { type Data, dataDigest, textsOf } from "../shared/data/jsonl.ts";
 import type { Say } from "../shared/operations/texts.ts";
 import { composeEntries } from "../shared/privacy/ledger.ts";
 import type { PrivacyPlan } from "../shared/privacy/plan.ts";
 import { unitText } from "../shared/privacy/unit.ts";
-import { type Ledger, openLedger } from "./privacy-ledger.ts";
+import { ProblemError } from "../shared/protocol/errors.ts";
+import { finishedRuns, finishRun, type Ledger, openLedger } from "./privacy-ledger.ts";
 import { OFTEN } from "./row-fingerprints.ts";
-import { runIdOf } from "./run-id.ts";
+import { keptRunId, newRunId } from "./run-id.ts";
 import { count, short, shortUp } from "./words.ts";
 
 /** A private run as it is charged to the ledger of its data. */
@@ -43,17 +45,39 @@ export async function chargeRun(charge: Charge, say: Say): Promise<Total> {
   const ledger = await openLedger({ texts: textsOf(train), fileDigests: [await dataDigest(train)], dataset });
   if (plan.unit === undefined) warnOfRepeatedTexts(ledger, say);
   warnOfKnownRows(ledger, say);
-  const runId = runIdOf(charge.statePath, charge.resume);
+  const { runId, anew } = nameOf(charge);
   const known = ledger.entries().some((entry) => entry.runId === runId);
   const { sampleRate, noiseMultiplier, steps, delta, unit } = plan;
   const budget = budgetEpsilon === undefined ? undefined : { epsilon: budgetEpsilon, delta };
   const entries = await ledger.charge({ runId, sampleRate, noiseMultiplier, steps, delta, unit, note }, budget);
   const { upper: epsilon, unit: weakest } = composeEntries(entries, delta);
   const total = { runs: entries.length, epsilon, delta, unit: unitText(weakest) };
-  say(
-    `${known ? "Nothing more was charged: this run goes on." : "Charged to the ledger of this data."} ${totalText(total)}`,
-  );
+  const charged = `Charged to the ledger of this data${anew === undefined ? "" : ` as a new run: ${anew}`}.`;
+  say(`${known ? "Nothing more was charged: this run goes on." : charged} ${totalText(total)}`);
   return total;
+}
+
+/** The name to charge a run under, and why a run that goes on isn't charged under the one that it began with. */
+function nameOf({ statePath, resume }: Charge): { readonly runId: string; readonly anew?: string } {
+  const kept = resume ? keptRunId(statePath) : undefined;
+  if (kept !== undefined && !finishedRuns().has(kept)) return { runId: kept };
+  const runId = newRunId(statePath);
+  if (kept !== undefined) return { runId, anew: "the one that goes on was finished before, from this state or a copy" };
+  if (!resume || !existsSync(statePath)) return { runId };
+  return { runId, anew: "the name of the one that goes on, beside its state, is missing or damaged" };
+}
+
+/**
+ * Writes into the ledger that a run is finished, before there is a result of it: from there on its state, or a copy, goes on as another run.
+ * @throws ProblemError if it was finished from a copy of its state meanwhile, or its name is lost: there must be no result then
+ */
+export async function finishCharged(statePath: string): Promise<void> {
+  const runId = keptRunId(statePath);
+  if (runId !== undefined && (await finishRun(runId))) return;
+  const why =
+    runId === undefined ? "the run's name beside its state is gone" : "a copy of the run was finished meanwhile";
+  const detail = `Nothing is released, since ${why}: there could be two results for one charge. Resume the run from its state (${statePath}), which charges it anew.`;
+  throw new ProblemError("The run can't be finished", detail, { status: 409 });
 }
 
 /** The total in words. */

@@ -1,19 +1,11 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  unlinkSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { type LedgerEntry, ledgerEntrySchema } from "../shared/privacy/ledger.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { cryptoRandom } from "../shared/protocol/random.ts";
 import { placeOnce } from "./file-lock.ts";
+import { appendWhole, placeWhole } from "./whole-file.ts";
 
 /** Bytes of the key that turns what is known of a data set into its name in the ledger. */
 const KEY_BYTES = 32;
@@ -25,26 +17,36 @@ interface Lines {
 }
 
 function readLines(path: string): Lines {
-  const text = existsSync(path) ? readFileSync(path, "utf8") : "";
-  const complete = text.slice(0, text.lastIndexOf("\n") + 1);
-  return { lines: complete.split("\n").slice(0, -1), bytes: Buffer.byteLength(complete) };
+  const all = existsSync(path) ? readFileSync(path) : Buffer.alloc(0);
+  const complete = all.subarray(0, all.lastIndexOf("\n") + 1);
+  return { lines: complete.toString("utf8").split("\n").slice(0, -1), bytes: complete.length };
 }
 
 /**
- * Appends a line to a file of the ledger's folder, after its last complete one, and waits until file and folder are on the disk.
+ * Appends a line to a file of the ledger's folder, after its last complete one; when this returns, all of the line is on the disk.
+ *
+ * @throws ProblemError if it can't be written; the file is as it was then
  */
 export function appendLine(folder: string, file: string, line: string): void {
   const path = join(folder, file);
   const { bytes } = readLines(path);
-  const handle = openSync(path, "a", 0o600);
+  writing(path, () => appendWhole(path, bytes, Buffer.from(`${line}\n`)));
+}
+
+/** Writes a file of the ledger's folder whole. @throws ProblemError if it can't be written; nothing is there then */
+export function writeLedgerFile(path: string, bytes: Uint8Array): void {
+  writing(path, () => placeWhole(path, bytes));
+}
+
+/** Turns whatever stops a write into a problem. */
+function writing(path: string, write: () => void): void {
   try {
-    ftruncateSync(handle, bytes);
-    writeSync(handle, `${line}\n`);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
+    write();
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const detail = `${path} can't be written (${code ?? message}), so no run begins or ends. Make room on the disk or let softpost write there, and try again.`;
+    throw new ProblemError("The privacy ledger can't be written", detail, { cause });
   }
-  syncFolder(folder);
 }
 
 /**
@@ -77,6 +79,22 @@ export function readLinks(path: string): readonly (readonly [string, string])[] 
   });
 }
 
+const finishedSchema = z.strictObject({ runId: z.string(), time: z.iso.datetime() });
+
+/**
+ * The names of runs that one file says are finished.
+ *
+ * @throws ProblemError if a complete line isn't valid
+ */
+export function readFinished(path: string): ReadonlySet<string> {
+  const names = readLines(path).lines.map((line, i) => {
+    const parsed = finishedSchema.safeParse(parseLine(line));
+    if (!parsed.success) throw damaged(path, i + 1);
+    return parsed.data.runId;
+  });
+  return new Set(names);
+}
+
 function damaged(path: string, line: number, faults: readonly { at: string; message: string }[] = []): ProblemError {
   const detail = `Line ${line} of ${path} can't be read. Restore the file.`;
   return new ProblemError("The privacy ledger is damaged", detail, { faults });
@@ -90,31 +108,29 @@ function parseLine(line: string): unknown {
   }
 }
 
-/** The key of this machine, made at first use; two processes agree on one. */
+/**
+ * The key of this machine, made at first use; two processes agree on one.
+ *
+ * @throws ProblemError if it is damaged, or missing beside what was named with it
+ */
 export function localKey(folder: string): Buffer {
   const path = join(folder, "key");
+  // The names are read first: whoever made them made the key before.
+  const named = readdirSync(folder).filter(isNamedByKey);
   if (!existsSync(path)) {
+    if (named.length > 0) throw unusableKey(`${path} is missing, and ${named[0]} was named with it.`);
     const key = new Uint8Array(KEY_BYTES);
     cryptoRandom.fill(key);
-    const own = `${path}.${crypto.randomUUID()}`;
-    writeFileSync(own, key, { flag: "wx", mode: 0o600 });
-    placeOnce(own, path);
-    unlinkSync(own);
-    syncFolder(folder);
+    writing(path, () => placeWhole(path, key, placeOnce));
   }
   const key = readFileSync(path);
   if (key.length === KEY_BYTES) return key;
-  throw new ProblemError(
-    "The ledger's key is damaged",
-    `${path} must have ${KEY_BYTES} bytes. Restore it: without it no ledger is found.`,
-  );
+  throw unusableKey(`${path} must have ${KEY_BYTES} bytes.`);
 }
 
-function syncFolder(folder: string): void {
-  const handle = openSync(folder, "r");
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
+const isNamedByKey = (file: string) => file === "links" || /\.(jsonl|rows)$/.test(file);
+
+function unusableKey(why: string): ProblemError {
+  const detail = `${why} Restore it: without it no ledger is found, and all that was charged would count as nothing.`;
+  return new ProblemError("The ledger's key can't be used", detail);
 }

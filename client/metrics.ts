@@ -1,6 +1,7 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import type { TrainingEvent } from "../shared/training/events.ts";
+import { writeAll } from "./whole-file.ts";
 
 export interface Metrics {
   onEvent(event: TrainingEvent): void;
@@ -8,7 +9,7 @@ export interface Metrics {
 }
 
 /**
- * Appends a line `{"phase", "step", "loss"}` to a file for every event that has a loss.
+ * Appends a line `{"phase", "step", "loss"}` to a file for every event that has a loss; a new file is for its user's eyes only.
  *
  * @throws ProblemError at once if the file can't be written, before any work is lost
  */
@@ -19,7 +20,7 @@ export function openMetrics(path: string): Metrics {
     onEvent(event) {
       if (event.kind === "phase") phase = event.name;
       if (event.kind !== "progress" || event.loss === undefined) return;
-      writeSync(file, `${JSON.stringify({ phase, step: event.done, loss: event.loss })}\n`);
+      writeAll(file, Buffer.from(`${JSON.stringify({ phase, step: event.done, loss: event.loss })}\n`));
     },
     close: () => closeSync(file),
   };
@@ -27,7 +28,7 @@ export function openMetrics(path: string): Metrics {
 
 function open(path: string): number {
   try {
-    return openSync(path, "a");
+    return openSync(path, "a", 0o600);
   } catch (cause) {
     const detail = `--metrics ${path} can't be written (${(cause as NodeJS.ErrnoException).code}).`;
     throw new ProblemError("The metrics can't be written", detail, { cause });

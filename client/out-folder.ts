@@ -1,10 +1,11 @@
-import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
+import { mkdir, readdir, rename, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { exists } from "../shared/data/files.ts";
 import { partialFolder, syncFolder, syncNames } from "../shared/data/partial-folder.ts";
 import { writeProblem } from "../shared/data/write-problem.ts";
 import type { Say } from "../shared/operations/texts.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
+import { removeRun } from "../shared/training/run-state.ts";
 import { holdRun } from "./hold-run.ts";
 import { isCharged } from "./run-id.ts";
 
@@ -43,16 +44,27 @@ export async function openOut(out: string, { resume = false }: { resume?: boolea
   await attempt(() => mkdir(parent, { recursive: true }), parent);
   const lock = join(parent, `.${basename(target)}.lock`);
   const held = await attempt(() => holdRun(lock, `--out ${out}`), out);
-  if (!resume && (await exists(statePath))) {
-    held[Symbol.dispose]();
-    const detail = `${statePath} is the state of an unfinished run. Go on with --resume, or remove it to start anew.`;
-    throw new ProblemError(TITLE, detail);
+  if (!resume) {
+    await requireNoUnfinished(statePath, "--resume").catch((error: unknown) => {
+      held[Symbol.dispose]();
+      throw error;
+    });
   }
   return {
     statePath,
     finish: (write, say) => finish({ out, target, statePath }, write, say),
     [Symbol.dispose]: () => held[Symbol.dispose](),
   };
+}
+
+/**
+ * @param resume how to go on with a run
+ * @throws ProblemError if there is the state of an unfinished run, which a new one would overwrite
+ */
+export async function requireNoUnfinished(statePath: string, resume: string): Promise<void> {
+  if (!(await exists(statePath))) return;
+  const detail = `${statePath} is the state of an unfinished run. Go on with ${resume}, or remove it to start anew.`;
+  throw new ProblemError(TITLE, detail);
 }
 
 /** The first of name-2, name-3, … that nothing stands under. */
@@ -84,7 +96,7 @@ async function finish(
   }
   const place = await attempt(() => takePlace(inside, { out, target }, say), out);
   await syncNames(dirname(target));
-  await rm(statePath, { force: true });
+  await removeRun(statePath);
   return place;
 }
 

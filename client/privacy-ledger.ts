@@ -5,11 +5,13 @@ import { admit, type Budget, type LedgerEntry } from "../shared/privacy/ledger.t
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { withFileLock } from "./file-lock.ts";
 import { softpostHome } from "./home.ts";
-import { appendLine, localKey, readEntries, readLinks } from "./ledger-file.ts";
+import { appendLine, localKey, readEntries, readFinished, readLinks } from "./ledger-file.ts";
 import { countOf, fingerprint, keepRows, keptRows, type Repeated, sharedRows } from "./row-fingerprints.ts";
 
 /** Pairs of data sets whose runs count together. */
 const LINKS = "links";
+/** The runs that have a result. */
+const FINISHED = "finished";
 const LOCK = "lock";
 
 /** What a private run learns from. */
@@ -45,7 +47,7 @@ export interface Ledger {
    * Charges a run *before* it starts: when this returns, the charge is on the disk. A run that was charged before, under the same
    * name, is not charged again.
    * @returns everything that was charged on the data set, this run included
-   * @throws ProblemError if it would pass the budget; nothing is charged then
+   * @throws ProblemError if it would pass the budget, or can't be written; nothing is charged then
    */
   charge(entry: Omit<LedgerEntry, "time">, budget?: Budget): Promise<readonly LedgerEntry[]>;
   /** Everything that was charged. */
@@ -92,6 +94,23 @@ export async function openLedger(data: PrivateData, folder = ledgerFolder()): Pr
         return after;
       }),
   };
+}
+
+/** The names of the runs that are finished; a ledger from before that was kept knows of none. */
+export function finishedRuns(folder = ledgerFolder()): ReadonlySet<string> {
+  return readFinished(join(folder, FINISHED));
+}
+
+/**
+ * Writes down that a run is finished; when the promise is kept, that is on the disk.
+ * @returns false if it was finished before
+ */
+export function finishRun(runId: string, folder = ledgerFolder()): Promise<boolean> {
+  return withFileLock(join(folder, LOCK), () => {
+    if (finishedRuns(folder).has(runId)) return false;
+    appendLine(folder, FINISHED, JSON.stringify({ runId, time: new Date().toISOString() }));
+    return true;
+  });
 }
 
 /** A data set of this machine's ledger and everything that was charged on it. */

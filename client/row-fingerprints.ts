@@ -1,5 +1,6 @@
 import { createHmac } from "node:crypto";
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { writeLedgerFile } from "./ledger-file.ts";
 
 /** Bytes of a fingerprint, and those of them that are kept: enough that among millions of rows none is taken for another. */
 const FULL_BYTES = 32;
@@ -106,9 +107,7 @@ export function sharedRows(rows: Uint8Array, others: Uint8Array): Uint8Array {
 /** Keeps the rows' fingerprints in a file, unless it is there already: its name is that of these rows. */
 export function keepRows(path: string, { rows }: Fingerprints): void {
   if (existsSync(path)) return;
-  const own = `${path}.${crypto.randomUUID()}`;
-  writeFileSync(own, rows, { flag: "wx", mode: 0o600 });
-  renameSync(own, path);
+  writeLedgerFile(path, rows);
 }
 
 /** The fingerprints that a file keeps; none if there is no such file, as for a ledger from before they were kept. */

@@ -1,15 +1,34 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { z } from "zod";
+import { ProblemError } from "../shared/protocol/errors.ts";
+import { placeWhole } from "./whole-file.ts";
 
 /**
  * The name under which a private run is charged. It is kept beside the run's state, so a resumed run has the name that it began
  * with, and is random, so that a run that starts anew is another one.
  */
 export function runIdOf(statePath: string, resume: boolean): string {
+  return (resume ? keptRunId(statePath) : undefined) ?? newRunId(statePath);
+}
+
+/** The name that is kept beside a state; undefined if there is none, or a damaged one: to be charged anew is the safe side. */
+export function keptRunId(statePath: string): string | undefined {
   const path = idPath(statePath);
-  if (resume && existsSync(path)) return readFileSync(path, "utf8");
+  return existsSync(path) ? z.uuid().safeParse(readFileSync(path, "utf8")).data : undefined;
+}
+
+/** Keeps a new name beside a state. @throws ProblemError if it can't be written */
+export function newRunId(statePath: string): string {
   const id = randomUUID();
-  writeFileSync(path, id, { mode: 0o600 });
+  const path = idPath(statePath);
+  try {
+    placeWhole(path, Buffer.from(id));
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const detail = `${path} can't be written (${code ?? message}). Make room on the disk or let softpost write there, and try again.`;
+    throw new ProblemError("The run's name can't be kept", detail, { cause });
+  }
   return id;
 }
 

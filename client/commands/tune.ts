@@ -7,7 +7,7 @@ import { checkTuning, tunePrompt } from "../../shared/operations/tune.ts";
 import { CLIP, type GivenSchedule, PROMPT_TOKENS, ROWS_PER_UNIT } from "../../shared/operations/tune-defaults.ts";
 import { ACCOUNTANTS } from "../../shared/privacy/accountant.ts";
 import { allChecks } from "../all-checks.ts";
-import type { Total } from "../charge-run.ts";
+import { finishCharged, type Total } from "../charge-run.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
 import { describeData, describeEnd, describePrivacy, describeSchedule } from "../describe-tuning.ts";
 import { guaranteeFault } from "../guarantee-rules.ts";
@@ -160,7 +160,10 @@ async function run(options: Options, io: Io): Promise<void> {
       : resumable(step);
   const { loss, privacy, measured, folder } = await engineRun(io, whenStopped, async (engine, watch) => {
     const tuned = await tunePrompt(checked, engine, watch);
-    const folder = await out.finish((folder) => writePrompt(folder, tuned), io.message);
+    const folder = await out.finish(async (folder) => {
+      await writePrompt(folder, tuned);
+      if (plan) await finishCharged(out.statePath);
+    }, io.message);
     forgetRunId(out.statePath);
     written = folder;
     const measured = test && (await evaluateRows({ model, prompt: tuned.prompt }, test, engine, watch));

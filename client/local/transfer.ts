@@ -142,20 +142,20 @@ export async function transfer(
   options: TransferOptions & EngineOptions & StateOptions,
   watch: Watch = {},
 ): Promise<TransferredPrompt> {
-  const chosen = await choosePublic(
-    options,
-    (use) => withEngine(options, (engine) => use(engine, watch)),
-    sayTo(watch),
-  );
-  const request = await readTransfer(chosen, sayTo(watch));
-  const { prompt, facts, ...figures } = await withState(options, (state) =>
-    withEngine(options, (engine) =>
+  const { prompt, facts, ...figures } = await withState(options, async (state) => {
+    const chosen = await choosePublic(
+      options,
+      (use) => withEngine(options, (engine) => use(engine, watch)),
+      sayTo(watch),
+    );
+    const request = await readTransfer(chosen, sayTo(watch));
+    return withEngine(options, (engine) =>
       transferAs(
         request.prompt.manifest.task,
         { ...request, state },
         { use: (_, run) => run(engine), bareStates: (_, compute) => compute(), watch },
       ),
-    ),
-  );
+    );
+  });
   return { ...(await softPromptOf({ prompt, facts })), ...figures };
 }

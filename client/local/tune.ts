@@ -17,7 +17,7 @@ import type { Manifest } from "../../shared/protocol/manifest.ts";
 import { cryptoRandom, type RandomSource } from "../../shared/protocol/random.ts";
 import { isGeneration, type Task } from "../../shared/protocol/task.ts";
 import type { Watch } from "../../shared/training/events.ts";
-import { chargeRun, type Total } from "../charge-run.ts";
+import { chargeRun, finishCharged, type Total } from "../charge-run.ts";
 import { guaranteeFault } from "../guarantee-rules.ts";
 import { requireNumbers } from "../number-rules.ts";
 import { type GivenTask, sayTo, taskOf } from "./task.ts";
@@ -169,7 +169,9 @@ export async function tune(
       total = charged;
     });
     const checked = await checkTuning(request);
-    return withEngine(options, (engine) => tunePrompt(checked, engine, watch));
+    const tuned = await withEngine(options, (engine) => tunePrompt(checked, engine, watch));
+    if (tuning.plan) await finishCharged(state.path);
+    return tuned;
   });
   return { ...(await softPromptOf(made)), loss, total };
 }

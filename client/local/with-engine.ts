@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkDevice } from "../../shared/graph/device.ts";
 import { type Device, Engine } from "../../shared/graph/engine.ts";
+import { removeRun } from "../../shared/training/run-state.ts";
 import { holdRun } from "../hold-run.ts";
+import { requireNoUnfinished } from "../out-folder.ts";
 import { forgetRunId } from "../run-id.ts";
 
 /** What a function computes with. */
@@ -30,13 +32,17 @@ export async function withEngine<T>(
 
 /** Where a run keeps its state, so that it can go on after it was stopped. */
 export interface StateOptions {
-  /** A file that needn't be there yet; without it the run can't be resumed. */
+  /** A file that is there only if the run goes on; without it the run can't be resumed. */
   readonly state?: string;
   /** Go on from there. */
   readonly resume?: boolean;
 }
 
-/** Runs something with a file for its state, which is removed when it has finished. @throws ProblemError if another run has it */
+/**
+ * Runs something with a file for its state, which is removed when it has finished.
+ *
+ * @throws ProblemError before it runs if another run has the file, or the file is there and the run doesn't go on
+ */
 export async function withState<T>(
   { state, resume = false }: StateOptions,
   run: (state: { readonly path: string; readonly resume: boolean }) => Promise<T>,
@@ -50,8 +56,9 @@ export async function withState<T>(
     }
   }
   using _ = await holdRun(`${state}.lock`, state);
+  if (!resume) await requireNoUnfinished(state, "resume: true");
   const result = await run({ path: state, resume });
-  await rm(state, { force: true });
+  await removeRun(state);
   forgetRunId(state);
   return result;
 }

@@ -50,9 +50,10 @@ export function composeEntries(entries: readonly LedgerEntry[], delta: number): 
 /**
  * Decides whether a run may start. A run that was charged before (the same name) is charged once.
  * @returns the entries with the new one, or the same ones if the run is in them already
- * @throws ProblemError if the composition would pass the budget, or if a charged run comes back with other parameters
+ * @throws ProblemError if the entry is none that a ledger could be read with, if the composition would pass the budget, or if a charged run comes back with other parameters
  */
 export function admit(entries: readonly LedgerEntry[], entry: LedgerEntry, budget?: Budget): readonly LedgerEntry[] {
+  requireValid(entry);
   const earlier = entries.find(({ runId }) => runId === entry.runId);
   if (earlier !== undefined) {
     const changed = (["sampleRate", "noiseMultiplier", "steps", "delta", "unit"] as const).filter(
@@ -74,4 +75,12 @@ export function admit(entries: readonly LedgerEntry[], entry: LedgerEntry, budge
     }
   }
   return after;
+}
+
+function requireValid(entry: LedgerEntry): void {
+  const { error } = ledgerEntrySchema.safeParse(entry);
+  if (!error) return;
+  const faults = error.issues.map(({ path, message }) => ({ at: path.join("/"), message }));
+  const detail = `The ledger can't take it: ${faults.map(({ at, message }) => `${at}: ${message}`).join("; ")}. Start a new run.`;
+  throw new ProblemError("The run can't be charged", detail, { faults });
 }

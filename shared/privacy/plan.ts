@@ -49,8 +49,8 @@ export interface PlanRequest {
 /** Largest N: an index is a 32-bit number. */
 const MAX_RECORDS = 2 ** 31 - 1;
 
-/** 2^-100: a clip norm whose grid, 2^20 steps finer, float32 has in full precision. */
-const SMALLEST_CLIP = 2 ** -100;
+/** Numbers up to 1e-19 have squares that float32 may take for 0: a norm lacks less than a ten-thousandth of this one by that, were there a million of them. */
+const SMALLEST_CLIP = 1e-12;
 /** What a coordinate of a step's gradient may be at most, so that float32 holds its square, which optimisers need. */
 const LARGEST_STEP = 1e18;
 /** A drawn number is beyond so many standard deviations with a probability that nobody sees (1e-300). */

@@ -41,11 +41,13 @@ export function clippedSum(
   const norm = sqrt(where(finite, squares, constant(0)));
   const scale = div(constant(GRID_UNITS_PER_CLIP), input("clip", "float32", []));
   const limit = div(constant(GRID_UNITS_PER_CLIP * (1 - ROUNDING_MARGIN)), norm);
-  const whole = cast(mul(gradient, minimum(limit, scale)), "int32");
+  const whole = cast(withinGrid(mul(gradient, minimum(limit, scale))), "int32");
 
   const counted = input("counted", "int32", ["B"]);
-  const exact = cast(whole, "int64");
-  const fits = lessOrEqual(reduceSum(mul(exact, exact), [-1], true), integers([GRID_UNITS_PER_CLIP ** 2]));
+  // Exact up to 2⁵³, and beyond that still too large: nothing wraps.
+  const exact = cast(whole, "float64");
+  const longest = cast(integers([GRID_UNITS_PER_CLIP ** 2]), "float64");
+  const fits = lessOrEqual(reduceSum(mul(exact, exact), [-1], true), longest);
   const used = mul(mul(cast(finite, "int32"), cast(fits, "int32")), reshape(counted, ["B", 1]));
   const one = integers(1, "int32");
   const kept = where(lessOrEqual(one, used), whole, integers(0, "int32"));
@@ -57,6 +59,12 @@ export function clippedSum(
     gradients: gradient,
     finite: cast(finite, "int32"),
   };
+}
+
+/** Numbers cut to ± {@link GRID_UNITS_PER_CLIP}: a cast to int32 of what it doesn't hold gives any number. */
+function withinGrid(x: Tensor): Tensor {
+  const below = minimum(x, GRID_UNITS_PER_CLIP);
+  return mul(minimum(mul(below, -1), GRID_UNITS_PER_CLIP), -1);
 }
 
 /** What is summed. */

@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import type { Engine, Value } from "../graph/engine.ts";
 import { input, variable } from "../graph/tensor.ts";
 import { addNoise, GRID_UNITS_PER_CLIP } from "../privacy/noise.ts";
@@ -12,6 +11,7 @@ import type { Watch } from "./events.ts";
 import { invariantSums, notInvariant, spotCheck } from "./invariance.ts";
 import { optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { rowsAtOnce } from "./record-chunks.ts";
+import { removeRun } from "./run-state.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
 import type { Tuned, Tuning } from "./tune.ts";
 import { unitSum } from "./unit-sums.ts";
@@ -78,7 +78,7 @@ export async function dpTune(
         const chunks = invariant.chunksOf(sample);
         const part = drawn ? await unitSum(invariant, drawn, plan.clip) : await invariant.sampleSum(chunks);
         if (!(await spotCheck(invariant, chunks, looks))) {
-          await rm(tuning.state.path, { force: true });
+          await removeRun(tuning.state.path);
           const charged = tuning.charge ? " The data were charged for it." : "";
           throw notInvariant(`The run ends after ${index} steps, and nothing of it is released.${charged}`);
         }

@@ -18,7 +18,13 @@ export interface RunState {
 
 const TITLE = "The run can't be resumed";
 
-/** Writes the state of a run so that a crash at any moment leaves the old state or the new one. @throws ProblemError if the disk refuses it */
+/** Where a state is written, before it takes the place of the one before. */
+const temporaryOf = (path: string) => `${path}.tmp`;
+
+/**
+ * Writes the state of a run, for its user's eyes only, so that a crash at any moment leaves the old state or the new one.
+ * @throws ProblemError if the disk refuses it
+ */
 export async function saveRun(path: string, settings: RunSettings, { step, variables }: RunState): Promise<void> {
   const tensors = Object.entries(variables).map(([name, { shape, data }]) => ({
     name,
@@ -26,9 +32,10 @@ export async function saveRun(path: string, settings: RunSettings, { step, varia
     data: data as Float32Array,
   }));
   const pieces = safetensorsPieces(tensors, { step: String(step), settings: JSON.stringify(settings) });
-  const temporary = `${path}.tmp`;
+  const temporary = temporaryOf(path);
   try {
-    await using file = await open(temporary, "w");
+    await rm(temporary, { force: true });
+    await using file = await open(temporary, "wx", 0o600);
     for (const piece of pieces) await file.appendFile(piece);
     await file.sync();
     await rename(temporary, path);
@@ -37,6 +44,11 @@ export async function saveRun(path: string, settings: RunSettings, { step, varia
     await rm(temporary, { force: true }).catch(() => {});
     throw writeProblem(error, path, "The run can't be saved");
   }
+}
+
+/** Removes the state of a run, and what a crash left of one that was being written. */
+export async function removeRun(path: string): Promise<void> {
+  for (const each of [path, temporaryOf(path)]) await rm(each, { force: true });
 }
 
 /**

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile } from "node:fs/promises";
+import { mkdtemp, readFile, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -14,6 +14,7 @@ test("every loss is a line with its phase and step, in order, after what the fil
     metrics.onEvent({ kind: "note", text: "no loss" });
     metrics.close();
   }
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
   const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
   const expected = ["one", "two"].flatMap((phase) =>
     Array.from({ length: 120 }, (_, i) => ({ phase, step: i + 1, loss: (i + 1) / 8 })),

@@ -16,6 +16,7 @@ test("the folder appears whole, and the run's state goes", async () => {
   {
     using out = await openOut(path, {});
     writeFileSync(out.statePath, "state");
+    writeFileSync(`${out.statePath}.tmp`, "half a state");
     const written = await out.finish(async (folder) => {
       await writeFile(join(folder, "one"), "1");
       expect(existsSync(path)).toBe(false);

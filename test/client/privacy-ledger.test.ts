@@ -7,7 +7,14 @@ import { promisify } from "node:util";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { withFileLock } from "../../client/file-lock.ts";
-import { chargedData, type Ledger, namedData, openLedger } from "../../client/privacy-ledger.ts";
+import {
+  chargedData,
+  finishedRuns,
+  finishRun,
+  type Ledger,
+  namedData,
+  openLedger,
+} from "../../client/privacy-ledger.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 
 const DATA = { texts: ["a private row", "another"], fileDigests: ["ab".repeat(32)] };
@@ -141,6 +148,27 @@ describe("the ledger's file", () => {
     const before = readFileSync(file(ledger, folder), "utf8");
     await expect(ledger.charge(run("b"), { epsilon: 1.5, delta: 1e-5 })).rejects.toThrow(/budget/);
     expect(readFileSync(file(ledger, folder), "utf8")).toBe(before);
+  });
+
+  it("takes no charge that couldn't be read back", async () => {
+    const folder = temporaryFolder();
+    const ledger = await openLedger(DATA, folder);
+    await ledger.charge(run("a"));
+    await expect(ledger.charge(run(""))).rejects.toThrow(/can't be charged.*runId/);
+    await expect(ledger.charge({ ...run("b"), delta: Number.NaN })).rejects.toThrow(/can't be charged.*delta/);
+    expect(names(ledger)).toEqual(["a"]);
+  });
+
+  it("knows once that a run is finished", async () => {
+    const folder = temporaryFolder();
+    const ledger = await openLedger(DATA, folder);
+    await ledger.charge(run("a"));
+    expect([...finishedRuns(folder)]).toEqual([]);
+    expect(await Promise.all(["a", "a", "b"].map((runId) => finishRun(runId, folder)))).toEqual([true, false, true]);
+    expect([...finishedRuns(folder)]).toEqual(["a", "b"]);
+    expect(names(ledger)).toEqual(["a"]);
+    appendFileSync(join(folder, "finished"), "nonsense\n");
+    expect(() => finishedRuns(folder)).toThrow(/damaged.*Line 3/);
   });
 
   it("forgets a line that a crash left half written, and goes on after it", async () => {

@@ -1,11 +1,10 @@
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { withState } from "../../client/local/with-engine.ts";
 import { chargedData } from "../../client/privacy-ledger.ts";
-import { runIdOf } from "../../client/run-id.ts";
 import { fixture } from "../helpers/fixtures.ts";
-import { softpost } from "../helpers/softpost.ts";
+import { softpost, softpostProcess } from "../helpers/softpost.ts";
 import { temporaryFile, temporaryFolder } from "../helpers/temporary.ts";
 
 const inputs = ["--model", fixture("tiny-gpt2"), "--task", fixture("tiny-task/task.json"), "--prompt-tokens", "2"];
@@ -91,13 +90,22 @@ test("a state in use by a run of the library is refused to another", async () =>
   expect(await run()).toBe("done");
 });
 
-test("a resumed run has the name that it began with, a new one another", () => {
-  const state = join(temporaryFolder(), ".out.unfinished");
-  const name = runIdOf(state, false);
-  expect(runIdOf(state, true)).toBe(name);
-  expect(runIdOf(state, false)).not.toBe(name);
-  writeFileSync(`${state}.run-id`, "kept");
-  expect(runIdOf(state, true)).toBe("kept");
+test("a copy of an unfinished run goes on as a run of its own once one of them is finished", async () => {
+  const folder = temporaryFolder();
+  vi.stubEnv("SOFTPOST_HOME", folder);
+  const long = ["--steps", "5"];
+  const args = ["tune", ...inputs, ...train, ...noise, ...long, "--out", join(folder, "a")];
+  const stopped = await softpostProcess(args, 2, { SOFTPOST_HOME: folder });
+  expect(stopped.code, stopped.stderr).toBe(130);
+  for (const end of ["", ".run-id"]) cpSync(join(folder, `.a.unfinished${end}`), join(folder, `.b.unfinished${end}`));
+  const first = await tune(join(folder, "a"), ...long, "--resume");
+  expect(first.code, first.stderr).toBe(0);
+  expect(first.stderr).toMatch(/Nothing more was charged: this run goes on/);
+  const second = await tune(join(folder, "b"), ...long, "--resume");
+  expect(second.code, second.stderr).toBe(0);
+  expect(second.stderr).toMatch(/Charged .* as a new run: the one that goes on was finished before/);
+  expect(chargedData()[0]!.entries.length).toBe(2);
+  expect(statSync(join(folder, "ledger", "finished")).mode & 0o777).toBe(0o600);
 });
 
 /** A copy of the tiny model with one more token than it has embeddings of, which `<more>` in a text is. */

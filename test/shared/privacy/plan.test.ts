@@ -88,7 +88,8 @@ describe("createPlan", () => {
     ["NaN everywhere", { clip: Number.NaN, steps: Number.NaN, delta: Number.NaN }, ["clip", "steps", "delta"]],
     ["a clip norm above float32", { clip: 1e39 }, ["clip"]],
     ["a clip norm whose noise has no square in float32", { clip: 1e18 }, ["clip"]],
-    ["a clip norm whose grid is below float32", { clip: 1e-31 }, ["clip"]],
+    ["a clip norm whose square float32 takes for 0", { clip: 1e-24 }, ["clip"]],
+    ["a clip norm near what float32 takes for 0", { clip: 9e-13 }, ["clip"]],
     ["no records", { records: 0 }, ["records", "batchSize"]],
   ])("refuses %s", (_, change, faults) => {
     expect(faultsOf(change)).toEqual(faults);

@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -8,7 +17,7 @@ import type { Model } from "../../../shared/models/model.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
 import { InterruptedError } from "../../../shared/training/loop.ts";
 import { ADAM } from "../../../shared/training/optimizers.ts";
-import { loadRun, saveRun } from "../../../shared/training/run-state.ts";
+import { loadRun, removeRun, saveRun } from "../../../shared/training/run-state.ts";
 import { tune } from "../../../shared/training/tune.ts";
 import { examples, golden, tensor, tinyModel } from "../../helpers/tiny-gpt2.ts";
 
@@ -69,6 +78,16 @@ test("a state of another run is refused, and every difference named", async () =
       { at: "data", message: "was abc, is abd now" },
     ],
   });
+});
+
+test("a state is for its user's eyes only, also where a crash left another file", async () => {
+  const path = statePath();
+  writeFileSync(`${path}.tmp`, "half a state", { mode: 0o644 });
+  await saveRun(path, {}, { step: 1, variables: { prompt: { shape: [2], data: Float32Array.of(1, 2) } } });
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  writeFileSync(`${path}.tmp`, "half a state");
+  await removeRun(path);
+  expect(readdirSync(dirname(path))).toEqual([]);
 });
 
 test("no state is no state, and a damaged one is an error that names the file", async () => {

@@ -1,12 +1,12 @@
 /** The ledger of private runs in the browser's storage: the command line's own, with its rules and its files. */
 import { fs } from "memfs";
-import { type Charge, chargeRun, type Total } from "../../../client/charge-run.ts";
+import { type Charge, chargeRun, finishCharged, type Total } from "../../../client/charge-run.ts";
 import { chargedData, ledgerFolder } from "../../../client/privacy-ledger.ts";
 import type { Say } from "../../../shared/operations/texts.ts";
 import { composeEntries } from "../../../shared/privacy/ledger.ts";
 import { unitText } from "../../../shared/privacy/unit.ts";
 import type { ChargedSet } from "./messages.ts";
-import { bringFolder, storeFolder } from "./storage.ts";
+import { bringFolder, store, storeFolder } from "./storage.ts";
 
 const STORED = "ledger";
 
@@ -14,9 +14,23 @@ const STORED = "ledger";
 export function charge(run: Charge, say: Say): Promise<Total> {
   return withLedger(async () => {
     const total = await chargeRun(run, say);
-    await storeFolder(ledgerFolder(), STORED);
+    await storeLedger();
     return total;
   });
+}
+
+/** Writes down that a run is finished, as `softpost tune` does; when the promise is kept, that is stored. */
+export function finishStored(statePath: string): Promise<void> {
+  return withLedger(async () => {
+    await finishCharged(statePath);
+    await storeLedger();
+  });
+}
+
+/** The key is stored first: without it nothing that it names can be read. */
+async function storeLedger(): Promise<void> {
+  await store(`${STORED}/key`, new Uint8Array(fs.readFileSync(`${ledgerFolder()}/key`) as Uint8Array));
+  await storeFolder(ledgerFolder(), STORED);
 }
 
 /** Everything that was charged in this browser, at this address. */

@@ -32,7 +32,7 @@ import { cryptoRandom } from "../../../shared/protocol/random.ts";
 import { parseTask } from "../../../shared/protocol/task.ts";
 import type { Watch } from "../../../shared/training/events.ts";
 import { dataFolder, PROMPT, STUDENT, withoutFolders } from "./folders.ts";
-import { charge } from "./ledger.ts";
+import { charge, finishStored } from "./ledger.ts";
 import type { Calls, ColumnNames, Finished, Planned, Preview, Settings, StudentFiles } from "./messages.ts";
 import { STATE, withRun } from "./runs.ts";
 import { isHeldOut } from "./split.ts";
@@ -175,6 +175,8 @@ export class Tuner
           note,
         };
         total = await charge(run, (text) => this.#onEvent({ kind: "note", text }));
+        // A run that was finished before has another name now.
+        await save();
       };
       let saving = Promise.resolve();
       const watch: Watch = {
@@ -201,6 +203,7 @@ export class Tuner
         // The prompt is there: to stop now would lose it.
         const measuring = { onEvent: this.#onEvent };
         const measured = heldOut && (await evaluateRows({ model, prompt: tuned.prompt }, heldOut, engine, measuring));
+        if (plan) await finishStored(STATE);
         await finish();
         return {
           files: promptFiles(),

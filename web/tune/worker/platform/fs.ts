@@ -7,6 +7,7 @@ export const {
   copyFileSync,
   createReadStream,
   existsSync,
+  fstatSync,
   fsyncSync,
   ftruncateSync,
   linkSync,
