@@ -4,6 +4,7 @@ import { MAX_FAULTS, quote } from "../protocol/json.ts";
 import type { ClassificationTask } from "../protocol/task.ts";
 import { unreadable } from "./files.ts";
 import { hashFile } from "./model-files.ts";
+import { countFields, shownColumns } from "./rows/header.ts";
 import { rowsOf } from "./rows/open.ts";
 import { type Fields, type LineFault, type Row, TITLE } from "./rows/row.ts";
 
@@ -76,11 +77,13 @@ const own = (row: Fields, name: string): unknown => (Object.hasOwn(row, name) ? 
 /** That a row lacks a column. A table lacks it in every row: then its columns are named, and the option that takes another. */
 function lacks(row: Fields, what: keyof Columns, name: string, textOnly = false): string | undefined {
   if (!textOnly || Object.hasOwn(row, name)) return undefined;
-  const there = Object.keys(row).slice(0, SHOWN_COLUMNS).map(quote).join(", ");
-  return `Has no column ${quote(name)}; its columns are ${there}. --${what}-column names the one to take.`;
+  const names = Object.keys(row);
+  const shown = shownColumns(names);
+  if (shown === undefined) {
+    return `Has no column ${quote(name)}. The first line doesn't look like a header (${countFields(names.length)}, not shown): put one before it, or name its column by --${what}-column.`;
+  }
+  return `Has no column ${quote(name)}; its columns are ${shown}. --${what}-column names the one to take.`;
 }
-
-const SHOWN_COLUMNS = 12;
 
 const noText = (row: Fields, { text }: Columns, textOnly?: boolean) =>
   lacks(row, "text", text, textOnly) ?? `Has no ${quote(text)} that is a string.`;

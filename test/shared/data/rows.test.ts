@@ -77,6 +77,29 @@ describe("delimited files", () => {
     expect(said).not.toContain("größer");
   });
 
+  test.each([
+    [
+      "Dear Ms Secret,1\nb,0\n",
+      /rows\.csv:2: Has no column "text"\. The first line doesn't look like a header \(2 fields,/,
+    ],
+    ["secret,1\nb,0\n", /rows\.csv:2: Has no column "text"\. The first line doesn't look like a header/],
+    ["secret@example.org,spam\nb,ham\n", /rows\.csv:2: Has no column "text"\. The first line doesn't/],
+    ['"secret, 2",ham,x,"secret, 2"\nb,0,x,y\n', /rows\.csv:1: has a field twice and doesn't look like a header \(4/],
+    ["secret,1,1\nb,0,1\n", /rows\.csv:1: has a field twice and doesn't look like a header \(3 fields, not shown\)/],
+  ])("without a header are refused without a word of their first row: %j", async (text, message) => {
+    for (const read of [readExamples(csv(text), sentiment), readTexts(csv(text))]) {
+      const said = await rejection(read);
+      expect(said).toMatch(message);
+      expect(said).not.toMatch(/secret/i);
+    }
+  });
+
+  test("whose header looks like one are told their columns", async () => {
+    expect(await rejection(readTexts(csv(",größe_2,x.y-z\n1,2,3\n")))).toMatch(
+      /its columns are "", "größe_2", "x\.y-z"\. --text-column/,
+    );
+  });
+
   test("with an unclosed quote before much else are refused within bounded memory", async () => {
     const path = csv('text,label\nok,0\n"never closed,1\n');
     const file = openSync(path, "a");
