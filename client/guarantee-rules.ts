@@ -30,7 +30,7 @@ export function guaranteeFault(
 }
 
 /** Options of an audit that were given, as the command line calls them. */
-interface GivenAudit {
+export interface GivenAudit {
   readonly noiseMultiplier?: number | undefined;
   readonly withoutNoise?: boolean | undefined;
   readonly privacyUnit?: string | undefined;

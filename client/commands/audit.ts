@@ -24,7 +24,7 @@ import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import type { LabelledText } from "../../shared/training/objective.ts";
 import { type AuditedTraining, type AuditSubject, confidencesOf, planOf, tuneOn } from "../audit-subject.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
-import { auditFault } from "../guarantee-rules.ts";
+import { auditFault, type GivenAudit } from "../guarantee-rules.ts";
 import { loadModel, loadVerbalizer } from "../inputs.ts";
 import { engineRun, nothingWritten } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
@@ -88,7 +88,7 @@ export function registerAudit(program: Command, io: Io): void {
 }
 
 /** Ends with exit code 2 where an option was given that nothing would come of. */
-function refuseIgnored(options: Partial<Options>, command: Command): void {
+function refuseIgnored(options: GivenAudit, command: Command): void {
   const given = Object.entries(options).filter(([name]) => command.getOptionValueSource(name) !== "default");
   const fault = auditFault(Object.fromEntries(given));
   if (fault) command.error(`error: ${fault}`);

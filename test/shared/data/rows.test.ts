@@ -87,8 +87,8 @@ describe("delimited files", () => {
     ['"secret, 2",ham,x,"secret, 2"\nb,0,x,y\n', /rows\.csv:1: has a field twice and doesn't look like a header \(4/],
     ["secret,1,1\nb,0,1\n", /rows\.csv:1: has a field twice and doesn't look like a header \(3 fields, not shown\)/],
   ])("without a header are refused without a word of their first row: %j", async (text, message) => {
-    for (const read of [readExamples(csv(text), sentiment), readTexts(csv(text))]) {
-      const said = await rejection(read);
+    for (const read of [(path: string) => readExamples(path, sentiment), readTexts]) {
+      const said = await rejection(read(csv(text)));
       expect(said).toMatch(message);
       expect(said).not.toMatch(/secret/i);
     }
