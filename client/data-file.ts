@@ -71,9 +71,31 @@ async function placeOf(name: string, io: Io, limit: number | undefined): Promise
 }
 
 async function keptInput(): Promise<string> {
+  if (inputs.length === 0) removeAtEnd(inputs);
   const folder = mkdtempSync(join(tmpdir(), "softpost-input-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  inputs.push(folder);
   const path = join(folder, "standard-input");
   await pipeline(process.stdin, createWriteStream(path, { mode: 0o600 }));
   return path;
+}
+
+/** The folders that hold it. */
+const inputs: string[] = [];
+
+/** Removes what is in the list when the program ends, by a signal too. */
+function removeAtEnd(folders: readonly string[]): void {
+  const remove = () => {
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  };
+  process.once("exit", remove);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    const end = () => {
+      // Whoever else listens, as a long run does, saves first and then exits.
+      if (process.listenerCount(signal) > 1) return;
+      remove();
+      process.off(signal, end);
+      process.kill(process.pid, signal);
+    };
+    process.on(signal, end);
+  }
 }

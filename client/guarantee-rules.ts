@@ -28,3 +28,27 @@ export function guaranteeFault(
   const lonely = ONLY_PRIVATE.find((option) => options[option] !== undefined);
   return lonely && `${nameOf(lonely)} needs ${nameOf("epsilon")} or ${nameOf("noiseMultiplier")}`;
 }
+
+/** Options of an audit that were given, as the command line calls them. */
+export interface GivenAudit {
+  readonly noiseMultiplier?: number | undefined;
+  readonly withoutNoise?: boolean | undefined;
+  readonly privacyUnit?: string | undefined;
+  readonly rowsPerUnit?: number | undefined;
+  readonly clip?: number | undefined;
+  /** Where nothing but a guarantee has one: the bound of a one-run audit does, too. */
+  readonly delta?: number | undefined;
+}
+
+/** The same of an audit: what would be ignored would be audited as if it were there. */
+export function auditFault(given: GivenAudit): string | undefined {
+  if (given.rowsPerUnit !== undefined && given.privacyUnit === undefined) return "--rows-per-unit needs --privacy-unit";
+  if (given.noiseMultiplier !== undefined) return undefined;
+  const lonely = Object.entries({
+    "--without-noise": given.withoutNoise,
+    "--rows-per-unit": given.rowsPerUnit,
+    "--clip": given.clip,
+    "--delta": given.delta,
+  }).find(([, value]) => value !== undefined);
+  return lonely && `${lonely[0]} needs --noise-multiplier`;
+}

@@ -9,11 +9,11 @@ import type { Sink } from "./sink.ts";
 
 /** How commands talk: results on stdout, everything else on stderr. */
 export interface Io {
-  /** The command's result: `value` as one line of JSON with --json, else `text`. */
+  /** The command's result: `value` as one line of JSON with --json, else `text`, which can't act on a terminal. */
   result(value: unknown, text: string): void;
-  /** A line of a result that consists of lines. */
+  /** A line of a result that consists of lines: byte for byte, but on a terminal. */
   row(line: string): void;
-  /** A piece of a result that comes in pieces. */
+  /** A piece of a result that comes in pieces, as with {@link row}. */
   piece(text: string): void;
   /** A line for the user. */
   message(text: string): void;
@@ -60,18 +60,19 @@ export interface CommonOptions {
 /** @param options asked at every use, since they are parsed after this is made */
 export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOptions): Io {
   let display: Display | undefined;
+  const shown = (text: string) => (stdout.isTTY ? printable(text) : text);
   return {
-    result: (value, text) => stdout.write(`${options().json ? JSON.stringify(value) : text}\n`),
+    result: (value, text) => stdout.write(`${options().json ? shown(JSON.stringify(value)) : printable(text)}\n`),
     row(line) {
       if (stdout.isTTY) display?.makeRoom();
-      stdout.write(`${line}\n`);
+      stdout.write(`${shown(line)}\n`);
     },
     message: (text) => (display ? display.note(printable(text)) : stderr.write(`${printable(text)}\n`)),
     showBeside(next) {
       display = next;
     },
     confirm: (question) => askYesOrNo(question, stderr),
-    piece: (text) => stdout.write(text),
+    piece: (text) => stdout.write(shown(text)),
     get json() {
       return options().json === true;
     },
@@ -97,7 +98,7 @@ export function createIo(stdout: Sink, stderr: Sink, options: () => CommonOption
   };
 }
 
-/** Messages may quote names from files of others: control characters are written as escapes, so they can't act. */
+/** Texts for people may quote names from files of others, or what a provider says: control characters are written as escapes, so they can't act. */
 function printable(text: string): string {
   return text.replace(
     // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is replaced

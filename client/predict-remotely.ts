@@ -2,12 +2,18 @@ import { createHash, randomUUID } from "node:crypto";
 import { grouped } from "../shared/data/grouped.ts";
 import { type Data, pathOf, textRowsOf, textsOf } from "../shared/data/jsonl.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
-import { MAX_PREDICTION_BYTES, PREDICTIONS_FILE, predictionSchema } from "../shared/protocol/prediction.ts";
+import {
+  MAX_PREDICTION_BYTES,
+  PREDICTIONS_FILE,
+  type Prediction,
+  predictionSchema,
+} from "../shared/protocol/prediction.ts";
 import { Api } from "./api/api.ts";
 import { type ConnectionOptions, connect } from "./api/connection.ts";
 import { changes, follow } from "./api/events.ts";
 import { progressEvents } from "./commands/wait.ts";
 import { longRun } from "./long-run.ts";
+import { namingKey } from "./naming-key.ts";
 import type { Io } from "./output.ts";
 import { predictionPrinter } from "./print-predictions.ts";
 import { bytes } from "./words.ts";
@@ -34,27 +40,33 @@ export async function predictRemotely(
     `Stopped watching; a job that began goes on, and is paid for. To see its answers: the same command with --idempotency-key ${idempotencyKey}`;
   const done = await longRun(io, whenStopped, async ({ signal, onEvent }) => {
     const init = { method: "POST", headers, body, ...(signal && { signal }) };
-    const { id } = await api.json(`/v1/predictions?model=${encodeURIComponent(model)}`, predictionSchema, init);
+    const address = `/v1/predictions?model=${encodeURIComponent(model)}`;
+    const { id } = await api.json(address, predictionSchema, init).catch(namingKey(idempotencyKey));
     const show = onEvent && progressEvents(onEvent);
-    return follow(changes(api, `/v1/predictions/${id}`, predictionSchema, { signal }), (change) => show?.(change));
+    const states = changes(api, `/v1/predictions/${id}`, predictionSchema, { signal });
+    return follow(states, (change) => show?.(change)).catch(namingKey(idempotencyKey, { arrived: true }));
   });
-  const path = `/v1/predictions/${done.id}`;
   if (done.state !== "succeeded") {
     const detail = done.problem ?? "It was cancelled.";
     throw new ProblemError(`The prediction ${done.state === "failed" ? "failed" : "was cancelled"}`, detail);
   }
-  const file = done.files.find(({ name }) => name === PREDICTIONS_FILE);
-  const answer = Buffer.from(await (await api.request(`${path}/files/${PREDICTIONS_FILE}`)).arrayBuffer());
+  const lines = await answersOf(done, rows, api).catch(namingKey(idempotencyKey, { arrived: true }));
+  const print = predictionPrinter(io);
+  let next = 0;
+  for await (const { fields } of textRowsOf(data)) print(JSON.parse(lines[next++]!.toString("utf8")), fields);
+}
+
+/** The lines of a job's answers. @throws ProblemError if they don't come, or aren't what was announced */
+async function answersOf({ id, files }: Prediction, rows: number, api: Api): Promise<Buffer[]> {
+  const file = files.find(({ name }) => name === PREDICTIONS_FILE);
+  const response = await api.request(`/v1/predictions/${id}/files/${PREDICTIONS_FILE}`);
+  const answer = Buffer.from(await response.arrayBuffer());
   if (createHash("sha256").update(answer).digest("hex") !== file?.sha256) {
     throw new ProblemError("The download failed", "The predictions' digest is not the one that was announced.");
   }
   const lines = [...linesOf(answer)];
-  if (lines.length !== rows) {
-    throw new ProblemError("The download failed", `There are ${lines.length} predictions of ${rows} texts.`);
-  }
-  const print = predictionPrinter(io);
-  let next = 0;
-  for await (const { fields } of textRowsOf(data)) print(JSON.parse(lines[next++]!.toString("utf8")), fields);
+  if (lines.length === rows) return lines;
+  throw new ProblemError("The download failed", `There are ${lines.length} predictions of ${rows} texts.`);
 }
 
 /** What is sent of the rows. @throws ProblemError for more than is taken */

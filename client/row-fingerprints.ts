@@ -1,5 +1,6 @@
 import { createHmac } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import { plainText } from "../shared/data/same-text.ts";
 import { writeLedgerFile } from "./ledger-file.ts";
 
 /** Bytes of a fingerprint, and those of them that are kept: enough that among millions of rows none is taken for another. */
@@ -38,8 +39,11 @@ export interface Fingerprints {
 export async function fingerprint(texts: Iterable<string> | AsyncIterable<string>, key: Buffer): Promise<Fingerprints> {
   const digests = new Digests();
   for await (const text of texts) {
-    const plain = text.toWellFormed().normalize("NFC").replace(/\s+/g, " ").trim();
-    digests.add(createHmac("sha256", key).update(`row\n${plain}`).digest("hex"));
+    digests.add(
+      createHmac("sha256", key)
+        .update(`row\n${plainText(text)}`)
+        .digest("hex"),
+    );
   }
   const all = createHmac("sha256", key).update("rows\n");
   const rows = new Uint8Array(digests.length * KEPT_BYTES);

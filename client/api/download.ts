@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { lstat, mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { downloadTo } from "../../shared/data/resumable.ts";
@@ -20,7 +20,7 @@ export interface Download {
  * goes on where it ended, also in a later run.
  *
  * @param onBytes called with the bytes that came, files from an earlier run included
- * @throws ProblemError if the folder holds something, the provider can't be reached or a digest is wrong
+ * @throws ProblemError if something is there that isn't an empty folder, the folder can't be written, the provider can't be reached or a digest is wrong
  */
 export async function downloadFolder(
   api: Transport,
@@ -30,19 +30,42 @@ export async function downloadFolder(
   signal?: AbortSignal,
 ): Promise<void> {
   const target = resolve(out);
-  if ((await readdir(target).catch(() => [])).length > 0) {
-    throw new ProblemError(TITLE, `--out ${out} is there already. A free name: --out ${await freeName(out)}`);
-  }
+  await requireFree(target, out);
   const partial = join(dirname(target), `.${basename(target)}.partial`);
-  await mkdir(partial, { recursive: true });
+  await attempt(() => mkdir(partial, { recursive: true }), `--out ${out}`);
   for (const { path, file } of downloads) {
     await downloadFile(api, path, file, join(partial, file.name), onBytes, signal);
   }
   // What an earlier download of something else has left there.
   const wanted = new Set(downloads.map(({ file }) => file.name));
   for (const name of await readdir(partial)) if (!wanted.has(name)) await rm(join(partial, name));
-  await rm(target, { recursive: true, force: true });
-  await rename(partial, target);
+  await attempt(async () => {
+    // Whatever came there meanwhile stays: this only removes an empty folder.
+    await rmdir(target).catch(unlessAbsent);
+    await rename(partial, target);
+  }, `What came is whole in ${partial}, but --out ${out}`);
+}
+
+/** @throws ProblemError unless nothing is there, or an empty folder */
+async function requireFree(target: string, out: string): Promise<void> {
+  const isFree = await attempt(async () => {
+    const found = await lstat(target).catch(unlessAbsent);
+    return !found || (found.isDirectory() && (await readdir(target)).length === 0);
+  }, `--out ${out}`);
+  if (isFree) return;
+  throw new ProblemError(TITLE, `--out ${out} is there already. A free name: --out ${await freeName(out)}`);
+}
+
+function unlessAbsent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error;
+}
+
+/** Turns a file system's refusal into a problem. */
+function attempt<T>(run: () => Promise<T>, what: string): Promise<T> {
+  return run().catch((cause: NodeJS.ErrnoException) => {
+    if (!cause.code) throw cause;
+    throw new ProblemError(TITLE, `${what} can't be written (${cause.code}).`, { cause });
+  });
 }
 
 async function downloadFile(

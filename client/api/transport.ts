@@ -144,7 +144,7 @@ function broke(error: unknown): boolean {
 function cutOff({ url }: Connection, cause: unknown): ProblemError {
   const detail =
     `${url}: the connection ended before there was an answer. The provider, or something in front of it, may refuse so large a body, ` +
-    "or was just stopped. softpost status shows whether a submission arrived; with its --idempotency-key it can be sent again safely.";
+    "or was just stopped. softpost status shows whether a submission arrived; under its idempotency key it can be sent again safely.";
   return new ProblemError("The upload broke off", detail, { status: 503, cause });
 }
 

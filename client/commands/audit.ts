@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { shuffle } from "../../shared/data/batches.ts";
 import { initialisationIds } from "../../shared/data/encode.ts";
@@ -24,6 +24,7 @@ import { initialPrompt } from "../../shared/training/initial-prompt.ts";
 import type { LabelledText } from "../../shared/training/objective.ts";
 import { type AuditedTraining, type AuditSubject, confidencesOf, planOf, tuneOn } from "../audit-subject.ts";
 import { type ColumnOptions, dataFile, ROW_FORMATS, withColumns } from "../data-file.ts";
+import { auditFault, type GivenAudit } from "../guarantee-rules.ts";
 import { loadModel, loadVerbalizer } from "../inputs.ts";
 import { engineRun, nothingWritten } from "../long-run.ts";
 import { numberBetween, positiveNumber, wholeNumber } from "../options.ts";
@@ -71,13 +72,26 @@ export function registerAudit(program: Command, io: Io): void {
     .option("--rows-per-unit <m>", `most rows of a unit in a step (default: ${ROWS_PER_UNIT})`, wholeNumber(1))
     .option("--without-noise", "leave out the noise of --noise-multiplier, and only that: the audit should find it")
     .addHelpText("after", EXAMPLES)
-    .action((options: Options) => auditOneRun(options, io));
+    .action((options: Options, command: Command) => {
+      refuseIgnored({ ...options, delta: undefined }, command);
+      return auditOneRun(options, io);
+    });
   withTraining(audit.command("lira").description("likelihood-ratio attack with shadow prompts (Carlini et al. 2022)"))
     .option("--shadows <n>", "prompts, each tuned on a random half of the rows and attacked once", wholeNumber(4), 8)
     .option("--roc <file>", "write the curve as an SVG picture")
     .addHelpText("after", EXAMPLES)
-    .action((options: Options) => auditLira(options, io));
+    .action((options: Options, command: Command) => {
+      refuseIgnored(options, command);
+      return auditLira(options, io);
+    });
   registerInvariance(audit, io);
+}
+
+/** Ends with exit code 2 where an option was given that nothing would come of. */
+function refuseIgnored(options: GivenAudit, command: Command): void {
+  const given = Object.entries(options).filter(([name]) => command.getOptionValueSource(name) !== "default");
+  const fault = auditFault(Object.fromEntries(given));
+  if (fault) command.error(`error: ${fault}`);
 }
 
 function withTraining(command: Command): Command {
@@ -147,6 +161,7 @@ function placesOf(units: readonly (readonly unknown[])[]): number[][] {
 
 async function auditLira(options: Options, io: Io): Promise<void> {
   const { shadows, seed, roc } = options;
+  if (roc !== undefined) requireWritable(roc);
   await withSubject(options, io, async (subject, { rows }, watch) => {
     const draws = new Draws(seededRandom(seed));
     const members: boolean[][] = [];
@@ -168,13 +183,32 @@ async function auditLira(options: Options, io: Io): Promise<void> {
     const auc = areaUnder(curve);
     const found = scored.filter(({ member }) => member).length;
     const [tprAt01, tprAt1] = [truePositiveRateAt(curve, 0.001), truePositiveRateAt(curve, 0.01)];
-    if (roc !== undefined) writeFileSync(roc, rocPicture(curve, `LiRA, ${shadows} prompts, AUC ${auc.toFixed(3)}`));
     const percent = (part: number) => `${(100 * part).toFixed(2)} %`;
     io.result(
       { shadows, examples: rows.length, auc, tprAt01, tprAt1, chance: chanceOfArea(auc, found, scored.length - found) },
       `LiRA with ${shadows} prompts: AUC ${auc.toFixed(4)}, finds ${percent(tprAt01)} at 0.1 % and ${percent(tprAt1)} at 1 % false positives`,
     );
+    if (roc !== undefined) {
+      const picture = rocPicture(curve, `LiRA, ${shadows} prompts, AUC ${auc.toFixed(3)}`);
+      writing(roc, () => writeFileSync(roc, picture));
+    }
   });
+}
+
+/** @throws ProblemError if a file can't be written. What it holds is left as it is, and it isn't made. */
+function requireWritable(path: string): void {
+  const isNew = !existsSync(path);
+  writing(path, () => closeSync(openSync(path, "a")));
+  if (isNew) rmSync(path);
+}
+
+function writing(path: string, write: () => void): void {
+  try {
+    write();
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new ProblemError("The curve can't be written", `--roc ${path} can't be written (${code}).`, { cause });
+  }
 }
 
 /** Loads model, task and rows, and runs an audit on them. */

@@ -14,6 +14,7 @@ import { describeOptions, describeQuote } from "../describe-quote.ts";
 import { NO_GUARANTEE } from "../describe-tuning.ts";
 import type { TransferCheck } from "../local/check-transfer.ts";
 import { longRun } from "../long-run.ts";
+import { namingKey } from "../naming-key.ts";
 import type { Io } from "../output.ts";
 import { type TransferFlags, transferOptions, withTransferFlags } from "../transfer-options.ts";
 import { bytes, next, short, shortUp } from "../words.ts";
@@ -79,7 +80,9 @@ async function run(flags: Options, io: Io): Promise<void> {
   if (check) await requireGain(check, flags, io);
   const whenStopped = () =>
     `Stopped. Whether it arrived isn't known: softpost status shows it. To send it again, never twice: add --idempotency-key ${idempotencyKey}`;
-  const transfer = await longRun(io, whenStopped, ({ signal }) => api.submit(submission, { signal }));
+  const transfer = await longRun(io, whenStopped, ({ signal }) =>
+    api.submit(submission, { signal }).catch(namingKey(idempotencyKey)),
+  );
   const labelled = name !== undefined || metadata !== undefined;
   io.message(
     `Sent ${bytes(submission.body.length)}: manifest, prompt and options${labelled ? ", with your name and metadata" : ""} (--dry-run shows all of it).`,

@@ -4,8 +4,10 @@ import { MAX_FAULTS, quote } from "../protocol/json.ts";
 import type { ClassificationTask } from "../protocol/task.ts";
 import { unreadable } from "./files.ts";
 import { hashFile } from "./model-files.ts";
+import { countFields, shownColumns } from "./rows/header.ts";
 import { rowsOf } from "./rows/open.ts";
 import { type Fields, type LineFault, type Row, TITLE } from "./rows/row.ts";
+import { unitKey } from "./same-text.ts";
 
 /** Rows, and what their columns are called where not as here. */
 export interface DataFile {
@@ -76,11 +78,13 @@ const own = (row: Fields, name: string): unknown => (Object.hasOwn(row, name) ? 
 /** That a row lacks a column. A table lacks it in every row: then its columns are named, and the option that takes another. */
 function lacks(row: Fields, what: keyof Columns, name: string, textOnly = false): string | undefined {
   if (!textOnly || Object.hasOwn(row, name)) return undefined;
-  const there = Object.keys(row).slice(0, SHOWN_COLUMNS).map(quote).join(", ");
-  return `Has no column ${quote(name)}; its columns are ${there}. --${what}-column names the one to take.`;
+  const names = Object.keys(row);
+  const shown = shownColumns(names);
+  if (shown === undefined) {
+    return `Has no column ${quote(name)}. The first line doesn't look like a header (${countFields(names.length)}, not shown): put one before it, or name its column by --${what}-column.`;
+  }
+  return `Has no column ${quote(name)}; its columns are ${shown}. --${what}-column names the one to take.`;
 }
-
-const SHOWN_COLUMNS = 12;
 
 const noText = (row: Fields, { text }: Columns, textOnly?: boolean) =>
   lacks(row, "text", text, textOnly) ?? `Has no ${quote(text)} that is a string.`;
@@ -253,19 +257,27 @@ export function groupedRows(values: readonly string[]): readonly (readonly numbe
 }
 
 /**
- * Reads whose each row is: the value of a field. A number and the string that shows it are the same value.
+ * Reads whose each row is: the value of a field, in the form of {@link unitKey}. A number and the string that shows it are the same value.
  * @throws ProblemError as `readTexts`, and with the lines of rows whose field is missing, empty, or neither a string nor a number
  */
 export async function readUnitValues(data: Data, field: string): Promise<string[]> {
   const name = quote(field);
-  const rows = await readRows(data, [field], (row) => {
+  const rows = await readRows(data, [field], (row, { json }) => {
     const value = own(row, field);
     if (value === undefined) return `Has no ${name}, the unit of privacy.`;
-    if (typeof value === "number") return { key: String(value) };
-    if (typeof value === "string" && value !== "") return { key: value };
-    return `Its ${name}, the unit of privacy, is ${value === "" ? "empty" : "neither a string nor a number"}.`;
+    if (typeof value === "number") return { key: unitKey(digitsOf(value, field, json)) };
+    if (typeof value !== "string") return `Its ${name}, the unit of privacy, is neither a string nor a number.`;
+    const key = unitKey(value);
+    return key === "" ? `Its ${name}, the unit of privacy, is empty.` : { key };
   });
   return rows.map(({ key }) => key);
+}
+
+/** A field's number as its row has it, where that is JSON: a double holds no id of twenty digits. */
+function digitsOf(value: number, field: string, json: string | undefined): string {
+  if (json === undefined || Number.isSafeInteger(value)) return String(value);
+  const exact = (JSON.parse(json, keepDigits) as Fields)[field];
+  return typeof exact === "number" ? String(exact) : (exact as { readonly rawJSON: string }).rawJSON;
 }
 
 /**

@@ -1,8 +1,9 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { reportInvariance } from "../../client/commands/audit-invariance.ts";
 import { createIo } from "../../client/output.ts";
+import { runProgram } from "../../client/program.ts";
 import { requirePrivateRoom } from "../../shared/operations/checks.ts";
 import type { OpenModel } from "../../shared/operations/open-model.ts";
 import { Draws, seededRandom } from "../../shared/protocol/random.ts";
@@ -22,7 +23,7 @@ function randomRows(count: number): string {
 }
 
 const inputs = (rows: number, ...more: string[]) => [
-  ...["--model", fixture("tiny-gpt2"), "--task", fixture("tiny-task/task.json"), "--delta", "1e-5", "--lr", "0.1"],
+  ...["--model", fixture("tiny-gpt2"), "--task", fixture("tiny-task/task.json"), "--lr", "0.1"],
   ...["--train", temporaryFile("rows.jsonl", randomRows(rows)), "--json", ...more],
 ];
 
@@ -56,6 +57,50 @@ test("LiRA attacks prompts with each other and draws the curve", async () => {
     expect(figure).toBeLessThanOrEqual(1);
   }
   expect(readFileSync(roc, "utf8")).toMatch(/^<svg.*polyline/s);
+});
+
+test.each([
+  ["one-run", ["--without-noise"], "--without-noise needs --noise-multiplier"],
+  ["one-run", ["--rows-per-unit", "2"], "--rows-per-unit needs --privacy-unit"],
+  ["one-run", ["--rows-per-unit", "2", "--privacy-unit", "user"], "--rows-per-unit needs --noise-multiplier"],
+  ["one-run", ["--clip", "2", "--delta", "1e-5"], "--clip needs --noise-multiplier"],
+  ["lira", ["--delta", "1e-5"], "--delta needs --noise-multiplier"],
+])("%s %j: what would be ignored is refused", async (command, options, message) => {
+  const { code, stdout, stderr } = await softpost("audit", command, ...inputs(5, ...options));
+  expect([code, stdout]).toEqual([2, ""]);
+  expect(stderr).toContain(`error: ${message}`);
+});
+
+test("a curve that can't be written is found before the runs, and its check leaves no file", async () => {
+  const lira = (roc: string, rows: number) =>
+    softpost("audit", "lira", ...inputs(rows, "--shadows", "4", "--steps", "1", "--prompt-tokens", "2", "--roc", roc));
+  const roc = join(temporaryFolder(), "missing", "roc.svg");
+  expect(await lira(roc, 24)).toMatchObject({
+    code: 1,
+    stdout: expect.not.stringContaining("auc"),
+    stderr: expect.stringMatching(/^The curve can't be written: --roc .*roc\.svg can't be written \(ENOENT\)\.\n$/),
+  });
+  const folder = temporaryFolder();
+  expect((await lira(folder, 24)).stderr).toMatch(/can't be written \(EISDIR\)/);
+  // Runs that fail write none.
+  expect((await lira(join(folder, "roc.svg"), 0)).code).toBe(1);
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test("a curve that can't be written after the runs leaves their result", async () => {
+  const roc = join(temporaryFolder(), "later", "roc.svg");
+  mkdirSync(dirname(roc));
+  const args = inputs(24, "--shadows", "4", "--steps", "1", "--prompt-tokens", "2", "--roc", roc);
+  let [stdout, stderr] = ["", ""];
+  const out = (text: string) => {
+    stdout += text;
+    rmSync(dirname(roc), { recursive: true, force: true });
+  };
+  const code = await runProgram(["audit", "lira", ...args], { write: out }, { write: (text) => (stderr += text) });
+  expect(code).toBe(1);
+  expect(JSON.parse(stdout.split("\n")[0]!)).toMatchObject({ shadows: 4 });
+  expect(stderr).toMatch(/The curve can't be written/);
+  expect(existsSync(roc)).toBe(false);
 });
 
 test("the influence of a record is measured: one vector each, and a sum that moves by no more than the clip norm", async () => {

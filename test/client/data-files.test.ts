@@ -1,9 +1,9 @@
 /** Commands on files as people have them. */
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { fixture } from "../helpers/fixtures.ts";
 import { startHub } from "../helpers/hub.ts";
 import { softpost } from "../helpers/softpost.ts";
@@ -72,6 +72,43 @@ test("rows come from standard input too, and a prediction keeps the table's othe
   expect(predicted).toHaveLength(rows.length);
   expect(predicted[2]).toMatchObject({ id: "2", class: String(rows[2]!.label), label: expect.any(String) });
   expect(predicted[2]).not.toHaveProperty("body");
+});
+
+describe("rows from standard input are gone with the command", () => {
+  const main = new URL("../../client/main.ts", import.meta.url).pathname;
+
+  /** A command that reads rows, whose folder for temporary files is its own. */
+  function reading(...args: string[]) {
+    const folder = temporaryFolder();
+    const child = spawn(process.execPath, [main, ...args], { env: { ...process.env, TMPDIR: folder } });
+    const ended = new Promise((resolve) => child.on("close", (code, signal) => resolve(signal ?? code)));
+    return { folder, child, ended };
+  }
+  const kept = (folder: string) => readdirSync(folder).filter((name) => name.startsWith("softpost-input-"));
+
+  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("that is stopped by %s while they come", async (signal) => {
+    const { folder, child, ended } = reading("init", ...MODEL, "--data", "-");
+    child.stdin.write('{"text": "private", "label": "a"}\n');
+    await vi.waitFor(() => expect(kept(folder)).toHaveLength(1), 30_000);
+    child.kill(signal);
+    expect(await ended).toBe(signal);
+    expect(kept(folder)).toEqual([]);
+  });
+
+  test("that saves its state first", async () => {
+    const out = join(temporaryFolder(), "prompt");
+    const tuning = [...MODEL, ...TASK, "--prompt-tokens", "2", "--steps", "100000", "--batch-size", "4", "--out", out];
+    const { folder, child, ended } = reading("tune", ...tuning, "--train", "-");
+    child.stdin.end(readFileSync(fixture("tiny-task/train.jsonl")));
+    const state = join(dirname(out), ".prompt.unfinished");
+    let err = "";
+    child.stderr.on("data", (chunk) => (err += chunk));
+    await vi.waitFor(() => expect(err).toMatch(/step/i), 30_000);
+    child.kill("SIGINT");
+    expect(await ended).toBe(130);
+    expect(existsSync(state), err).toBe(true);
+    expect(kept(folder)).toEqual([]);
+  });
 });
 
 test("rows come from a data set on the hub too, as many as are wanted", async () => {

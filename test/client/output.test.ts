@@ -2,11 +2,15 @@ import { expect, test } from "vitest";
 import { createIo, reportFailure, StoppedError } from "../../client/output.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 
-function setUp(json: boolean) {
+function setUp(json: boolean, isTTY = false) {
   const written = { out: "", err: "" };
-  const io = createIo({ write: (text) => (written.out += text) }, { write: (text) => (written.err += text) }, () => ({
-    json,
-  }));
+  const io = createIo(
+    { isTTY, write: (text) => (written.out += text) },
+    { write: (text) => (written.err += text) },
+    () => ({
+      json,
+    }),
+  );
   return { io, written };
 }
 
@@ -56,4 +60,29 @@ test("a result is text or one line of JSON", () => {
   for (const { io } of [text, json]) io.result({ a: 1 }, "a is 1");
   expect(text.written.out).toBe("a is 1\n");
   expect(json.written.out).toBe('{"a":1}\n');
+});
+
+const ESCAPE = "\u001b]0;owned\u0007\u009b2J\r";
+const ESCAPED = "\\u001b]0;owned\\u0007\\u009b2J\\u000d";
+
+test.each([false, true])("a result can't act on the terminal (that it goes to: %s)", (isTTY) => {
+  const { io, written } = setUp(false, isTTY);
+  io.result({}, `a\t${ESCAPE}\nb 🤖`);
+  expect(written.out).toBe(`a\t${ESCAPED}\nb 🤖\n`);
+});
+
+test("rows, pieces and JSON can't act on a terminal; elsewhere they stay byte for byte", () => {
+  const say = (isTTY: boolean) => {
+    const { io, written } = setUp(true, isTTY);
+    io.row(ESCAPE);
+    io.piece(ESCAPE);
+    io.result(ESCAPE, "");
+    return written.out;
+  };
+  expect(say(false)).toBe(`${ESCAPE}\n${ESCAPE}${JSON.stringify(ESCAPE)}\n`);
+  const [row, rest] = say(true).split("\n");
+  expect(row).toBe(ESCAPED);
+  expect(rest!.startsWith(ESCAPED)).toBe(true);
+  expect(JSON.parse(rest!.slice(ESCAPED.length))).toBe(ESCAPE);
+  expect(rest).not.toContain("\u009b");
 });

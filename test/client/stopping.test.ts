@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { FILES, QUOTE, student } from "../helpers/answers.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { type Finished, softpost, softpostProcess } from "../helpers/softpost.ts";
 import { temporaryFile, temporaryFolder } from "../helpers/temporary.ts";
@@ -151,32 +152,6 @@ const json = (response: ServerResponse, body: unknown): true => {
   return true;
 };
 const ID = "abcdefghijklmnop";
-const FILES = [{ name: "config.json", size: 1_000_000, sha256: "0".repeat(64) }];
-
-const student = (digest: string) => ({
-  id: "student",
-  kind: "distilled",
-  digest,
-  architecture: "gpt2",
-  dimension: 32,
-  positions: 64,
-  embeddingNorms: { mean: 1, max: 2 },
-  files: FILES,
-  target: { id: "target", digest, files: FILES, layers: 4, precision: "fp32" },
-  tokensPerSecond: 1000,
-  retired: false,
-});
-
-const QUOTE = {
-  rate: { device: "CPU", currency: "USD", microsPerHour: 3_600_000 },
-  estimate: { deviceSeconds: 10, micros: 10_000 },
-  reserve: { deviceSeconds: 20, micros: 20_000 },
-  cancellation: "",
-  model: { formula: "", startSeconds: 5, tokens: 1000, tokensPerSecond: 100, finishedJobs: 0 },
-  left: { money: 1, deviceSeconds: 1, virtualTokens: 1, concurrent: 1, daily: 1, privacy: null },
-  refusals: [],
-};
-
 const TRANSFER = {
   id: ID,
   state: "succeeded",

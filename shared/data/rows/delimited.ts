@@ -3,6 +3,7 @@ import { type CsvError, type Info, parse } from "csv-parse";
 import { ProblemError } from "../../protocol/errors.ts";
 import { quote } from "../../protocol/json.ts";
 import { textBytes } from "./bytes.ts";
+import { countFields, shownColumns } from "./header.ts";
 import { MAX_ROW_BYTES, type Row, TITLE } from "./row.ts";
 
 /** What may stand between the columns, in the order in which they are preferred. */
@@ -95,5 +96,9 @@ function namesOf(header: readonly string[], path: string): string[] {
   const names = header.map((name) => name.trim());
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice === undefined) return names;
-  throw new ProblemError(TITLE, `${path}:1: two columns are called ${quote(twice)}.`, { status: 422 });
+  const detail =
+    shownColumns(names) === undefined
+      ? `has a field twice and doesn't look like a header (${countFields(names.length)}, not shown); put one before it.`
+      : `two columns are called ${quote(twice)}.`;
+  throw new ProblemError(TITLE, `${path}:1: ${detail}`, { status: 422 });
 }

@@ -1,6 +1,7 @@
 import { ProblemError } from "../../protocol/errors.ts";
 import { textBytes } from "./bytes.ts";
-import { type Fields, type Row, TITLE } from "./row.ts";
+import { readObject } from "./json-lines.ts";
+import { MAX_ROW_BYTES, type Row, TITLE } from "./row.ts";
 
 /** The whole file is read before its first row. */
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -19,17 +20,60 @@ export async function* jsonArray(path: string): AsyncGenerator<Row> {
       );
     }
   }
+  const text = decoded(Buffer.concat(parts), refuse);
+  let at = 0;
+  for (const row of elementsOf(text)) yield { at: ++at, ...readElement(row) };
+}
+
+/** The text of a JSON array. @throws ProblemError if it is none */
+function decoded(bytes: Buffer, refuse: (detail: string) => ProblemError): string {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw refuse("is not UTF-8 text.");
+  }
   let rows: unknown;
   try {
-    rows = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(parts)));
-  } catch (error) {
-    throw refuse(
-      error instanceof TypeError ? "is not UTF-8 text." : "is not JSON, though it begins like an array of rows.",
-    );
+    rows = JSON.parse(text);
+  } catch {
+    throw refuse("is not JSON, though it begins like an array of rows.");
   }
   if (!Array.isArray(rows)) throw refuse("is no JSON array.");
-  for (const [i, row] of rows.entries()) {
-    const isObject = typeof row === "object" && row !== null && !Array.isArray(row);
-    yield { at: i + 1, ...(isObject ? { fields: row as Fields } : { fault: { fault: "Is not a JSON object." } }) };
+  return text;
+}
+
+function readElement(row: string) {
+  if (Buffer.byteLength(row) > MAX_ROW_BYTES) return TOO_LONG;
+  return row.startsWith("{") ? readObject(row) : { fault: { fault: "Is not a JSON object." } };
+}
+
+const TOO_LONG = { fault: { fault: `Is longer than ${MAX_ROW_BYTES} bytes.` } };
+
+/** The elements of a *valid* JSON array, as they stand in its text. */
+function* elementsOf(array: string): Generator<string> {
+  const end = array.lastIndexOf("]");
+  let start = array.indexOf("[") + 1;
+  let depth = 0;
+  for (let at = start; at < end; at++) {
+    const character = array[at]!;
+    if (character === '"') at = endOfString(array, at);
+    else if (character === "{" || character === "[") depth++;
+    else if (character === "}" || character === "]") depth--;
+    else if (character === "," && depth === 0) {
+      yield array.slice(start, at).trim();
+      start = at + 1;
+    }
+  }
+  const last = array.slice(start, end).trim();
+  if (last !== "") yield last;
+}
+
+/** Where the string ends that begins at `start`: at a quote with an even number of backslashes before it. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); ; end = text.indexOf('"', end + 1)) {
+    let before = end;
+    while (text[before - 1] === "\\") before--;
+    if ((end - before) % 2 === 0) return end;
   }
 }

@@ -12,12 +12,14 @@ export async function* jsonLines(path: string): AsyncGenerator<Row> {
   for await (const line of readLines(path)) {
     at += 1;
     if (typeof line !== "string") yield { at, fault: line };
-    else if (line.trim() !== "") yield { at, ...readLine(line) };
+    else if (line.trim() !== "") yield { at, ...readObject(line) };
   }
 }
 
-/** The row's fields, or what is wrong with it. Never quotes the line: it may be private. */
-function readLine(line: string): { readonly fields: Fields; readonly json: string } | { readonly fault: LineFault } {
+/** The fields of a row that is JSON, or what is wrong with it. Never quotes it: it may be private. */
+export function readObject(
+  line: string,
+): { readonly fields: Fields; readonly json: string } | { readonly fault: LineFault } {
   const refuse = (fault: string, column?: number) => ({ fault: { fault, column } });
   let row: unknown;
   try {

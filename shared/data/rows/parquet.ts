@@ -74,11 +74,17 @@ const TOO_LONG = { fault: { fault: `Has a text of more than ${MAX_ROW_BYTES} cha
 
 /** A row's values as JSON has them; undefined if a text is too long. */
 function plain(row: Readonly<Record<string, unknown>>): Fields | undefined {
-  const values = Object.entries(row).map(
-    ([name, value]) => [name, typeof value === "bigint" ? numberOf(value) : value] as const,
-  );
+  const values = Object.entries(row).map(([name, value]) => [name, withoutBigInts(value)] as const);
   if (values.some(([, value]) => typeof value === "string" && value.length > MAX_ROW_BYTES)) return undefined;
   return Object.fromEntries(values);
+}
+
+/** A value with the bigints of its lists, structs and maps as JSON can have them. */
+function withoutBigInts(value: unknown): unknown {
+  if (typeof value === "bigint") return numberOf(value);
+  if (Array.isArray(value)) return value.map(withoutBigInts);
+  if (value === null || typeof value !== "object" || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, withoutBigInts(inner)]));
 }
 
 /** A number, or the digits of one that a double can't hold. */

@@ -22,7 +22,7 @@ test("an upload whose connection is cut says so, and what to do", async () => {
   const api = await apiOf((request) => request.socket.destroy());
   const said = await rejection(api.submit(upload));
   expect(said).toContain("The upload broke off");
-  expect(said).toContain("--idempotency-key");
+  expect(said).toContain("under its idempotency key it can be sent again safely");
 });
 
 test("an upload's refusal is shown with all its faults", async () => {

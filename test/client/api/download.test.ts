@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -77,6 +77,48 @@ test("a later run goes on too, and the folder appears only when all is there", a
   expect(whole.ranges).toEqual([expect.stringMatching(/^bytes=[1-9]\d*-$/)]);
   expect(readFileSync(join(out, "model.bin")).equals(CONTENT)).toBe(true);
   expect(readdirSync(folder)).toEqual(["model"]);
+});
+
+describe("what stands where the folder is to be", () => {
+  test("is kept, whatever it is, and nothing is fetched", async () => {
+    const folder = temporaryFolder();
+    const { api, ranges } = await provider((request, response) => send(request, response));
+    const file = join(folder, "notes.txt");
+    writeFileSync(file, "mine");
+    symlinkSync(join(folder, "elsewhere"), join(folder, "link"));
+    mkdirSync(join(folder, "full"));
+    writeFileSync(join(folder, "full", "a"), "mine");
+    for (const name of ["notes.txt", "link", "full"]) {
+      const said = await rejection(downloadFolder(api, [download], join(folder, name), () => {}));
+      expect(said).toMatch(new RegExp(`${name} is there already\\. A free name: --out .*${name}-2`));
+    }
+    expect(await rejection(downloadFolder(api, [download], join(file, "below"), () => {}))).toMatch(
+      /below can't be written \(ENOTDIR\)/,
+    );
+    expect(readFileSync(file, "utf8")).toBe("mine");
+    expect(readdirSync(folder).sort()).toEqual(["full", "link", "notes.txt"]);
+    expect(ranges).toEqual([]);
+  });
+
+  test("is kept if it comes while files do, and so are they", async () => {
+    const out = join(temporaryFolder(), "model");
+    const { api } = await provider((request, response) => {
+      writeFileSync(out, "mine");
+      send(request, response);
+    });
+    expect(await rejection(downloadFolder(api, [download], out, () => {}))).toMatch(
+      /What came is whole in .*\.model\.partial, but --out .* can't be written \(ENOTDIR\)/,
+    );
+    expect(readFileSync(out, "utf8")).toBe("mine");
+  });
+
+  test("may be an empty folder", async () => {
+    const out = join(temporaryFolder(), "model");
+    mkdirSync(out);
+    const { api } = await provider((request, response) => send(request, response));
+    await downloadFolder(api, [download], out, () => {});
+    expect(readdirSync(out)).toEqual(["model.bin"]);
+  });
 });
 
 test("another content than the digest says is not kept", async () => {

@@ -266,6 +266,31 @@ test("rows are grouped by the unit of privacy; a number and the text that shows 
   expect(await readUnits(path, "user")).toEqual([[0, 3, 7], [1, 2], [4], [5, 6]]);
 });
 
+test("one person's values are one unit, in whatever form they come", async () => {
+  const forms = [
+    ['"Ren\u00e9"', '"Rene\u0301"', '" Ren\u00e9 "'],
+    ['"Ann Lee"', '"Ann\\u00a0 Lee"', '"Ann\\tLee\\n"'],
+    ["1", "1.0", '"1"', '"1.0"', "10e-1", '"01"'],
+    ["9007199254740993", '"9007199254740993"', "9007199254740993.0"],
+    ["9007199254740992", '"9007199254740992"'],
+    ["1e21", '"1000000000000000000000"', "1e+21"],
+    ["-0.50", '"-0.5e0"', "-5e-1"],
+    ['"1.2.3"'],
+    ['"1,2"'],
+    ["-1"],
+  ];
+  const expected: number[][] = [];
+  let next = 0;
+  for (const same of forms) expected.push(same.map(() => next++));
+  const rows = forms.flat().map((user) => `{"text": "a", "user": ${user}}`);
+  expect(await readUnits(temporaryFile("rows.jsonl", rows.join("\n")), "user")).toEqual(expected);
+  expect(await readUnits(temporaryFile("rows.json", `[${rows.join(",")}]`), "user")).toEqual(expected);
+  const blank = temporaryFile("blank.jsonl", '{"text": "a", "user": " \\t"}');
+  expect(await rejection(readUnits(blank, "user"))).toMatch(/is empty/);
+  const long = temporaryFile("long.csv", `text,user\na,1${"0".repeat(1_000_000)}1\n`);
+  expect(await readUnits(long, "user")).toEqual([[0]]);
+});
+
 test("a row without a unit of privacy is refused by its line, and nothing of it is quoted", async () => {
   const rows = [
     '{"text": "secret"}',

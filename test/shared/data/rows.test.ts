@@ -3,7 +3,7 @@ import { openSync, readFileSync, writeSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readExamples, readTargets, readTexts, readUnits } from "../../../shared/data/jsonl.ts";
+import { readExamples, readTargets, readTexts, readUnits, textRowsOf } from "../../../shared/data/jsonl.ts";
 import { MAX_ROW_BYTES } from "../../../shared/data/rows/row.ts";
 import { ProblemError } from "../../../shared/protocol/errors.ts";
 import { rejection } from "../../helpers/problem.ts";
@@ -77,6 +77,29 @@ describe("delimited files", () => {
     expect(said).not.toContain("größer");
   });
 
+  test.each([
+    [
+      "Dear Ms Secret,1\nb,0\n",
+      /rows\.csv:2: Has no column "text"\. The first line doesn't look like a header \(2 fields,/,
+    ],
+    ["secret,1\nb,0\n", /rows\.csv:2: Has no column "text"\. The first line doesn't look like a header/],
+    ["secret@example.org,spam\nb,ham\n", /rows\.csv:2: Has no column "text"\. The first line doesn't/],
+    ['"secret, 2",ham,x,"secret, 2"\nb,0,x,y\n', /rows\.csv:1: has a field twice and doesn't look like a header \(4/],
+    ["secret,1,1\nb,0,1\n", /rows\.csv:1: has a field twice and doesn't look like a header \(3 fields, not shown\)/],
+  ])("without a header are refused without a word of their first row: %j", async (text, message) => {
+    for (const read of [(path: string) => readExamples(path, sentiment), readTexts]) {
+      const said = await rejection(read(csv(text)));
+      expect(said).toMatch(message);
+      expect(said).not.toMatch(/secret/i);
+    }
+  });
+
+  test("whose header looks like one are told their columns", async () => {
+    expect(await rejection(readTexts(csv(",größe_2,x.y-z\n1,2,3\n")))).toMatch(
+      /its columns are "", "größe_2", "x\.y-z"\. --text-column/,
+    );
+  });
+
   test("with an unclosed quote before much else are refused within bounded memory", async () => {
     const path = csv('text,label\nok,0\n"never closed,1\n');
     const file = openSync(path, "a");
@@ -124,10 +147,37 @@ describe("JSON arrays", () => {
   test.each([
     ["a broken end", '[{"text": "secret"}', /is not JSON/],
     ["a row that is none", '[{"text": "secret"}, 5]', /rows\.json:2: Is not a JSON object/],
+    ["a row that is an array", '[{"text": "secret"}, [{}]]', /rows\.json:2: Is not a JSON object/],
+    ["a key twice", '[{"text": "a"},\n{"text": "secret", "text": "b"}]', /rows\.json:2: Has a key twice/],
   ])("with %s are refused", async (_, text, message) => {
     const said = await rejection(readTexts(array(text)));
     expect(said).toMatch(message);
     expect(said).not.toContain("secret");
+  });
+
+  test("keep the digits of numbers in the other fields", async () => {
+    const rows = ['{"text": "a", "id": 12345678901234567890}', '{"text": "b", "of": [1.0, {"n": 1e400}]}'];
+    const read = await Array.fromAsync(textRowsOf(array(`[${rows.join(", ")}]`)), ({ fields }) =>
+      JSON.stringify(fields),
+    );
+    expect(read).toEqual(['{"id":12345678901234567890}', '{"of":[1.0,{"n":1e400}]}']);
+  });
+
+  test("give their rows as lines would, whatever is in them", async () => {
+    const row = fc.record({
+      text: fc.string({ unit: "binary" }).map((text) => text.toWellFormed()),
+      more: fc.jsonValue(),
+    });
+    const layout = fc.constantFrom(undefined, 1, "\t");
+    await fc.assert(
+      fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 4 }), layout, async (rows, space) => {
+        const fields = (path: string) => Array.fromAsync(textRowsOf(path), (read) => JSON.stringify(read));
+        const lines = rows.map((each) => JSON.stringify(each)).join("\n");
+        const asArray = array(JSON.stringify(rows, null, space));
+        expect(await fields(asArray)).toEqual(await fields(temporaryFile("rows.jsonl", lines)));
+      }),
+      { numRuns: 60 },
+    );
   });
 });
 
@@ -150,6 +200,14 @@ describe("Parquet files", () => {
     expect(await rejection(readTexts(golden("plain")))).toMatch(
       /has none of the columns "text"; it has "id", "review"/,
     );
+  });
+
+  test("have numbers within lists, structs and maps, as predictions are written beside", async () => {
+    const read = await Array.fromAsync(textRowsOf(golden("nested")), ({ fields }) => JSON.stringify(fields));
+    expect(read.map((line) => JSON.parse(line))).toEqual([
+      { ids: [1, "9007199254740993"], who: { id: 7, more: [{ n: "9007199254740993" }] }, counts: { x: 2 } },
+      { ids: null, who: { id: null, more: [] }, counts: {} },
+    ]);
   });
 
   test("that lie or are damaged are refused, whatever is in them", async () => {
@@ -207,4 +265,5 @@ test("a row that is too long is refused in every format", async () => {
   const long = "x".repeat(MAX_ROW_BYTES + 1);
   expect(await rejection(readTexts(csv(`text\n${long}\n`)))).toMatch(/more than/);
   expect(await rejection(readTexts(temporaryFile("a.jsonl", JSON.stringify({ text: long }))))).toMatch(/longer than/);
+  expect(await rejection(readTexts(temporaryFile("a.json", JSON.stringify([{ text: long }]))))).toMatch(/longer than/);
 });

@@ -28,3 +28,12 @@ test("a row that is kept back at a share is kept back at every larger one", () =
     ),
   );
 });
+
+test("a text is on one side, in whatever form of white space and accents it comes", () => {
+  for (let i = 0; i < 200; i++) {
+    const [side, ...others] = [`Ren\u00e9 ${i}`, ` Rene\u0301  ${i}\n`, `Ren\u00e9\u00a0${i}`].map((text) =>
+      isHeldOut(text, { share: 0.5, key: "a" }),
+    );
+    expect(others).toEqual([side, side]);
+  }
+});

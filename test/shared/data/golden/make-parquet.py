@@ -24,3 +24,15 @@ for name, options in {
     "plain": {"compression": "none", "use_dictionary": False},
 }.items():
     pq.write_table(table, f"{sys.argv[1]}/{name}.parquet", **options)
+
+# Numbers within lists, structs and maps, some of which a double can't hold.
+BIG = 2**53 + 1
+nested = pa.table(
+    {
+        "text": ["a", "b"],
+        "ids": pa.array([[1, BIG], None], pa.list_(pa.int64())),
+        "who": pa.array([{"id": 7, "more": [{"n": BIG}]}, {"id": None, "more": []}]),
+        "counts": pa.array([[("x", 2)], []], pa.map_(pa.string(), pa.int64())),
+    }
+)
+pq.write_table(nested, f"{sys.argv[1]}/nested.parquet", compression="none")
