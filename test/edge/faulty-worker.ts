@@ -17,6 +17,22 @@ export class Tenant extends RealTenant {
     void this.ctx.storage.setAlarm(Date.now());
   }
 
+  /** Makes so many transfers of its first one, each with 18 kB of losses. */
+  swell(times: number): void {
+    const { sql } = this.ctx.storage;
+    const [row] = sql.exec("SELECT * FROM transfers LIMIT 1").toArray();
+    const losses = JSON.stringify(Array.from({ length: 600 }, (_, step) => ({ step, loss: 1 / (step + 3) })));
+    for (let i = 0; i < times; i++) {
+      const id = `${row!.id}`.slice(4) + String(i).padStart(4, "0");
+      const copy = { ...row!, id, idempotency_key: `copy ${i}`, losses };
+      const marks = Object.keys(copy).map(() => "?");
+      sql.exec(
+        `INSERT INTO transfers (${Object.keys(copy).join(", ")}) VALUES (${marks.join(", ")})`,
+        ...Object.values(copy),
+      );
+    }
+  }
+
   /** Makes the ledger one that an earlier release has written. */
   outdate(): void {
     for (const name of Object.keys(ADDED_COLUMNS))
@@ -26,10 +42,14 @@ export class Tenant extends RealTenant {
 
 export default {
   async fetch(request, env, ctx) {
-    const [, what, tenant, age] = /^\/test\/(age|outdate)\/(\w+)\/?(\d*)$/.exec(new URL(request.url).pathname) ?? [];
+    const [, what, tenant, number] =
+      /^\/test\/(age|outdate|swell)\/(\w+)\/?(\d*)$/.exec(new URL(request.url).pathname) ?? [];
     if (tenant === undefined) return worker.fetch(request, withFault(env, request.headers.get("x-test-fault")), ctx);
-    const ledger = env.TENANTS.get(env.TENANTS.idFromName(tenant)) as unknown as Pick<Tenant, "age" | "outdate">;
-    await (what === "age" ? ledger.age(Number(age)) : ledger.outdate());
+    const ledger = env.TENANTS.get(env.TENANTS.idFromName(tenant)) as unknown as Pick<
+      Tenant,
+      "age" | "outdate" | "swell"
+    >;
+    await ledger[what as "age" | "outdate" | "swell"](Number(number));
     return Response.json({});
   },
   scheduled: worker.scheduled,
