@@ -23,7 +23,7 @@ export interface Removal {
   readonly ended: boolean;
 }
 
-/** A tenant's transfers as records: finding them, and deleting what they hold while what they cost and released stays counted. */
+/** A tenant's transfers as records: finding them, and deleting what they and predictions hold while what they cost and released stays counted. */
 export class Archive extends Desk {
   /** Newest first; null if there is no transfer `cursor`, which ended the last page. */
   list(limit: number, { state, student, dataset, createdAfter }: Filter, cursor?: string): Transfer[] | null {
@@ -47,15 +47,16 @@ export class Archive extends Desk {
       .map(toTransfer);
   }
 
-  /** Notes that a transfer's prompt and files are to go; who wants it, for the audit log. Null if there is none. */
+  /** Notes that what a transfer or predictions have made is to go; who wants it, for the audit log. Null if there is none. */
   askRemoval(id: string, actor: string): Transfer | null {
     return this.ctx.storage.transactionSync(() => {
       const row = this.store.find(id);
-      if (row?.kind !== "transfer") return null;
+      if (!row) return null;
       if (row.deleted !== null) return toTransfer(row);
       const now = Date.now();
       this.ctx.storage.sql.exec("INSERT INTO removals VALUES (?, ?, ?)", id, now, now);
-      this.note(actor, "transfer.deleted", id);
+      this.ctx.storage.sql.exec("DELETE FROM aliases WHERE transfer = ?", id);
+      this.note(actor, row.kind === "predict" ? "prediction.deleted" : "transfer.deleted", id);
       return toTransfer(this.store.update(id, now, { deleted: now }));
     });
   }
@@ -92,7 +93,7 @@ export class Archive extends Desk {
     return this.store.exists() && this.ctx.storage.sql.exec("SELECT 1 FROM removals LIMIT 1").toArray().length > 0;
   }
 
-  /** Ended transfers that the tenant no longer keeps, oldest first. */
+  /** Ended transfers and predictions that the tenant no longer keeps, oldest first. */
   expired(limit: number): string[] {
     const days = this.account()?.retentionDays ?? null;
     if (days === null) return [];

@@ -23,6 +23,7 @@ import { begin, isToBegin } from "../transfers/begin.ts";
 import { requestCancel } from "../transfers/dispatch.ts";
 import { priceOfWork } from "../transfers/price.ts";
 import { file, fileHeaders, json, keyIsTaken, onceHeaders, problems, secured } from "./route.ts";
+import { requireFiles } from "./transfer.ts";
 
 const PAGE = 100;
 const params = z.object({ id: z.string().regex(ID_PATTERN, "Is no prediction's id.") });
@@ -143,12 +144,9 @@ export function addPredictionRoutes(app: App): void {
     const tenant = c.get("tenant");
     const found = await ledgerOf(c.env, tenant).get(id);
     if (found?.kind !== "predict") throw notFound();
-    const { files, state } = found.transfer;
-    const record = files.find((each) => each.name === name);
-    if (!record) {
-      const detail = state === "succeeded" ? `It has no file ${name}.` : `It is ${state}, not succeeded.`;
-      throw new ProblemError("Not found", detail, { status: state === "succeeded" ? 404 : 409 });
-    }
+    requireFiles(found.transfer);
+    const record = found.transfer.files.find((each) => each.name === name);
+    if (!record) throw new ProblemError("Not found", `It has no file ${name}.`, { status: 404 });
     const folder = bucket.job(jobId(tenant, id)) + jobFiles.output + found.folder;
     return sendObject(c, folder + name, record);
   });

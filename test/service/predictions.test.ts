@@ -1,8 +1,7 @@
 /** Uploads of texts for predictions: what is checked, stored, refused and removed. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { loadBundle } from "../../infra/local/bundle.ts";
 import { bucket } from "../../shared/protocol/bucket.ts";
-import { ADMIN, type Provider, startProvider, type TenantClient } from "./provider.ts";
+import { ADMIN, faultyBundle, type Provider, startProvider, type TenantClient } from "./provider.ts";
 import { transferred } from "./transferred.ts";
 
 let provider: Provider;
@@ -11,7 +10,7 @@ let transfer: string;
 let model: string;
 
 beforeAll(async () => {
-  provider = await startProvider(await loadBundle(), undefined, {
+  provider = await startProvider(await faultyBundle(), undefined, {
     SERVING_URLS: JSON.stringify({ large: "http://127.0.0.1:1" }),
     BATCH_PREDICT_DEFINITION: "softpost-transfer",
   });
@@ -118,4 +117,42 @@ test("past a budget, or of another tenant's prompt, nothing is kept", async () =
   const refused = await send(poor, '{"text":"x"}', `large:${mine.id}`);
   expect([refused.status, refused.body.faults[0].at]).toEqual([402, "budget/money"]);
   expect((await provider.store.list(bucket.jobsOf(poor.id))).filter((key) => key.includes("texts"))).toEqual([]);
+});
+
+test("results go after the days that a tenant keeps them, with its transfers, however many there are", async () => {
+  const own = await provider.tenant({}, ["read", "submit", "infer"]);
+  const { id } = await transferred(provider, own, 9);
+  await provider.define(["sleep", "60"]);
+  const ids: string[] = [];
+  for (let i = 0; i < 21; i++) ids.push((await send(own, '{"text":"x"}', `large:${id}`)).body.id);
+  const folder = bucket.job(`${own.id}-${ids[0]}`);
+  const file = { name: "predictions.jsonl", size: 2, sha256: "a".repeat(64) };
+  await provider.store.write(`${folder}output/${file.name}`, "{}");
+  await provider.store.write(`${folder}result.json`, JSON.stringify({ files: [file], deviceSeconds: 1 }));
+  for (const each of ids) {
+    await provider.fetchJson(`/v1/predictions/${each}`, { method: "DELETE", headers: own.headers });
+  }
+  const result = () => provider.fetchJson(`/v1/predictions/${ids[0]}/files/none`, { headers: own.headers });
+  expect((await result()).status).toBe(404);
+  const last = (await transferred(provider, own, 10)).id;
+  const keep = (retentionDays: number | null) =>
+    provider.fetchJson(`/v1/admin/tenants/${own.id}`, {
+      method: "PATCH",
+      headers: ADMIN,
+      body: JSON.stringify({ retentionDays }),
+    });
+  await provider.fetchJson(`/test/age/${own.id}/${3 * 86_400_000}`);
+  for (let turn = 0; turn < 2; turn++) {
+    await keep(null);
+    await keep(2);
+    await provider.worker.reconcile();
+  }
+  expect((await own.get(`/v1/transfers/${last}`)).body.deleted).toEqual(expect.any(String));
+  expect(await provider.store.list(bucket.jobsOf(own.id))).toEqual([]);
+  const gone = await result();
+  expect([gone.status, gone.body.title]).toEqual([410, "Deleted"]);
+  expect(await own.ledgerAddsUp()).toBe(true);
+  const { entries } = (await provider.fetchJson(`/v1/admin/tenants/${own.id}/audit`, { headers: ADMIN })).body;
+  expect(entries).toContainEqual(expect.objectContaining({ action: "prediction.deleted", target: ids[0] }));
+  expect((await own.remove(ids[0]!)).status).toBe(404);
 });
