@@ -6,6 +6,9 @@ import worker from "../../edge/main.ts";
 
 export { Register } from "../../edge/ledger/register.ts";
 
+/** What a test asks of a ledger: `/test/COMMAND/TENANT/NUMBER`. */
+type Command = "age" | "outdate" | "swell" | "jam";
+
 export class Tenant extends RealTenant {
   /** Makes all transfers older, and all leases end sooner. */
   age(milliseconds: number): void {
@@ -33,6 +36,18 @@ export class Tenant extends RealTenant {
     }
   }
 
+  private jammed = false;
+
+  /** From now on no usage can be settled. */
+  jam(): void {
+    this.jammed = true;
+  }
+
+  override settleTokens(records: Parameters<RealTenant["settleTokens"]>[0]): void {
+    if (this.jammed) throw new Error("jammed");
+    super.settleTokens(records);
+  }
+
   /** Makes the ledger one that an earlier release has written. */
   outdate(): void {
     for (const name of Object.keys(ADDED_COLUMNS))
@@ -43,13 +58,10 @@ export class Tenant extends RealTenant {
 export default {
   async fetch(request, env, ctx) {
     const [, what, tenant, number] =
-      /^\/test\/(age|outdate|swell)\/(\w+)\/?(\d*)$/.exec(new URL(request.url).pathname) ?? [];
+      /^\/test\/(age|outdate|swell|jam)\/(\w+)\/?(\d*)$/.exec(new URL(request.url).pathname) ?? [];
     if (tenant === undefined) return worker.fetch(request, withFault(env, request.headers.get("x-test-fault")), ctx);
-    const ledger = env.TENANTS.get(env.TENANTS.idFromName(tenant)) as unknown as Pick<
-      Tenant,
-      "age" | "outdate" | "swell"
-    >;
-    await ledger[what as "age" | "outdate" | "swell"](Number(number));
+    const ledger = env.TENANTS.get(env.TENANTS.idFromName(tenant)) as unknown as Pick<Tenant, Command>;
+    await ledger[what as Command](Number(number));
     return Response.json({});
   },
   scheduled: worker.scheduled,

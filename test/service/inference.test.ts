@@ -1,7 +1,6 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { loadBundle } from "../../infra/local/bundle.ts";
-import { ADMIN, LIMITS, type Provider, promptOf, startProvider, type TenantClient } from "./provider.ts";
+import { ADMIN, faultyBundle, LIMITS, type Provider, promptOf, startProvider, type TenantClient } from "./provider.ts";
 import { type Double, report, startDouble } from "./serving-double.ts";
 import { transferred } from "./transferred.ts";
 
@@ -10,7 +9,7 @@ let provider: Provider;
 
 beforeAll(async () => {
   double = await startDouble();
-  provider = await startProvider(await loadBundle(), undefined, {
+  provider = await startProvider(await faultyBundle(), undefined, {
     SERVING_URLS: JSON.stringify({ large: double.url, gone: "http://127.0.0.1:1" }),
   });
   double.reportUrl = provider.url;
@@ -343,6 +342,21 @@ describe("reports", () => {
     });
     expect(status).toBe(401);
   });
+});
+
+test("a report is taken but for the records of a ledger that fails, which are named", async () => {
+  const tenants = [await provider.tenant(), await provider.tenant(), await provider.tenant()];
+  Object.assign(double, { silent: true });
+  for (const tenant of tenants) expect((await complete(tenant, {})).status).toBe(200);
+  const records = double.seen.map(({ ticket }) => {
+    return { request: ticket.request, tenant: ticket.tenant, promptTokens: 4, completionTokens: 2 };
+  });
+  await provider.fetchJson(`/test/jam/${tenants[0]!.id}`);
+  const answer = await report(provider.url, records);
+  expect([answer.status, await answer.json()]).toEqual([503, { untaken: [records[0]!.request] }]);
+  const tokens = await Promise.all(tenants.map(async (tenant) => (await budgetOf(tenant)).tokens));
+  expect(tokens.map(({ used }) => used)).toEqual([0, 6, 6]);
+  expect(tokens.map(({ reserved }) => reserved > 0)).toEqual([true, false, false]);
 });
 
 describe("a process that ends in the middle", () => {
