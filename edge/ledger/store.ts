@@ -278,6 +278,12 @@ export class Store {
     return taken.rowsWritten > 0;
   }
 
+  /** The same for who took it before and has no job yet. @returns false if the transfer has ended or has a job */
+  renew(id: string, until: number): boolean {
+    const query = "UPDATE transfers SET leased_until = ? WHERE id = ? AND batch_job IS NULL AND cost_micros IS NULL";
+    return this.sql.exec(query, until, id).rowsWritten > 0;
+  }
+
   /** Ends a transfer that isn't ended yet: what was set aside becomes what it costs. */
   finish(row: Row, state: State, seconds: number, now: number, columns: Partial<Row>): Row {
     const reserved = { micros: row.reserved_micros, deviceSeconds: row.reserved_seconds };
