@@ -60,19 +60,32 @@ export default {
     const [, what, tenant, number] =
       /^\/test\/(age|outdate|swell|jam)\/(\w+)\/?(\d*)$/.exec(new URL(request.url).pathname) ?? [];
     if (tenant === undefined) return worker.fetch(request, withFault(env, request.headers.get("x-test-fault")), ctx);
-    const ledger = env.TENANTS.get(env.TENANTS.idFromName(tenant)) as unknown as Pick<Tenant, Command>;
-    await ledger[what as Command](Number(number));
+    await ledgerOf(env, tenant)[what as Command](Number(number));
     return Response.json({});
   },
   scheduled: worker.scheduled,
 } satisfies ExportedHandler<Env>;
 
-/** `put NAME` fails the writing of the object that ends in NAME, `hang NAME` never answers it. */
+/** A tenant's ledger, of whose jobs an object is. */
+function ledgerOf(env: Env, tenant: string) {
+  return env.TENANTS.get(env.TENANTS.idFromName(tenant)) as unknown as Pick<Tenant, Command>;
+}
+
+/**
+ * `put NAME` fails the writing of the object that ends in NAME, `hang NAME` never answers it, and before `late NAME` there pass ten minutes in which
+ * the scheduled run looks after its tenant.
+ */
 function withFault(env: Env, header: string | null): Env {
   const [fault, name] = header?.split(" ") ?? [];
   if (fault === undefined || name === undefined) return env;
-  const put = (key: string, ...rest: unknown[]) => {
-    if (!key.endsWith(name)) return (env.PROMPTS.put as (...args: unknown[]) => unknown)(key, ...rest);
+  const put = async (key: string, ...rest: unknown[]) => {
+    const write = () => (env.PROMPTS.put as (...args: unknown[]) => unknown)(key, ...rest);
+    if (!key.endsWith(name)) return write();
+    if (fault === "late") {
+      await ledgerOf(env, /^jobs\/(\w+)-/.exec(key)![1]!).age(600_000);
+      await worker.scheduled({} as ScheduledController, env);
+      return write();
+    }
     if (fault === "hang") return new Promise(() => {});
     throw new Error("put: Internal error");
   };
