@@ -1,7 +1,9 @@
+import type { Refusal } from "../../shared/protocol/budget.ts";
 import type { State, Transfer } from "../../shared/protocol/transfer.ts";
-import { isFinal } from "./decide.ts";
+import { type Ask, isFinal, refusals } from "./decide.ts";
 import { Desk } from "./desk.ts";
 import type { Row } from "./schema.ts";
+import { Uploads } from "./uploads.ts";
 import { toTransfer } from "./view.ts";
 
 /** What jobs that were stopped still write comes within minutes; a day leaves room for a bucket that was out of reach. */
@@ -25,6 +27,8 @@ export interface Removal {
 
 /** A tenant's transfers as records: finding them, and deleting what they and predictions hold while what they cost and released stays counted. */
 export class Archive extends Desk {
+  protected readonly uploads = new Uploads(this.ctx.storage.sql);
+
   /** Newest first; null if there is no transfer `cursor`, which ended the last page. */
   list(limit: number, { state, student, dataset, createdAfter }: Filter, cursor?: string): Transfer[] | null {
     const last = cursor === undefined ? undefined : this.store.find(cursor);
@@ -90,7 +94,40 @@ export class Archive extends Desk {
 
   /** Whether there are removals to come, so that somebody looks again. */
   hasRemovals(): boolean {
-    return this.store.exists() && this.ctx.storage.sql.exec("SELECT 1 FROM removals LIMIT 1").toArray().length > 0;
+    const query = "SELECT 1 FROM removals UNION ALL SELECT 1 FROM uploads LIMIT 1";
+    return this.store.exists() && this.ctx.storage.sql.exec(query).toArray().length > 0;
+  }
+
+  /**
+   * Notes that texts come into the bucket, for which nothing can be reserved before they are there.
+   *
+   * @param least what one of them asks for
+   * @returns the budgets that even that would pass, in which case nothing is noted
+   */
+  beginUpload(id: string, least: Ask): Refusal[] {
+    const now = Date.now();
+    const found = this.refusalsOf(least, now);
+    if (found.length === 0) this.uploads.begin(id, now);
+    return found;
+  }
+
+  /** What keeps predictions, which release no prompt, from being reserved. */
+  protected refusalsOf(ask: Ask, now: number): Refusal[] {
+    const limits = { ...this.store.account().limits, privacy: null };
+    return refusals(limits, this.spending(now), ask, () => ({ epsilon: 0, unit: "" }));
+  }
+
+  endUpload(id: string): void {
+    this.uploads.end(id);
+  }
+
+  /** Uploads whose texts are to be removed, since nothing was reserved for them in time. */
+  uploadsDue(limit: number): string[] {
+    return this.store.exists() ? this.ctx.storage.transactionSync(() => this.uploads.due(limit, Date.now())) : [];
+  }
+
+  uploadSwept(id: string): void {
+    this.uploads.swept(id, Date.now());
   }
 
   /** Ended transfers and predictions that the tenant no longer keeps, oldest first. */

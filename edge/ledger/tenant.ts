@@ -147,16 +147,16 @@ export class Tenant extends Notifier {
     });
   }
 
-  /** The same for predictions, which release no prompt. */
-  reservePrediction(submission: PredictionSubmission): Reserved {
+  /** The same for predictions, whose upload ends with it; late if that was swept already. */
+  reservePrediction(submission: PredictionSubmission): Reserved | { readonly kind: "late" } {
     return this.ctx.storage.transactionSync(() => {
       const earlier = this.earlier(predictionKey(submission), submission.fingerprint);
       if (earlier) return earlier;
 
       const now = Date.now();
-      const limits = { ...this.store.account().limits, privacy: null };
-      const found = refusals(limits, this.spending(now), submission.ask, () => ({ epsilon: 0, unit: "" }));
+      const found = this.refusalsOf(submission.ask, now);
       if (found.length > 0) return { kind: "refused", refusals: found };
+      if (!this.uploads.end(submission.id)) return { kind: "late" };
       const row = this.store.reservePrediction(submission, now);
       this.store.lease(row.id, now, now + LEASE_MS);
       return { kind: "new", transfer: toTransfer(row) };
@@ -166,6 +166,11 @@ export class Tenant extends Notifier {
   prediction(id: string): Prediction | null {
     const row = this.store.find(id);
     return row?.kind === "predict" ? toPrediction(row) : null;
+  }
+
+  predictionByKey(idempotencyKey: string): Prediction | null {
+    const row = this.store.findByKey(predictionKey({ id: "", idempotencyKey }));
+    return row ? toPrediction(row) : null;
   }
 
   /** Newest first. */

@@ -1,4 +1,4 @@
-import { bucket } from "../../shared/protocol/bucket.ts";
+import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { jobId } from "../../shared/protocol/ids.ts";
 import type { Transfer } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
@@ -31,10 +31,14 @@ export async function remove(env: Env, tenant: string, id: string, actor: string
   return (await ledger.get(id))!.transfer;
 }
 
-/** Removes what is due of a tenant. @returns whether more is to come */
+/** Removes what is due of a tenant, texts of interrupted requests too. @returns whether more is to come */
 export async function removeDue(env: Env, tenant: string): Promise<boolean> {
   const ledger = ledgerOf(env, tenant);
   for (const { id, ended } of await ledger.removalsDue(AT_ONCE)) if (ended) await removeObjects(env, tenant, id);
+  for (const id of await ledger.uploadsDue(AT_ONCE)) {
+    await env.PROMPTS.delete(bucket.job(jobId(tenant, id)) + jobFiles.texts);
+    await ledger.uploadSwept(id);
+  }
   return ledger.hasRemovals();
 }
 

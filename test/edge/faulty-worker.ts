@@ -16,6 +16,7 @@ export class Tenant extends RealTenant {
     const columns = ["created", "updated", "leased_until"].map((name) => `${name} = ${name} - ${milliseconds}`);
     sql.exec(`UPDATE transfers SET ${columns.join(", ")}`);
     sql.exec(`UPDATE removals SET asked = asked - ${milliseconds}, next = next - ${milliseconds}`);
+    sql.exec(`UPDATE uploads SET begun = begun - ${milliseconds}, next = next - ${milliseconds}`);
     sql.exec(`UPDATE deliveries SET next = next - ${milliseconds}`);
     void this.ctx.storage.setAlarm(Date.now());
   }
@@ -72,7 +73,7 @@ function ledgerOf(env: Env, tenant: string) {
 }
 
 /**
- * `put NAME` fails the writing of the object that ends in NAME, `hang NAME` never answers it, and before `late NAME` there pass ten minutes in which
+ * `put NAME` fails the writing of the object that ends in NAME, `hang NAME` never answers it, `lost NAME` writes it and never answers, and before `late NAME` there pass ten minutes in which
  * the scheduled run looks after its tenant.
  */
 function withFault(env: Env, header: string | null): Env {
@@ -81,12 +82,13 @@ function withFault(env: Env, header: string | null): Env {
   const put = async (key: string, ...rest: unknown[]) => {
     const write = () => (env.PROMPTS.put as (...args: unknown[]) => unknown)(key, ...rest);
     if (!key.endsWith(name)) return write();
+    if (fault === "lost") await write();
     if (fault === "late") {
       await ledgerOf(env, /^jobs\/(\w+)-/.exec(key)![1]!).age(600_000);
       await worker.scheduled({} as ScheduledController, env);
       return write();
     }
-    if (fault === "hang") return new Promise(() => {});
+    if (fault === "hang" || fault === "lost") return new Promise(() => {});
     throw new Error("put: Internal error");
   };
   const prompts = new Proxy(env.PROMPTS, {

@@ -1,5 +1,5 @@
 /** Uploads of texts for predictions: what is checked, stored, refused and removed. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import { ADMIN, faultyBundle, type Provider, startProvider, type TenantClient } from "./provider.ts";
 import { transferred } from "./transferred.ts";
@@ -155,4 +155,66 @@ test("results go after the days that a tenant keeps them, with its transfers, ho
   const { entries } = (await provider.fetchJson(`/v1/admin/tenants/${own.id}/audit`, { headers: ADMIN })).body;
   expect(entries).toContainEqual(expect.objectContaining({ action: "prediction.deleted", target: ids[0] }));
   expect((await own.remove(ids[0]!)).status).toBe(404);
+});
+
+test("sent again with its key it is answered as it was, also when the prompt is gone and the budget spent", async () => {
+  const own = await provider.tenant();
+  const { id } = await transferred(provider, own, 11);
+  await provider.define(["sleep", "60"]);
+  const once = (text: string, key = "mine") =>
+    send(own, JSON.stringify({ text }), `large:${id}`, { "idempotency-key": key });
+  const first = await once("a");
+  await own.remove(id);
+  const again = await once("a");
+  expect([again.status, again.body.id]).toEqual([202, first.body.id]);
+  expect((await once("b")).body.title).toBe("The idempotency key is taken");
+  expect((await once("a", "another")).status).toBe(404);
+  const texts = (await provider.store.list(bucket.jobsOf(own.id))).filter((key) => key.includes("texts"));
+  expect(texts).toEqual([`${bucket.job(`${own.id}-${first.body.id}`)}texts.jsonl`]);
+});
+
+describe("texts for which nothing is reserved", () => {
+  test("aren't read from a tenant without a budget", async () => {
+    const poor = await provider.tenant();
+    const { id } = await transferred(provider, poor, 12);
+    await provider.fetchJson(`/v1/admin/tenants/${poor.id}/limits`, {
+      method: "PATCH",
+      headers: { ...ADMIN, "content-type": "application/json" },
+      body: JSON.stringify({ micros: 0 }),
+    });
+    const refused = await send(poor, "no row", `large:${id}`);
+    expect([refused.status, refused.body.faults[0].at]).toEqual([402, "budget/money"]);
+  });
+
+  test("are removed by the scheduled run when their request was interrupted", async () => {
+    const own = await provider.tenant();
+    const { id } = await transferred(provider, own, 13);
+    const texts = async () => (await provider.store.list(bucket.jobsOf(own.id))).filter((key) => key.includes("texts"));
+    const gone = new AbortController();
+    const lost = fetch(`${provider.url}/v1/predictions?model=large:${id}`, {
+      method: "POST",
+      headers: { ...own.headers, "content-type": "application/jsonl", "x-test-fault": "lost texts.jsonl" },
+      body: '{"text":"private"}',
+      signal: gone.signal,
+    });
+    await expect.poll(texts, { timeout: 30_000 }).toHaveLength(1);
+    gone.abort();
+    await expect(lost).rejects.toThrow();
+    await provider.worker.reconcile();
+    expect(await texts()).toHaveLength(1);
+    await provider.fetchJson(`/test/age/${own.id}/3600000`);
+    await provider.worker.reconcile();
+    expect(await texts()).toEqual([]);
+  });
+
+  test("any more are removed, and get no job", async () => {
+    const own = await provider.tenant();
+    const { id } = await transferred(provider, own, 14);
+    const before = provider.door.submits;
+    const late = await send(own, '{"text":"x"}', `large:${id}`, { "x-test-fault": "late spec.json" });
+    expect([late.status, provider.door.submits - before]).toEqual([502, 0]);
+    const keys = await provider.store.list(bucket.jobsOf(own.id));
+    expect(keys.filter((key) => key.includes("texts"))).toEqual([]);
+    expect(await own.ledgerAddsUp()).toBe(true);
+  });
 });
