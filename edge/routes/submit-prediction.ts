@@ -5,7 +5,6 @@ import { ID_LENGTH, jobId, randomId } from "../../shared/protocol/ids.ts";
 import type { PredictSpec } from "../../shared/protocol/job.ts";
 import type { Prediction } from "../../shared/protocol/prediction.ts";
 import { parsePromptModel } from "../../shared/protocol/served-model.ts";
-import { isGeneration } from "../../shared/protocol/task.ts";
 import type { Env } from "../env.ts";
 import { jobToken, ledgerOf, registerOf } from "../http/auth.ts";
 import { readManifest, storedFiles } from "../inference/manifests.ts";
@@ -18,7 +17,7 @@ import { readCatalogue } from "../storage/catalogue.ts";
 import type { PromptStore } from "../storage/prompt-store.ts";
 import { begin, isToBegin } from "../transfers/begin.ts";
 import { abandon } from "../transfers/dispatch.ts";
-import { priceOfWork } from "../transfers/price.ts";
+import { priceOfWork, textPositions } from "../transfers/price.ts";
 import { keyIsTaken } from "./route.ts";
 
 /** What is asked for of `POST /v1/predictions`. */
@@ -123,9 +122,8 @@ async function take(env: Env, tenant: string, id: string, wanted: Wanted, { idem
 
 /** What so many texts cost. */
 async function priceOfTexts(env: Env, tenant: string, { prompt, student }: Wanted, examples: number) {
-  const { task } = await readManifest(env, tenant, prompt);
-  const length = task.maxLength + (isGeneration(task) ? task.maxNewTokens : 0);
-  return priceOfWork(env, examples * length, student, 0);
+  const manifest = await readManifest(env, tenant, prompt);
+  return priceOfWork(env, examples * textPositions(manifest, student), student, 0);
 }
 
 async function reserve(

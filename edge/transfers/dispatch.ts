@@ -118,7 +118,7 @@ export async function settle(env: Env, tenant: string, id: string, runner?: stri
   await removeTexts(env, tenant, id);
   const job = await ledger.work(id);
   if (before?.transfer.cost === null && job?.kind === "transfer") {
-    const sample = { work: job.work, seconds: deviceSeconds, at: Date.now(), device, precision, weights };
+    const sample = { work: job.work, seconds: deviceSeconds, at: Date.now(), tenant, device, precision, weights };
     await learnSpeed(env.PROMPTS, job.targetDigest, sample);
   }
   await dismiss(env, before?.batchJob ?? null, runner);
