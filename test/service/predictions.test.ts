@@ -1,4 +1,6 @@
 /** Uploads of texts for predictions: what is checked, stored, refused and removed. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bucket } from "../../shared/protocol/bucket.ts";
 import { ADMIN, faultyBundle, type Provider, startProvider, type TenantClient } from "./provider.ts";
@@ -171,6 +173,16 @@ test("sent again with its key it is answered as it was, also when the prompt is 
   expect((await once("a", "another")).status).toBe(404);
   const texts = (await provider.store.list(bucket.jobsOf(own.id))).filter((key) => key.includes("texts"));
   expect(texts).toEqual([`${bucket.job(`${own.id}-${first.body.id}`)}texts.jsonl`]);
+});
+
+test("their job is stopped after some minutes or thrice what is reserved: it does no others' work", async () => {
+  const { body } = await send(tenant, '{"text":"x"}');
+  const folder = join(provider.folder, "batch", "jobs");
+  const jobs = readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")));
+  const timeoutOf = (id: string) => jobs.find(({ jobName }) => jobName === `${tenant.id}-${id}`).timeout;
+  const seconds = Math.max(600, 3 * body.reserved.deviceSeconds);
+  expect(timeoutOf(body.id)).toEqual({ attemptDurationSeconds: seconds });
+  expect(timeoutOf(transfer).attemptDurationSeconds).toBeGreaterThanOrEqual(1800 + 600);
 });
 
 describe("texts for which nothing is reserved", () => {
