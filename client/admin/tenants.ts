@@ -43,7 +43,11 @@ export function registerTenants(admin: Command, io: Io): void {
     .description("rename a tenant, or set how long it keeps finished transfers")
     .argument("<tenant>", "id or name")
     .option("--name <name>", "its new name")
-    .option("--retention-days <n>", "days after which a finished transfer's files go", wholeNumber(1))
+    .option(
+      "--retention-days <n>",
+      "days after which the files of a finished transfer or prediction go",
+      wholeNumber(1),
+    )
     .option("--no-retention", "they stay")
     .action((tenant: string, { name, retentionDays, retention, ...options }: SetOptions) => {
       const days = retention === false ? null : retentionDays;

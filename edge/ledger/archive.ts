@@ -1,7 +1,9 @@
+import type { Refusal } from "../../shared/protocol/budget.ts";
 import type { State, Transfer } from "../../shared/protocol/transfer.ts";
-import { isFinal } from "./decide.ts";
+import { type Ask, isFinal, refusals } from "./decide.ts";
 import { Desk } from "./desk.ts";
 import type { Row } from "./schema.ts";
+import { Uploads } from "./uploads.ts";
 import { toTransfer } from "./view.ts";
 
 /** What jobs that were stopped still write comes within minutes; a day leaves room for a bucket that was out of reach. */
@@ -23,8 +25,10 @@ export interface Removal {
   readonly ended: boolean;
 }
 
-/** A tenant's transfers as records: finding them, and deleting what they hold while what they cost and released stays counted. */
+/** A tenant's transfers as records: finding them, and deleting what they and predictions hold while what they cost and released stays counted. */
 export class Archive extends Desk {
+  protected readonly uploads = new Uploads(this.ctx.storage.sql);
+
   /** Newest first; null if there is no transfer `cursor`, which ended the last page. */
   list(limit: number, { state, student, dataset, createdAfter }: Filter, cursor?: string): Transfer[] | null {
     const last = cursor === undefined ? undefined : this.store.find(cursor);
@@ -47,15 +51,16 @@ export class Archive extends Desk {
       .map(toTransfer);
   }
 
-  /** Notes that a transfer's prompt and files are to go; who wants it, for the audit log. Null if there is none. */
+  /** Notes that what a transfer or predictions have made is to go; who wants it, for the audit log. Null if there is none. */
   askRemoval(id: string, actor: string): Transfer | null {
     return this.ctx.storage.transactionSync(() => {
       const row = this.store.find(id);
-      if (row?.kind !== "transfer") return null;
+      if (!row) return null;
       if (row.deleted !== null) return toTransfer(row);
       const now = Date.now();
       this.ctx.storage.sql.exec("INSERT INTO removals VALUES (?, ?, ?)", id, now, now);
-      this.note(actor, "transfer.deleted", id);
+      this.ctx.storage.sql.exec("DELETE FROM aliases WHERE transfer = ?", id);
+      this.note(actor, row.kind === "predict" ? "prediction.deleted" : "transfer.deleted", id);
       return toTransfer(this.store.update(id, now, { deleted: now }));
     });
   }
@@ -89,10 +94,43 @@ export class Archive extends Desk {
 
   /** Whether there are removals to come, so that somebody looks again. */
   hasRemovals(): boolean {
-    return this.store.exists() && this.ctx.storage.sql.exec("SELECT 1 FROM removals LIMIT 1").toArray().length > 0;
+    const query = "SELECT 1 FROM removals UNION ALL SELECT 1 FROM uploads LIMIT 1";
+    return this.store.exists() && this.ctx.storage.sql.exec(query).toArray().length > 0;
   }
 
-  /** Ended transfers that the tenant no longer keeps, oldest first. */
+  /**
+   * Notes that texts come into the bucket, for which nothing can be reserved before they are there.
+   *
+   * @param least what one of them asks for
+   * @returns the budgets that even that would pass, in which case nothing is noted
+   */
+  beginUpload(id: string, least: Ask): Refusal[] {
+    const now = Date.now();
+    const found = this.refusalsOf(least, now);
+    if (found.length === 0) this.uploads.begin(id, now);
+    return found;
+  }
+
+  /** What keeps predictions, which release no prompt, from being reserved. */
+  protected refusalsOf(ask: Ask, now: number): Refusal[] {
+    const limits = { ...this.store.account().limits, privacy: null };
+    return refusals(limits, this.spending(now), ask, () => ({ epsilon: 0, unit: "" }));
+  }
+
+  endUpload(id: string): void {
+    this.uploads.end(id);
+  }
+
+  /** Uploads whose texts are to be removed, since nothing was reserved for them in time. */
+  uploadsDue(limit: number): string[] {
+    return this.store.exists() ? this.ctx.storage.transactionSync(() => this.uploads.due(limit, Date.now())) : [];
+  }
+
+  uploadSwept(id: string): void {
+    this.uploads.swept(id, Date.now());
+  }
+
+  /** Ended transfers and predictions that the tenant no longer keeps, oldest first. */
   expired(limit: number): string[] {
     const days = this.account()?.retentionDays ?? null;
     if (days === null) return [];

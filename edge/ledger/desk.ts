@@ -3,7 +3,7 @@ import type { Limits } from "../../shared/protocol/budget.ts";
 import type { AddressRules } from "../webhooks/address.ts";
 import { AuditLog } from "./audit-log.ts";
 import type { Ask, Usage } from "./decide.ts";
-import { Dump, type DumpedRow } from "./dump.ts";
+import { Dump, type DumpedRow, type DumpedRows } from "./dump.ts";
 import { type InferenceEnv, InferenceLedger } from "./inference.ts";
 import { KeyRing, type MadeKey } from "./keys.ts";
 import type { Register } from "./register.ts";
@@ -27,6 +27,7 @@ export interface LedgerEnv extends AddressRules, InferenceEnv {
 
 /** Where a restoration gathers its parts. */
 const STAGED = "staged";
+type StagedPart = { sequence: number; rows: string };
 
 export type Revoked = "revoked" | "unknown" | "last admin";
 
@@ -141,7 +142,7 @@ export class Desk extends InferenceLedger<LedgerEnv> {
     return this.dump.rows(table, after, limit);
   }
 
-  /** Keeps a part of a backup (JSON of `DumpedRows`) until all are there; null begins anew. A ledger that is lost is made. */
+  /** Keeps a part of a backup (JSON of `DumpedRows`, no more of them than a chunk has) until all are there; null begins anew. A ledger that is lost is made. */
   stage(rows: string | null): void {
     this.store.prepare();
     if (rows === null) this.ctx.storage.sql.exec(`DELETE FROM ${STAGED}`);
@@ -150,16 +151,21 @@ export class Desk extends InferenceLedger<LedgerEnv> {
 
   /** Puts back what is staged, all of it or nothing. @returns why it could not, or null */
   restoreStaged(): string | null {
-    const { sql } = this.ctx.storage;
-    const staged = sql.exec<{ rows: string }>(`SELECT rows FROM ${STAGED} ORDER BY sequence`).toArray();
     try {
-      this.ctx.storage.transactionSync(() => this.dump.restore(staged.map(({ rows }) => JSON.parse(rows))));
+      this.ctx.storage.transactionSync(() => this.dump.restore(this.staged()));
       return null;
     } catch (error) {
       return (error as Error).message;
     } finally {
-      sql.exec(`DELETE FROM ${STAGED}`);
+      this.ctx.storage.sql.exec(`DELETE FROM ${STAGED}`);
     }
+  }
+
+  /** The staged parts in turn: never are all of them in memory. */
+  private *staged(): Generator<DumpedRows> {
+    const query = `SELECT sequence, rows FROM ${STAGED} WHERE sequence > ? ORDER BY sequence LIMIT 1`;
+    const next = (after: number) => this.ctx.storage.sql.exec<StagedPart>(query, after).toArray()[0];
+    for (let part = next(0); part; part = next(part.sequence)) yield JSON.parse(part.rows);
   }
 
   note(actor: string, action: string, target: string): void {

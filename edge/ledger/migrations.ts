@@ -17,6 +17,7 @@ const STEPS: readonly string[] = [
    CREATE TABLE staged (sequence INTEGER PRIMARY KEY AUTOINCREMENT, rows TEXT NOT NULL);
    ${WEBHOOK_TABLES}`,
   "ALTER TABLE transfers ADD COLUMN ranked TEXT NOT NULL DEFAULT 'null'",
+  "CREATE TABLE uploads (id TEXT PRIMARY KEY, begun INTEGER NOT NULL, next INTEGER NOT NULL)",
 ];
 
 export const SCHEMA_VERSION = STEPS.length + 1;

@@ -18,6 +18,8 @@ type PromptRow = { id: string; target_digest: string; updated: number; files: st
 const MAX_ALIASES = 1000;
 
 const COLUMNS = "id, target_digest, updated, files, folder";
+/** Which transfers can be asked: a deleted one's files are gone, and those of an account that was closed. */
+const THERE = "state = 'succeeded' AND kind = 'transfer' AND deleted IS NULL AND files <> '[]'";
 
 /** A tenant's transferred prompts, and its own names for them. */
 export class PromptList {
@@ -29,12 +31,12 @@ export class PromptList {
 
   /** Newest first. */
   list(limit: number): TransferredPrompt[] {
-    const query = `SELECT ${COLUMNS} FROM transfers WHERE state = 'succeeded' AND kind = 'transfer' ORDER BY created DESC, id DESC LIMIT ?`;
+    const query = `SELECT ${COLUMNS} FROM transfers WHERE ${THERE} ORDER BY created DESC, id DESC LIMIT ?`;
     return this.sql.exec<PromptRow>(query, limit).toArray().map(toPrompt);
   }
 
   find(transfer: string): TransferredPrompt | undefined {
-    const query = `SELECT ${COLUMNS} FROM transfers WHERE id = ? AND state = 'succeeded' AND kind = 'transfer'`;
+    const query = `SELECT ${COLUMNS} FROM transfers WHERE id = ? AND ${THERE}`;
     return this.sql.exec<PromptRow>(query, transfer).toArray().map(toPrompt)[0];
   }
 
@@ -44,7 +46,9 @@ export class PromptList {
   }
 
   aliases(): Alias[] {
-    return this.sql.exec<Alias>("SELECT name AS alias, transfer FROM aliases ORDER BY name").toArray();
+    const there = `SELECT id FROM transfers WHERE ${THERE}`;
+    const query = `SELECT name AS alias, transfer FROM aliases WHERE transfer IN (${there}) ORDER BY name`;
+    return this.sql.exec<Alias>(query).toArray();
   }
 
   /** Gives a prompt a name, which it takes from another one that had it. @returns false if the tenant has too many names */

@@ -2,7 +2,7 @@
 export interface Chosen {
   /** The tenant's keys open nothing. */
   readonly suspended: boolean;
-  /** Days after which a finished transfer's files go. */
+  /** Days after which the files of a finished transfer or prediction go. */
   readonly retentionDays: number | null;
 }
 

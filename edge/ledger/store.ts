@@ -54,7 +54,7 @@ export interface PredictionSubmission {
 }
 
 /** A prediction's key in the ledger: with a space, which a transfer's key can't have. */
-export function predictionKey({ id, idempotencyKey }: PredictionSubmission): string {
+export function predictionKey({ id, idempotencyKey }: Pick<PredictionSubmission, "id" | "idempotencyKey">): string {
   return idempotencyKey === undefined ? `predict ${id}` : `prediction ${idempotencyKey}`;
 }
 
@@ -98,7 +98,17 @@ export class Store {
    */
   close(): void {
     this.sql.exec("DELETE FROM account");
-    const own = ["keys", "key_life", "settings", "webhooks", "deliveries", "budget_marks", "aliases", "requests"];
+    const own = [
+      "keys",
+      "key_life",
+      "settings",
+      "webhooks",
+      "deliveries",
+      "budget_marks",
+      "aliases",
+      "requests",
+      "uploads",
+    ];
     for (const table of own) this.sql.exec(`DELETE FROM ${table}`);
     this.sql.exec(
       `UPDATE transfers SET idempotency_key = 'closed ' || id, fingerprint = '', progress = NULL, losses = '[]', files = '[]', problem = NULL, name = NULL, metadata = '{}'`,
@@ -276,6 +286,12 @@ export class Store {
       now,
     );
     return taken.rowsWritten > 0;
+  }
+
+  /** The same for who took it before and has no job yet. @returns false if the transfer has ended or has a job */
+  renew(id: string, until: number): boolean {
+    const query = "UPDATE transfers SET leased_until = ? WHERE id = ? AND batch_job IS NULL AND cost_micros IS NULL";
+    return this.sql.exec(query, until, id).rowsWritten > 0;
   }
 
   /** Ends a transfer that isn't ended yet: what was set aside becomes what it costs. */

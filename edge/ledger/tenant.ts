@@ -121,12 +121,18 @@ export class Tenant extends Notifier {
     };
   }
 
+  /** What a key stands for already; null for nothing. */
+  earlier(idempotencyKey: string, fingerprint: string): Exclude<Reserved, { kind: "refused" }> | null {
+    const row = this.store.findByKey(idempotencyKey);
+    if (!row) return null;
+    return row.fingerprint === fingerprint ? { kind: "existing", transfer: toTransfer(row) } : { kind: "conflict" };
+  }
+
   /** Sets aside what the transfer may cost, or says why not. The same key twice is one transfer. */
   reserve(submission: Submission): Reserved {
     return this.ctx.storage.transactionSync(() => {
-      const earlier = this.store.findByKey(submission.idempotencyKey);
-      if (earlier && earlier.fingerprint !== submission.fingerprint) return { kind: "conflict" };
-      if (earlier) return { kind: "existing", transfer: toTransfer(earlier) };
+      const earlier = this.earlier(submission.idempotencyKey, submission.fingerprint);
+      if (earlier) return earlier;
 
       const now = Date.now();
       const { limits } = this.store.account();
@@ -141,17 +147,16 @@ export class Tenant extends Notifier {
     });
   }
 
-  /** The same for predictions, which release no prompt. */
-  reservePrediction(submission: PredictionSubmission): Reserved {
+  /** The same for predictions, whose upload ends with it; late if that was swept already. */
+  reservePrediction(submission: PredictionSubmission): Reserved | { readonly kind: "late" } {
     return this.ctx.storage.transactionSync(() => {
-      const earlier = this.store.findByKey(predictionKey(submission));
-      if (earlier && earlier.fingerprint !== submission.fingerprint) return { kind: "conflict" };
-      if (earlier) return { kind: "existing", transfer: toTransfer(earlier) };
+      const earlier = this.earlier(predictionKey(submission), submission.fingerprint);
+      if (earlier) return earlier;
 
       const now = Date.now();
-      const limits = { ...this.store.account().limits, privacy: null };
-      const found = refusals(limits, this.spending(now), submission.ask, () => ({ epsilon: 0, unit: "" }));
+      const found = this.refusalsOf(submission.ask, now);
       if (found.length > 0) return { kind: "refused", refusals: found };
+      if (!this.uploads.end(submission.id)) return { kind: "late" };
       const row = this.store.reservePrediction(submission, now);
       this.store.lease(row.id, now, now + LEASE_MS);
       return { kind: "new", transfer: toTransfer(row) };
@@ -161,6 +166,11 @@ export class Tenant extends Notifier {
   prediction(id: string): Prediction | null {
     const row = this.store.find(id);
     return row?.kind === "predict" ? toPrediction(row) : null;
+  }
+
+  predictionByKey(idempotencyKey: string): Prediction | null {
+    const row = this.store.findByKey(predictionKey({ id: "", idempotencyKey }));
+    return row ? toPrediction(row) : null;
   }
 
   /** Newest first. */
@@ -186,6 +196,11 @@ export class Tenant extends Notifier {
 
   release(id: string): void {
     if (this.store.find(id)) this.store.update(id, Date.now(), { leased_until: 0 });
+  }
+
+  /** Whether a transfer's job is still to be submitted, by the caller alone for `LEASE_MS` from now; storing its files may have outlasted its lease. */
+  renew(id: string): boolean {
+    return this.store.renew(id, Date.now() + LEASE_MS);
   }
 
   submitted(id: string, batchJob: string): Transfer | null {
@@ -253,6 +268,8 @@ export class Tenant extends Notifier {
 
   /** Fails a transfer that never got a job, and frees its idempotency key: the same request may be tried again. */
   abandon(id: string, problem: string): Transfer | null {
+    const row = this.store.find(id);
+    if (row && row.batch_job !== null) return toTransfer(row);
     const transfer = this.finish(id, "failed", { problem });
     if (transfer?.state === "failed") this.store.update(id, Date.now(), { idempotency_key: `abandoned ${id}` });
     return transfer;

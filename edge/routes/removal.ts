@@ -48,7 +48,10 @@ export function addRemovalRoutes(app: App): void {
   });
 
   app.openapi(deleteTransfer, async (c) => {
-    const removed = found(await remove(c.env, c.get("tenant"), c.req.valid("param").id, c.get("key")));
+    const { id } = c.req.valid("param");
+    const tenant = c.get("tenant");
+    found(await ledgerOf(c.env, tenant).get(id));
+    const removed = found(await remove(c.env, tenant, id, c.get("key")));
     return isFinal(removed.state) ? c.json(removed, 200) : c.json(removed, 202);
   });
 }

@@ -79,33 +79,60 @@ const postTransfer = createRoute({
 export function addSubmitRoutes(app: App): void {
   describeSchema(app, "Labels", labelsSchema);
   app.openapi(postTransfer, async (c) => {
-    const tenant = c.get("tenant");
     const upload = await readUpload(c.req.raw);
-    const checked = await validateUpload(upload, await readCatalogue(c.env.PROMPTS));
-    const submission = await describe(c, upload, checked);
-    // First the mark by which reconciliation finds it.
-    await registerOf(c.env).add(tenant);
-    const reserved = await ledgerOf(c.env, tenant).reserve(submission);
-
-    if (reserved.kind === "conflict") throw keyIsTaken();
-    if (reserved.kind === "refused") throw budgetProblem(reserved.refusals);
-    const transfer = await proceed(c.env, tenant, reserved, upload, checked);
+    const fingerprint = await fingerprintOf(upload);
+    const earlier = await sentBefore(c, fingerprint);
+    const transfer = earlier && earlier.state !== "accepted" ? earlier : await submit(c, upload, fingerprint, earlier);
     c.header("location", `/v1/transfers/${transfer.id}`);
     return c.json(transfer, 202);
   });
 }
 
-async function describe(c: Context<AppEnv>, upload: Upload, checked: CheckedUpload): Promise<Submission> {
+/** What an idempotency key stands for. */
+async function fingerprintOf({ manifest, prompt, options, labels }: Upload): Promise<string> {
+  const parts = [manifest, prompt, options, ...(labels ? [labels] : [])];
+  return (await Promise.all(parts.map(sha256))).join(" ");
+}
+
+/** The transfer that the same request has made before, whatever the catalogue has become since; null if there is none. */
+async function sentBefore(c: Context<AppEnv>, fingerprint: string): Promise<Transfer | null> {
+  const key = c.req.header("idempotency-key");
+  const earlier = key === undefined ? null : await ledgerOf(c.env, c.get("tenant")).earlier(key, fingerprint);
+  if (earlier?.kind === "conflict") throw keyIsTaken();
+  return earlier?.transfer ?? null;
+}
+
+/** @param earlier what is to be begun where the first request didn't; reconciliation does that too, if the upload is no longer valid */
+async function submit(
+  c: Context<AppEnv>,
+  upload: Upload,
+  fingerprint: string,
+  earlier: Transfer | null,
+): Promise<Transfer> {
+  const tenant = c.get("tenant");
+  const checked = await validateUpload(upload, await readCatalogue(c.env.PROMPTS)).catch((error: unknown) => {
+    if (!earlier) throw error;
+    return null;
+  });
+  if (!checked) return earlier!;
+  const submission = await describe(c, fingerprint, checked);
+  // First the mark by which reconciliation finds it.
+  await registerOf(c.env).add(tenant);
+  const reserved = await ledgerOf(c.env, tenant).reserve(submission);
+  if (reserved.kind === "conflict") throw keyIsTaken();
+  if (reserved.kind === "refused") throw budgetProblem(reserved.refusals);
+  return proceed(c.env, tenant, reserved, upload, checked);
+}
+
+async function describe(c: Context<AppEnv>, fingerprint: string, checked: CheckedUpload): Promise<Submission> {
   const { manifest, options, student, labels } = checked;
   const { work, perSecond, rate, estimate, ask } = await priceOf(c.env, checked);
   const key = c.req.header("idempotency-key");
   const promptDigest = manifest.prompt.digest;
-  const labelled = upload.labels ? [await sha256(upload.labels)] : [];
-  const sent = [await sha256(upload.manifest), promptDigest, await sha256(upload.options), ...labelled];
   return {
     id: randomId(ID_LENGTH),
     idempotencyKey: key ?? `none ${randomId(ID_LENGTH)}`,
-    fingerprint: sent.join(" "),
+    fingerprint,
     student: student.id,
     apiKey: c.get("key"),
     targetDigest: student.target.digest,

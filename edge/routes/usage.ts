@@ -6,14 +6,17 @@ import { parseJson, validate } from "../../shared/protocol/json.ts";
 import { type UsageRow, usageSchema } from "../../shared/protocol/metering.ts";
 import {
   MAX_RECORDS,
+  type Untaken,
   USAGE_HEADERS,
   type UsageRecord,
+  untakenSchema,
   usageReportSchema,
   verifyUsage,
 } from "../../shared/protocol/usage-report.ts";
 import type { Env } from "../env.ts";
 import type { App } from "../http/app-env.ts";
 import { ledgerOf, tenantWith } from "../http/auth.ts";
+import { logEvent } from "../http/log.ts";
 import { limitBody } from "../http/upload.ts";
 import { startOfDay } from "../ledger/times.ts";
 import { json, problems, secured } from "./route.ts";
@@ -69,7 +72,11 @@ const postReport = createRoute({
       content: { "application/json": { schema: { $ref: "#/components/schemas/UsageReport" } } },
     },
   },
-  responses: { 204: { description: "It is noted, or was before." }, ...problems },
+  responses: {
+    204: { description: "It is noted, or was before." },
+    503: json(untakenSchema, "Some of it is noted; these records are to be sent again."),
+    ...problems,
+  },
 });
 
 export function addUsageRoutes(app: App): void {
@@ -100,23 +107,31 @@ export function addUsageRoutes(app: App): void {
     await verifyUsage(body, signed, secret, Math.floor(Date.now() / 1000));
     const title = "The report is not valid";
     const { records } = validate(usageReportSchema, parseJson(body, "body", title), "body", title);
-    await settleAll(c.env, records);
-    return c.body(null, 204);
+    const untaken = await settleAll(c.env, records);
+    return untaken.length > 0 ? c.json({ untaken } satisfies Untaken, 503) : c.body(null, 204);
   });
 }
 
-async function settleAll(env: Env, records: readonly UsageRecord[]): Promise<void> {
+/** Settles what can be settled: a tenant whose ledger fails keeps nobody else's usage waiting. @returns the requests of those that fail */
+async function settleAll(env: Env, records: readonly UsageRecord[]): Promise<string[]> {
   const byTenant = Map.groupBy(
     records.filter(({ tenant }) => ID_PATTERN.test(tenant)),
     ({ tenant }) => tenant,
   );
-  for (const [tenant, own] of byTenant) {
-    const settlements = own.map(({ request, promptTokens, completionTokens }) => ({
-      request,
-      used: { prompt: promptTokens, completion: completionTokens },
-    }));
-    await ledgerOf(env, tenant).settleTokens(settlements);
-  }
+  const settled = [...byTenant].map(async ([tenant, own]) => {
+    try {
+      await ledgerOf(env, tenant).settleTokens(own.map(settlementOf));
+      return [];
+    } catch (error) {
+      logEvent("usage not settled", { tenant, records: own.length, error: String(error) });
+      return own.map(({ request }) => request);
+    }
+  });
+  return (await Promise.all(settled)).flat();
+}
+
+function settlementOf({ request, promptTokens, completionTokens }: UsageRecord) {
+  return { request, used: { prompt: promptTokens, completion: completionTokens } };
 }
 
 /** RFC 4180; no field has a character that needs quotes. */

@@ -4,11 +4,11 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Env } from "../env.ts";
 import { ledgerOf, registerOf } from "../http/auth.ts";
 import { logEvent } from "../http/log.ts";
-import type { DumpedRows } from "../ledger/dump.ts";
+import { type DumpedRows, inChunks } from "../ledger/dump.ts";
 import { SCHEMA_VERSION } from "../ledger/migrations.ts";
 import { keysOf, tenantIds } from "./tenant-ids.ts";
 
-/** Rows that are read at once, and that one object of a backup has. */
+/** Rows that are read at once at most, and that one object of a backup has. */
 const PAGE = 200;
 const IV_BYTES = 12;
 /** Tenants that one scheduled run backs up. */
@@ -41,11 +41,10 @@ export async function backUp(env: Env, name: string, tenant: string): Promise<vo
     await env.PROMPTS.put(path, await seal(key, path, value));
   };
   for (const table of await ledger.tables()) {
-    for (let after = 0, more = true; more; ) {
+    for (let after = 0; ; ) {
       const page = await ledger.dumped(table, after, PAGE);
-      more = page.length === PAGE;
-      after = page.at(-1)?.row ?? 0;
       if (page.length === 0) break;
+      after = page.at(-1)!.row;
       const rows = page.map(({ row: _, ...columns }) => columns);
       await write(String(chunks++), { table, rows });
     }
@@ -72,8 +71,9 @@ export async function restoreBackup(env: Env, name: string, tenant: string): Pro
   const ledger = ledgerOf(env, tenant);
   await ledger.stage(null);
   for (let i = 0; i < chunks; i++) {
-    const rows: DumpedRows = await read(String(i), chunkSchema);
-    await ledger.stage(JSON.stringify(rows));
+    const { table, rows }: DumpedRows = await read(String(i), chunkSchema);
+    // Earlier releases bounded their objects by rows, not by bytes.
+    for (const some of inChunks(rows)) await ledger.stage(JSON.stringify({ table, rows: some }));
   }
   // Transfers that ended since are unfinished again, and the account may have been closed.
   await registerOf(env).add(tenant);

@@ -20,8 +20,8 @@ const TRIES = 3;
 const PAUSE_MS = 200;
 /**
  * A job that hangs is stopped after this many times what was reserved for it, and not before some minutes: it may also be that the
- * machine is slow today, which costs the provider, not the client, who never pays more than the reservation. On top comes the time
- * in which it works on other transfers.
+ * machine is slow today, which costs the provider, not the client, who never pays more than the reservation. For a transfer's comes on top
+ * the time in which it works on other transfers.
  */
 const TIMEOUT_FACTOR = 3;
 const MIN_TIMEOUT_SECONDS = 600;
@@ -57,12 +57,15 @@ export function submitJob(env: Env, job: string, kind: JobKind, reservedSeconds:
       jobQueue: env.BATCH_QUEUE,
       jobDefinition: kind === "transfer" ? env.BATCH_TRANSFER_DEFINITION : env.BATCH_PREDICT_DEFINITION,
       parameters: { spec: bucket.job(job) + jobFiles.spec },
-      timeout: {
-        attemptDurationSeconds: SHIFT_SECONDS + Math.max(MIN_TIMEOUT_SECONDS, TIMEOUT_FACTOR * reservedSeconds),
-      },
+      timeout: { attemptDurationSeconds: timeoutSeconds(kind, reservedSeconds) },
     });
     return (await client.send(command)).jobId!;
   });
+}
+
+function timeoutSeconds(kind: JobKind, reservedSeconds: number): number {
+  const own = Math.max(MIN_TIMEOUT_SECONDS, TIMEOUT_FACTOR * reservedSeconds);
+  return kind === "transfer" ? SHIFT_SECONDS + own : own;
 }
 
 /** Batch's id of the job with this name, if there is one. */

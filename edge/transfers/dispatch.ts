@@ -19,12 +19,15 @@ import { learnSpeed } from "./speed.ts";
 export async function dispatch(env: Env, tenant: string, transfer: Transfer): Promise<Transfer> {
   const ledger = ledgerOf(env, tenant);
   try {
+    if (!(await ledger.renew(transfer.id))) return (await ledger.get(transfer.id))?.transfer ?? transfer;
     const { kind } = (await ledger.work(transfer.id))!;
     // Only transfers are done in turn with others of their target.
     if (kind === "transfer") await announce(env, tenant, transfer.id);
     const batchJob = await submitJob(env, jobId(tenant, transfer.id), kind, transfer.reserved.deviceSeconds);
     const submitted = (await ledger.submitted(transfer.id, batchJob)) ?? transfer;
-    return submitted.state === "cancelling" ? await cancel(env, tenant, submitted, batchJob) : submitted;
+    if (submitted.state === "cancelling") return await cancel(env, tenant, submitted, batchJob);
+    if (isFinal(submitted.state)) await recall(env, tenant, submitted, batchJob);
+    return submitted;
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
     if (error.status === 502) {
@@ -34,6 +37,14 @@ export async function dispatch(env: Env, tenant: string, transfer: Transfer): Pr
     await ledger.release(transfer.id);
     return transfer;
   }
+}
+
+/** Takes back a job whose transfer ended while it was submitted: nobody would pay for it. */
+async function recall(env: Env, tenant: string, { id, state }: Transfer, batchJob: string): Promise<void> {
+  // Where Batch can't be reached, the job finds the mark, or the result, and ends by itself.
+  if (state !== "succeeded") await withdraw(env, tenant, id);
+  await terminateJob(env, batchJob).catch(() => {});
+  logEvent("recalled", { tenant, transfer: id, batchJob });
 }
 
 /**
@@ -107,7 +118,7 @@ export async function settle(env: Env, tenant: string, id: string, runner?: stri
   await removeTexts(env, tenant, id);
   const job = await ledger.work(id);
   if (before?.transfer.cost === null && job?.kind === "transfer") {
-    const sample = { work: job.work, seconds: deviceSeconds, at: Date.now(), device, precision, weights };
+    const sample = { work: job.work, seconds: deviceSeconds, at: Date.now(), tenant, device, precision, weights };
     await learnSpeed(env.PROMPTS, job.targetDigest, sample);
   }
   await dismiss(env, before?.batchJob ?? null, runner);
@@ -143,6 +154,7 @@ export async function isTaken(env: Env, tenant: string, id: string, own: string)
 /** Fails a transfer that never got a job; its idempotency key may be used again. */
 export async function abandon(env: Env, tenant: string, id: string, problem: string): Promise<Transfer | null> {
   const ended = await ledgerOf(env, tenant).abandon(id, problem);
+  await removeTexts(env, tenant, id);
   if (ended?.state === "failed") logEvent("failed", { tenant, transfer: id, reason: problem });
   return ended;
 }

@@ -1,8 +1,8 @@
 import type { PrecisionName, PublicSet, Student } from "../../shared/protocol/catalogue.ts";
 import type { Cost, Rate } from "../../shared/protocol/cost.ts";
-import type { Manifest } from "../../shared/protocol/manifest.ts";
+import { isMaskedFamily, type Manifest } from "../../shared/protocol/manifest.ts";
 import type { Quote } from "../../shared/protocol/quote.ts";
-import { isGeneration } from "../../shared/protocol/task.ts";
+import { isGeneration, type Task } from "../../shared/protocol/task.ts";
 import type { TransferOptions } from "../../shared/protocol/transfer-options.ts";
 import { RANKED_TEXTS, takenTexts } from "../../shared/protocol/transfer-texts.ts";
 import type { WeightsName } from "../../shared/protocol/weights.ts";
@@ -15,7 +15,8 @@ const RESERVE_FACTOR = 2;
 
 const FORMULA =
   "deviceSeconds = startSeconds + tokens / tokensPerSecond; tokens = 3 · starts · steps · (batchSize · maxLength + virtualTokens) + " +
-  "(read + (passes − 1) · taken + starts · heldOut) · maxLength; taken = examples, at most steps · batchSize + 500, or those that are selected; " +
+  "(read + (passes − 1) · taken + starts · heldOut) · maxLength; with a masked model, which reads the prompt with every text, batchSize · (maxLength + virtualTokens) and " +
+  "(read + starts · heldOut) · (maxLength + virtualTokens) + (passes − 1) · taken · maxLength; taken = examples, at most steps · batchSize + 500, or those that are selected; " +
   "read = taken, or examples if texts are selected; passes = 1, or 3 if α > 0; heldOut = examples / 10 (or selected / 10), at most 500. " +
   `Of several public sets examples is the largest one's, and ${RANKED_TEXTS} · maxLength more at most for each. ` +
   "Where answers are text, maxLength + maxNewTokens stands for maxLength, nothing is held out, and a pass more answers the public texts";
@@ -44,7 +45,7 @@ export async function priceOf(
     publicSets,
   }: { manifest: Manifest; options: TransferOptions; student: Student; publicSets: readonly PublicSet[] },
 ): Promise<Price> {
-  return priceOfWork(env, workOf(manifest, options, publicSets), student, manifest.prompt.virtualTokens);
+  return priceOfWork(env, workOf(manifest, options, student, publicSets), student, manifest.prompt.virtualTokens);
 }
 
 /**
@@ -86,24 +87,41 @@ export async function priceOfWork(env: Env, work: number, student: Student, virt
 
 /**
  * Token positions that a transfer computes: forward and backward (as dear as two forward passes) of every step from every start, with
- * the prompt's positions shared by the batch; what the loss is compared with, once for every text that is taken (of the prompted student, which reads all where
+ * the prompt's positions shared by the batch, unless the model is a masked one (`textPositions`); what the loss is compared with, once for every text that is taken (of the prompted student, which reads all where
  * it chooses among them, and where α isn't 0 of both models without a prompt); and every start's prompt on the held-out texts. Of several public sets, some texts
  * of each to rank them by, and then the largest: which one it will be isn't known before.
  */
-function workOf(manifest: Manifest, options: TransferOptions, publicSets: readonly PublicSet[]): number {
+function workOf(
+  manifest: Manifest,
+  options: TransferOptions,
+  student: Student,
+  publicSets: readonly PublicSet[],
+): number {
   const sizes = publicSets.map(({ examples }) => examples);
   const examples = Math.max(...sizes);
   const ranked = sizes.length > 1 ? sizes.reduce((sum, size) => sum + Math.min(RANKED_TEXTS, size), 0) : 0;
   const { steps, batchSize, alpha, starts } = options;
   const { task } = manifest;
   const answers = isGeneration(task);
-  const length = task.maxLength + (answers ? task.maxNewTokens : 0);
+  const length = longestOf(task);
+  const prompted = textPositions(manifest, student);
+  const shared = length + manifest.prompt.virtualTokens - prompted;
   const passes = (alpha > 0 ? 3 : 1) + (answers ? 1 : 0);
   const taken = takenTexts(options, examples);
   const read = taken.areChosen ? examples : taken.texts;
   const compared = answers ? 0 : starts.length * taken.heldOut;
-  const walked = 3 * starts.length * steps * (batchSize * length + manifest.prompt.virtualTokens);
-  return walked + (read + (passes - 1) * taken.texts + compared + ranked) * length;
+  const walked = 3 * starts.length * steps * (batchSize * prompted + shared);
+  return walked + (read + compared + ranked) * prompted + (passes - 1) * taken.texts * length;
+}
+
+/** Token positions of a text with its prompt: a masked model computes the prompt's anew for each text, others share them. */
+export function textPositions({ task, prompt }: Manifest, { architecture }: Student): number {
+  return longestOf(task) + (isMaskedFamily(architecture) ? prompt.virtualTokens : 0);
+}
+
+/** Of a text and its answer, in tokens. */
+function longestOf(task: Task): number {
+  return task.maxLength + (isGeneration(task) ? task.maxNewTokens : 0);
 }
 
 /** What transfers are paid by. */

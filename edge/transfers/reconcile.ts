@@ -144,10 +144,7 @@ async function resume(env: Env, tenant: string, { transfer }: Open): Promise<voi
   const age = Date.now() - Date.parse(transfer.created);
   const stored = await env.PROMPTS.head(bucket.job(jobId(tenant, transfer.id)) + jobFiles.spec);
   if (!stored && age < STORE_MS) await ledger.release(transfer.id);
-  else if (!stored) {
-    await abandon(env, tenant, transfer.id, "The upload was interrupted; send it again.");
-    await removeTexts(env, tenant, transfer.id);
-  }
+  else if (!stored) await abandon(env, tenant, transfer.id, "The upload was interrupted; send it again.");
   // A submission whose answer got lost may have reached Batch, so giving up is cancelling.
   else if (age > DISPATCH_MS) await ledger.cancelling(transfer.id).then((marked) => cancel(env, tenant, marked!, null));
   else await dispatch(env, tenant, transfer);

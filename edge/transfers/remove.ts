@@ -1,4 +1,4 @@
-import { bucket } from "../../shared/protocol/bucket.ts";
+import { bucket, jobFiles } from "../../shared/protocol/bucket.ts";
 import { jobId } from "../../shared/protocol/ids.ts";
 import type { Transfer } from "../../shared/protocol/transfer.ts";
 import type { Env } from "../env.ts";
@@ -14,11 +14,11 @@ const AT_ONCE = 20;
 const RETENTION = "retention";
 
 /**
- * Deletes a transfer's prompt and files: cancels it where it isn't finished, and removes its objects as soon as it is. The entries of the ledger
+ * Deletes a transfer's prompt and files, or those of predictions: cancels it where it isn't finished, and removes its objects as soon as it is. The entries of the ledger
  * stay. Where Batch or the bucket can't be reached, reconciliation goes on.
  *
  * @param actor for the audit log
- * @returns the transfer; null if there is none
+ * @returns it as it is then; null if there is none
  */
 export async function remove(env: Env, tenant: string, id: string, actor: string): Promise<Transfer | null> {
   const ledger = ledgerOf(env, tenant);
@@ -31,14 +31,18 @@ export async function remove(env: Env, tenant: string, id: string, actor: string
   return (await ledger.get(id))!.transfer;
 }
 
-/** Removes what is due of a tenant. @returns whether more is to come */
+/** Removes what is due of a tenant, texts of interrupted requests too. @returns whether more is to come */
 export async function removeDue(env: Env, tenant: string): Promise<boolean> {
   const ledger = ledgerOf(env, tenant);
   for (const { id, ended } of await ledger.removalsDue(AT_ONCE)) if (ended) await removeObjects(env, tenant, id);
+  for (const id of await ledger.uploadsDue(AT_ONCE)) {
+    await env.PROMPTS.delete(bucket.job(jobId(tenant, id)) + jobFiles.texts);
+    await ledger.uploadSwept(id);
+  }
   return ledger.hasRemovals();
 }
 
-/** Deletes the finished transfers that a tenant no longer keeps. */
+/** Deletes the finished transfers and predictions that a tenant no longer keeps. */
 export async function removeExpired(env: Env, tenant: string): Promise<void> {
   const expired = await ledgerOf(env, tenant).expired(AT_ONCE);
   for (const id of expired) await remove(env, tenant, id, RETENTION);

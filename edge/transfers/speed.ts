@@ -26,6 +26,8 @@ const sampleSchema = z.object({
   at: z.number(),
   /** What it ran on; empty where the job didn't say. */
   device: z.string().default(""),
+  /** Whose it was; empty where an earlier release learned it. */
+  tenant: z.string().default(""),
   precision: precisionSchema.default("fp32"),
   weights: weightsSchema.default("fp32"),
 });
@@ -94,7 +96,7 @@ export async function readSamples(prompts: PromptStore, targetDigest: string): P
   }
 }
 
-/** Learns from a finished job. When two finish at once, one of them may be forgotten: it is one sample of many. */
+/** Learns from a finished job. Of a tenant one job of a kind counts, its last, so that none can own a median. When two finish at once, one of them may be forgotten: it is one sample of many. */
 export async function learnSpeed(
   prompts: PromptStore,
   targetDigest: string,
@@ -109,10 +111,17 @@ export async function learnSpeed(
     samples,
     ({ work, device, precision, weights }) => `${octaveOf(work)} ${precision} ${weights} ${device}`,
   );
-  const newest = new Set([...alike.values()].flatMap((same) => same.slice(-KEPT)));
+  const newest = new Set([...alike.values()].flatMap((same) => lastOfTenants(same).slice(-KEPT)));
   const kept = samples.filter((each) => newest.has(each)).slice(-MAX_SAMPLES);
   const onlyIf = before ? { etagMatches: before.etag } : { etagDoesNotMatch: "*" };
   await prompts.put(key, JSON.stringify({ samples: kept } satisfies z.input<typeof calibrationSchema>), { onlyIf });
+}
+
+/** The last job of each tenant; of what nobody is named for, all. */
+function lastOfTenants(samples: readonly Sample[]): Sample[] {
+  return samples.filter(
+    ({ tenant }, i) => tenant === "" || !samples.slice(i + 1).some((later) => later.tenant === tenant),
+  );
 }
 
 /** The median job of each octave, of those that are not too old. */

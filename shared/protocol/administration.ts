@@ -67,7 +67,9 @@ export const tenantSchema = z
     name: labelSchema,
     created: z.iso.datetime(),
     suspended: z.boolean().describe("Its keys open nothing; what is under way is finished."),
-    retentionDays: daysSchema.nullable().describe("Days after which a finished transfer's files go; null: they stay."),
+    retentionDays: daysSchema
+      .nullable()
+      .describe("Days after which the files of a finished transfer or prediction go; null: they stay."),
     limits: limitsSchema,
     standing: standingSchema,
   })

@@ -21,6 +21,11 @@ export type UsageRecord = z.output<typeof usageRecordSchema>;
 /** The body of a report from a serving process to the Worker. */
 export const usageReportSchema = z.strictObject({ records: z.array(usageRecordSchema).min(1).max(MAX_RECORDS) });
 
+/** The answer (503) to a report of which only a part was taken: the requests whose records are to be sent again. */
+export const untakenSchema = z.object({ untaken: z.array(usageRecordSchema.shape.request).min(1).max(MAX_RECORDS) });
+
+export type Untaken = z.output<typeof untakenSchema>;
+
 /** A report's headers. */
 export const USAGE_HEADERS = { timestamp: "x-softpost-timestamp", signature: "x-softpost-signature" } as const;
 

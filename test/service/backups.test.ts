@@ -1,17 +1,29 @@
 /** A drill: ledgers are backed up, lost, and put back. */
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadBundle } from "../../infra/local/bundle.ts";
 import { softpost } from "../helpers/softpost.ts";
-import { PRIVACY, type Provider, promptOf, startProvider, type TenantClient, uploadOf } from "./provider.ts";
+import {
+  faultyBundle,
+  PRIVACY,
+  type Provider,
+  promptOf,
+  startProvider,
+  type TenantClient,
+  uploadOf,
+} from "./provider.ts";
 
 const ADMIN = { authorization: "Bearer admin-secret" };
 const key = () => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64");
 
+const BACKUP_KEY = key();
+
 let provider: Provider;
 
 beforeAll(async () => {
-  provider = await startProvider(await loadBundle(), undefined, { BACKUP_KEY: key() });
+  provider = await startProvider(await faultyBundle(), undefined, { BACKUP_KEY });
   await provider.define(["sleep", "60"]);
 });
 
@@ -57,6 +69,54 @@ test("a ledger that is lost comes back whole from a backup, and its keys work", 
   const found = (await tenant.get(`/v1/transfers/${ids[1]}`)).body;
   expect([found.state, found.cost]).toEqual(["failed", { deviceSeconds: 0, micros: 0 }]);
   expect(await tenant.ledgerAddsUp()).toBe(true);
+});
+
+describe("a ledger with large rows", () => {
+  const cipherKey = Buffer.from(BACKUP_KEY, "base64");
+
+  async function open(path: string) {
+    const whole = Buffer.from(await provider.store.need(path));
+    const decipher = createDecipheriv("aes-256-gcm", cipherKey, whole.subarray(0, 12)).setAAD(Buffer.from(path));
+    decipher.setAuthTag(whole.subarray(-16));
+    return JSON.parse(
+      gunzipSync(Buffer.concat([decipher.update(whole.subarray(12, -16)), decipher.final()])).toString(),
+    );
+  }
+
+  async function seal(path: string, value: object) {
+    const iv = randomBytes(12);
+    const cipher = createCipheriv("aes-256-gcm", cipherKey, iv).setAAD(Buffer.from(path));
+    const sealed = [iv, cipher.update(gzipSync(JSON.stringify(value))), cipher.final(), cipher.getAuthTag()];
+    await provider.store.write(path, Buffer.concat(sealed));
+  }
+
+  test.each(["this release", "one that took 200 rows an object"])("comes back from a backup of %s", async (release) => {
+    const tenant = await provider.tenant();
+    await submit(tenant, 1);
+    await provider.fetchJson(`/test/swell/${tenant.id}/230`);
+    const before = await everything(tenant);
+    const { body: made } = await post("/v1/admin/backups");
+    const folder = `backups/${made.name}/${tenant.id}/`;
+    const { chunks, schema } = await open(`${folder}end`);
+    const parts = await Promise.all(Array.from({ length: chunks }, (_, i) => open(folder + i)));
+    for (const part of parts) expect(JSON.stringify(part).length).toBeLessThan(600_000);
+    if (release !== "this release") {
+      const tables = [...Map.groupBy(parts, ({ table }) => table)];
+      const old = tables.flatMap(([table, those]) => {
+        const rows = those.flatMap((part) => part.rows);
+        return [rows.slice(0, 200), rows.slice(200)]
+          .filter(({ length }) => length > 0)
+          .map((some) => ({ table, rows: some }));
+      });
+      expect(Math.max(...old.map((part) => JSON.stringify(part).length))).toBeGreaterThan(3_000_000);
+      for (const [i, part] of old.entries()) await seal(folder + i, part);
+      await seal(`${folder}end`, { chunks: old.length, schema });
+    }
+    await fetch(`${provider.url}/v1/admin/tenants/${tenant.id}`, { method: "DELETE", headers: ADMIN });
+    expect((await post(`/v1/admin/backups/${made.name}/tenants/${tenant.id}/restore`)).status).toBe(204);
+    expect(await everything(tenant)).toEqual(before);
+    expect((await tenant.get("/v1/budget")).body.daily.used).toBe(231);
+  });
 });
 
 test("what was released after a backup stays released, and the audit log only grows", async () => {

@@ -1,7 +1,6 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { loadBundle } from "../../infra/local/bundle.ts";
-import { type Provider, promptOf, startProvider, type TenantClient } from "./provider.ts";
+import { ADMIN, faultyBundle, LIMITS, type Provider, promptOf, startProvider, type TenantClient } from "./provider.ts";
 import { type Double, report, startDouble } from "./serving-double.ts";
 import { transferred } from "./transferred.ts";
 
@@ -10,7 +9,7 @@ let provider: Provider;
 
 beforeAll(async () => {
   double = await startDouble();
-  provider = await startProvider(await loadBundle(), undefined, {
+  provider = await startProvider(await faultyBundle(), undefined, {
     SERVING_URLS: JSON.stringify({ large: double.url, gone: "http://127.0.0.1:1" }),
   });
   double.reportUrl = provider.url;
@@ -75,6 +74,40 @@ describe("models", () => {
     const remove = () => fetch(`${provider.url}/v1/aliases/mood`, { method: "DELETE", headers: one.headers });
     expect([(await remove()).status, (await remove()).status]).toEqual([204, 404]);
     expect((await one.get("/v1/models/mood")).status).toBe(404);
+  });
+
+  test("are no longer there once their transfer is deleted or the account was closed, and neither are their names", async () => {
+    const tenant = await provider.tenant();
+    const ids = [(await transferred(provider, tenant, 1)).id, (await transferred(provider, tenant, 2)).id];
+    const headers = { ...tenant.headers, "content-type": "application/json" };
+    const put = (alias: string, transfer: string) =>
+      fetch(`${provider.url}/v1/aliases/${alias}`, { method: "PUT", headers, body: JSON.stringify({ transfer }) });
+    for (const [i, id] of ids.entries()) expect((await put(`mood-${i}`, id)).status).toBe(200);
+    const expectGone = async (who: TenantClient, id: string, alias: string) => {
+      for (const model of [`large:${id}`, alias]) {
+        expect((await who.get(`/v1/models/${model}`)).status).toBe(404);
+        const answer = await complete(who, { model });
+        expect([answer.status, (await errorOf(answer)).code]).toEqual([404, "model_not_found"]);
+      }
+    };
+    await tenant.remove(ids[0]!);
+    await expectGone(tenant, ids[0]!, "mood-0");
+    expect((await put("again", ids[0]!)).status).toBe(404);
+    expect((await tenant.get("/v1/aliases")).body.aliases).toEqual([{ alias: "mood-1", transfer: ids[1] }]);
+    const { data } = (await tenant.get("/v1/models")).body;
+    expect(data.map((model: { id: string }) => model.id)).toEqual(["large", `large:${ids[1]}`, "mood-1"]);
+
+    const path = `/v1/admin/tenants/${tenant.id}`;
+    expect((await provider.fetchJson(path, { method: "DELETE", headers: ADMIN })).status).toBe(200);
+    const open = JSON.stringify({ name: "back", limits: LIMITS, id: tenant.id });
+    await provider.fetchJson("/v1/admin/tenants", { method: "POST", headers: ADMIN, body: open });
+    const body = JSON.stringify({ name: "new", scopes: ["read", "infer", "submit"] });
+    const { body: made } = await provider.fetchJson(`${path}/keys`, { method: "POST", headers: ADMIN, body });
+    const authorization = `Bearer ${made.key}`;
+    const back = { ...tenant, headers: { authorization } };
+    back.get = (at: string) => provider.fetchJson(at, { headers: { authorization } });
+    await expectGone(back, ids[1]!, "mood-1");
+    expect((await back.get("/v1/models")).body.data).toHaveLength(1);
   });
 
   test("are asked with a ticket that names the prompt's files", async () => {
@@ -309,6 +342,21 @@ describe("reports", () => {
     });
     expect(status).toBe(401);
   });
+});
+
+test("a report is taken but for the records of a ledger that fails, which are named", async () => {
+  const tenants = [await provider.tenant(), await provider.tenant(), await provider.tenant()];
+  Object.assign(double, { silent: true });
+  for (const tenant of tenants) expect((await complete(tenant, {})).status).toBe(200);
+  const records = double.seen.map(({ ticket }) => {
+    return { request: ticket.request, tenant: ticket.tenant, promptTokens: 4, completionTokens: 2 };
+  });
+  await provider.fetchJson(`/test/jam/${tenants[0]!.id}`);
+  const answer = await report(provider.url, records);
+  expect([answer.status, await answer.json()]).toEqual([503, { untaken: [records[0]!.request] }]);
+  const tokens = await Promise.all(tenants.map(async (tenant) => (await budgetOf(tenant)).tokens));
+  expect(tokens.map(({ used }) => used)).toEqual([0, 6, 6]);
+  expect(tokens.map(({ reserved }) => reserved > 0)).toEqual([true, false, false]);
 });
 
 describe("a process that ends in the middle", () => {

@@ -1,8 +1,9 @@
 /** Uploads of texts for predictions: what is checked, stored, refused and removed. */
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { loadBundle } from "../../infra/local/bundle.ts";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bucket } from "../../shared/protocol/bucket.ts";
-import { ADMIN, type Provider, startProvider, type TenantClient } from "./provider.ts";
+import { ADMIN, faultyBundle, type Provider, startProvider, type TenantClient } from "./provider.ts";
 import { transferred } from "./transferred.ts";
 
 let provider: Provider;
@@ -11,7 +12,7 @@ let transfer: string;
 let model: string;
 
 beforeAll(async () => {
-  provider = await startProvider(await loadBundle(), undefined, {
+  provider = await startProvider(await faultyBundle(), undefined, {
     SERVING_URLS: JSON.stringify({ large: "http://127.0.0.1:1" }),
     BATCH_PREDICT_DEFINITION: "softpost-transfer",
   });
@@ -118,4 +119,114 @@ test("past a budget, or of another tenant's prompt, nothing is kept", async () =
   const refused = await send(poor, '{"text":"x"}', `large:${mine.id}`);
   expect([refused.status, refused.body.faults[0].at]).toEqual([402, "budget/money"]);
   expect((await provider.store.list(bucket.jobsOf(poor.id))).filter((key) => key.includes("texts"))).toEqual([]);
+});
+
+test("results go after the days that a tenant keeps them, with its transfers, however many there are", async () => {
+  const own = await provider.tenant({}, ["read", "submit", "infer"]);
+  const { id } = await transferred(provider, own, 9);
+  await provider.define(["sleep", "60"]);
+  const ids: string[] = [];
+  for (let i = 0; i < 21; i++) ids.push((await send(own, '{"text":"x"}', `large:${id}`)).body.id);
+  const folder = bucket.job(`${own.id}-${ids[0]}`);
+  const file = { name: "predictions.jsonl", size: 2, sha256: "a".repeat(64) };
+  await provider.store.write(`${folder}output/${file.name}`, "{}");
+  await provider.store.write(`${folder}result.json`, JSON.stringify({ files: [file], deviceSeconds: 1 }));
+  for (const each of ids) {
+    await provider.fetchJson(`/v1/predictions/${each}`, { method: "DELETE", headers: own.headers });
+  }
+  const result = () => provider.fetchJson(`/v1/predictions/${ids[0]}/files/none`, { headers: own.headers });
+  expect((await result()).status).toBe(404);
+  const last = (await transferred(provider, own, 10)).id;
+  const keep = (retentionDays: number | null) =>
+    provider.fetchJson(`/v1/admin/tenants/${own.id}`, {
+      method: "PATCH",
+      headers: ADMIN,
+      body: JSON.stringify({ retentionDays }),
+    });
+  await provider.fetchJson(`/test/age/${own.id}/${3 * 86_400_000}`);
+  for (let turn = 0; turn < 2; turn++) {
+    await keep(null);
+    await keep(2);
+    await provider.worker.reconcile();
+  }
+  expect((await own.get(`/v1/transfers/${last}`)).body.deleted).toEqual(expect.any(String));
+  expect(await provider.store.list(bucket.jobsOf(own.id))).toEqual([]);
+  const gone = await result();
+  expect([gone.status, gone.body.title]).toEqual([410, "Deleted"]);
+  expect(await own.ledgerAddsUp()).toBe(true);
+  const { entries } = (await provider.fetchJson(`/v1/admin/tenants/${own.id}/audit`, { headers: ADMIN })).body;
+  expect(entries).toContainEqual(expect.objectContaining({ action: "prediction.deleted", target: ids[0] }));
+  expect((await own.remove(ids[0]!)).status).toBe(404);
+});
+
+test("sent again with its key it is answered as it was, also when the prompt is gone and the budget spent", async () => {
+  const own = await provider.tenant();
+  const { id } = await transferred(provider, own, 11);
+  await provider.define(["sleep", "60"]);
+  const once = (text: string, key = "mine") =>
+    send(own, JSON.stringify({ text }), `large:${id}`, { "idempotency-key": key });
+  const first = await once("a");
+  await own.remove(id);
+  const again = await once("a");
+  expect([again.status, again.body.id]).toEqual([202, first.body.id]);
+  expect((await once("b")).body.title).toBe("The idempotency key is taken");
+  expect((await once("a", "another")).status).toBe(404);
+  const texts = (await provider.store.list(bucket.jobsOf(own.id))).filter((key) => key.includes("texts"));
+  expect(texts).toEqual([`${bucket.job(`${own.id}-${first.body.id}`)}texts.jsonl`]);
+});
+
+test("their job is stopped after some minutes or thrice what is reserved: it does no others' work", async () => {
+  const { body } = await send(tenant, '{"text":"x"}');
+  const folder = join(provider.folder, "batch", "jobs");
+  const jobs = readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")));
+  const timeoutOf = (id: string) => jobs.find(({ jobName }) => jobName === `${tenant.id}-${id}`).timeout;
+  const seconds = Math.max(600, 3 * body.reserved.deviceSeconds);
+  expect(timeoutOf(body.id)).toEqual({ attemptDurationSeconds: seconds });
+  expect(timeoutOf(transfer).attemptDurationSeconds).toBeGreaterThanOrEqual(1800 + 600);
+});
+
+describe("texts for which nothing is reserved", () => {
+  test("aren't read from a tenant without a budget", async () => {
+    const poor = await provider.tenant();
+    const { id } = await transferred(provider, poor, 12);
+    await provider.fetchJson(`/v1/admin/tenants/${poor.id}/limits`, {
+      method: "PATCH",
+      headers: { ...ADMIN, "content-type": "application/json" },
+      body: JSON.stringify({ micros: 0 }),
+    });
+    const refused = await send(poor, "no row", `large:${id}`);
+    expect([refused.status, refused.body.faults[0].at]).toEqual([402, "budget/money"]);
+  });
+
+  test("are removed by the scheduled run when their request was interrupted", async () => {
+    const own = await provider.tenant();
+    const { id } = await transferred(provider, own, 13);
+    const texts = async () => (await provider.store.list(bucket.jobsOf(own.id))).filter((key) => key.includes("texts"));
+    const gone = new AbortController();
+    const lost = fetch(`${provider.url}/v1/predictions?model=large:${id}`, {
+      method: "POST",
+      headers: { ...own.headers, "content-type": "application/jsonl", "x-test-fault": "lost texts.jsonl" },
+      body: '{"text":"private"}',
+      signal: gone.signal,
+    });
+    await expect.poll(texts, { timeout: 30_000 }).toHaveLength(1);
+    gone.abort();
+    await expect(lost).rejects.toThrow();
+    await provider.worker.reconcile();
+    expect(await texts()).toHaveLength(1);
+    await provider.fetchJson(`/test/age/${own.id}/3600000`);
+    await provider.worker.reconcile();
+    expect(await texts()).toEqual([]);
+  });
+
+  test("any more are removed, and get no job", async () => {
+    const own = await provider.tenant();
+    const { id } = await transferred(provider, own, 14);
+    const before = provider.door.submits;
+    const late = await send(own, '{"text":"x"}', `large:${id}`, { "x-test-fault": "late spec.json" });
+    expect([late.status, provider.door.submits - before]).toEqual([502, 0]);
+    const keys = await provider.store.list(bucket.jobsOf(own.id));
+    expect(keys.filter((key) => key.includes("texts"))).toEqual([]);
+    expect(await own.ledgerAddsUp()).toBe(true);
+  });
 });

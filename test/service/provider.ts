@@ -285,7 +285,7 @@ export function uploadOf(
 }
 
 async function startDoor(target: string) {
-  const state = { mode: "open" as Door, submits: 0 };
+  const state = { mode: "open" as Door, submits: 0, beforeAnswer: async () => {} };
   const server = createServer((request, response) => void pass(request, response, target, state));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return Object.assign(state, {
@@ -301,7 +301,7 @@ async function pass(
   request: IncomingMessage,
   response: ServerResponse,
   target: string,
-  state: { mode: Door; submits: number },
+  state: { mode: Door; submits: number; beforeAnswer: () => Promise<void> },
 ) {
   const chunks: Buffer[] = [];
   for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
@@ -320,6 +320,7 @@ async function pass(
     body: Buffer.concat(chunks),
   });
   const body = await answer.text();
+  if (request.url === "/v1/submitjob") await state.beforeAnswer();
   if (mode === "swallow" && request.url === "/v1/submitjob") return request.socket.destroy();
   response.writeHead(answer.status, { "x-amzn-errortype": answer.headers.get("x-amzn-errortype") ?? "" }).end(body);
 }

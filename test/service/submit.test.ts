@@ -68,6 +68,25 @@ describe("a submission", () => {
     expect(await tenant.ledgerAddsUp()).toBe(true);
   });
 
+  test("sent again with its key is answered as it was, also when the student was retired meanwhile", async () => {
+    const tenant = await provider.tenant();
+    const key = newKey();
+    const send = (seed: number) => tenant.submit(uploadOf(promptOf(seed)), key);
+    const first = await send(3);
+    const retire = (retired: boolean) => {
+      const students = catalogue.students.map((student) => ({ ...student, retired: student.retired || retired }));
+      return provider.store.write(bucket.catalogue, JSON.stringify({ ...catalogue, students }));
+    };
+    await retire(true);
+    const [again, other] = [await send(3), await send(4)];
+    const fresh = await tenant.submit(uploadOf(promptOf(3)), newKey());
+    await retire(false);
+    expect([again.status, again.body]).toEqual([202, first.body]);
+    expect(again.headers.get("location")).toBe(`/v1/transfers/${first.body.id}`);
+    expect([other.status, other.body.title]).toEqual([422, "The idempotency key is taken"]);
+    expect([fresh.status, fresh.body.title]).toEqual([422, "The upload is not valid"]);
+  });
+
   test("with a used key but other content is refused", async () => {
     const tenant = await provider.tenant();
     const key = newKey();
@@ -168,6 +187,39 @@ describe("when something fails, the ledger adds up and nothing is lost", () => {
       expect((await tenant.submit(uploadOf(promptOf(9)), key)).status).toBe(202);
     },
   );
+});
+
+describe("a transfer that ends while it is begun", () => {
+  test("because storing took too long gets no job", async () => {
+    const tenant = await provider.tenant();
+    const key = newKey();
+    const before = provider.door.submits;
+    const { status } = await tenant.submit(uploadOf(promptOf(30)), { ...key, "x-test-fault": "late spec.json" });
+    expect([status, provider.door.submits - before]).toEqual([502, 0]);
+    expect((await tenant.get("/v1/budget")).body.money).toMatchObject({ used: 0, reserved: 0 });
+    expect((await tenant.submit(uploadOf(promptOf(30)), key)).status).toBe(202);
+    expect(await tenant.ledgerAddsUp()).toBe(true);
+  });
+
+  test("has its job taken back", async () => {
+    const tenant = await provider.tenant();
+    let job = "";
+    provider.door.beforeAnswer = async () => {
+      const [{ id }] = (await tenant.get("/v1/transfers")).body.transfers;
+      job = `${tenant.id}-${id}`;
+      const { report } = (await provider.store.readJson(`jobs/${job}/spec.json`)) as { report: { token: string } };
+      const ended = await fetch(`${provider.url}/internal/jobs/${job}/events`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${report.token}`, "content-type": "application/json" },
+        body: JSON.stringify({ attempt: 1, sequence: 0, progress: null, state: "failed", problem: "It broke." }),
+      });
+      expect(ended.ok).toBe(true);
+    };
+    const { status } = await tenant.submit(uploadOf(promptOf(31)));
+    provider.door.beforeAnswer = async () => {};
+    expect(status).toBe(502);
+    await expect.poll(() => provider.batchStatus(job), { timeout: 30_000 }).toBe("FAILED");
+  });
 });
 
 describe("cancelling", () => {

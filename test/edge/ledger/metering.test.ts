@@ -164,8 +164,29 @@ test("a ledger of the release before opens: its transfers are there, its tenant 
   database.prepare("INSERT INTO account VALUES (1, 'old', ?, 0)").all(JSON.stringify(limits));
   const columns = ["id", "idempotency_key", "fingerprint", "state", "version", "created", "updated", "leased_until"];
   const more = ["student", "target_digest", "work", "virtual_tokens", "prompt_digest", "options", "price"];
-  const names = [...columns, ...more, "reserved_micros", "reserved_seconds", "cost_micros", "cost_seconds"];
-  const values = ["old", "key", "", "succeeded", 3, 5, 6, 0, "small", "ab", 9, 4, "cd", "{}", 1, 10, 10, 7, 7];
+  const names = [...columns, ...more, "reserved_micros", "reserved_seconds", "cost_micros", "cost_seconds", "files"];
+  const values = [
+    "old",
+    "key",
+    "",
+    "succeeded",
+    3,
+    5,
+    6,
+    0,
+    "small",
+    "ab",
+    9,
+    4,
+    "cd",
+    "{}",
+    1,
+    10,
+    10,
+    7,
+    7,
+    '[{"name":"x"}]',
+  ];
   const marks = names.map(() => "?").join(", ");
   database.prepare(`INSERT INTO transfers (${names.join(", ")}) VALUES (${marks})`).all(...values);
 
@@ -174,7 +195,9 @@ test("a ledger of the release before opens: its transfers are there, its tenant 
   expect(store.list("transfer", 10).map(({ id, kind, model }) => [id, kind, model])).toEqual([["old", "transfer", ""]]);
   expect(store.list("predict", 10)).toEqual([]);
   expect(store.usage(20).micros).toBe(7);
-  expect(new PromptList(sql).list(10)).toMatchObject([{ transfer: "old", targetDigest: "ab", created: 6, files: [] }]);
+  expect(new PromptList(sql).list(10)).toMatchObject([
+    { transfer: "old", targetDigest: "ab", created: 6, files: [{ name: "x" }] },
+  ]);
   const tokens = new TokenStore(sql);
   expect(tokens.used(20)).toEqual({ tokens: 0, dailyTokens: 0, micros: 0 });
   const usage = { micros: 7, tokens: 0, dailyTokens: 0 };

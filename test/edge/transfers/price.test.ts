@@ -15,6 +15,10 @@ const manifest = { task: { maxLength: 20 }, prompt: { virtualTokens: 5 } } as Ma
 const student = { target: { digest: "t" }, tokensPerSecond: 1000 } as Student;
 
 async function workOf(options: object, ...sizes: number[]): Promise<number> {
+  return workOn(student, options, ...sizes);
+}
+
+async function workOn(student: Student, options: object, ...sizes: number[]): Promise<number> {
   const all = optionsSchema.parse({ dataset: "d", publicSet: "p", steps: 10, batchSize: 4, ...options });
   const publicSets = (sizes.length > 0 ? sizes : [200]).map((examples) => ({ examples }) as PublicSet);
   return (await priceOf(env, { manifest, options: all, student, publicSets })).work;
@@ -33,6 +37,13 @@ describe("the work that a quote is made from", () => {
     ["chosen texts: all are read, fewer held out", { selected: 50 }, 3 * 10 * (4 * 20 + 5) + 200 * 20 + 5 * 20],
   ])("%s", async (_, options, work) => {
     expect(await workOf(options)).toBe(work);
+  });
+
+  test("with a masked model, which computes the prompt with every text that it sees it with", async () => {
+    const masked = { ...student, architecture: "roberta" } as Student;
+    const walked = 3 * 10 * 4 * (20 + 5);
+    expect(await workOn(masked, {})).toBe(walked + (200 + 20) * (20 + 5));
+    expect(await workOn(masked, { alpha: 0.5 })).toBe(walked + (200 + 20) * (20 + 5) + 2 * 200 * 20);
   });
 
   test("a set too small to hold texts out, and one of which only 500 are", async () => {

@@ -9,6 +9,7 @@ const sample = (work: number, seconds: number, at = 0, device = ""): Sample => (
   seconds,
   at,
   device,
+  tenant: "",
   precision: "fp32",
   weights: "fp32",
 });
@@ -91,6 +92,17 @@ test("a job that took no time teaches nothing, and memory is bounded", async () 
   for (let i = 0; i < 100; i++) await learnSpeed(store, "target", sample(100 + i, 1));
   // Two octaves.
   expect((await readSamples(store, "target")).length).toBeLessThanOrEqual(10);
+});
+
+test("however many jobs a tenant sends, one of them counts among those of the others", async () => {
+  const store = memory();
+  for (const tenant of ["a", "b", "c"]) await learnSpeed(store, "target", { ...sample(900_000, 90), tenant });
+  for (let i = 0; i < 20; i++) await learnSpeed(store, "target", { ...sample(900_000, 3, i), tenant: "d" });
+  const samples = await readSamples(store, "target");
+  expect(samples.map(({ tenant }) => tenant)).toEqual(["a", "b", "c", "d"]);
+  expect(secondsFor(samples, 900_000)).toBeCloseTo(90);
+  await learnSpeed(store, "target", { ...sample(900_000, 80), tenant: "a" });
+  expect((await readSamples(store, "target")).map(({ tenant }) => tenant)).toEqual(["b", "c", "d", "a"]);
 });
 
 test("each device has a speed of its own, and keeps its samples whatever others do", async () => {
