@@ -1,5 +1,11 @@
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { MAX_RECORDS, signUsage, USAGE_HEADERS, type UsageRecord } from "../../shared/protocol/usage-report.ts";
+import {
+  MAX_RECORDS,
+  signUsage,
+  untakenSchema,
+  USAGE_HEADERS,
+  type UsageRecord,
+} from "../../shared/protocol/usage-report.ts";
 import { log } from "../log.ts";
 import { type Entry, Journal } from "./journal.ts";
 
@@ -139,18 +145,25 @@ export class Outbox {
     }
   }
 
+  /** Reports everything once. @throws Error if the Worker can't be reached, or at the end if it didn't take some of it */
   async #send(): Promise<void> {
+    const kept = new Set<string>();
     for (;;) {
-      const records = [...this.#entries.values()].filter(isWaiting).slice(0, MAX_RECORDS);
+      const waiting = [...this.#entries.values()].filter((entry) => isWaiting(entry) && !kept.has(entry.request));
+      const records = waiting.slice(0, MAX_RECORDS);
       if (records.length === 0) break;
-      await this.#post(records.map(recordOf));
-      for (const { request } of records) this.#entries.get(request)!.state = "reported";
+      const untaken = await this.#post(records.map(recordOf));
+      for (const { request } of records) {
+        if (untaken.includes(request)) kept.add(request);
+        else this.#entries.get(request)!.state = "reported";
+      }
     }
     const now = Date.now() / 1000;
     for (const { request, state, expires } of this.#entries.values()) {
       if (state === "reported" && expires < now) this.#entries.delete(request);
     }
     this.#compact();
+    if (kept.size > 0) throw new Error(`the Worker didn't take ${kept.size} records`);
   }
 
   /** Of every request one line is enough. */
@@ -162,7 +175,8 @@ export class Outbox {
     }
   }
 
-  async #post(records: readonly UsageRecord[]): Promise<void> {
+  /** @returns the requests whose records weren't taken */
+  async #post(records: readonly UsageRecord[]): Promise<readonly string[]> {
     const body = JSON.stringify({ records });
     const timestamp = Math.floor(Date.now() / 1000);
     const response = await fetch(this.#options.url, {
@@ -175,8 +189,13 @@ export class Outbox {
       body,
       signal: AbortSignal.timeout(REQUEST_MS),
     });
-    await response.body?.cancel();
-    if (!response.ok) throw new Error(`the Worker answered ${response.status}`);
+    if (response.ok) {
+      await response.body?.cancel();
+      return [];
+    }
+    const { data } = untakenSchema.safeParse(await response.json().catch(() => null));
+    if (response.status !== 503 || !data) throw new Error(`the Worker answered ${response.status}`);
+    return data.untaken;
   }
 
   #forgetOldest(): void {
