@@ -1,3 +1,5 @@
+import { elapsed } from "./times.ts";
+
 /** A burst may be this many seconds' worth of requests. */
 const BURST_SECONDS = 10;
 
@@ -23,7 +25,7 @@ export class RateLimit {
 
   take(now: number): { taken: boolean; standing: RateStanding } {
     const most = BURST_SECONDS * this.perSecond;
-    this.tokens = Math.min(most, this.tokens + ((now - this.filled) / 1000) * this.perSecond);
+    this.tokens = Math.min(most, this.tokens + (elapsed(this.filled, now) / 1000) * this.perSecond);
     this.filled = now;
     const taken = this.tokens >= 1;
     if (taken) this.tokens -= 1;
