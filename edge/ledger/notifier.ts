@@ -70,7 +70,7 @@ export class Notifier extends Archive {
   /** Tells each share of a budget once until the limits change. */
   protected tellBudgets(): void {
     const account = this.store.findAccount();
-    // What is spent is added up from all transfers: not for nobody.
+    // What is spent is added up from all transfers and days: not for nobody.
     if (!account || this.hooks.list().length === 0) return;
     for (const [budget, percent] of this.shares(account.limits)) {
       const reached = SHARES.find((share) => percent >= share) ?? 0;
@@ -78,6 +78,11 @@ export class Notifier extends Archive {
       this.hooks.setMark(budget, reached);
       if (this.hooks.notify({ type: "budget.reached", data: { budget, percent: reached } })) this.wakeAt(Date.now());
     }
+  }
+
+  override settleTokens(...[records]: Parameters<Archive["settleTokens"]>): void {
+    super.settleTokens(records);
+    if (this.store.exists()) this.tellBudgets();
   }
 
   /** Limits that were changed are told anew, from what is reached of them already. */
@@ -90,7 +95,7 @@ export class Notifier extends Archive {
 
   /** How much of each budget is spent and reserved, in percent. */
   private shares({ micros, deviceSeconds, virtualTokens }: Limits): [string, number][] {
-    const usage = this.store.usage(Date.now());
+    const usage = this.spending(Date.now());
     const percent = (used: number, limit: number) => (limit === 0 ? 0 : (100 * used) / limit);
     return [
       ["money", percent(usage.micros, micros)],

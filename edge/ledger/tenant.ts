@@ -153,6 +153,7 @@ export class Tenant extends Notifier {
       const found = refusals(limits, this.spending(now), submission.ask, () => ({ epsilon: 0, unit: "" }));
       if (found.length > 0) return { kind: "refused", refusals: found };
       const row = this.store.reservePrediction(submission, now);
+      this.tellBudgets();
       this.store.lease(row.id, now, now + LEASE_MS);
       return { kind: "new", transfer: toTransfer(row) };
     });
