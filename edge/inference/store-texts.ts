@@ -6,8 +6,9 @@ import { chunksInTime } from "../http/upload.ts";
 import type { PromptStore } from "../storage/prompt-store.ts";
 
 const TITLE = "The texts are not valid";
-/** As long as a row may be for a job (shared/data/jsonl.ts). */
+/** Bytes that a row may have for a job (shared/data/rows/row.ts). */
 const MAX_LINE = 1024 * 1024;
+const encoder = new TextEncoder();
 
 /** Texts that lie in the bucket. */
 export interface StoredTexts {
@@ -135,7 +136,7 @@ export class Rows {
 }
 
 function faultOf(line: string): string | undefined {
-  if (line.length > MAX_LINE) return "Is too long.";
+  if (encoder.encode(line).length > MAX_LINE) return "Is too long.";
   const row = parsedOrUndefined(line) as { text?: unknown } | null | undefined;
   if (typeof row?.text !== "string") return 'Is no JSON object with a "text" that is a string.';
   return duplicateKeys(line).length > 0 ? "Says a key twice." : undefined;

@@ -45,6 +45,7 @@ test("what a job would refuse is refused: a key that is there twice, a line that
   expect(faultsOf('{"text":"a","more":{"x":1,"x":2}}')).toMatchObject([{ at: "body:1" }]);
   const long = `{"text":"${"x".repeat(1_100_000)}"}`;
   expect(faultsOf(long)).toEqual([{ at: "body:1", message: "Is too long." }]);
+  expect(faultsOf(`{"text":"${"漢".repeat(400_000)}"}`)).toEqual([{ at: "body:1", message: "Is too long." }]);
   expect(faultsOf(`{"text":1}\n${long}\n{"text":"a"}`)).toMatchObject([{ at: "body:1" }, { at: "body:2" }]);
 });
 
