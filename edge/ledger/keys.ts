@@ -6,6 +6,9 @@ import { isoTime } from "./times.ts";
 /** How exactly a key's last use is known: noting each would be a write a request. */
 const USE_MS = 60_000;
 
+/** Seconds of the rate limit that a composition takes: about so long it may compute. */
+const COMPOSITION_SECONDS = 1;
+
 /** A key that is made; `hash` is what is kept of its secret. */
 export interface MadeKey {
   readonly id: string;
@@ -83,6 +86,11 @@ export class KeyRing {
 
   revokeAll(now: number): void {
     this.sql.exec("UPDATE keys SET revoked = ? WHERE revoked IS NULL", now);
+  }
+
+  /** Whether a tenant's request may compose what was released with what it asks about, beside being taken itself. */
+  takeComposition(now: number) {
+    return this.rate.take(now, COMPOSITION_SECONDS);
   }
 
   authenticate(id: string, hash: string, now: number) {
