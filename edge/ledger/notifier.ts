@@ -58,8 +58,19 @@ export class Notifier extends Archive {
         this.hooks.tried(message, outcome);
       }),
     );
+    this.wakeForNext();
+  }
+
+  private wakeForNext(): void {
     const next = this.hooks.next();
     if (next !== null) this.wakeAt(next);
+  }
+
+  /** Deliveries that were restored have no alarm yet. */
+  override restoreStaged(): ReturnType<Archive["restoreStaged"]> {
+    const problem = super.restoreStaged();
+    this.wakeForNext();
+    return problem;
   }
 
   protected tellEnd(transfer: string, state: State): void {

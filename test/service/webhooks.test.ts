@@ -62,6 +62,7 @@ beforeAll(async () => {
     WEBHOOK_RESOLVER: resolving,
     SERVING_URLS: JSON.stringify({ large: double.url }),
     BATCH_PREDICT_DEFINITION: "softpost-transfer",
+    BACKUP_KEY: Buffer.alloc(32, 1).toString("base64"),
   };
   provider = await startProvider(await faultyBundle(), undefined, vars);
   double.reportUrl = provider.url;
@@ -313,6 +314,24 @@ test("survive a restart of the Worker with what is to be delivered", async () =>
     () => deliveries(tenant, hook.id),
     ([one]) => one?.state === "delivered",
   );
+});
+
+test("that wait in a backup are sent after it was restored", async () => {
+  const tenant = await provider.tenant();
+  const { body: hook } = await create(tenant);
+  answer = (_, response) => void response.writeHead(500).end();
+  await succeed(tenant, 1);
+  const tried = ([one]: DeliveryRecord[]) => one?.tries === 1;
+  await until(() => deliveries(tenant, hook.id), tried);
+  const { body: made } = await call("POST", "/v1/admin/backups");
+  await call("DELETE", hooks(tenant, `/${hook.id}`));
+  // The alarm finds nothing, and sets none.
+  await later(tenant);
+  await new Promise((resolve) => setTimeout(resolve, 6000));
+  answer = well;
+  await call("POST", `/v1/admin/backups/${made.name}/tenants/${tenant.id}/restore`);
+  const sent = ([one]: DeliveryRecord[]) => one?.state === "delivered";
+  await until(() => deliveries(tenant, hook.id), sent);
 });
 
 describe("an address", () => {
