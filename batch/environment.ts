@@ -19,6 +19,8 @@ export interface Environment {
   readonly capacity: Capacity | undefined;
   /** Batch's id of the job. */
   readonly id: string;
+  /** Which of Batch's attempts at the job this is, from 1. */
+  readonly attempt: number;
   /** Where the edge is reached, if not where a spec says. */
   readonly edge: string | undefined;
   /** Seconds between two checkpoints; undefined for what the job's kind suggests. */
@@ -27,7 +29,7 @@ export interface Environment {
 
 /**
  * Reads SOFTPOST_BUCKET, SOFTPOST_S3_ENDPOINT (R2's; AWS's own without it), SOFTPOST_CACHE, SOFTPOST_THREADS, SOFTPOST_DEVICE,
- * SOFTPOST_EDGE (that of the spec without it), SOFTPOST_CHECKPOINT_SECONDS, SOFTPOST_DEVICE_BYTES and SOFTPOST_HOST_BYTES, AWS_BATCH_JOB_ID and, where they are set,
+ * SOFTPOST_EDGE (that of the spec without it), SOFTPOST_CHECKPOINT_SECONDS, SOFTPOST_DEVICE_BYTES and SOFTPOST_HOST_BYTES, AWS_BATCH_JOB_ID, AWS_BATCH_JOB_ATTEMPT and, where they are set,
  * AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
  *
  * @throws ProblemError if no bucket is named or the device isn't one
@@ -49,6 +51,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
         ? undefined
         : { device: Number(env.SOFTPOST_DEVICE_BYTES), host: Number(env.SOFTPOST_HOST_BYTES) },
     id: env.AWS_BATCH_JOB_ID ?? randomUUID(),
+    attempt: Number(env.AWS_BATCH_JOB_ATTEMPT ?? 1),
     edge: env.SOFTPOST_EDGE,
     checkpointSeconds:
       env.SOFTPOST_CHECKPOINT_SECONDS === undefined ? undefined : Number(env.SOFTPOST_CHECKPOINT_SECONDS),

@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { quietTokenizer } from "../../shared/data/quiet-tokenizer.ts";
 import { predictFile } from "../../shared/operations/predict.ts";
 import { surveyTexts } from "../../shared/operations/texts.ts";
 import { WEIGHTS_FILE } from "../../shared/prompt/adapter.ts";
@@ -17,7 +18,9 @@ export async function runPredict(
   spec: PredictSpec,
   { store, models, engines, work, output, watch }: JobContext,
 ): Promise<undefined> {
-  const model = await models.open(spec.model, spec.model, watch);
+  const opened = await models.open(spec.model, spec.model, watch);
+  // Why a job failed is logged, kept in the ledger and sent.
+  const model = { ...opened, tokenizer: quietTokenizer(opened.tokenizer) };
   const job = bucket.job(spec.prompt);
   const folder = job + jobFiles.output + resultSchema.parse(await store.readJson(job + jobFiles.result)).folder;
   const prompt = await readStoredPrompt(store, { manifest: folder + MANIFEST_FILE, weights: folder + WEIGHTS_FILE });

@@ -39,7 +39,7 @@ export class Reporter {
 
   /**
    * @param target undefined for a job that nobody waits for
-   * @param attempt the lease's epoch: what an earlier holder still says counts for nothing
+   * @param attempt the lease's epoch, or Batch's attempt where there is no lease: what an earlier one still says counts for nothing
    * @param runner Batch's id of the job that does the work
    * @param device what it runs on
    */

@@ -19,6 +19,8 @@ export type Outcome = "done" | "failed" | "crashed" | "interrupted" | "unreachab
 export interface Start extends Omit<AttemptOptions, "onEvent" | "onClock" | "log"> {
   /** Batch's id of the job. */
   readonly id: string;
+  /** Which of Batch's attempts this is, from 1. */
+  readonly attempt: number;
   /** Where the edge is reached, if not where the spec says. */
   readonly edge: string | undefined;
 }
@@ -30,7 +32,7 @@ export async function runOne(spec: Spec, start: Start, lease?: Lease): Promise<O
   const signal = lease ? AbortSignal.any([start.signal, lease.lost]) : start.signal;
   const report = spec.kind === "distill" ? undefined : spec.report;
   const target = report && reportTarget(report, start.edge);
-  const reporter = new Reporter(target, lease?.epoch ?? 1, start.id, start.deviceName);
+  const reporter = new Reporter(target, lease?.epoch ?? start.attempt, start.id, start.deviceName);
   const end = async (outcome: Outcome, problem?: string, deviceSeconds?: number) => {
     log(outcome, { problem, deviceSeconds });
     const metrics = { [outcome]: 1, ...(deviceSeconds !== undefined && { deviceSeconds }) };
@@ -39,7 +41,7 @@ export async function runOne(spec: Spec, start: Start, lease?: Lease): Promise<O
     await reporter.end(state, problem);
     return outcome;
   };
-  log("started", { epoch: lease?.epoch });
+  log("started", { epoch: lease?.epoch, attempt: start.attempt });
   try {
     const onClock = (clock: () => number) => {
       reporter.deviceSeconds = clock;

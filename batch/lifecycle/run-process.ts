@@ -24,7 +24,7 @@ export async function runJob(
   handlers: Handlers,
   signal: AbortSignal,
 ): Promise<number> {
-  const { cache, threads, device, checkpointSeconds, id, edge } = environment;
+  const { cache, threads, device, checkpointSeconds, id, attempt, edge } = environment;
   const store = new Bucket(environment.bucket);
   const engines = new Engines({ threads, device });
   const start = {
@@ -35,6 +35,7 @@ export async function runJob(
     checkpointSeconds,
     signal,
     id,
+    attempt,
     edge,
     capacity: environment.capacity,
     deviceName: await deviceName(device),

@@ -26,11 +26,7 @@ export function tenantWith(scope: Scope) {
       const detail = "The account is suspended; its provider can say why. What is under way is finished.";
       throw new ProblemError("Not allowed", detail, { status: 403 });
     }
-    if (answer.kind === "limited") {
-      for (const [name, value] of rateHeaders(answer.standing)) c.header(name, value);
-      const detail = "This tenant sends more than its rate limit allows; wait a moment.";
-      throw new ProblemError("Too many requests", detail, { status: 429, retryAfter: answer.standing.retryAfter });
-    }
+    if (answer.kind === "limited") throw tooMany(c, answer.standing);
     if (!answer.scopes.includes(scope)) {
       throw new ProblemError("Not allowed", `The API key lacks the scope "${scope}".`, { status: 403 });
     }
@@ -39,6 +35,13 @@ export function tenantWith(scope: Scope) {
     await next();
     for (const [name, value] of rateHeaders(answer.standing)) c.res.headers.set(name, value);
   });
+}
+
+/** A tenant's rate limit is passed: its headers are set, and this is to be thrown. */
+export function tooMany(c: Context<AppEnv>, standing: RateStanding): ProblemError {
+  for (const [name, value] of rateHeaders(standing)) c.header(name, value);
+  const detail = "This tenant sends more than its rate limit allows; wait a moment.";
+  return new ProblemError("Too many requests", detail, { status: 429, retryAfter: standing.retryAfter });
 }
 
 /** Where a tenant stands, as draft-ietf-httpapi-ratelimit-headers-10 writes it. */

@@ -1,5 +1,6 @@
 import { createMiddleware } from "hono/factory";
 import { ProblemError } from "../../shared/protocol/errors.ts";
+import { elapsed } from "../ledger/times.ts";
 import type { AppEnv } from "./app-env.ts";
 
 /** Wrong keys that one address may send in a row, and how many a second after that: who mistypes is told so, who guesses isn't. */
@@ -32,5 +33,5 @@ export const limitStrangers = createMiddleware<AppEnv>(async (c, next) => {
 
 function leftOf(address: string): number {
   const entry = failures.get(address);
-  return entry ? Math.min(BURST, entry.left + ((Date.now() - entry.at) / 1000) * PER_SECOND) : BURST;
+  return entry ? Math.min(BURST, entry.left + (elapsed(entry.at, Date.now()) / 1000) * PER_SECOND) : BURST;
 }

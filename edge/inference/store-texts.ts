@@ -1,13 +1,14 @@
 import { hex } from "../../shared/protocol/bytes-as-text.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
-import { MAX_FAULTS } from "../../shared/protocol/json.ts";
+import { duplicateKeys, MAX_FAULTS, parsedOrUndefined } from "../../shared/protocol/json.ts";
 import { MAX_PREDICTION_BYTES } from "../../shared/protocol/prediction.ts";
-import { MAX_PAUSE_MS, readInTime } from "../http/upload.ts";
+import { chunksInTime } from "../http/upload.ts";
 import type { PromptStore } from "../storage/prompt-store.ts";
 
 const TITLE = "The texts are not valid";
-/** As long as a row may be for a job (shared/data/jsonl.ts). */
+/** Bytes that a row may have for a job (shared/data/rows/row.ts). */
 const MAX_LINE = 1024 * 1024;
+const encoder = new TextEncoder();
 
 /** Texts that lie in the bucket. */
 export interface StoredTexts {
@@ -19,7 +20,7 @@ export interface StoredTexts {
 /**
  * Streams a file of rows `{"text": string}` into the bucket, and checks it on the way: it is never in memory as a whole.
  *
- * @throws ProblemError with the line of every fault, and if its length isn't said or too much. What was stored is then the caller's to remove
+ * @throws ProblemError with the line of every fault, and if its length isn't said or too much, or it comes too slowly. What was stored is then the caller's to remove
  */
 export async function storeTexts(store: PromptStore, key: string, request: Request): Promise<StoredTexts> {
   const size = Number(request.headers.get("content-length") ?? Number.NaN);
@@ -35,7 +36,7 @@ export async function storeTexts(store: PromptStore, key: string, request: Reque
   const digest = new crypto.DigestStream("SHA-256");
   const { readable, writable } = new FixedLengthStream(size);
   const stored = store.putStream(key, readable);
-  const sent = copy(request.body, [writable.getWriter(), digest.getWriter()], rows);
+  const sent = copy(chunksInTime(request.body, size), [writable.getWriter(), digest.getWriter()], rows);
   // Both, so that none is left behind whatever the other does.
   const [copied, put] = await Promise.allSettled([sent, stored]);
   if (copied.status === "rejected") throw copied.reason;
@@ -50,58 +51,71 @@ export async function storeTexts(store: PromptStore, key: string, request: Reque
 }
 
 async function copy(
-  body: ReadableStream<Uint8Array>,
+  chunks: AsyncIterable<Uint8Array>,
   writers: readonly WritableStreamDefaultWriter<Uint8Array>[],
   rows: Rows,
 ): Promise<void> {
-  const reader = body.getReader();
   try {
-    for (;;) {
-      const { done, value } = await readInTime(reader, MAX_PAUSE_MS);
-      if (done) break;
-      rows.take(value);
-      for (const writer of writers) await writer.write(value);
+    for await (const chunk of chunks) {
+      rows.take(chunk);
+      for (const writer of writers) await writer.write(chunk);
     }
     for (const writer of writers) await writer.close();
   } catch (error) {
     for (const writer of writers) await writer.abort(error).catch(() => {});
     throw error;
-  } finally {
-    reader.releaseLock();
   }
 }
 
 /** Checks rows as they come. A fault is told by its line and kind, never with the text. */
-class Rows {
+export class Rows {
   private readonly decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   private readonly faults: { at: string; message: string }[] = [];
-  private rest = "";
+  /** The pieces of a line that hasn't ended, and their length: joined once, since a line may come in very many. */
+  private rest: string[] = [];
+  private length = 0;
   private line = 0;
   private examples = 0;
 
   /** @throws ProblemError if it isn't UTF-8, or a line doesn't end */
   take(bytes: Uint8Array): void {
-    const lines = (this.rest + this.decode(bytes)).split("\n");
-    this.rest = lines.pop()!;
-    if (this.rest.length > MAX_LINE) throw this.problem([this.fault(this.line + 1, "Is too long.")]);
-    for (const line of lines) this.check(line);
+    const [first, ...more] = this.decode(bytes).split("\n");
+    this.hold(first!);
+    for (const begin of more) {
+      this.check(this.held());
+      this.hold(begin);
+    }
+    if (this.length > MAX_LINE) throw this.problem([this.fault(this.line + 1, "Is too long.")]);
   }
 
   /** @returns how many texts there are. @throws ProblemError with all faults, or if there is no text */
   end(): number {
-    this.check(this.rest + this.decode());
+    this.hold(this.decode());
+    this.check(this.held());
     if (this.faults.length > 0) throw this.problem(this.faults);
     if (this.examples === 0) throw new ProblemError(TITLE, "There is no row.", { status: 422 });
     return this.examples;
   }
 
+  private hold(piece: string): void {
+    this.rest.push(piece);
+    this.length += piece.length;
+  }
+
+  /** The line that is whole now. */
+  private held(): string {
+    const line = this.rest.join("");
+    this.rest = [];
+    this.length = 0;
+    return line;
+  }
+
   private check(line: string): void {
     this.line += 1;
     if (line.trim() === "" || this.faults.length >= MAX_FAULTS) return;
-    if (line.length > MAX_LINE) this.faults.push(this.fault(this.line, "Is too long."));
-    else if (!hasText(line))
-      this.faults.push(this.fault(this.line, 'Is no JSON object with a "text" that is a string.'));
-    else this.examples += 1;
+    const message = faultOf(line);
+    if (message === undefined) this.examples += 1;
+    else this.faults.push(this.fault(this.line, message));
   }
 
   private decode(bytes?: Uint8Array): string {
@@ -121,10 +135,9 @@ class Rows {
   }
 }
 
-function hasText(line: string): boolean {
-  try {
-    return typeof (JSON.parse(line) as { text?: unknown } | null)?.text === "string";
-  } catch {
-    return false;
-  }
+function faultOf(line: string): string | undefined {
+  if (encoder.encode(line).length > MAX_LINE) return "Is too long.";
+  const row = parsedOrUndefined(line) as { text?: unknown } | null | undefined;
+  if (typeof row?.text !== "string") return 'Is no JSON object with a "text" that is a string.';
+  return duplicateKeys(line).length > 0 ? "Says a key twice." : undefined;
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Catalogue } from "../../shared/protocol/catalogue.ts";
 import { nameSchema } from "../../shared/protocol/catalogue.ts";
 import type { Env } from "../env.ts";
+import { isRecent } from "../ledger/times.ts";
 import { readCatalogue } from "../storage/catalogue.ts";
 
 /** A target that a serving process has. */
@@ -17,7 +18,7 @@ const urlsSchema = z.record(nameSchema, z.url());
 /** A request needs no newer catalogue: publishing takes longer. */
 const KEPT_MS = 5000;
 
-let kept: { readonly catalogue: Catalogue; readonly until: number } | undefined;
+let kept: { readonly catalogue: Catalogue; readonly at: number } | undefined;
 
 /**
  * The targets that are served: those of the catalogue with a serving process. Where two have one name, that of a student which takes prompts counts.
@@ -36,8 +37,8 @@ export async function servedTargets(env: Env): Promise<ServedTarget[]> {
 }
 
 async function recentCatalogue(env: Env): Promise<Catalogue> {
-  if (!kept || kept.until < Date.now()) {
-    kept = { catalogue: await readCatalogue(env.PROMPTS), until: Date.now() + KEPT_MS };
+  if (!kept || !isRecent(kept.at, KEPT_MS, Date.now())) {
+    kept = { catalogue: await readCatalogue(env.PROMPTS), at: Date.now() };
   }
   return kept.catalogue;
 }

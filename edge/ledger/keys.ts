@@ -6,6 +6,9 @@ import { isoTime } from "./times.ts";
 /** How exactly a key's last use is known: noting each would be a write a request. */
 const USE_MS = 60_000;
 
+/** Seconds of the rate limit that a composition takes: about so long it may compute. */
+const COMPOSITION_SECONDS = 1;
+
 /** A key that is made; `hash` is what is kept of its secret. */
 export interface MadeKey {
   readonly id: string;
@@ -52,7 +55,7 @@ export class KeyRing {
   }
 
   /**
-   * Puts a new key in the place of one: of its name, its scopes and its length of life.
+   * Puts a new key in the place of one: of its name, its scopes and its length of life. Asked again, because the answer was lost, it makes another.
    *
    * @param until when the old one ends, unless that is sooner already
    * @returns when the new one ends; undefined if the old one opens nothing any more
@@ -60,7 +63,8 @@ export class KeyRing {
   rotate(old: string, made: MadeKey, now: number, until: number): { expires: number | null } | undefined {
     const row = this.sql.exec<Row>(`${ROWS} WHERE keys.id = ?`, old).toArray()[0];
     if (!row || !isUsable(row, now)) return undefined;
-    const expires = row.expires === null ? null : now + (row.expires - row.created);
+    const end = this.endAtFirst(row);
+    const expires = end === null ? null : now + (end - row.created);
     this.add(made, row.name, JSON.parse(row.scopes), now, expires);
     this.sql.exec(
       "INSERT INTO key_life VALUES (?, ?, NULL) ON CONFLICT (id) DO UPDATE SET expires = MIN(COALESCE(expires, excluded.expires), excluded.expires)",
@@ -69,12 +73,24 @@ export class KeyRing {
     return { expires };
   }
 
+  /** When a key ends, or would have ended had it never been rotated: the first rotation notes that under a name that no key has. */
+  private endAtFirst({ id, expires }: Row): number | null {
+    const name = `${id} at first`;
+    this.sql.exec("INSERT OR IGNORE INTO key_life VALUES (?, ?, NULL)", name, expires);
+    return this.sql.exec<{ expires: number | null }>("SELECT expires FROM key_life WHERE id = ?", name).one().expires;
+  }
+
   revoke(id: string, now: number): boolean {
     return this.sql.exec("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", now, id).rowsWritten > 0;
   }
 
   revokeAll(now: number): void {
     this.sql.exec("UPDATE keys SET revoked = ? WHERE revoked IS NULL", now);
+  }
+
+  /** Whether a tenant's request may compose what was released with what it asks about, beside being taken itself. */
+  takeComposition(now: number) {
+    return this.rate.take(now, COMPOSITION_SECONDS);
   }
 
   authenticate(id: string, hash: string, now: number) {

@@ -58,8 +58,19 @@ export class Notifier extends Archive {
         this.hooks.tried(message, outcome);
       }),
     );
+    this.wakeForNext();
+  }
+
+  private wakeForNext(): void {
     const next = this.hooks.next();
     if (next !== null) this.wakeAt(next);
+  }
+
+  /** Deliveries that were restored have no alarm yet. */
+  override restoreStaged(): ReturnType<Archive["restoreStaged"]> {
+    const problem = super.restoreStaged();
+    this.wakeForNext();
+    return problem;
   }
 
   protected tellEnd(transfer: string, state: State): void {
@@ -70,7 +81,7 @@ export class Notifier extends Archive {
   /** Tells each share of a budget once until the limits change. */
   protected tellBudgets(): void {
     const account = this.store.findAccount();
-    // What is spent is added up from all transfers: not for nobody.
+    // What is spent is added up from all transfers and days: not for nobody.
     if (!account || this.hooks.list().length === 0) return;
     for (const [budget, percent] of this.shares(account.limits)) {
       const reached = SHARES.find((share) => percent >= share) ?? 0;
@@ -78,6 +89,11 @@ export class Notifier extends Archive {
       this.hooks.setMark(budget, reached);
       if (this.hooks.notify({ type: "budget.reached", data: { budget, percent: reached } })) this.wakeAt(Date.now());
     }
+  }
+
+  override settleTokens(...[records]: Parameters<Archive["settleTokens"]>): void {
+    super.settleTokens(records);
+    if (this.store.exists()) this.tellBudgets();
   }
 
   /** Limits that were changed are told anew, from what is reached of them already. */
@@ -90,7 +106,7 @@ export class Notifier extends Archive {
 
   /** How much of each budget is spent and reserved, in percent. */
   private shares({ micros, deviceSeconds, virtualTokens }: Limits): [string, number][] {
-    const usage = this.store.usage(Date.now());
+    const usage = this.spending(Date.now());
     const percent = (used: number, limit: number) => (limit === 0 ? 0 : (100 * used) / limit);
     return [
       ["money", percent(usage.micros, micros)],

@@ -59,8 +59,8 @@ export function composedEpsilon(
   const stated = records.filter((record) => record !== null);
   if (stated.length < records.length) return Number.POSITIVE_INFINITY;
   const { runs } = withOneUnit(stated);
-  const settings = runs.map((run) => `${run.sampleRate} ${run.noiseMultiplier} ${run.neighbouring}`);
-  if (new Set(settings).size <= FEW) return composedAtOnce(runs, delta);
+  const merged = oneOfEach(runs);
+  if (merged.length <= FEW) return composedAtOnce(merged, delta);
   const released = releases.map(({ row }, i) => ({ row, run: runs[i]! }));
   const composition = caughtUp(released, runs.some(isReplaced), keeper);
   return runningEpsilon(more ? withRun(composition, runs.at(-1)!) : composition, delta);
@@ -72,6 +72,17 @@ export function composedUnit(records: readonly (PrivacyRecord | null)[]): string
 }
 
 const isReplaced = ({ neighbouring }: NeighbouringRun) => neighbouring === "replace-one";
+
+/** Runs that differ in their steps only are one run of all their steps: work and what is remembered don't grow with their number. */
+function oneOfEach(runs: readonly NeighbouringRun[]): NeighbouringRun[] {
+  const merged = new Map<string, NeighbouringRun>();
+  for (const { sampleRate, noiseMultiplier, steps, neighbouring } of runs) {
+    const key = `${sampleRate} ${noiseMultiplier} ${neighbouring}`;
+    const before = merged.get(key)?.steps ?? 0;
+    merged.set(key, { sampleRate, noiseMultiplier, steps: before + steps, ...(neighbouring && { neighbouring }) });
+  }
+  return [...merged.values()];
+}
 
 function composedAtOnce(runs: readonly NeighbouringRun[], delta: number): number {
   const key = JSON.stringify([delta, ...runs]);

@@ -1,3 +1,5 @@
+import { elapsed } from "./times.ts";
+
 /** A burst may be this many seconds' worth of requests. */
 const BURST_SECONDS = 10;
 
@@ -7,7 +9,7 @@ export interface RateStanding {
   readonly window: number;
   readonly remaining: number;
   readonly reset: number;
-  /** Seconds until one more request may be sent. */
+  /** Seconds until the same may be asked again. */
   readonly retryAfter: number;
 }
 
@@ -21,18 +23,20 @@ export class RateLimit {
     this.perSecond = perSecond;
   }
 
-  take(now: number): { taken: boolean; standing: RateStanding } {
+  /** @param seconds of what the limit lets through that it takes; one request without it */
+  take(now: number, seconds?: number): { taken: boolean; standing: RateStanding } {
     const most = BURST_SECONDS * this.perSecond;
-    this.tokens = Math.min(most, this.tokens + ((now - this.filled) / 1000) * this.perSecond);
+    this.tokens = Math.min(most, this.tokens + (elapsed(this.filled, now) / 1000) * this.perSecond);
     this.filled = now;
-    const taken = this.tokens >= 1;
-    if (taken) this.tokens -= 1;
+    const requests = seconds === undefined ? 1 : seconds * this.perSecond;
+    const taken = this.tokens >= requests;
+    if (taken) this.tokens -= requests;
     const standing = {
       limit: Math.floor(most),
       window: BURST_SECONDS,
       remaining: Math.floor(this.tokens),
       reset: Math.ceil((most - this.tokens) / this.perSecond),
-      retryAfter: Math.max(1, Math.ceil((1 - this.tokens) / this.perSecond)),
+      retryAfter: Math.max(1, Math.ceil((requests - this.tokens) / this.perSecond)),
     };
     return { taken, standing };
   }

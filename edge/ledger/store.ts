@@ -277,13 +277,14 @@ export class Store {
     return this.find(id)!;
   }
 
-  /** Takes an exclusive right to work on a transfer; it ends by itself, in case its holder does. */
+  /**
+   * Takes an exclusive right to work on a transfer; it ends by itself, in case its holder does. One that would last for twice as long as this
+   * one is of a clock that was set back since, and counts for nothing.
+   */
   lease(id: string, now: number, until: number): boolean {
     const taken = this.sql.exec(
-      "UPDATE transfers SET leased_until = ? WHERE id = ? AND leased_until <= ? AND cost_micros IS NULL",
-      until,
-      id,
-      now,
+      "UPDATE transfers SET leased_until = ? WHERE id = ? AND leased_until NOT BETWEEN ? + 1 AND ? AND cost_micros IS NULL",
+      ...[until, id, now, now + 2 * (until - now)],
     );
     return taken.rowsWritten > 0;
   }

@@ -100,25 +100,28 @@ export class Tenant extends Notifier {
     return suspended ? ({ kind: "suspended" } as const) : answer;
   }
 
-  /** What `reserve` would answer, and what it would leave of each budget. */
+  /** What `reserve` would answer, and what it would leave of each budget; with privacy it counts as many requests, since another one is composed anew. */
   quote(ask: Ask, dataset: string, promptDigest: string, privacy: PrivacyRecord | null) {
     const now = Date.now();
     const { limits } = this.store.account();
+    const rate = limits.privacy && privacy ? this.keyRing.takeComposition(now) : undefined;
+    if (rate?.taken === false) return { kind: "limited", standing: rate.standing } as const;
     const tokens = this.tokenSums(now);
     const usage = this.spending(now, tokens);
-    let known: ReturnType<typeof this.composedWith> | undefined;
+    let known: { epsilon: number; unit: string } | undefined;
     const composed = () => {
       known ??= this.composedWith(dataset, promptDigest, privacy, limits);
       return known;
     };
     const refused = this.otherRecord(promptDigest, privacy) ?? refusals(limits, usage, ask, composed);
     const tokensLeft = (limits.tokens ?? 0) - tokens.used.tokens - tokens.reserved.tokens;
-    return {
+    const quote = {
       refusals: refused,
       left: leftView(limits, usage, ask, () => composed().epsilon),
       privacyUnit: limits.privacy ? composed().unit : null,
       inference: { prices: this.prices, tokensLeft: Math.max(0, tokensLeft) },
     };
+    return { kind: "quote", quote } as const;
   }
 
   /** What a key stands for already; null for nothing. */
@@ -158,6 +161,7 @@ export class Tenant extends Notifier {
       if (found.length > 0) return { kind: "refused", refusals: found };
       if (!this.uploads.end(submission.id)) return { kind: "late" };
       const row = this.store.reservePrediction(submission, now);
+      this.tellBudgets();
       this.store.lease(row.id, now, now + LEASE_MS);
       return { kind: "new", transfer: toTransfer(row) };
     });

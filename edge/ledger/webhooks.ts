@@ -92,14 +92,15 @@ export class Webhooks {
       .one().next;
   }
 
+  /** Notes how a try went, unless the delivery was put back to its beginning meanwhile. */
   tried({ sequence, tries }: Due, { status, error }: Outcome): void {
     const now = Date.now();
     const pause = PAUSES[tries];
     const state = error === null ? "delivered" : pause === undefined ? "failed" : "pending";
     const next = state === "pending" ? now + pause! * 1000 : null;
     this.sql.exec(
-      "UPDATE deliveries SET state = ?, tries = ?, next = ?, last = ?, status = ?, error = ? WHERE sequence = ?",
-      ...[state, tries + 1, next, now, status, error, sequence],
+      "UPDATE deliveries SET state = ?, tries = ?, next = ?, last = ?, status = ?, error = ? WHERE sequence = ? AND tries = ?",
+      ...[state, tries + 1, next, now, status, error, sequence, tries],
     );
   }
 

@@ -6,6 +6,7 @@ import type { Env } from "../env.ts";
 import type { App } from "../http/app-env.ts";
 import { providerOnly, registerOf } from "../http/auth.ts";
 import { SCHEMA_VERSION } from "../ledger/migrations.ts";
+import { elapsed, isRecent } from "../ledger/times.ts";
 import { exposition } from "../metrics/exposition.ts";
 import { flushMetrics } from "../metrics/flush.ts";
 import { findJob } from "../transfers/batch.ts";
@@ -81,12 +82,12 @@ let last: { at: number; answer: Promise<Record<Part, boolean>> } | undefined;
 
 export function addHealthRoutes(app: App): void {
   app.openapi(getHealth, async (c) => {
-    if (!last || Date.now() - last.at > FRESH_MS) last = { at: Date.now(), answer: check(c.env) };
+    if (!last || !isRecent(last.at, FRESH_MS, Date.now())) last = { at: Date.now(), answer: check(c.env) };
     const found = await last.answer;
     const now = Date.now();
     const part = (name: Part) => {
       const at = reached[name];
-      return { ok: found[name], ageSeconds: at === undefined ? null : (now - at) / 1000 };
+      return { ok: found[name], ageSeconds: at === undefined ? null : elapsed(at, now) / 1000 };
     };
     const parts = { ledger: part("ledger"), bucket: part("bucket"), batch: part("batch") };
     if (Object.values(found).every(Boolean)) return c.json({ ok: true, ...parts }, 200);

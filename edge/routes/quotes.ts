@@ -3,7 +3,7 @@ import { MAX_MANIFEST_BYTES } from "../../shared/protocol/manifest.ts";
 import { quoteRequestSchema, quoteSchema } from "../../shared/protocol/quote.ts";
 import { checkFit } from "../../shared/submission/validate.ts";
 import type { App } from "../http/app-env.ts";
-import { ledgerOf, tenantWith } from "../http/auth.ts";
+import { ledgerOf, tenantWith, tooMany } from "../http/auth.ts";
 import { limitBody, MAX_OPTIONS_BYTES } from "../http/upload.ts";
 import { readCatalogue } from "../storage/catalogue.ts";
 import { priceOf } from "../transfers/price.ts";
@@ -35,9 +35,10 @@ export function addQuoteRoutes(app: App): void {
       ...fit,
     });
     const ledger = ledgerOf(c.env, c.get("tenant"));
-    const answer = await ledger.quote(ask, options.dataset, manifest.prompt.digest, manifest.privacy);
+    const answered = await ledger.quote(ask, options.dataset, manifest.prompt.digest, manifest.privacy);
+    if (answered.kind === "limited") throw tooMany(c, answered.standing);
     const reserve = { deviceSeconds: ask.deviceSeconds, micros: ask.micros };
     const cancellation = CANCELLATION;
-    return c.json({ rate, estimate, range, precision, weights, reserve, cancellation, model, ...answer }, 200);
+    return c.json({ rate, estimate, range, precision, weights, reserve, cancellation, model, ...answered.quote }, 200);
   });
 }

@@ -100,10 +100,16 @@ export async function sweepClosed(env: Env): Promise<void> {
   }
 }
 
-/** Lets a closed account be opened again; false if there is none. */
-export async function reopen(env: Env, tenant: string): Promise<boolean> {
+/**
+ * Opens a closed account again. It can be repeated until it succeeds: the mark by which the account is found goes last, the one by which its objects
+ * are swept away before there can be new ones.
+ *
+ * @returns false if there is no closed account of this id
+ */
+export async function reopen(env: Env, tenant: string, open: () => Promise<void>): Promise<boolean> {
   if (!(await env.PROMPTS.head(bucket.closed(tenant)))) return false;
   await env.PROMPTS.delete(bucket.sweep + tenant);
+  await open();
   await env.PROMPTS.delete(bucket.closed(tenant));
   return true;
 }

@@ -1,3 +1,4 @@
+import { quietTokenizer } from "../../shared/data/quiet-tokenizer.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import type { Service } from "../service.ts";
 
@@ -7,7 +8,7 @@ export async function encodeTexts<P>(
   prompts: readonly (string | readonly number[])[],
 ): Promise<Int32Array[]> {
   const texts = prompts.filter((prompt) => typeof prompt === "string");
-  const encoded = await target.tokenizer.encode(texts).catch(hide);
+  const encoded = await quietTokenizer(target.tokenizer).encode(texts);
   return prompts.map((prompt, i) => {
     const ids = typeof prompt === "string" ? withoutEnd(encoded.shift()!, closingTokens) : Int32Array.from(prompt);
     const { vocabulary } = target.checkpoint.config;
@@ -19,7 +20,7 @@ export async function encodeTexts<P>(
 
 /** A text without special tokens of its own: what a chat template gives has them. */
 export async function encodeRendered<P>({ target }: Service<P>, text: string): Promise<Int32Array> {
-  const [ids] = await target.tokenizer.encodePieces([text]).catch(hide);
+  const [ids] = await quietTokenizer(target.tokenizer).encodePieces([text]);
   if (ids!.length === 0) throw new ProblemError("The request is not valid", "The messages make no token.");
   return ids!;
 }
@@ -32,10 +33,4 @@ function invalid(index: number, message: string): ProblemError {
   return new ProblemError("The request is not valid", `Text ${index + 1} can't be read.`, {
     faults: [{ at: "body#/prompt", message }],
   });
-}
-
-/** The tokenizer's own message names the token. */
-function hide(error: unknown): never {
-  if (!(error instanceof ProblemError)) throw error;
-  throw new ProblemError("The request is not valid", "A text has a token that the model has no embedding for.");
 }

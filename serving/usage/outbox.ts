@@ -2,9 +2,9 @@ import { ProblemError } from "../../shared/protocol/errors.ts";
 import {
   MAX_RECORDS,
   signUsage,
-  untakenSchema,
   USAGE_HEADERS,
   type UsageRecord,
+  untakenSchema,
 } from "../../shared/protocol/usage-report.ts";
 import { log } from "../log.ts";
 import { type Entry, Journal } from "./journal.ts";

@@ -106,6 +106,14 @@ describe("a job", () => {
     expect((await until(await submit("a"), "FAILED")).statusReason).toMatch(/failed to start/);
   });
 
+  test("whose limit is longer than a timer of Node's isn't ended by it", async () => {
+    await define([process.execPath, "-e", "setTimeout(() => {}, 1000)"]);
+    const timeout = { attemptDurationSeconds: 3_000_000 };
+    const command = new SubmitJobCommand({ jobName: "a", jobQueue: "queue", jobDefinition: "definition", timeout });
+    const { jobId } = await client.send(command);
+    expect((await until(jobId!, "SUCCEEDED", "FAILED")).status).toBe("SUCCEEDED");
+  });
+
   test("that waits or runs can be terminated, with all that it started", async () => {
     await define(["sh", "-c", "sleep 60 & wait"]);
     const [running, waiting] = [await submit("a"), await submit("b")];

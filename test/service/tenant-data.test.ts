@@ -108,6 +108,38 @@ test("what a job still writes after its tenant was deleted is swept away", async
   expect(await folders(tenant.id)).toEqual([]);
 });
 
+test("an account whose opening again stops in the middle can be opened again, or closed", async () => {
+  const tenant = await provider.tenant();
+  await remove(tenant.id);
+  const body = JSON.stringify({ name: "again", id: tenant.id });
+  const reopen = (fault?: string) =>
+    fetch(`${provider.url}/v1/admin/tenants`, {
+      method: "POST",
+      headers: { ...ADMIN, ...(fault && { "x-test-fault": fault }) },
+      body,
+    });
+  expect((await reopen(`put ${tenant.id}.json`)).status).toBe(500);
+  expect((await reopen()).status).toBe(201);
+  expect((await reopen()).status).toBe(404);
+  expect((await remove(tenant.id)).status).toBe(200);
+});
+
+test("usage has an account once while it is being closed", async () => {
+  const tenant = await provider.tenant();
+  const { body } = await tenant.submit(uploadOf(promptOf(1)));
+  await provider.store.write(`${bucket.job(`${tenant.id}-${body.id}`)}${jobFiles.result}`, RESULT);
+  await tenant.cancel(body.id);
+  const rows = async () => {
+    const { usage } = (await provider.fetchJson("/v1/admin/usage", { headers: ADMIN })).body;
+    return usage.filter((row: { tenant: string }) => row.tenant === tenant.id).length;
+  };
+  expect(await rows()).toBe(1);
+  await provider.store.write(bucket.closed(tenant.id), "-");
+  expect(await rows()).toBe(1);
+});
+
+const RESULT = JSON.stringify({ files: [], deviceSeconds: 2, device: "CPU" });
+
 test("an account that is opened again goes on with what was released", async () => {
   const privacy = { epsilon: 1e3, delta: 1e-5 };
   const tenant = await provider.tenant({ privacy });

@@ -14,6 +14,8 @@ import {
   type TenantClient,
   uploadOf,
 } from "./provider.ts";
+import { type Double, startDouble } from "./serving-double.ts";
+import { transferred } from "./transferred.ts";
 
 interface Received {
   readonly headers: Record<string, string>;
@@ -24,6 +26,7 @@ const RESULT = { files: [{ name: "x", size: 1, sha256: "a".repeat(64) }], device
 
 let provider: Provider;
 let url: string;
+let double: Double;
 let received: Received[];
 let answer: (request: IncomingMessage, response: ServerResponse) => void;
 const well = (_: IncomingMessage, response: ServerResponse) => void response.writeHead(204).end();
@@ -53,8 +56,16 @@ const listen = (server: typeof receiver) =>
 beforeAll(async () => {
   url = await listen(receiver);
   const resolving = await listen(resolver);
-  const vars = { WEBHOOK_LOOPBACK: "allowed", WEBHOOK_RESOLVER: resolving };
+  double = await startDouble();
+  const vars = {
+    WEBHOOK_LOOPBACK: "allowed",
+    WEBHOOK_RESOLVER: resolving,
+    SERVING_URLS: JSON.stringify({ large: double.url }),
+    BATCH_PREDICT_DEFINITION: "softpost-transfer",
+    BACKUP_KEY: Buffer.alloc(32, 1).toString("base64"),
+  };
   provider = await startProvider(await faultyBundle(), undefined, vars);
+  double.reportUrl = provider.url;
   await provider.define(["sleep", "60"]);
 });
 
@@ -65,6 +76,7 @@ beforeEach(() => {
 
 afterAll(async () => {
   await provider.close();
+  await double.close();
   receiver.closeAllConnections();
   receiver.close();
   resolver.close();
@@ -173,6 +185,40 @@ test("are told what they want: failures, cancellations, and each share of a budg
   );
 });
 
+test("are told of money that predictions and tokens take", async () => {
+  const tenant = await provider.tenant({ micros: 24 });
+  await create(tenant, { url, events: ["budget.reached"] });
+  const told = () => received.map(({ body }) => JSON.parse(body).data);
+  // It sets aside 22 millionths, and uses 20.
+  Object.assign(double, { promptTokens: 13, tokens: 9 });
+  const answer = await fetch(`${provider.url}/v1/completions`, {
+    method: "POST",
+    headers: { ...tenant.headers, "content-type": "application/json" },
+    body: JSON.stringify({ model: "large", prompt: "Hello", max_tokens: 10 }),
+  });
+  expect(answer.status).toBe(200);
+  await until(told, ({ length }) => length > 0);
+  expect(told()).toEqual([{ budget: "money", percent: 80 }]);
+
+  const other = await provider.tenant();
+  const { id } = await transferred(provider, other, 20);
+  await create(other, { url, events: ["budget.reached"] });
+  const { used } = (await other.get("/v1/budget")).body.deviceSeconds;
+  const price = await provider.fetchJson(`/v1/predictions?model=large:${id}`, predict(other));
+  await call("PATCH", `/v1/admin/tenants/${other.id}/limits`, {
+    deviceSeconds: used + 2 * price.body.reserved.deviceSeconds,
+  });
+  await provider.fetchJson(`/v1/predictions?model=large:${id}`, predict(other));
+  await until(told, ({ length }) => length > 1);
+  expect(told().at(-1)).toEqual({ budget: "deviceSeconds", percent: 100 });
+});
+
+const predict = ({ headers }: TenantClient) => ({
+  method: "POST",
+  headers: { ...headers, "content-type": "application/jsonl" },
+  body: '{"text":"x"}',
+});
+
 test("are tried again after a 500, a redirect and a lost connection, under one id with a fresh time", async () => {
   const tenant = await provider.tenant();
   const { body: hook } = await create(tenant);
@@ -268,6 +314,24 @@ test("survive a restart of the Worker with what is to be delivered", async () =>
     () => deliveries(tenant, hook.id),
     ([one]) => one?.state === "delivered",
   );
+});
+
+test("that wait in a backup are sent after it was restored", async () => {
+  const tenant = await provider.tenant();
+  const { body: hook } = await create(tenant);
+  answer = (_, response) => void response.writeHead(500).end();
+  await succeed(tenant, 1);
+  const tried = ([one]: DeliveryRecord[]) => one?.tries === 1;
+  await until(() => deliveries(tenant, hook.id), tried);
+  const { body: made } = await call("POST", "/v1/admin/backups");
+  await call("DELETE", hooks(tenant, `/${hook.id}`));
+  // The alarm finds nothing, and sets none.
+  await later(tenant);
+  await new Promise((resolve) => setTimeout(resolve, 6000));
+  answer = well;
+  await call("POST", `/v1/admin/backups/${made.name}/tenants/${tenant.id}/restore`);
+  const sent = ([one]: DeliveryRecord[]) => one?.state === "delivered";
+  await until(() => deliveries(tenant, hook.id), sent);
 });
 
 describe("an address", () => {

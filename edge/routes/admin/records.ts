@@ -81,11 +81,12 @@ const getTenantAudit = createRoute({
 export function addRecordRoutes(app: App): void {
   app.openapi(getUsage, async (c) => {
     const month = c.req.valid("query").month ?? thisMonth();
+    // While an account is being closed or opened again it has both marks.
+    const tenants = new Set<string>();
+    for await (const tenant of tenantIds(c.env)) tenants.add(tenant);
+    for await (const mark of keysOf(c.env, bucket.closed(""))) tenants.add(mark.slice(bucket.closed("").length));
     const usage: UsageRow[] = [];
-    for await (const tenant of tenantIds(c.env)) usage.push(...(await usageOf(c.env, tenant, month)));
-    for await (const mark of keysOf(c.env, bucket.closed(""))) {
-      usage.push(...(await usageOf(c.env, mark.slice(bucket.closed("").length), month)));
-    }
+    for (const tenant of tenants) usage.push(...(await usageOf(c.env, tenant, month)));
     return c.json({ currency: c.env.CURRENCY, month, usage }, 200);
   });
 

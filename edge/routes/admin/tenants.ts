@@ -137,13 +137,16 @@ export function addTenantRoutes(app: App): void {
   app.openapi(createTenant, async (c) => {
     const { name, limits, id } = c.req.valid("json");
     const tenant = id ?? randomId(ID_LENGTH);
-    if (id !== undefined && !(await reopen(c.env, id))) {
+    const open = async () => {
+      // First the mark by which reconciliation finds it, so that no account is ever without one.
+      await c.env.PROMPTS.put(bucket.tenant(tenant), JSON.stringify({ id: tenant }));
+      await registerOf(c.env).note({ actor: actorOf(c), action: "tenant.created", target: tenant });
+      await ledgerOf(c.env, tenant).open(name, changedLimits(DEFAULT_LIMITS, limits), actorOf(c));
+    };
+    if (id === undefined) await open();
+    else if (!(await reopen(c.env, id, open))) {
       throw new ProblemError("Not found", "There is no closed account of this id.", { status: 404 });
     }
-    // First the mark by which reconciliation finds it, so that no account is ever without one.
-    await c.env.PROMPTS.put(bucket.tenant(tenant), JSON.stringify({ id: tenant }));
-    await registerOf(c.env).note({ actor: actorOf(c), action: "tenant.created", target: tenant });
-    await ledgerOf(c.env, tenant).open(name, changedLimits(DEFAULT_LIMITS, limits), actorOf(c));
     return c.json(await needTenant(c.env, tenant), 201);
   });
 

@@ -4,6 +4,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Attempt, isEnded, type Job } from "./job.ts";
+import { after } from "./long-timer.ts";
 import { shouldRetry } from "./retry.ts";
 import type { Store } from "./store.ts";
 
@@ -121,10 +122,10 @@ export class Runner {
     const startedAt = Date.now();
     const started = this.store.keep({ ...job, status: "RUNNING", startedAt, process: child.pid });
     const limit = job.timeout?.attemptDurationSeconds;
-    const timer = limit && setTimeout(() => this.terminate(this.store.job(job.jobId)!, TIMED_OUT), limit * 1000);
+    const untimed = limit && after(limit * 1000, () => this.terminate(this.store.job(job.jobId)!, TIMED_OUT));
     const ended = new Promise<void>((resolve) => {
       const done = (outcome: { exitCode?: number; reason?: string; statusReason: string }) => {
-        if (timer) clearTimeout(timer);
+        if (untimed) untimed();
         const why = this.running.get(job.jobId)?.why;
         const statusReason = why ?? outcome.statusReason;
         void this.tell(job.jobId).then(() => {

@@ -1,5 +1,5 @@
 /** The programs of the jobs that no client submits, run by Batch's daemon on files in the bucket. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DescribeJobsCommand, SubmitJobCommand } from "@aws-sdk/client-batch";
@@ -122,6 +122,25 @@ test("predict labels data in the bucket as softpost predict does", async () => {
   const { files, deviceSeconds } = resultSchema.parse(await provider.store.readJson("jobs/labels/result.json"));
   expect(files).toMatchObject([{ name: "predictions.jsonl", size: output.length }]);
   expect(deviceSeconds).toBeGreaterThan(0);
+});
+
+test("why predictions failed is said without a word of the texts", async () => {
+  const folder = temporaryFolder();
+  cpSync(fixture("tiny-gpt2"), folder, { recursive: true });
+  // A token that the model has no embedding for.
+  writeFileSync(join(folder, "tokenizer_config.json"), '{"mask_token": "<secret>"}');
+  const odd = { id: "odd", ...(await hashModel(folder)) };
+  const { store } = provider;
+  for (const { name, sha256 } of odd.files) {
+    await store.upload(join(folder, name), bucket.model(odd.digest) + name, sha256);
+  }
+  const file = temporaryFile("private.jsonl", `${JSON.stringify({ text: "a <secret> b" })}\n`);
+  const data = await publishPublicSet(store, { file, description: "" });
+  await define();
+  const id = await submit({ kind: "predict", job: "told", model: { ...odd, ...held }, prompt: "moved", data });
+  await expect.poll(async () => (await describeJob(id)).status, PATIENT).toBe("FAILED");
+  expect(logOf(id, 1)).toContain("no embedding for");
+  expect(logOf(id, 1)).not.toContain("<secret>");
 });
 
 test("a spec that isn't one ends the job for good, and says why in its log", async () => {

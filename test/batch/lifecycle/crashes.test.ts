@@ -1,7 +1,11 @@
 /** How a job ends that crashes, that can't reach its storage, and two attempts of which one was faster. */
+
 import { mkdtempSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { json } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Handlers } from "../../../batch/lifecycle/attempt.ts";
 import { Engines } from "../../../batch/lifecycle/engines.ts";
@@ -9,7 +13,7 @@ import { runOne, type Start } from "../../../batch/lifecycle/run-job.ts";
 import { Models } from "../../../batch/storage/models.ts";
 import { loadBundle } from "../../../infra/local/bundle.ts";
 import { bucket, jobFiles } from "../../../shared/protocol/bucket.ts";
-import { type PredictSpec, resultSchema } from "../../../shared/protocol/job.ts";
+import { type JobEvent, type PredictSpec, resultSchema } from "../../../shared/protocol/job.ts";
 import { type Provider, startProvider } from "../../service/provider.ts";
 
 let provider: Provider;
@@ -35,6 +39,7 @@ const startWith = (predict: Handlers["predict"]): Start => ({
   deviceName: "NVIDIA L4",
   signal: new AbortController().signal,
   id: "runner",
+  attempt: 1,
   edge: undefined,
 });
 const specOf = (job: string) => ({ kind: "predict", job }) as PredictSpec;
@@ -46,6 +51,23 @@ test("a job that crashes is tried again twice, and then has failed", async () =>
   const outcomes = [];
   for (let i = 0; i < 3; i++) outcomes.push(await runOne(specOf("crashing"), start));
   expect(outcomes).toEqual(["crashed", "crashed", "failed"]);
+});
+
+test("a job without a lease reports which of Batch's attempts it is, so that what an earlier one said is older", async () => {
+  const reports: JobEvent[] = [];
+  const edge = createServer(async (request, response) => {
+    reports.push((await json(request)) as JobEvent);
+    response.writeHead(204).end();
+  });
+  await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
+  const report = { url: "http://elsewhere/internal/jobs/again/events", token: "token" };
+  const at = `http://127.0.0.1:${(edge.address() as AddressInfo).port}`;
+  const run = (attempt: number) =>
+    runOne({ ...specOf("again"), report }, { ...startWith(async () => undefined), attempt, edge: at });
+  await run(1);
+  await run(2);
+  edge.close();
+  expect(reports.filter(({ state }) => state === "succeeded").map(({ attempt }) => attempt)).toEqual([1, 2]);
 });
 
 test("storage out of reach is no crash, however often", async () => {

@@ -8,6 +8,7 @@ import { Store } from "../../../edge/ledger/store.ts";
 import { TokenStore } from "../../../edge/ledger/tokens.ts";
 import type { Limits } from "../../../shared/protocol/budget.ts";
 import { tokenMicros } from "../../../shared/protocol/metering.ts";
+import { memorySql } from "./memory-sql.ts";
 
 const DAY = 86_400_000;
 const count = fc.integer({ min: 0, max: 1000 });
@@ -28,24 +29,10 @@ const full = (limits: Partial<Limits>): Limits => ({
   ...limits,
 });
 
-/** The tables as the Worker has them, in Node's SQLite. */
 function openStore(): TokenStore {
-  const database = new DatabaseSync(":memory:");
-  database.exec(SCHEMA);
-  return new TokenStore(sqlOf(database));
-}
-
-function sqlOf(database: DatabaseSync): SqlStorage {
-  const sql = {
-    exec(query: string, ...values: (string | number)[]) {
-      // A schema is several statements.
-      const several = /;\s*\S/.test(query);
-      if (several) database.exec(query);
-      const rows = several ? [] : database.prepare(query).all(...values);
-      return { toArray: () => rows, one: () => rows[0], rowsWritten: 0 };
-    },
-  };
-  return sql as unknown as SqlStorage;
+  const sql = memorySql();
+  sql.exec(SCHEMA);
+  return new TokenStore(sql);
 }
 
 const command = fc.oneof(
@@ -190,7 +177,7 @@ test("a ledger of the release before opens: its transfers are there, its tenant 
   const marks = names.map(() => "?").join(", ");
   database.prepare(`INSERT INTO transfers (${names.join(", ")}) VALUES (${marks})`).all(...values);
 
-  const sql = sqlOf(database);
+  const sql = memorySql(database);
   const store = new Store(sql);
   expect(store.list("transfer", 10).map(({ id, kind, model }) => [id, kind, model])).toEqual([["old", "transfer", ""]]);
   expect(store.list("predict", 10)).toEqual([]);
