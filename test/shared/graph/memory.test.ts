@@ -24,6 +24,11 @@ test("a float32 matrix is packed for each product that it is in, forward and bac
   expect(estimateMemory({ outputs: { loss, g: gradients(loss, [x])[0]! } }, {}).weights).toBe(2 * 4 * 300 * 200);
 });
 
+test("a matrix that is widened when the graph is loaded leaves room between its pieces", () => {
+  const y = gemm(x, cast(weight("bfloat16", [300, 200]), "float32"));
+  expect(estimateMemory({ outputs: { y } }, {}).weights).toBeCloseTo(1.1 * 4 * 300 * 200);
+});
+
 test("products that pack a matrix alike share what is packed", () => {
   const w = weight("float32", [300, 200]);
   const twice = { a: gemm(x, w), b: gemm(mul(x, 2), w) };
