@@ -60,7 +60,10 @@ export async function predictRemotely(
 async function answersOf({ id, files }: Prediction, rows: number, api: Api): Promise<Buffer[]> {
   const file = files.find(({ name }) => name === PREDICTIONS_FILE);
   const response = await api.request(`/v1/predictions/${id}/files/${PREDICTIONS_FILE}`);
-  const answer = Buffer.from(await response.arrayBuffer());
+  const bytes = await response.arrayBuffer().catch((cause: unknown) => {
+    throw new ProblemError("The download failed", "The connection broke off.", { cause });
+  });
+  const answer = Buffer.from(bytes);
   if (createHash("sha256").update(answer).digest("hex") !== file?.sha256) {
     throw new ProblemError("The download failed", "The predictions' digest is not the one that was announced.");
   }
