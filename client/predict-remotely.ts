@@ -11,6 +11,7 @@ import {
 import { Api } from "./api/api.ts";
 import { type ConnectionOptions, connect } from "./api/connection.ts";
 import { changes, follow } from "./api/events.ts";
+import { wholeBody } from "./api/transport.ts";
 import { progressEvents } from "./commands/wait.ts";
 import { longRun } from "./long-run.ts";
 import { namingKey } from "./naming-key.ts";
@@ -60,10 +61,7 @@ export async function predictRemotely(
 async function answersOf({ id, files }: Prediction, rows: number, api: Api): Promise<Buffer[]> {
   const file = files.find(({ name }) => name === PREDICTIONS_FILE);
   const response = await api.request(`/v1/predictions/${id}/files/${PREDICTIONS_FILE}`);
-  const bytes = await response.arrayBuffer().catch((cause: unknown) => {
-    throw new ProblemError("The download failed", "The connection broke off.", { cause });
-  });
-  const answer = Buffer.from(bytes);
+  const answer = Buffer.from(await wholeBody(response));
   if (createHash("sha256").update(answer).digest("hex") !== file?.sha256) {
     throw new ProblemError("The download failed", "The predictions' digest is not the one that was announced.");
   }

@@ -20,7 +20,7 @@ import {
   type RemotePrediction,
 } from "./inference.ts";
 import { OPERATIONS } from "./operations.ts";
-import { type Call, sending, Transport } from "./transport.ts";
+import { type Call, sending, Transport, wholeBody } from "./transport.ts";
 
 /** A transferred prompt is megabytes at most. */
 const MAX_PROMPT_FILE_BYTES = 1024 ** 3;
@@ -102,7 +102,7 @@ export class Api extends Transport {
       throw new ProblemError("The download failed", `${name} is said to have ${size} bytes.`, { status: 502 });
     }
     const response = await this.request(`${transferPath(id)}/prompt/${name}`, signal ? { signal } : {});
-    const bytes = new Uint8Array(await response.arrayBuffer());
+    const bytes = await wholeBody(response);
     if ((await sha256(bytes)) === digest) return bytes;
     throw new ProblemError("The download failed", `${name}: its digest is not the one that was announced.`, {
       status: 502,

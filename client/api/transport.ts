@@ -152,3 +152,12 @@ function unreachable({ url, via = "" }: Pick<Connection, "url" | "via">, cause: 
   const reason = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message;
   return new ProblemError("The provider can't be reached", `${url}${via}: ${reason}.`, { status: 503, cause });
 }
+
+/** What an answer holds. @throws ProblemError if the connection breaks off */
+export async function wholeBody(response: Response): Promise<Uint8Array<ArrayBuffer>> {
+  const body = await response.arrayBuffer().catch((cause: unknown) => {
+    if (cause instanceof Error && cause.name === "AbortError") throw cause;
+    throw new ProblemError("The download failed", "The connection broke off.", { status: 502, cause });
+  });
+  return new Uint8Array(body);
+}

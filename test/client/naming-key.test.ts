@@ -84,12 +84,21 @@ test.each<[string, Answer, Answer, boolean]>([
   ["refuses", refused, cut, false],
   ["refuses to tell of the job that began", json(STARTED, 202), refused, true],
   ["has lost the answers", json(STARTED, 202), events({ ...DONE, files: FILES }), true],
+  [
+    "breaks off the answers",
+    json(STARTED, 202),
+    events({ ...DONE, files: [{ ...FILES[0], name: "predictions.jsonl" }] }),
+    true,
+  ],
   ["fails at the job", json(STARTED, 202), events({ ...DONE, state: "failed", problem: "Out of memory." }), false],
 ])("predict --remote, whose provider %s", async (_, begin, follow, isSaid) => {
   const keys = await provider("/v1/predictions", {
     "/v1/predictions": begin,
     [`/v1/predictions/${ID}`]: follow,
     [`/v1/predictions/${ID}/events`]: follow,
+    [`/v1/predictions/${ID}/files/predictions.jsonl`]: (response) => {
+      response.writeHead(200, { "content-length": "100" }).write("{", () => response.destroy());
+    },
   });
   const data = temporaryFile("rows.jsonl", '{"text": "a"}\n');
   const failed = await softpost("predict", "--remote", "--model", "target:a", "--data", data);
