@@ -8,7 +8,8 @@ import { isExact, wordF1 } from "./answer-figures.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
 import { InterruptedError } from "./loop.ts";
-import { type Sequence, sequenceFeeds, sequenceLosses } from "./sequences.ts";
+import { prepare } from "./prepare.ts";
+import { largestBatch, type Sequence, sequenceFeeds, sequenceLosses } from "./sequences.ts";
 import { ROWS_AT_ONCE } from "./texts.ts";
 
 /** How well a model answers. */
@@ -30,11 +31,12 @@ export interface AnswerEvaluation {
 export async function meanSequenceLoss(
   { engine, model, prompt }: { readonly engine: Engine; readonly model: Model; readonly prompt?: Value | undefined },
   sequences: readonly Sequence[],
-  { signal, onEvent }: Watch,
+  watch: Watch,
 ): Promise<number> {
+  const { signal, onEvent } = watch;
   if (prompt) await engine.set({ "evaluated.prompt": prompt });
   const losses = sequenceLosses(model, prompt && sharedPrompt(variable("evaluated.prompt", prompt.shape)));
-  const session = await engine.load({ outputs: { losses } });
+  const session = await prepare(engine, { outputs: { losses } }, largestBatch(sequences, ROWS_AT_ONCE), watch);
   onEvent?.({ kind: "phase", name: "evaluating", total: sequences.length, unit: "texts" });
   let [sum, done] = [0, 0];
   for (const batch of byLength(lengthsOf(sequences), ROWS_AT_ONCE)) {

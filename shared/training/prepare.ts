@@ -2,6 +2,9 @@ import type { Engine, Graph, Session } from "../graph/engine.ts";
 import { estimateMemory, gb, machineMemory } from "../graph/memory.ts";
 import type { Watch } from "./events.ts";
 
+/** The most memory of its own that the process had with one of an engine's graphs: the allocator keeps what they give back, and the pages of a later graph's files come on top of it. */
+const most = new WeakMap<Engine, number>();
+
 /**
  * Loads a graph, and tells before what it will need; where that isn't there, what would fit.
  * @param sizes the largest sizes that its inputs' named dimensions will have
@@ -14,7 +17,10 @@ export function prepare(
   { onEvent }: Watch,
   estimate: "about" | "at most" = "about",
 ): Promise<Session> {
-  const { packed, total } = estimateMemory(graph, sizes);
+  const { packed, total: alone, mapped } = estimateMemory(graph, sizes);
+  const own = Math.max(alone - mapped, most.get(engine) ?? 0);
+  most.set(engine, own);
+  const total = own + mapped;
   const machine = machineMemory();
   const unpacked = packed
     ? ""

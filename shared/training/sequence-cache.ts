@@ -7,7 +7,8 @@ import type { Model } from "../models/model.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
 import { InterruptedError } from "./loop.ts";
-import { answerHidden, answerLength, type Sequence, sequenceFeeds } from "./sequences.ts";
+import { prepare } from "./prepare.ts";
+import { answerHidden, answerLength, largestBatch, type Sequence, sequenceFeeds } from "./sequences.ts";
 import { ROWS_AT_ONCE } from "./texts.ts";
 
 /**
@@ -58,11 +59,12 @@ export async function readSequences(
   model: Model,
   sequences: readonly Sequence[],
   { name, into, prompt }: { readonly name: string; readonly into: FloatStream; readonly prompt?: Value },
-  { signal, onEvent }: Watch,
+  watch: Watch,
 ): Promise<void> {
+  const { signal, onEvent } = watch;
   if (prompt) await engine.set({ "read.prompt": prompt });
   const hidden = answerHidden(model, prompt && sharedPrompt(variable("read.prompt", prompt.shape)));
-  const session = await engine.load({ outputs: { hidden } });
+  const session = await prepare(engine, { outputs: { hidden } }, largestBatch(sequences, ROWS_AT_ONCE), watch);
   onEvent?.({ kind: "phase", name, total: sequences.length, unit: "texts" });
   for (let from = 0; from < sequences.length; from += ROWS_AT_ONCE) {
     if (signal?.aborted) throw new InterruptedError(0);

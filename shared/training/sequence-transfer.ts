@@ -10,11 +10,11 @@ import type { Watch } from "./events.ts";
 import { guardedGradients, SkippedSteps } from "./loss-scale.ts";
 import { softKl } from "./losses.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
-import { longest, prepare } from "./prepare.ts";
+import { prepare } from "./prepare.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
 import { cosineSchedule } from "./schedule.ts";
 import { cacheFeeds, offsets, type SequenceCache } from "./sequence-cache.ts";
-import { answerHidden, answerLength, rowMeans, type Sequence, sequenceFeeds } from "./sequences.ts";
+import { answerHidden, largestBatch, rowMeans, type Sequence, sequenceFeeds } from "./sequences.ts";
 import { batchMean, EpochBatches } from "./tune.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
 
@@ -73,9 +73,7 @@ export async function transferSequences(
   );
   const skipped = new SkippedSteps();
   const lengths = lengthsOf(sequences);
-  const rows = Math.min(options.batchSize, sequences.length);
-  const most = sequences.reduce((longest, sequence) => Math.max(longest, answerLength(sequence)), 0);
-  const largest = { B: rows, T: longest(lengths), Q: most, N: rows * most };
+  const largest = largestBatch(sequences, options.batchSize);
   const session = await prepare(engine, { outputs: { loss, ...outputs }, updates: update.updates }, largest, watch);
   const batches = new EpochBatches(lengths, options.batchSize, { kind: "shuffled", seed: options.seed });
   const starts = offsets(sequences);
