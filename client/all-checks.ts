@@ -5,8 +5,7 @@ type Checks<T extends readonly unknown[]> = { readonly [K in keyof T]: () => Pro
 
 /**
  * Does checks that don't need each other, one after the other, and reports what all of them find wrong together: who mends one fault isn't told of the next
- * one only then. What costs least to mend is checked last. What checks hold is let
- * go then.
+ * one only then. What costs least to mend is checked last. If one fails, what the others hold is let go.
  * @throws ProblemError of the one check that failed, or of all that did
  */
 export async function allChecks<T extends readonly unknown[]>(...checks: Checks<T>): Promise<T> {

@@ -29,15 +29,10 @@ export function guaranteeFault(
   return lonely && `${nameOf(lonely)} needs ${nameOf("epsilon")} or ${nameOf("noiseMultiplier")}`;
 }
 
-/** Options of an audit that were given, as the command line calls them. */
-export interface GivenAudit {
-  readonly noiseMultiplier?: number | undefined;
+/** Options of an audit that were given, as the command line calls them. δ where nothing but a guarantee has one: the bound of a one-run audit does, too. */
+export interface GivenAudit
+  extends Pick<Guarantee, "noiseMultiplier" | "privacyUnit" | "rowsPerUnit" | "clip" | "delta"> {
   readonly withoutNoise?: boolean | undefined;
-  readonly privacyUnit?: string | undefined;
-  readonly rowsPerUnit?: number | undefined;
-  readonly clip?: number | undefined;
-  /** Where nothing but a guarantee has one: the bound of a one-run audit does, too. */
-  readonly delta?: number | undefined;
 }
 
 /** The same of an audit: what would be ignored would be audited as if it were there. */

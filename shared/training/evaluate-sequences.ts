@@ -8,8 +8,9 @@ import { isExact, wordF1 } from "./answer-figures.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
 import { InterruptedError } from "./loop.ts";
+import { largestSizes, objectiveOf } from "./objective.ts";
 import { prepare } from "./prepare.ts";
-import { largestBatch, type Sequence, sequenceFeeds, sequenceLosses } from "./sequences.ts";
+import { type Sequence, sequenceFeeds, sequenceLosses } from "./sequences.ts";
 import { ROWS_AT_ONCE } from "./texts.ts";
 
 /** How well a model answers. */
@@ -36,7 +37,12 @@ export async function meanSequenceLoss(
   const { signal, onEvent } = watch;
   if (prompt) await engine.set({ "evaluated.prompt": prompt });
   const losses = sequenceLosses(model, prompt && sharedPrompt(variable("evaluated.prompt", prompt.shape)));
-  const session = await prepare(engine, { outputs: { losses } }, largestBatch(sequences, ROWS_AT_ONCE), watch);
+  const session = await prepare(
+    engine,
+    { outputs: { losses } },
+    largestSizes(objectiveOf({ examples: sequences }), Math.min(ROWS_AT_ONCE, sequences.length)),
+    watch,
+  );
   onEvent?.({ kind: "phase", name: "evaluating", total: sequences.length, unit: "texts" });
   let [sum, done] = [0, 0];
   for (const batch of byLength(lengthsOf(sequences), ROWS_AT_ONCE)) {

@@ -7,8 +7,9 @@ import type { Model } from "../models/model.ts";
 import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
 import { InterruptedError } from "./loop.ts";
+import { largestSizes, objectiveOf } from "./objective.ts";
 import { prepare } from "./prepare.ts";
-import { answerHidden, answerLength, largestBatch, type Sequence, sequenceFeeds } from "./sequences.ts";
+import { answerHidden, answerLength, type Sequence, sequenceFeeds } from "./sequences.ts";
 import { ROWS_AT_ONCE } from "./texts.ts";
 
 /**
@@ -64,7 +65,12 @@ export async function readSequences(
   const { signal, onEvent } = watch;
   if (prompt) await engine.set({ "read.prompt": prompt });
   const hidden = answerHidden(model, prompt && sharedPrompt(variable("read.prompt", prompt.shape)));
-  const session = await prepare(engine, { outputs: { hidden } }, largestBatch(sequences, ROWS_AT_ONCE), watch);
+  const session = await prepare(
+    engine,
+    { outputs: { hidden } },
+    largestSizes(objectiveOf({ examples: sequences }), Math.min(ROWS_AT_ONCE, sequences.length)),
+    watch,
+  );
   onEvent?.({ kind: "phase", name, total: sequences.length, unit: "texts" });
   for (let from = 0; from < sequences.length; from += ROWS_AT_ONCE) {
     if (signal?.aborted) throw new InterruptedError(0);

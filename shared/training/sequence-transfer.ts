@@ -9,12 +9,13 @@ import { sharedPrompt } from "./evaluate.ts";
 import type { Watch } from "./events.ts";
 import { guardedGradients, SkippedSteps } from "./loss-scale.ts";
 import { softKl } from "./losses.ts";
+import { largestSizes, objectiveOf } from "./objective.ts";
 import { type Optimizer, optimizerFeeds, optimizerStep } from "./optimizers.ts";
 import { prepare } from "./prepare.ts";
 import { MEAN, runningMeanFeeds, withRunningMean } from "./running-mean.ts";
 import { cosineSchedule } from "./schedule.ts";
 import { cacheFeeds, offsets, type SequenceCache } from "./sequence-cache.ts";
-import { answerHidden, largestBatch, rowMeans, type Sequence, sequenceFeeds } from "./sequences.ts";
+import { answerHidden, rowMeans, type Sequence, sequenceFeeds } from "./sequences.ts";
 import { batchMean, EpochBatches } from "./tune.ts";
 import { type ResumableRun, runVariables } from "./variable-run.ts";
 
@@ -73,7 +74,7 @@ export async function transferSequences(
   );
   const skipped = new SkippedSteps();
   const lengths = lengthsOf(sequences);
-  const largest = largestBatch(sequences, options.batchSize);
+  const largest = largestSizes(objectiveOf({ examples: sequences }), Math.min(options.batchSize, sequences.length));
   const session = await prepare(engine, { outputs: { loss, ...outputs }, updates: update.updates }, largest, watch);
   const batches = new EpochBatches(lengths, options.batchSize, { kind: "shuffled", seed: options.seed });
   const starts = offsets(sequences);

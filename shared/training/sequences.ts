@@ -14,16 +14,6 @@ export interface Sequence extends EncodedText {
   readonly start: number;
 }
 
-/** The largest sizes that a batch of so many of the sequences has, for `prepare`. */
-export function largestBatch(sequences: readonly Sequence[], rows: number) {
-  const B = Math.min(rows, sequences.length);
-  const [T, Q] = [
-    sequences.reduce((most, { ids }) => Math.max(most, ids.length), 0),
-    sequences.reduce((most, sequence) => Math.max(most, answerLength(sequence)), 0),
-  ];
-  return { B, T, Q, N: B * Q };
-}
-
 /** How many tokens an answer has. */
 export function answerLength({ ids, start }: Sequence): number {
   return ids.length - start;
