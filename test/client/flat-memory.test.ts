@@ -10,7 +10,7 @@ import { softpost } from "../helpers/softpost.ts";
 
 const program = fileURLToPath(new URL("../../bench/peak.ts", import.meta.url));
 const FEW = 1000;
-const MANY = 150_000;
+const MANY = 300_000;
 /**
  * What a row may take: a fingerprint of it, or the student's scores where it chooses by them, its place in an order, and what garbage there may be. Tokens in
  * objects of their own take 300 and more.
