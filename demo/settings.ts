@@ -60,10 +60,10 @@ export const TASKS: Readonly<Record<string, TaskSettings>> = {
     transfer: TRANSFER,
     publicTexts: 2000,
   },
-  mailbox: {
+  kinds: {
     about:
-      "Is a mail spam or ham? Private: mails that joined the SpamAssassin corpus with its build of 2003. Public: " +
-      "passages of mails of the build of 2002, without labels, each behind its mail's subject.",
+      "Of which of sixteen kinds of thing is a WordNet definition? Private: definitions of the topic task, and their kinds. Public: definitions " +
+      "of other words of these kinds, without labels.",
     promptTokens: 20,
     tune: TUNE,
     privateTune: { ...PRIVATE_TUNE, delta: 1e-4 },

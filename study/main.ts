@@ -6,15 +6,17 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
+import { wholeNumber } from "../client/options.ts";
 import { hashModel } from "../shared/data/model-files.ts";
 import { Engine } from "../shared/graph/engine.ts";
 import { openModel } from "../shared/operations/open-model.ts";
+import { ProblemError } from "../shared/protocol/errors.ts";
 import { type PrivateData, type PublicTexts, readPrivate, readPublic, readTest, tasksIn } from "./data.ts";
 import { promptDigest, rowsDigest } from "./digest.ts";
 import { fitAll, type Method } from "./fit.ts";
 import { TaskModel } from "./model.ts";
 import { writeReport } from "./report.ts";
-import { DEFAULTS, type StudySettings } from "./settings.ts";
+import { DEFAULTS, readSettings } from "./settings.ts";
 import { Store } from "./store.ts";
 
 interface Options {
@@ -23,9 +25,9 @@ interface Options {
   readonly out: string;
   readonly tasks?: readonly string[];
   readonly public?: readonly string[];
-  readonly seeds: string;
-  readonly settings?: string;
-  readonly threads: string;
+  readonly seeds: number;
+  readonly settings: string;
+  readonly threads: number;
 }
 
 const program = new Command("study")
@@ -34,11 +36,17 @@ const program = new Command("study")
   .requiredOption("--out <dir>", "where results are kept; give it again to go on")
   .option("--tasks <name...>", "data sets whose tasks are studied (default: all with a task.json)")
   .option("--public <name...>", "data sets that serve as public texts (default: each task's own public.jsonl)")
-  .option("--seeds <n>", "tunings and transfers of each", String(DEFAULTS.seeds))
-  .option("--settings <json>", "what differs from the settings of study/settings.ts")
-  .option("--threads <n>", "CPU threads", "2");
+  .option("--seeds <n>", "tunings and transfers of each", wholeNumber(1), DEFAULTS.seeds)
+  .option("--settings <json>", "what differs from the settings of study/settings.ts", "{}")
+  .option("--threads <n>", "CPU threads", wholeNumber(1), 2);
 
-await study(program.parse().opts<Options>());
+try {
+  await study(program.parse().opts<Options>());
+} catch (error) {
+  if (!(error instanceof ProblemError)) throw error;
+  const faults = error.faults.map(({ at, message }) => `\n  ${at}: ${message}`);
+  program.error(`${error.message}${faults.join("")}`);
+}
 
 async function study({
   models,
@@ -50,9 +58,9 @@ async function study({
   settings: given,
   threads,
 }: Options): Promise<void> {
-  const settings: StudySettings = { ...DEFAULTS, ...JSON.parse(given ?? "{}"), seeds: Number(seeds) };
+  const settings = readSettings(given, seeds);
   const store = new Store(join(out, "results"));
-  const engine = new Engine({ threads: Number(threads) });
+  const engine = new Engine({ threads });
   const fitted: {
     path: string;
     data: PrivateData;

@@ -3,13 +3,14 @@
  *
  *     pretrain/<source>.jsonl      public documents, {"text"} a line, one file a source
  *     pretrain-heldout.jsonl       1 % of the documents of every source, in none of the files above
- *     mailbox/, topic/             task.json, train.jsonl and test.jsonl (private, {"text", "label"}), public.jsonl ({"text"})
+ *     topic/, kinds/, mailbox/     task.json, train.jsonl and test.jsonl (private, {"text", "label"}), public.jsonl ({"text"})
  *     tokenizer/                   tokenizer.json and tokenizer_config.json, learned from pretrain/
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { tokenizerFiles } from "../tokenizer/files.ts";
 import { trainBpe } from "../tokenizer/train-bpe.ts";
+import { kindsTask } from "./kinds.ts";
 import { mailboxTask, publicMailPassages } from "./mailbox.ts";
 import { brown, mobyDick, stateOfTheUnion } from "./prose.ts";
 import type { TaskFiles } from "./task-files.ts";
@@ -34,9 +35,11 @@ export function pretraining(): ReadonlyMap<string, readonly string[]> {
   );
 }
 
-/** The two private tasks with their public texts. */
+/** The private tasks with their public texts. */
 export function tasks(): TaskFiles[] {
-  return [mailboxTask(), topicTask(splitTopics(wordnet()))];
+  const synsets = wordnet();
+  const split = splitTopics(synsets);
+  return [topicTask(split), kindsTask(synsets, split), mailboxTask()];
 }
 
 /** Writes the task's four files under `folder/<name>`. */

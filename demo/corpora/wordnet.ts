@@ -11,6 +11,8 @@ export interface Synset {
   readonly words: readonly string[];
   readonly definition: string;
   readonly examples: readonly string[];
+  /** Of a noun, the synsets that it is a kind or an instance of. */
+  readonly hypernyms: readonly string[];
 }
 
 /** Names of the noun files by number, of lexnames(5WN), for the numbers 3 to 28. */
@@ -44,5 +46,6 @@ export function parseSynset(line: string): Synset {
     words: words.map((word) => word.replaceAll("_", " ")),
     definition: gloss.replace(/;?\s*".*$/, "").trim(),
     examples: Array.from(gloss.matchAll(/"([^"]+)"/g), (match) => match[1]!.trim()),
+    hypernyms: Array.from(line.slice(0, bar).matchAll(/ @i? (\d{8}) n /g), (match) => `n${match[1]}`),
   };
 }

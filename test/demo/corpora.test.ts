@@ -1,21 +1,25 @@
 import { describe, expect, it } from "vitest";
+import { kindsTask } from "../../demo/corpora/kinds.ts";
 import { parseMail } from "../../demo/corpora/mail.ts";
 import { NearDuplicates } from "../../demo/corpora/near-duplicates.ts";
 import { pretraining, tasks } from "../../demo/corpora/prepare.ts";
 import { untag } from "../../demo/corpora/prose.ts";
 import { fingerprint, passages } from "../../demo/corpora/text.ts";
 import { dictionaryEntry } from "../../demo/corpora/topic.ts";
-import { parseSynset } from "../../demo/corpora/wordnet.ts";
+import { parseSynset, type Synset } from "../../demo/corpora/wordnet.ts";
 
 describe("the private data", () => {
   const made = tasks();
 
-  it("is as many examples of one class as of any other, none of them twice", () => {
+  it("is as many examples of one class as of any other, but of kinds; none of them twice", () => {
     for (const { task, train, test } of made) {
-      for (const rows of [train, test]) {
-        const counts = task.labels.map(({ name }) => rows.filter(({ label }) => label === name).length);
-        expect(new Set(counts).size).toBe(1);
-      }
+      const counts = [train, test].map((rows) =>
+        task.labels.map(({ name }) => rows.filter(({ label }) => label === name).length),
+      );
+      const mixed = task.name === "kinds";
+      for (const count of counts) expect(new Set(count).size === 1).toBe(!mixed);
+      if (mixed)
+        for (const [i, tests] of counts[1]!.entries()) expect(tests / (tests + counts[0]![i]!)).toBeCloseTo(0.25, 1);
       const prints = [...train, ...test].map(({ text }) => fingerprint(text));
       expect(new Set(prints).size).toBe(prints.length);
     }
@@ -104,6 +108,7 @@ describe("wordnet", () => {
       words: ["hunting dog", "Hound"],
       definition: "a dog used in hunting; a breed",
       examples: ["the hounds barked", "a good one"],
+      hypernyms: ["n02086723"],
     });
   });
 
@@ -112,6 +117,29 @@ describe("wordnet", () => {
     for (const part of ["hunting dog, Hound", "a dog used in hunting; a breed", "Topic: animal.", '"a good one"']) {
       expect(entry.split(part)).toHaveLength(2);
     }
+  });
+});
+
+describe("kindsTask", () => {
+  const synset = (id: string, definition: string, ...hypernyms: string[]): Synset => ({
+    ...{ id, definition, hypernyms },
+    ...{ topic: "animal", words: [], examples: [] },
+  });
+  const above = [synset("n01505702", "bird"), synset("n1", "wader", "n01505702"), synset("n02514684", "fish")];
+  const mine = Array.from({ length: 8 }, (_, i) => synset(`m${i}`, `one of the waders, the ${i}th of them`, "n1"));
+  const both = synset("m8", "what is a bird and is a fish as well", "n1", "n02514684");
+  const none = synset("m9", "something that is of no kind at all");
+  const open = synset("o1", "a wader of whom everybody may read", "n1");
+  const all = [...above, ...mine, both, none, open];
+
+  it("takes what is below one kind, at whatever depth, a quarter of it to test", () => {
+    const made = kindsTask(all, { private: [...mine, both, none], public: [open, none] });
+    expect(made.test).toHaveLength(2);
+    expect(new Set([...made.train, ...made.test].map(({ text }) => text))).toEqual(
+      new Set(mine.map(({ definition }) => definition)),
+    );
+    expect(new Set([...made.train, ...made.test].map(({ label }) => label))).toEqual(new Set(["bird"]));
+    expect(made.public).toEqual([open.definition]);
   });
 });
 

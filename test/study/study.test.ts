@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { readSettings } from "../../study/settings.ts";
 import { fixture } from "../helpers/fixtures.ts";
 
 const STUDY = fileURLToPath(new URL("../../study/main.ts", import.meta.url));
@@ -61,6 +62,18 @@ function results(): Map<string, number> {
   const files = names.filter((name) => name.endsWith(".json"));
   return new Map(files.map((name) => [name, statSync(at("out", "results", name)).mtimeMs]));
 }
+
+test.each([
+  ["no JSON", "settings.json", { title: "The JSON is not valid" }],
+  [
+    "what no study has",
+    '{"epsilon": [8]}',
+    { faults: [{ at: "--settings#", message: expect.stringContaining("epsilon") }] },
+  ],
+  ["what can't be", '{"publicTexts": 0}', { faults: [{ at: "--settings#/publicTexts", message: expect.any(String) }] }],
+])("settings that are %s are refused", (_, given, problem) => {
+  expect(() => readSettings(given, 1)).toThrow(expect.objectContaining({ name: "ProblemError", ...problem }));
+});
 
 test(
   "makes every prompt and chooses every setting without test rows, reads them at the end, and does nothing twice",
