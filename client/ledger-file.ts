@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { writeProblem } from "../shared/data/write-problem.ts";
 import { type LedgerEntry, ledgerEntrySchema } from "../shared/privacy/ledger.ts";
 import { ProblemError } from "../shared/protocol/errors.ts";
 import { cryptoRandom } from "../shared/protocol/random.ts";
@@ -42,10 +43,10 @@ export function writeLedgerFile(path: string, bytes: Uint8Array): void {
 function writing(path: string, write: () => void): void {
   try {
     write();
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const detail = `${path} can't be written (${code ?? message}), so no run begins or ends. Make room on the disk or let softpost write there, and try again.`;
-    throw new ProblemError("The privacy ledger can't be written", detail, { cause });
+  } catch (error) {
+    throw writeProblem(error, path, "The privacy ledger can't be written", {
+      kept: "No run begins or ends without it.",
+    });
   }
 }
 

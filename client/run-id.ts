@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { z } from "zod";
-import { ProblemError } from "../shared/protocol/errors.ts";
+import { writeProblem } from "../shared/data/write-problem.ts";
 import { placeWhole } from "./whole-file.ts";
 
 /**
@@ -24,10 +24,8 @@ export function newRunId(statePath: string): string {
   const path = idPath(statePath);
   try {
     placeWhole(path, Buffer.from(id));
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const detail = `${path} can't be written (${code ?? message}). Make room on the disk or let softpost write there, and try again.`;
-    throw new ProblemError("The run's name can't be kept", detail, { cause });
+  } catch (error) {
+    throw writeProblem(error, path, "The run's name can't be kept");
   }
   return id;
 }

@@ -2,6 +2,7 @@ import { lstat, mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { hashFile } from "../../shared/data/model-files.ts";
 import { downloadTo } from "../../shared/data/resumable.ts";
+import { writeProblem } from "../../shared/data/write-problem.ts";
 import type { FileRecord } from "../../shared/protocol/catalogue.ts";
 import { ProblemError } from "../../shared/protocol/errors.ts";
 import { freeName } from "../out-folder.ts";
@@ -31,27 +32,36 @@ export async function downloadFolder(
 ): Promise<void> {
   const target = resolve(out);
   await requireFree(target, out);
-  const partial = join(dirname(target), `.${basename(target)}.partial`);
-  await attempt(() => mkdir(partial, { recursive: true }), `--out ${out}`);
+  const parent = dirname(target);
+  const partial = join(parent, `.${basename(target)}.partial`);
+  await attempt(() => mkdir(partial, { recursive: true }), `--out ${out}`, parent);
   for (const { path, file } of downloads) {
     await downloadFile(api, path, file, join(partial, file.name), onBytes, signal);
   }
   // What an earlier download of something else has left there.
   const wanted = new Set(downloads.map(({ file }) => file.name));
   for (const name of await readdir(partial)) if (!wanted.has(name)) await rm(join(partial, name));
-  await attempt(async () => {
-    // Whatever came there meanwhile stays: this only removes an empty folder.
-    await rmdir(target).catch(unlessAbsent);
-    await rename(partial, target);
-  }, `What came is whole in ${partial}, but --out ${out}`);
+  await attempt(
+    async () => {
+      // Whatever came there meanwhile stays: this only removes an empty folder.
+      await rmdir(target).catch(unlessAbsent);
+      await rename(partial, target);
+    },
+    `What came is whole in ${partial}, but --out ${out}`,
+    parent,
+  );
 }
 
 /** @throws ProblemError unless nothing is there, or an empty folder */
 async function requireFree(target: string, out: string): Promise<void> {
-  const isFree = await attempt(async () => {
-    const found = await lstat(target).catch(unlessAbsent);
-    return !found || (found.isDirectory() && (await readdir(target)).length === 0);
-  }, `--out ${out}`);
+  const isFree = await attempt(
+    async () => {
+      const found = await lstat(target).catch(unlessAbsent);
+      return !found || (found.isDirectory() && (await readdir(target)).length === 0);
+    },
+    `--out ${out}`,
+    dirname(target),
+  );
   if (isFree) return;
   throw new ProblemError(TITLE, `--out ${out} is there already. A free name: --out ${await freeName(out)}`);
 }
@@ -60,11 +70,10 @@ function unlessAbsent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== "ENOENT") throw error;
 }
 
-/** Turns a file system's refusal into a problem. */
-function attempt<T>(run: () => Promise<T>, what: string): Promise<T> {
-  return run().catch((cause: NodeJS.ErrnoException) => {
-    if (!cause.code) throw cause;
-    throw new ProblemError(TITLE, `${what} can't be written (${cause.code}).`, { cause });
+/** Turns a file system's refusal to make a folder in another into a problem. */
+function attempt<T>(run: () => Promise<T>, what: string, inside: string): Promise<T> {
+  return run().catch((error) => {
+    throw writeProblem(error, what, TITLE, { inside });
   });
 }
 
