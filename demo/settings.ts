@@ -62,7 +62,7 @@ export const TASKS: Readonly<Record<string, TaskSettings>> = {
   },
   kinds: {
     about:
-      "Of which of sixteen kinds of thing is a WordNet definition? Private: definitions of the topic task, and their kinds. Public: definitions " +
+      "Of which of eleven kinds of thing is a WordNet definition? Private: definitions of the topic task, and their kinds. Public: definitions " +
       "of other words of these kinds, without labels.",
     promptTokens: 20,
     tune: TUNE,

@@ -11,15 +11,14 @@ import { parseSynset, type Synset } from "../../demo/corpora/wordnet.ts";
 describe("the private data", () => {
   const made = tasks();
 
-  it("is as many examples of one class as of any other, but of kinds; none of them twice", () => {
+  it("is as many examples of one class as of any other, but for kinds; none of them twice", () => {
     for (const { task, train, test } of made) {
       const counts = [train, test].map((rows) =>
         task.labels.map(({ name }) => rows.filter(({ label }) => label === name).length),
       );
       const mixed = task.name === "kinds";
       for (const count of counts) expect(new Set(count).size === 1).toBe(!mixed);
-      if (mixed)
-        for (const [i, tests] of counts[1]!.entries()) expect(tests / (tests + counts[0]![i]!)).toBeCloseTo(0.25, 1);
+      for (const count of counts) expect(Math.min(...count)).toBeGreaterThanOrEqual(20);
       const prints = [...train, ...test].map(({ text }) => fingerprint(text));
       expect(new Set(prints).size).toBe(prints.length);
     }
@@ -125,9 +124,9 @@ describe("kindsTask", () => {
     ...{ id, definition, hypernyms },
     ...{ topic: "animal", words: [], examples: [] },
   });
-  const above = [synset("n01505702", "bird"), synset("n1", "wader", "n01505702"), synset("n02514684", "fish")];
+  const above = [synset("n01505702", "bird"), synset("n1", "wader", "n01505702"), synset("n01864419", "mammal")];
   const mine = Array.from({ length: 8 }, (_, i) => synset(`m${i}`, `one of the waders, the ${i}th of them`, "n1"));
-  const both = synset("m8", "what is a bird and is a fish as well", "n1", "n02514684");
+  const both = synset("m8", "what is a bird and is a mammal as well", "n1", "n01864419");
   const none = synset("m9", "something that is of no kind at all");
   const open = synset("o1", "a wader of whom everybody may read", "n1");
   const all = [...above, ...mine, both, none, open];
