@@ -65,9 +65,9 @@ export const TASKS: Readonly<Record<string, TaskSettings>> = {
       "Of which of eleven kinds of thing is a WordNet definition? Private: definitions of the topic task, and their kinds. Public: definitions " +
       "of other words of these kinds, without labels.",
     promptTokens: 20,
-    tune: TUNE,
+    tune: { steps: 600, averagedSteps: 150, batchSize: 32, learningRate: 3e-2 },
     privateTune: { ...PRIVATE_TUNE, delta: 1e-4 },
-    transfer: TRANSFER,
+    transfer: { ...TRANSFER, learningRate: 3e-2 },
     publicTexts: 2000,
   },
 };
