@@ -35,7 +35,7 @@ export function kindsTask(synsets: readonly Synset[], split: TopicSplit): TaskFi
         const label = kindOf(synset);
         return label === null ? [] : [{ text: synset.definition, label }];
       }),
-      // The order in which the kinds were tried out: the rows that chose them are none of the test's.
+      // The order in which eleven and 25 kinds were tried out: the rows that chose between them are none of the test's.
       ({ text }) => `large${text}`,
     );
   const mine = labelled(split.private);
