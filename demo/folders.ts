@@ -1,7 +1,7 @@
 import { copyFileSync, cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { pretraining, tasks, writeTask } from "./corpora/prepare.ts";
+import { demoTasks, pretraining, writeTask } from "./corpora/prepare.ts";
 import type { TaskFiles } from "./corpora/task-files.ts";
 import { hashOrder } from "./corpora/text.ts";
 import { DISTILLATION, FIRST_TASK, TASKS } from "./settings.ts";
@@ -44,7 +44,7 @@ export function setUp({ provider, client, referee }: Parties, full: boolean): Ta
   const texts = DISTILLATION.sources.flatMap((name) => sources.get(name)!);
   const documents = hashOrder(texts, (text) => text).slice(0, DISTILLATION.documents);
   writeFileSync(join(provider.folder, "corpus.jsonl"), jsonl(documents));
-  const made = tasks().filter(({ task }) => (full ? task.name in TASKS : task.name === FIRST_TASK));
+  const made = demoTasks().filter(({ task }) => full || task.name === FIRST_TASK);
   for (const files of made) {
     const { name } = files.task;
     writeTask(client.folder, files);

@@ -7,10 +7,10 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { wholeNumber } from "../client/options.ts";
+import { createIo, reportFailure } from "../client/output.ts";
 import { hashModel } from "../shared/data/model-files.ts";
 import { Engine } from "../shared/graph/engine.ts";
 import { openModel } from "../shared/operations/open-model.ts";
-import { ProblemError } from "../shared/protocol/errors.ts";
 import { type PrivateData, type PublicTexts, readPrivate, readPublic, readTest, tasksIn } from "./data.ts";
 import { promptDigest, rowsDigest } from "./digest.ts";
 import { fitAll, type Method } from "./fit.ts";
@@ -43,9 +43,13 @@ const program = new Command("study")
 try {
   await study(program.parse().opts<Options>());
 } catch (error) {
-  if (!(error instanceof ProblemError)) throw error;
-  const faults = error.faults.map(({ at, message }) => `\n  ${at}: ${message}`);
-  program.error(`${error.message}${faults.join("")}`);
+  // An engine's threads would keep the program from ending.
+  process.exit(
+    reportFailure(
+      error,
+      createIo(process.stdout, process.stderr, () => ({})),
+    ),
+  );
 }
 
 async function study({

@@ -34,34 +34,26 @@ export async function downloadFolder(
   await requireFree(target, out);
   const parent = dirname(target);
   const partial = join(parent, `.${basename(target)}.partial`);
-  await attempt(() => mkdir(partial, { recursive: true }), `--out ${out}`, parent);
+  await attempt(`--out ${out}`, parent, () => mkdir(partial, { recursive: true }));
   for (const { path, file } of downloads) {
     await downloadFile(api, path, file, join(partial, file.name), onBytes, signal);
   }
   // What an earlier download of something else has left there.
   const wanted = new Set(downloads.map(({ file }) => file.name));
   for (const name of await readdir(partial)) if (!wanted.has(name)) await rm(join(partial, name));
-  await attempt(
-    async () => {
-      // Whatever came there meanwhile stays: this only removes an empty folder.
-      await rmdir(target).catch(unlessAbsent);
-      await rename(partial, target);
-    },
-    `What came is whole in ${partial}, but --out ${out}`,
-    parent,
-  );
+  await attempt(`What came is whole in ${partial}, but --out ${out}`, parent, async () => {
+    // Whatever came there meanwhile stays: this only removes an empty folder.
+    await rmdir(target).catch(unlessAbsent);
+    await rename(partial, target);
+  });
 }
 
 /** @throws ProblemError unless nothing is there, or an empty folder */
 async function requireFree(target: string, out: string): Promise<void> {
-  const isFree = await attempt(
-    async () => {
-      const found = await lstat(target).catch(unlessAbsent);
-      return !found || (found.isDirectory() && (await readdir(target)).length === 0);
-    },
-    `--out ${out}`,
-    dirname(target),
-  );
+  const isFree = await attempt(`--out ${out}`, dirname(target), async () => {
+    const found = await lstat(target).catch(unlessAbsent);
+    return !found || (found.isDirectory() && (await readdir(target)).length === 0);
+  });
   if (isFree) return;
   throw new ProblemError(TITLE, `--out ${out} is there already. A free name: --out ${await freeName(out)}`);
 }
@@ -71,7 +63,7 @@ function unlessAbsent(error: NodeJS.ErrnoException): undefined {
 }
 
 /** Turns a file system's refusal to make a folder in another into a problem. */
-function attempt<T>(run: () => Promise<T>, what: string, inside: string): Promise<T> {
+function attempt<T>(what: string, inside: string, run: () => Promise<T>): Promise<T> {
   return run().catch((error) => {
     throw writeProblem(error, what, TITLE, { inside });
   });

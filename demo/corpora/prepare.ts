@@ -35,11 +35,16 @@ export function pretraining(): ReadonlyMap<string, readonly string[]> {
   );
 }
 
-/** The private tasks with their public texts. */
-export function tasks(): TaskFiles[] {
+/** The private tasks of the demo with their public texts. */
+export function demoTasks(): TaskFiles[] {
   const synsets = wordnet();
   const split = splitTopics(synsets);
-  return [topicTask(split), kindsTask(synsets, split), mailboxTask()];
+  return [topicTask(split), kindsTask(synsets, split)];
+}
+
+/** These, and the one that is for studies only. */
+export function tasks(): TaskFiles[] {
+  return [...demoTasks(), mailboxTask()];
 }
 
 /** Writes the task's four files under `folder/<name>`. */
